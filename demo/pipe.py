@@ -1,0 +1,152 @@
+"""
+`tap | target`, and the state that results.
+
+Both run as processes of their own, each with a log file. The last STATE line that the target printed is kept if
+the target ended well, however the tap ended: it covers only what is in the database by then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+SHOWN = re.compile(r"\W*(WARNING|ERROR|CRITICAL)\b")
+RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
+QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
+
+
+@dataclass
+class Outcome:
+    """How the two ended, and what each said last on stderr."""
+
+    tap_exit: int
+    tap_said: str
+    target_exit: int
+    target_said: str
+    interrupted: bool
+
+
+@dataclass
+class _Log:
+    """Copies a process's stderr into a file, and its warnings to the screen."""
+
+    stream: IO[str]
+    path: Path
+    shown: bool
+    last: str = ""
+    raised: str = ""
+    fresh: bool = False  # whether `last` is not on the screen yet
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._copy, daemon=True)
+        self.thread.start()
+
+    def _copy(self) -> None:
+        with self.path.open("w", encoding="utf-8") as file:
+            for line in self.stream:
+                file.write(line)
+                file.flush()
+                if RAISED.match(line):
+                    self.raised = line.strip()
+                if line.strip():
+                    self.last, self.fresh = line.strip(), True
+                    if self.shown and SHOWN.match(line):
+                        self.show()
+
+    @property
+    def said(self) -> str:
+        """Why it failed: the exception, where there was a traceback, since libraries add lines of advice to it."""
+        return self.raised or self.last
+
+    def show(self) -> None:
+        if self.fresh:
+            self.fresh = False
+            print(f"  {self.last}", flush=True)
+
+
+def pipe(
+    tap: Sequence[str | Path],
+    target: Sequence[str | Path],
+    state: Path,
+    logs: Path,
+    tap_environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run `tap --state state | target`, and keep the state that comes out."""
+    logs.mkdir(parents=True, exist_ok=True)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    printed = state.with_suffix(".tmp")
+    tap = [*tap, "--state", state] if state.exists() else tap
+    # Sessions of their own: an interrupt at the keyboard reaches this process, which ends them in order.
+    with printed.open("wb") as stdout:
+        first = subprocess.Popen(
+            tap,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=tap_environment,
+        )
+        second = subprocess.Popen(
+            target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+        )
+    assert first.stdout is not None
+    first.stdout.close()  # the target's alone now: when it ends, the tap is told
+    tap_log, target_log = _log(first, logs / "tap.log", shown=True), _log(second, logs / "target.log", shown=False)
+    interrupted = _wait(first, second, tap_log)
+    tap_log.thread.join()
+    target_log.thread.join()
+    if first.returncode == 0:
+        tap_log.show()  # its closing line
+    if second.returncode == 0:
+        keep_state(printed, state)
+    printed.unlink(missing_ok=True)
+    return Outcome(first.returncode, tap_log.said, second.returncode, target_log.said, interrupted)
+
+
+def _log(process: subprocess.Popen[bytes], path: Path, *, shown: bool) -> _Log:
+    assert process.stderr is not None
+    return _Log(open(process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False), path, shown)
+
+
+def _wait(tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], log: _Log) -> bool:
+    """Until both have ended. The first interrupt ends the tap and lets the target finish; the second ends both."""
+    interrupts, spoke = 0, time.monotonic()
+    while tap.poll() is None or target.poll() is None:
+        try:
+            time.sleep(0.05)
+            if not log.fresh:
+                spoke = time.monotonic()
+            elif time.monotonic() - spoke > QUIET_S:
+                log.show()
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts == 1:
+                print("Stopping: the target still loads what it has; once more stops at once.", file=sys.stderr)
+            for process in (tap,) if interrupts == 1 else (tap, target):
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM if interrupts == 1 else signal.SIGKILL)
+    return interrupts > 0
+
+
+def keep_state(printed: Path, state: Path) -> None:
+    """Put the last line of `printed` in the place of `state`, whole or not at all."""
+    lines = [line for line in printed.read_bytes().splitlines() if line.strip()]
+    if not lines:
+        return  # a run without STATE: what was known still holds
+    json.loads(lines[-1])
+    new = state.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(lines[-1] + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(state)

@@ -1,0 +1,123 @@
+"""
+`python -m sandbox`: serve a simulated Twilio until stopped. One line on stdout says when it is ready, and where.
+
+With `--clock FILE` the advances made are kept in a file, and replayed by the next start: same seed, same rows.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from .moments import DAY, moment
+from .server import serve
+from .switches import CHOICES, Switches
+from .twilio import Twilio
+
+NOW = "2026-04-01T09:00:00Z"
+BULK = ("messages", "calls", "conferences", "transcriptions", "addresses")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the command line takes: a flag for each switch, too."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A simulated Twilio on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
+    parser.add_argument("--seed", type=int, default=None, help="one seed, one history (default 0)")
+    parser.add_argument("--clock", "--state", type=Path, metavar="FILE", help="keep the advances made, and replay them")
+    parser.add_argument("--advance", type=float, metavar="HOURS", help="let life go on before serving")
+    bulk = parser.add_argument_group("a large history in place of the demo's")
+    for stream in BULK:
+        bulk.add_argument(f"--{stream}", type=int, default=0, metavar="N")
+    bulk.add_argument("--accounts", type=int, default=1, help="active accounts to spread them over (default 1)")
+    bulk.add_argument("--days", type=float, default=365, help="how long the history is (default 365)")
+    bulk.add_argument("--skew", action="store_true", help="one month holds ten times the rows of any other")
+    switches = parser.add_argument_group("switches", "see sandbox/switches.py")
+    for switch in fields(Switches):
+        choices = "|".join(map(str, CHOICES.get(switch.name, ()))) or "VALUE"
+        switches.add_argument(f"--{switch.name.replace('_', '-')}", metavar=choices, dest=f"switch_{switch.name}")
+    return parser
+
+
+def large(options: argparse.Namespace, seed: int) -> Twilio:
+    """A history in bulk, that ends where the demo's does."""
+    end = moment(NOW)
+    start = end - int(options.days * DAY)
+    twilio = Twilio(seed, start=start - DAY, accounts=options.accounts).at(end)
+    accounts = list(twilio.streams["accounts"])
+    for stream in BULK:
+        for i, account in enumerate(accounts):
+            n = getattr(options, stream) // len(accounts) + (i < getattr(options, stream) % len(accounts))
+            if n:
+                twilio.bulk(stream, n, start, end, account, options.skew)
+    return twilio
+
+
+def read_clock(path: Path | None, seed: int | None) -> dict[str, Any]:
+    """The seed and the advances of earlier runs."""
+    if path is None or not path.exists():
+        return {"seed": seed or 0, "advances": []}
+    kept = json.loads(path.read_text())
+    if seed is not None and seed != kept["seed"]:
+        raise ValueError(f"{path} was begun with seed {kept['seed']}: use that, or another file.")
+    return dict(kept)
+
+
+def write_clock(path: Path | None, clock: dict[str, Any]) -> None:
+    """Keep them, whole or not at all."""
+    if path is not None:
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(clock) + "\n")
+        part.replace(path)
+
+
+def world(options: argparse.Namespace, clock: dict[str, Any]) -> Twilio:
+    """The simulated Twilio that the command line asks for, at the time that the clock file says."""
+    is_large = any(getattr(options, stream) for stream in BULK)
+    twilio = large(options, clock["seed"]) if is_large else Twilio.demo(clock["seed"])
+    for hours in clock["advances"]:
+        twilio.advance(hours)
+    for switch in fields(Switches):
+        value = getattr(options, f"switch_{switch.name}")
+        if value is not None:
+            twilio.switch(switch.name, value)
+    return twilio
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code."""
+    options, stopped = arguments().parse_args(argv), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        clock = read_clock(options.clock, options.seed)
+        twilio = world(options, clock)
+
+        def record(hours: float) -> None:
+            clock["advances"].append(hours)
+            write_clock(options.clock, clock)
+
+        if options.advance:
+            twilio.advance(options.advance)
+            record(options.advance)
+        write_clock(options.clock, clock)
+        with serve(twilio, options.port) as server:
+            server.on_advance = record
+            print(f"sandbox: {server.url}  account_sid={twilio.main}  auth_token={twilio.auth_token}", flush=True)
+            stopped.wait()
+    except ValueError as mistake:
+        print(f"sandbox: {mistake}", file=sys.stderr)
+        return 1
+    except OSError as failure:
+        hint = f"port {options.port} is not free: stop what uses it, or leave out --port" if options.port else "failed"
+        print(f"sandbox: {hint} ({failure.strerror or failure}).", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""
+What Twilio answers: from a request to status, headers and body, without any socket.
+
+It knows the paths, who may read what, the classic envelope and the bodies of errors.
+"""
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import insights
+from .access import Reader, authenticate, credentials, may_read
+from .lists import LISTINGS, Key, Listing, Refused, read_spans
+from .moments import DAY
+from .paging import note_unknown, turn
+from .rows import API, Json, Row, to_json
+from .talk import Answer, Question, error
+
+if TYPE_CHECKING:
+    from .twilio import Twilio
+
+LIST_OF = {listing.path: stream for stream, listing in LISTINGS.items()}
+ACCOUNT = re.compile(r"AC[0-9a-fA-F]{32}")
+ONE = re.compile(rf"{API}/(?P<account>\w+)(?:/(?P<path>\w+)(?:/(?P<sid>\w+)(?P<feedback>/Feedback)?)?)?\.json")
+PER_ACCOUNT = frozenset({"messages", "calls", "conferences", "transcriptions", "addresses"})
+
+
+def kind_of(path: str) -> str:
+    """Which kind of resource a path names: `messages`, `messages/one`, `feedback`, `call_summaries`, …"""
+    if path in ("/v1/Voice/Summaries", "/v1/Voice/Summaries/"):
+        return "call_summaries"
+    if path.startswith("/v1/Voice/") and path.endswith("/Annotation"):
+        return "annotation"
+    if path == f"{API}.json":
+        return "accounts"
+    match = ONE.fullmatch(path)
+    if match is None:
+        return "other"
+    if match["path"] is None:
+        return "accounts/one"
+    if match["feedback"]:
+        return "feedback" if match["path"] == "Calls" else "other"
+    stream = LIST_OF.get(match["path"])
+    if stream not in PER_ACCOUNT:
+        return "other"
+    return stream if match["sid"] is None else f"{stream}/one"
+
+
+def is_page(path: str) -> bool:
+    """Whether a path names a list."""
+    return kind_of(path) in LISTINGS or kind_of(path) == "call_summaries"
+
+
+def account_of(question: Question) -> str:
+    """The account whose concurrency a request takes up."""
+    found = ACCOUNT.search(question.path) or ACCOUNT.search(question.parameters().get("Subaccount", ""))
+    return found.group() if found else credentials(question.authorization)[0]
+
+
+def answer(twilio: "Twilio", question: Question, fault: str = "") -> Answer:
+    """What Twilio says to a request, with a fault of its content if one is asked for."""
+    with twilio.lock:
+        try:
+            return _answer(twilio, question, fault)
+        except Refused as refusal:
+            return error(refusal.status, refusal.code, refusal.message)
+
+
+def _answer(twilio: "Twilio", question: Question, fault: str) -> Answer:
+    reader = authenticate(twilio, question.authorization)
+    kind, path = kind_of(question.path), question.path
+    if kind == "other":
+        raise Refused(404, 20404, f"The requested resource {path} was not found")
+    if question.method != "GET":
+        raise Refused(405, 20004, "Method not allowed")
+    if kind == "call_summaries":
+        return insights.summaries(twilio, question, reader, fault)
+    if kind == "annotation":
+        return insights.annotation(twilio, question, reader)
+    if kind == "accounts":
+        return _accounts(twilio, question, reader, fault)
+    match = ONE.fullmatch(path)
+    assert match is not None
+    account = match["account"]
+    if kind == "accounts/one":
+        if reader.kind == "standard":
+            raise Refused(401, 20003, "Authenticate")
+        may_read(twilio, reader, account, closed_too=True)
+        return _one(twilio.rows.get(account), "accounts", account, path)
+    may_read(twilio, reader, account)
+    if kind == "feedback":
+        call, row = twilio.rows.get(match["sid"]), twilio.feedbacks.get(match["sid"])
+        listed = call is not None and call.deleted is None and call.account == account
+        return _one(row if listed else None, "call_feedback", account, path)
+    stream = kind.partition("/")[0]
+    if match["sid"]:
+        return _one(twilio.rows.get(match["sid"]), stream, account, path)
+    return _list(twilio, question, stream, account, fault)
+
+
+def _accounts(twilio: "Twilio", question: Question, reader: Reader, fault: str) -> Answer:
+    if reader.kind == "standard":
+        raise Refused(401, 20003, "Authenticate")
+    rows, key, query = select(twilio, question, "accounts", "")
+    if reader.account != twilio.main:
+        rows = [row for row in rows if row.sid == reader.account]
+    return page_of(twilio, question, LISTINGS["accounts"], query, rows, key, fault)
+
+
+def _list(twilio: "Twilio", question: Question, stream: str, account: str, fault: str) -> Answer:
+    rows, key, query = select(twilio, question, stream, account)
+    return page_of(twilio, question, LISTINGS[stream], query, rows, key, fault)
+
+
+def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
+    if row is None or row.stream != stream or row.deleted is not None or row.account != account:
+        raise Refused(404, 20404, f"The requested resource {path} was not found")
+    return Answer(200, row.text().encode())
+
+
+def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
+    """The rows that pass the filters of a request, in order, and what it asked for."""
+    listing = LISTINGS[stream]
+    query = note_unknown(twilio, question, listing.parameters)
+    nulls = not twilio.api_filter_hides_null
+    spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
+    if stream == "messages":
+        reach = twilio.clock - int(twilio.reach_days * DAY)
+        if any(span.since is not None and span.since < reach for span in spans):
+            raise Refused(400, 20004, f"DateSent cannot be more than {twilio.reach_days:g} days in the past")
+        spans = [replace(span, since=reach) if span.since is None else span for span in spans]
+    equals = {prop: query[name] for name, prop in listing.equals.items() if query.get(name)}
+    if stream == "conferences" and "status" not in equals and twilio.conference_default != "all":
+        equals["status"] = twilio.conference_default
+    rows, key = twilio.table(stream, account).view(twilio.order, spans, equals)
+    return rows, key, query
+
+
+def page_of(
+    twilio: "Twilio", question: Question, listing: Listing, query: dict[str, str], rows: list[Row], key: Key, fault: str
+) -> Answer:
+    """A page in the classic envelope."""
+    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path])
+    following = page.here if fault == "duplicate" else page.following
+    if fault == "foreign":
+        following = f"{question.elsewhere}{following or page.here}"
+    envelope: Json = {
+        "first_page_uri": page.first,
+        "end": page.number * page.size + max(0, len(page.rows) - 1),
+        "previous_page_uri": page.before,
+        "uri": page.here,
+        "page_size": page.size,
+        "start": page.number * page.size,
+        "next_page_uri": following,
+        "page": page.number,
+    }
+    if fault == "keyless":
+        return Answer(200, to_json(envelope).encode(), rows=len(page.rows))
+    content = ",".join([row.text() for row in page.rows])
+    return Answer(200, f'{{"{listing.key}":[{content}],{json.dumps(envelope)[1:]}'.encode(), rows=len(page.rows))

@@ -1,0 +1,93 @@
+"""
+Switches: where Twilio's behaviour is not established, or varies, a switch says which way this one goes.
+
+All can be changed at any time: as attributes, by `switch` (text in, as the command line and the control endpoint
+need it), or by name when the `Twilio` is made.
+"""
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "order": ("created", "first", "last"),
+    "deleted_token": ("taken", "refused", "empty"),
+    "less_than_date_means": ("start", "end"),
+    "conference_default": ("in-progress", "all"),
+    "insights_refusal": (401, 403, 404),
+    "processing_default": ("completed", "partial", "all"),
+    "summary_annotation": ("whole", "part", "none"),
+}
+
+
+@dataclass(eq=False, repr=False)
+class Switches:
+    """Every switch, and how the sandbox behaves when nobody touches it."""
+
+    order: str = "last"
+    """How messages and calls are sorted: by creation, or by date with the undated ones first or last."""
+    deleted_token: str = "taken"
+    """What a token naming a deleted row gets: the page after where it stood, an error, or an empty last page."""
+    late_hours: float = 0.0
+    """Rows made from now on are listed up to this late after their creation, each by a lag of its own."""
+    null_date_updated: float = 0.0
+    """Which part of the rows made from now on never has a `date_updated`."""
+    api_filter_hides_null: bool = True
+    """Whether DateSent, StartTime and EndTime filters hide rows without that date."""
+    less_than_date_means: str = "end"
+    """Whether a bare date with `<` is the midnight at its start or at its end."""
+    inclusive: bool = True
+    """Whether both ends of a date filter belong to it."""
+    reach_days: float = 400.0
+    """How far back Messages answers a DateSent filter."""
+    conference_default: str = "in-progress"
+    """What the conference list shows without Status."""
+    limit: int = 0
+    """How many requests one account may have under way at once; 0: any number."""
+    retry_after: float = 0.0
+    """The Retry-After of a 429, in seconds; 0: none is sent."""
+    latency: tuple[float, float] = (0.0, 0.0)
+    """How long a list page takes: seconds, and seconds a row."""
+    faults: dict[str, float] = field(default_factory=dict)
+    """Random faults: a rate from 0 to 1 for each kind (`faults.KINDS`)."""
+    hang_seconds: float = 30.0
+    """How long a hanging request is held before its connection is closed."""
+    trickle_seconds: float = 1.0
+    """The pause before each byte of a trickling body."""
+    closed_answer: tuple[int, int] = (401, 20005)
+    """HTTP status and code with which a closed account refuses reads."""
+    test_credentials: bool = False
+    """Whether the credentials are test credentials, which read nothing: 403, 20008."""
+    insights_available: bool = True
+    """Whether the account has Voice Insights."""
+    insights_refusal: int = 401
+    """With which HTTP status its lists refuse, if it has not."""
+    processing_default: str = "completed"
+    """Which summaries a list without ProcessingState shows."""
+    summary_annotation: str = "whole"
+    """What a listed summary carries of its annotation: all, `call_score` and `quality_issues` only, or nothing."""
+    gzip: bool = True
+    """Whether bodies are compressed for those who accept it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(f"{name} is one of {CHOICES[name]}, not {value!r}")
+        super().__setattr__(name, value)
+
+    def switch(self, name: str, value: str) -> None:
+        """Set a switch from text: true, 3, [0.1, 0.001], {"503": 0.2}, or a word."""
+        known = {f.name: f for f in fields(Switches)}
+        if name not in known:
+            raise ValueError(f"There is no switch {name!r}; there are {', '.join(known)}")
+        now = getattr(self, name)
+        try:
+            new = value if isinstance(now, str) else json.loads(value.lower() if isinstance(now, bool) else value)
+        except ValueError:
+            raise ValueError(f"{name} is like {now!r}, not {value!r}") from None
+        if isinstance(now, tuple) and isinstance(new, list) and len(new) == len(now):
+            new = tuple(new)
+        if isinstance(now, float) and isinstance(new, int) and not isinstance(new, bool):
+            new = float(new)
+        if type(new) is not type(now):
+            raise ValueError(f"{name} is like {now!r}, not {value!r}")
+        setattr(self, name, new)

@@ -1,0 +1,43 @@
+"""
+What goes in and what comes out: a request, an answer, and how Twilio words an error.
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from .rows import to_json
+
+
+@dataclass
+class Question:
+    """A request: who asks for what. `origin` is where absolute addresses point, `elsewhere` another host."""
+
+    method: str
+    path: str
+    query: str
+    authorization: str = ""
+    origin: str = "https://api.twilio.com"
+    elsewhere: str = "https://elsewhere.example"
+
+    def parameters(self) -> dict[str, str]:
+        """The query, decoded."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+
+@dataclass
+class Answer:
+    """What goes back; `rows` is how many rows a page holds, `at` the moment of which it is true."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+    at: int = 0
+    content_type: str = "application/json;charset=utf-8"
+
+
+def error(status: int, code: int, message: str) -> Answer:
+    """An error as Twilio words it."""
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    body = {"code": code, "message": message, "more_info": more, "status": status}
+    return Answer(status, to_json(body).encode())

@@ -1,0 +1,369 @@
+"""
+The simulated Twilio: accounts, their rows, a clock that moves only when told, and keys.
+
+What it says over HTTP is decided in `api` and `insights`, how a page is cut in `lists`; what happens by itself is
+`life`.
+"""
+
+import gc
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from datetime import date, datetime
+from random import Random
+from threading import RLock
+from typing import Any
+
+from .faults import Faults
+from .life import Life
+from .lists import LISTINGS, Table
+from .moments import DAY, HOUR, iso8601, moment
+from .rows import MAKERS, STREAMS, Json, Row, brought_by_status, new_sid, templates
+from .switches import Switches
+
+When = str | datetime | date | int | float
+
+ANNOTATION = {
+    "answered_by": "unknown_answered_by",
+    "connectivity_issue": "unknown_connectivity_issue",
+    "quality_issues": (),
+    "spam": None,
+    "call_score": None,
+    "comment": "",
+    "incident": "",
+}
+
+
+class Twilio(Switches):
+    """
+    A simulated Twilio. All times are simulated: ISO 8601 text, datetimes, or seconds.
+
+    `main` is the SID of the main account and `auth_token` its token; `accounts` counts the active accounts to begin
+    with, the main one included. Any switch can be given by name. One seed and the same calls give the same rows.
+    """
+
+    def __init__(self, seed: int = 0, start: When = "2026-01-01T00:00:00Z", accounts: int = 1, **switches: Any) -> None:
+        unknown = set(switches) - {f.name for f in fields(Switches)}
+        if unknown:
+            raise TypeError(f"There is no switch {', '.join(sorted(unknown))}")
+        super().__init__(**switches)
+        self.seed = seed
+        self.lock = RLock()  # guards all below against requests that arrive together
+        self.rng = Random(f"twilio {seed}")
+        self._now = self._latest = moment(start)
+        self.rows: dict[str, Row] = {}  # all, also deleted ones
+        self.streams: dict[str, dict[str, Row]] = {stream: {} for stream in STREAMS}
+        self.tables: dict[tuple[str, str], Table] = {}
+        self.feedbacks: dict[str, Row] = {}
+        self.annotations: dict[str, Json] = {}
+        self.keys: dict[str, tuple[str, str, str]] = {}  # sid -> account, kind, secret
+        self.gone: dict[str, float] = {}  # account -> since when it cannot be read
+        self.unknown_parameters: list[tuple[str, str]] = []  # (path, name) that no list of Twilio's takes
+        self.script = Faults(seed)
+        self.life = Life(self)
+        self.main = ""
+        self.main = self.add_account()
+        self.auth_token: str = self.rows[self.main].data["auth_token"]
+        for _ in range(accounts - 1):
+            self.add_account()
+
+    @classmethod
+    def demo(cls, seed: int = 0, **switches: Any) -> "Twilio":
+        """Three months of an ordinary customer: five accounts, one suspended, one closed; now is 2026-04-01T09:00Z."""
+        twilio = cls(seed, **switches)
+        twilio.life.three_months()
+        return twilio
+
+    # The clock
+
+    @property
+    def now(self) -> datetime:
+        """The simulated time; the `Date` header is exactly it."""
+        return datetime.fromisoformat(str(iso8601(self._now)).replace("Z", "+00:00"))
+
+    @property
+    def clock(self) -> int:
+        """The simulated time in seconds since 1970."""
+        return self._now
+
+    def at(self, when: When) -> "Twilio":
+        """Set the clock, forwards or backwards; nothing else happens."""
+        with self.lock:
+            self._now = moment(when)
+            self._latest = max(self._latest, self._now)
+        return self
+
+    def advance(self, hours: float = 1, busy: float = 1.0) -> "Twilio":
+        """Life goes on: what was under way moves, rows come, change and go. `busy` times as much as usual happens."""
+        with self.lock:
+            self.life.advance(round(hours * HOUR), busy)
+        return self
+
+    # Making rows
+
+    def messages(self, n: int = 1, account: str | None = None, status: str = "delivered", **more: Any) -> list[str]:
+        """
+        New messages of a status, created now, or at `created`, or evenly from `since` to `until`.
+
+        Any property can be given by name (`from_` for `from`); a function of the row's number makes one for each.
+        """
+        return self._make("messages", n, account, status, more)
+
+    def calls(self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any) -> list[str]:
+        """New calls, as `messages`."""
+        return self._make("calls", n, account, status, more)
+
+    def conferences(self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any) -> list[str]:
+        """New conferences, as `messages`."""
+        return self._make("conferences", n, account, status, more)
+
+    def transcriptions(
+        self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any
+    ) -> list[str]:
+        """New transcriptions, as `messages`."""
+        return self._make("transcriptions", n, account, status, more)
+
+    def addresses(self, n: int = 1, account: str | None = None, **more: Any) -> list[str]:
+        """New addresses, as `messages`; they have no status."""
+        return self._make("addresses", n, account, "", more)
+
+    def add_account(self, status: str = "active", **more: Any) -> str:
+        """A new subaccount."""
+        (sid,) = self._make("accounts", 1, self.main, status, more)
+        return sid
+
+    def _make(self, stream: str, n: int, account: str | None, status: str, more: Json) -> list[str]:
+        with self.lock:
+            given = {name.rstrip("_"): value for name, value in more.items()}
+            account = account if account is not None else self.main
+            since, until = given.pop("since", None), given.pop("until", None)
+            created = moment(given.pop("created", self._now))
+            first = moment(since) if since is not None else created
+            last = moment(until) if until is not None else (self._now if since is not None else created)
+            return [
+                self._add(stream, account, first + (last - first) * i // max(1, n - 1), status, i, given)
+                for i in range(n)
+            ]
+
+    def _add(self, stream: str, account: str, created: int, status: str, i: int, given: Json) -> str:
+        given = {name: value(i) if callable(value) else value for name, value in given.items()}
+        created = moment(given.get("date_created") or created)
+        data = MAKERS[stream](self.rng, account, created, max(self._now, created), status, given)
+        _known(stream, data, given)
+        sid = str(data["sid"])
+        if sid in self.rows:
+            raise ValueError(f"{sid} is there already")
+        row = Row(stream, sid if stream == "accounts" else account, sid)
+        row.mute = self._chance(sid) < self.null_date_updated
+        row.update(data | given | ({"date_updated": None} if row.mute and "date_updated" not in given else {}))
+        row.shown = row.created + int(self._chance(sid[::-1]) * self.late_hours * HOUR)
+        self.rows[sid] = self.streams[stream][sid] = row
+        self.table(stream, account).add(row)
+        if stream == "accounts" and data["status"] == "closed":
+            self.gone[sid] = -math.inf
+        return sid
+
+    def _chance(self, sid: str) -> float:
+        """A number from 0 to 1 that belongs to a SID and to nothing else: no draw disturbs the others."""
+        return Random(f"{self.seed} {sid}").random() if self.late_hours or self.null_date_updated else 1.0
+
+    def bulk(
+        self,
+        stream: str,
+        n: int,
+        since: When,
+        until: When,
+        account: str | None = None,
+        skew: bool = False,
+    ) -> None:
+        """
+        Many finished rows at once, cheaply: a million in some seconds, a few hundred bytes each.
+
+        They are spread at random over the span; with `skew`, one month in its middle gets ten times as many as others.
+        They are never late, always have a `date_updated`, and afterwards are rows like all others.
+        """
+        with self.lock:
+            account = account if account is not None else self.main
+            rng, kinds = Random(f"bulk {self.seed} {stream} {account} {n}"), templates(stream, account, self.rng)
+            start, length = moment(since), moment(until) - moment(since)
+            months = max(1, length // (30 * DAY))
+            middle = months // 2
+            moments = []
+            for _ in range(n):
+                part = rng.random()
+                if skew and months > 1:
+                    other = rng.randrange(months - 1)
+                    month = middle if rng.random() < 10 / (months + 9) else other + (other >= middle)
+                    part = (month + part) / months
+                moments.append(start + int(part * length))
+            rows, enabled = [], gc.isenabled()
+            gc.disable()
+            try:
+                for created in sorted(moments, reverse=True):
+                    status, prefix, template = kinds[int(rng.random() * len(kinds))]
+                    row = Row(stream, account, f"{prefix}{rng.getrandbits(128):032x}")
+                    row.template, row.created, row.shown = template, created, created
+                    row.updated = created + 60
+                    if stream in ("messages", "calls") and status != "canceled":
+                        row.dated = created + int(rng.random() * 60)
+                        row.ended = row.updated = row.dated + int(rng.random() * 60)
+                    rows.append(row)
+                for row in rows:
+                    self.rows[row.sid] = self.streams[stream][row.sid] = row
+                self.table(stream, account).load(rows)
+                gc.freeze()
+            finally:
+                if enabled:
+                    gc.enable()
+
+    # Changing rows
+
+    def change(self, sid: str, **properties: Any) -> None:
+        """
+        Change a row now: `date_updated` becomes now unless given, and a status brings what Twilio sets with it.
+
+        A message that gets sent gets its `date_sent`, a call its `start_time`, `end_time` and `duration`.
+        """
+        with self.lock:
+            row = self.rows[sid]
+            given = {name.rstrip("_"): value for name, value in properties.items()}
+            _known(row.stream, row.data, given)
+            changes = brought_by_status(row, given, self._now) | given
+            if "date_updated" not in given:
+                changes["date_updated"] = None if row.mute else self._now
+            table = self.table(row.stream, self.main if row.stream == "accounts" else row.account)
+            listed = row.deleted is None
+            moves = listed and any(name in changes for name in ("date_created", "date_sent", "start_time"))
+            if moves:
+                table.discard(row)
+            row.update(changes)
+            if moves:
+                table.add(row)
+            elif listed:
+                table.touch()
+            if row.stream == "accounts" and "status" in given and listed:
+                if given["status"] == "closed":
+                    self.gone[sid] = self._now
+                else:
+                    self.gone.pop(sid, None)
+
+    def delete(self, sid: str) -> None:
+        """Delete a row: lists stop showing it."""
+        with self.lock:
+            row = self.rows[sid]
+            if row.deleted is None:
+                self.table(row.stream, self.main if row.stream == "accounts" else row.account).discard(row)
+                row.deleted = self._now
+
+    def feedback(self, call_sid: str, quality_score: int, issues: Iterable[str] = ()) -> None:
+        """Give feedback on a call, or change it."""
+        with self.lock:
+            row, call = self.feedbacks.get(call_sid), self.rows[call_sid]
+            if row is None:
+                row = self.feedbacks[call_sid] = Row("call_feedback", call.account, call_sid)
+                row.update({"account_sid": call.account, "date_created": self._now})
+            row.update(
+                {
+                    "date_updated": self._now,
+                    "issues": list(issues),
+                    "quality_score": quality_score,
+                    "sid": call_sid,
+                }
+            )
+
+    def annotate(self, call_sid: str, **properties: Any) -> None:
+        """Annotate a call, or change its annotation: possible until 30 days after it began."""
+        with self.lock:
+            call = self.rows[call_sid]
+            if unknown := set(properties) - set(ANNOTATION):
+                raise ValueError(f"An annotation has no {', '.join(sorted(unknown))}")
+            if self._now > (call.dated if call.dated is not None else call.created) + 30 * DAY:
+                raise ValueError(f"{call_sid} began more than 30 days ago")
+            blank: Json = {name: list(v) if isinstance(v, tuple) else v for name, v in ANNOTATION.items()}
+            before = self.annotations.get(call_sid, {"call_sid": call_sid, "account_sid": call.account} | blank)
+            self.annotations[call_sid] = before | properties
+
+    def close(self, account: str) -> None:
+        """Close an account: it stays listed, but refuses to be read."""
+        self.change(account, status="closed")
+
+    def remove_account(self, account: str) -> None:
+        """An account vanishes, as closed ones do after 30 days."""
+        with self.lock:
+            self.delete(account)
+            self.gone.setdefault(account, self._now)
+
+    def begin(self) -> "Twilio":
+        """History ends here: forget what was deleted before, and count rows of closed accounts as never listed."""
+        with self.lock:
+            for sid in [sid for sid, row in self.rows.items() if row.deleted is not None]:
+                del self.streams[self.rows.pop(sid).stream][sid]
+                self.feedbacks.pop(sid, None)
+                self.annotations.pop(sid, None)
+            self.gone = dict.fromkeys(self.gone, -math.inf)
+        return self
+
+    def add_key(self, account: str | None = None, kind: str = "main") -> tuple[str, str]:
+        """A new API key, "main" or "standard": (sid, secret)."""
+        if kind not in ("main", "standard"):
+            raise ValueError(f"A key is main or standard, not {kind!r}")
+        with self.lock:
+            sid, secret = new_sid(self.rng, "SK"), f"{self.rng.getrandbits(160):040x}"
+            self.keys[sid] = (account or self.main, kind, secret)
+        return sid, secret
+
+    def fail_next(self, kind: str, times: int = 1, path_contains: str = "") -> "Twilio":
+        """Let the next requests whose path and query contain this part meet a fault (`faults.KINDS`)."""
+        with self.lock:
+            self.script.add(kind, times, path_contains)
+        return self
+
+    # What is there
+
+    def table(self, stream: str, account: str) -> Table:
+        """The rows of one list."""
+        key = (stream, "" if stream == "accounts" else account)
+        if key not in self.tables:
+            self.tables[key] = Table(LISTINGS[stream].by_date)
+        return self.tables[key]
+
+    def truth(self, stream: str, account: str | None = None) -> list[Json]:
+        """
+        Every row that some list showed at some time, in its last state, also those deleted since.
+
+        `stream` may also be call_feedback (of calls ever listed) or annotations.
+        """
+        return self._rows(stream, account, self._ever_listed)
+
+    def present(self, stream: str, account: str | None = None) -> list[Json]:
+        """The rows that lists show now."""
+        return self._rows(stream, account, self._listed_now)
+
+    def _rows(self, stream: str, account: str | None, counts: "Callable[[Row], bool]") -> list[Json]:
+        with self.lock:
+            if stream == "annotations":
+                return [dict(a) for sid, a in self.annotations.items() if self._counts(sid, account, counts)]
+            if stream == "call_feedback":
+                return [dict(f.data) for sid, f in self.feedbacks.items() if self._counts(sid, account, counts)]
+            return [dict(r.data) for r in self.streams[stream].values() if self._counts(r.sid, account, counts)]
+
+    def _counts(self, sid: str, account: str | None, counts: "Callable[[Row], bool]") -> bool:
+        row = self.rows.get(sid)
+        return row is not None and account in (None, row.account) and counts(row)
+
+    def _ever_listed(self, row: Row) -> bool:
+        ends = [self._latest, math.inf if row.deleted is None else row.deleted]
+        if row.stream != "accounts":
+            ends.append(self.gone.get(row.account, math.inf))
+        return row.shown <= min(ends)
+
+    def _listed_now(self, row: Row) -> bool:
+        if row.stream != "accounts" and row.account in self.gone:
+            return False
+        return row.deleted is None and row.shown <= self._now
+
+
+def _known(stream: str, data: Json, given: Json) -> None:
+    """Tests must not invent properties."""
+    if unknown := set(given) - set(data):
+        raise ValueError(f"{stream} have no {', '.join(sorted(unknown))}")

@@ -1,0 +1,126 @@
+"""Which accounts are read: the settings' choice against what Twilio lists and lets these credentials read.
+
+Accounts come with their auth_token in plain text (OpenAPI twilio_api_v2010, account): nothing of a row but SID, status
+and date goes any further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import Settings
+from .errors import Refused, TapError
+from .run import Runner
+from .streams import Stream
+from .walk import Ask, Listing, Moment, when
+
+FOLDER = "/2010-04-01/Accounts"
+DENIED = (401, 403)
+TWO_WAYS = (
+    "either set subaccounts to false (or to the SIDs that this key may read), or use the main account's auth_token."
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """`status` is None where Twilio did not say; `created` too."""
+
+    sid: str
+    status: str | None = None
+    created: Moment | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.status == "closed"
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Those to read, and whether Twilio's list of all is known (else nothing is known of any other account)."""
+
+    chosen: tuple[Account, ...]
+    listed: bool
+
+
+def find_accounts(settings: Settings, runner: Runner, probe: Stream) -> Accounts:
+    """
+    The accounts to read, the main one first.
+
+    Asks for one page of `probe` where only that tells whether these credentials may read. Raises TapError when Twilio
+    takes the credentials for none, PartitionError when it does not answer.
+    """
+    if settings.subaccounts is True:
+        return Accounts(tuple(_all(settings, runner, probe)), listed=True)
+    chosen = [settings.account_sid] if settings.subaccounts is False else list(settings.subaccounts or ())
+    found = [_one(sid, settings, runner) for sid in chosen]
+    if all(account.status is None for account in found):
+        _probe(found[0].sid, settings, runner, probe)
+    return Accounts(tuple(found), listed=False)
+
+
+def _all(settings: Settings, runner: Runner, probe: Stream) -> list[Account]:
+    found: dict[str, Account] = {}
+    ask = Ask(settings.account_sid, f"{FOLDER}.json?PageSize=1000", "accounts")
+    tokens = {ask.uri}
+    while True:
+        try:
+            page = runner.ask(ask)
+        except Refused as refused:
+            if refused.status not in DENIED:
+                raise
+            if settings.user != settings.account_sid and refused.code == 20003:
+                # A Standard key lists no accounts, and says so in the words in which a wrong secret is refused.
+                _probe(settings.account_sid, settings, runner, probe)
+                raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
+            raise _wrong_credentials(settings, refused) from None
+        for row in page.rows:
+            found[row["sid"]] = Account(row["sid"], row.get("status"), when(row.get("date_created")))
+        if page.next is None or page.next in tokens:
+            break
+        tokens.add(page.next)
+        ask = Ask(settings.account_sid, page.next, "accounts", token=True)
+    accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
+    others = [account for account in accounts if account.sid != settings.account_sid and not account.closed]
+    if settings.user != settings.account_sid and others:
+        try:
+            runner.ask(_first(probe, others[0].sid))
+        except Refused as refused:
+            if refused.status in DENIED:
+                raise TapError(
+                    f"Twilio lets this API key read no subaccounts ({others[0].sid}), so {TWO_WAYS}"
+                ) from None
+            raise
+    return accounts
+
+
+def _one(sid: str, settings: Settings, runner: Runner) -> Account:
+    try:
+        row = runner.ask(Ask(sid, f"{FOLDER}/{sid}.json")).rows[0]
+    except Refused as refused:
+        if sid == settings.account_sid == settings.user and refused.status in DENIED:
+            raise _wrong_credentials(settings, refused) from None
+        return Account(sid)
+    return Account(sid, row.get("status"), when(row.get("date_created")))
+
+
+def _probe(sid: str, settings: Settings, runner: Runner, stream: Stream) -> None:
+    try:
+        runner.ask(_first(stream, sid))
+    except Refused as refused:
+        if refused.status in DENIED:
+            raise _wrong_credentials(settings, refused, sid) from None
+        raise
+
+
+def _first(stream: Stream, sid: str) -> Ask:
+    return Listing(stream, sid, stream.statuses[-1] if stream.statuses else None, 1).top()
+
+
+def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:
+    names = "account_sid and auth_token" if settings.user == settings.account_sid else "api_key_sid and api_key_secret"
+    if refused.code == 20008:
+        return TapError("Twilio refused test credentials, which read nothing: use the live account_sid and auth_token.")
+    account = f" for account {sid}" if sid else ""
+    return TapError(
+        f"Twilio refused the credentials{account} (HTTP {refused.status}, code {refused.code}): check {names}, and region."
+    )

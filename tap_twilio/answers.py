@@ -1,0 +1,63 @@
+"""Reading Twilio's two envelopes, and single resources, into pages. Anything else is an error, never a guess.
+
+classic  {"messages": [{…}, …], "next_page_uri": "/2010-04-01/…" or null, "page": 0, "page_size": 50, …}
+newer    {"call_summaries": [{…}, …], "meta": {"key": "call_summaries", "next_page_url": "https://…" or null, …}}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from .client import Again, Answer
+from .records import parse
+from .walk import Ask, Moment, Page
+
+
+def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> tuple[Page, int]:
+    """
+    The page in an answer, and how many characters of it had to be replaced.
+
+    `clock` stands in where the answer has no `Date`. Raises Again for a body that is no such page.
+    """
+    try:
+        body, replaced = parse(answer.body)
+    except ValueError:
+        raise Again("the answer is no valid JSON", bad_answer=True) from None
+    if not isinstance(body, dict):
+        raise Again("the answer is no JSON object", bad_answer=True)
+    if not ask.rows:
+        if "sid" not in body and "account_sid" not in body:
+            raise Again("the answer is not the resource asked for", bad_answer=True)
+        return Page([body], None, answer.date or clock, answer.received_at), replaced
+    rows = body.get(ask.rows)
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get(ask.key), str) for row in rows
+    ):
+        raise Again(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
+    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at), replaced
+
+
+def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
+    """The next page, relative to the host that was asked: credentials go to no other."""
+    meta = body.get("meta")
+    if "next_page_uri" in body:
+        following = body["next_page_uri"]
+    elif isinstance(meta, dict) and "next_page_url" in meta:
+        following = meta["next_page_url"]
+    else:
+        raise Again("the answer does not say whether a page follows", bad_answer=True)
+    if following is None or following == "":
+        return None
+    if not isinstance(following, str):
+        raise Again("the answer's next page is not an address", bad_answer=True)
+    if not following.startswith("/"):
+        here, there = urlsplit(origin), urlsplit(following)
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+            raise Again("the answer's next page is on another host", bad_answer=True)
+        following = following[len(f"{there.scheme}://{there.netloc}") :]
+    if following.startswith("//") or not following.startswith("/"):
+        raise Again("the answer's next page is on another host", bad_answer=True)
+    if following == ask.uri:
+        raise Again("the answer names itself as its next page", bad_answer=True)
+    return following

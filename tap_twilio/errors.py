@@ -1,0 +1,44 @@
+"""All errors of the tap, as a tree. Each message is one line that says what happened and what to do.
+
+`TapError` ends the run; its `exit_code` is the process's. The others fail one partition, and the run goes on.
+Foreign exceptions (requests, json, OSError) become one of these where they are met, and never leave that place.
+"""
+
+from __future__ import annotations
+
+
+class TapError(Exception):
+    """Ends the run with one line on stderr: the user's to mend."""
+
+    exit_code = 1
+
+
+class PartitionError(Exception):
+    """Fails one partition: the others go on, the state keeps what was done, and the run ends with exit code 3."""
+
+
+class Refused(PartitionError):
+    """Twilio answered, and said no: asking again does not help.
+
+    `status` is the HTTP status, `code` Twilio's error code (None where the body had none).
+    """
+
+    def __init__(self, status: int, code: int | None, message: str, where: str) -> None:
+        self.status, self.code, self.message, self.where = status, code, message, where
+        super().__init__(f"Twilio refused {where}: HTTP {status}, code {code}: {message}")
+
+
+class Unreachable(PartitionError):
+    """A request made no progress for as long as retrying is allowed."""
+
+
+class BadAnswer(PartitionError):
+    """Twilio answered with something that is not one of its two envelopes; taking it would lose rows."""
+
+
+class InvalidRecord(PartitionError):
+    """A value does not fit its schema."""
+
+
+class Unfinished(PartitionError):
+    """The list moved under every walk of this sync; the next sync goes on."""

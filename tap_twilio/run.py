@@ -1,0 +1,146 @@
+"""Runs reads side by side: hands what they ask to the pool, and the pages back to them, until all are done.
+
+All of this happens in one thread, so a read, what it emits and the state it moves never race with another's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .answers import read_page
+from .client import Again, Answer, Pool
+from .errors import PartitionError
+from .walk import Ask, Moment, Page, Read
+
+
+class Clock:
+    """Twilio's clock, as its latest answer showed it."""
+
+    def __init__(self) -> None:
+        self.now: Moment = ""
+
+    def saw(self, date: Moment) -> None:
+        self.now = max(self.now, date)
+
+
+@dataclass
+class Task:
+    read: Read
+    parent: Task | None = None
+    done: Callable[[PartitionError | None], None] | None = None
+    children: int = 0
+    failed: PartitionError | None = None
+
+
+class Runner:
+    """Runs reads. `after_page` is called whenever rows may have been written; `stopping` ends the run between two pages."""
+
+    def __init__(self, pool: Pool, clock: Clock, origin: Callable[[str], str]) -> None:
+        self._pool, self.clock, self._origin = pool, clock, origin
+        self._ready: deque[tuple[Task, Page | None, PartitionError | None]] = deque()
+        self._open = 0
+        self.pages = self.replaced = 0
+        self.stopping = False
+        self.after_page: Callable[[], None] = lambda: None
+
+    def run(self, reads: Iterable[tuple[Read, Callable[[PartitionError | None], None]]]) -> None:
+        """Run all of these, each begun when there is room for it, and call each one's `done` when it is."""
+        coming: Iterator[tuple[Read, Callable[[PartitionError | None], None]]] = iter(reads)
+        more = True
+        while not self.stopping:
+            while more and not self._ready and self._pool.idle > 0:
+                read, done = next(coming, (None, None))
+                more = read is not None
+                if read is not None:
+                    self._open += 1
+                    self._ready.append((Task(read, done=done), None, None))
+                    self._step()
+            if not self._open and not more:
+                return
+            self._step()
+            if self._open:
+                self._await_page()
+
+    def ask(self, ask: Ask) -> Page:
+        """One page, now. Raises PartitionError."""
+        pages: list[Page] = []
+        errors: list[PartitionError | None] = []
+
+        def read() -> Read:
+            pages.append((yield ask))
+
+        self.run([(read(), errors.append)])
+        if errors and errors[0]:
+            raise errors[0]
+        if not pages:
+            raise KeyboardInterrupt
+        return pages[0]
+
+    def _step(self) -> None:
+        while self._ready:
+            task, page, error = self._ready.popleft()
+            try:
+                effect = task.read.throw(error) if error else task.read.send(page)  # type: ignore[arg-type]
+            except StopIteration:
+                self._finish(task, None)
+                continue
+            except PartitionError as failed:
+                self._finish(task, failed)
+                continue
+            if isinstance(effect, Ask):
+                self._pool.submit(effect, task)
+            elif effect:
+                task.children = len(effect)
+                self._ready.extend((Task(read, task), None, None) for read in effect)
+            else:
+                self._ready.append((task, None, None))
+
+    def _finish(self, task: Task, failed: PartitionError | None) -> None:
+        parent = task.parent
+        if parent is None:
+            self._open -= 1
+            if task.done:
+                task.done(failed)
+            return
+        parent.children -= 1
+        parent.failed = parent.failed or failed
+        if not parent.children:
+            self._ready.append((parent, None, parent.failed))
+            parent.failed = None
+
+    def _await_page(self) -> None:
+        found = self._pool.next()
+        if found is None:
+            return
+        job, outcome = found
+        task: Task = job.tag
+        if isinstance(outcome, Answer):
+            try:
+                page, replaced = self._read(job.ask, outcome)
+            except Again as again:
+                failed = self._pool.again(job, again)
+                if failed:
+                    self._ready.append((task, None, failed))
+                    self._step()
+                return
+            self.pages += 1
+            self.replaced += replaced
+            self._ready.append((task, page, None))
+        else:
+            self._ready.append((task, None, outcome))
+        self._step()
+        self.after_page()
+
+    def _read(self, ask: Ask, answer: Answer) -> tuple[Page, int]:
+        page, replaced = read_page(ask, answer, self._origin(ask.product), self.clock.now)
+        self.clock.saw(page.date)
+        return page, replaced
+
+
+def settle(error: PartitionError | None) -> Any:
+    """A `done` for a read whose error is its caller's."""
+    if error:
+        raise error

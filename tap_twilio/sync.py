@@ -1,0 +1,282 @@
+"""The loop that puts the parts together: accounts and streams to partitions, partitions to reads, rows to stdout.
+
+The only place where a STATE line is written: after every record that it covers, since one thread does both.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .accounts import Account, Accounts, find_accounts
+from .catalog import Selected, load_schema
+from .client import Client, Pool
+from .config import Settings
+from .errors import PartitionError, Refused, TapError
+from .feedback import Feedback
+from .output import Output
+from .plan import Bounds, Budget, Partition
+from .records import Drift, compile_record, record_lines
+from .report import report
+from .run import Clock, Runner
+from .state import State, selection
+from .streams import STREAMS
+from .walk import Page, Read, Row, back, moment, text
+
+LOGGER = logging.getLogger("tap_twilio")
+HOUR = timedelta(hours=1)
+PROBE = next(stream for stream in STREAMS if stream.name == "messages")
+
+
+@dataclass
+class Table:
+    """A selected stream and what a run makes of it."""
+
+    selected: Selected
+    record: Callable[[Row, str], dict[str, Any]]
+    drift: Drift
+    version: int | None = None  # of a FULL_TABLE read
+    emitted: Counter[str] = field(default_factory=Counter)  # by account
+
+    @property
+    def name(self) -> str:
+        return self.selected.stream.name
+
+
+class Sync:
+    """One run of the tap. `stop` may be called from a signal handler."""
+
+    def __init__(self, settings: Settings, selected: list[Selected], state: State, output: Output) -> None:
+        self.settings, self.state, self.output = settings, state, output
+        self.client = Client(settings)
+        self.client.origin("api")  # refuses a region that it cannot place, before anything is asked
+        self.pool = Pool(self.client, settings.concurrency, settings.retry_minutes * 60)
+        self.clock = Clock()
+        self.runner = Runner(self.pool, self.clock, self.client.origin)
+        self.budget = Budget(settings.sweep_pages)
+        self.bounds = Bounds(
+            settings.start_date,
+            timedelta(days=settings.lookback_days),
+            settings.lookback_emits == "all",
+            timedelta(hours=settings.margin_hours),
+            settings.page_size,
+        )
+        self.tables = [self._table(one) for one in selected]
+        self.failures: list[str] = []
+        self.accounts = Accounts((), False)
+        self.partitions: list[Partition] = []
+        self.failed: set[tuple[str, str]] = set()
+        self.skipped: set[tuple[str, str]] = set()
+        self._insights_off: set[str] = set()
+        self._wrote_state = time.monotonic()
+        self.state_parts: list[tuple[str, list[str]]] = []
+
+    def stop(self) -> None:
+        self.runner.stopping = True
+        self.pool.wake()
+
+    def run(self) -> int:
+        """The exit code: 0, or 3 when some partitions failed. Raises TapError, TargetGone, OutputFailed."""
+        began = time.monotonic()
+        for table in self.tables:
+            self.state.stream(table.name)  # a malformed state is refused before any request
+        for table in self.tables:
+            for account in list(self.state.bookmarks[table.name]["accounts"]):
+                self.state.partition(table.name, account)
+        try:
+            self.accounts = find_accounts(self.settings, self.runner, PROBE)
+        except PartitionError as error:
+            raise TapError(f"{error} Nothing was read.") from None
+        self._check_clock()
+        for table in self.tables:
+            stream = table.selected.stream
+            bookmark = [stream.replication_key] if stream.replication_key in table.selected.schema["properties"] else []
+            self.output.schema(table.name, table.selected.schema, stream.key, bookmark)
+        self.runner.after_page = self._after_page
+        self.partitions = [self._partition(table, account) for table in self.tables for account in self.accounts.chosen]
+        self.state_parts = [(table.name, [account.sid for account in self.accounts.chosen]) for table in self.tables]
+        for table in self.tables:
+            if table.selected.full_table:
+                self._begin_version(table)
+        self.runner.run(self._reads())
+        for table in self.tables:
+            if table.selected.full_table and not self.runner.stopping:
+                self._end_version(table)
+        self._write_state()
+        self.pool.close()
+        report(self, time.monotonic() - began)
+        return 3 if self.failures else 0
+
+    # -- what is read
+
+    def _table(self, selected: Selected) -> Table:
+        drift = Drift(selected.stream.name)
+        record = compile_record(
+            selected.stream.name,
+            load_schema(selected.stream.name),
+            selected.properties,
+            key=selected.stream.key,
+            on_invalid=self.settings.on_invalid,
+            drift=drift,
+        )
+        return Table(selected, record, drift)
+
+    def _partition(self, table: Table, account: Account) -> Partition:
+        state = self.state.partition(table.name, account.sid)
+        part = self.state.bookmarks[table.name]
+        partition = Partition(
+            table.selected.stream,
+            account.sid,
+            state,
+            self._emitter(table, account),
+            lambda: self.clock.now,
+            self.budget,
+            self.bounds,
+            account.created,
+        )
+        key, names = selection(table.selected.properties)
+        before = part["selections"].get(state.get("selection", ""))
+        added = bool(state) and (before is None or not set(names) <= set(before))
+        foreign = self.state.foreign.get(table.name)
+        if not state and foreign:
+            state["date_updated"] = state["looked_back"] = back(foreign, self.bounds.margin)
+            LOGGER.warning(
+                "%s %s: a bookmark is all that the state holds, so older rows are taken as read; for exactness, "
+                "take it out of the state and let everything be read once",
+                table.name,
+                account.sid,
+            )
+        said = partition.adopt(properties_added=added)
+        if said:
+            if partition.stream.parent:
+                state.pop("backfill", None)  # what it asked so far is to be asked again
+            LOGGER.warning("%s %s: %s", table.name, account.sid, said)
+        part["selections"][key] = names
+        state["selection"] = key
+        used = {other.get("selection") for other in part["accounts"].values()}
+        part["selections"] = {name: value for name, value in part["selections"].items() if name in used}
+        return partition
+
+    def _emitter(self, table: Table, account: Account) -> Callable[[Page, list[Row]], None]:
+        def emit(page: Page, rows: list[Row]) -> None:
+            lines = record_lines(rows, table.record, table.name, page.received_at, page.date, table.version)
+            self.output.records(lines)
+            table.emitted[account.sid] += len(rows)
+
+        return emit
+
+    def _reads(self) -> Iterator[tuple[Read, Callable[[PartitionError | None], None]]]:
+        """Least recently swept first, so that a budget too small for all comes round to each."""
+        versions = {table.name: table.version for table in self.tables}
+        children = {one.account: one for one in self.partitions if one.stream.parent}
+        for partition in sorted(self.partitions, key=lambda one: one.state.get("swept", "")):
+            version, child = versions[partition.stream.name], children.get(partition.account)
+            if partition.stream.parent:
+                if versions.get(partition.stream.parent, 0) is not None:  # its parent is not read, or not so
+                    yield self._with_feedback(None, partition)
+            elif version is not None:
+                yield partition.read_full(version), self._done(partition)
+            elif child and child.stream.parent == partition.stream.name:
+                yield self._with_feedback(partition, child)
+            else:
+                yield partition.sync(), self._done(partition)
+
+    def _with_feedback(
+        self, calls: Partition | None, child: Partition
+    ) -> tuple[Read, Callable[[PartitionError | None], None]]:
+        """The read of an account's calls and their feedback together; each fails by itself."""
+        parent = next(stream for stream in STREAMS if stream.name == child.stream.parent)
+        own = replace(child, stream=parent, emit=lambda page, rows: None)
+        feedback = Feedback(own, calls, child.emit, self.settings, self._insights_off)
+
+        def done(error: PartitionError | None) -> None:
+            if calls:
+                self._done(calls)(error)
+            self._done(child)(feedback.failed or error)
+
+        return feedback.sync(), done
+
+    def _done(self, partition: Partition) -> Callable[[PartitionError | None], None]:
+        account = next(one for one in self.accounts.chosen if one.sid == partition.account)
+
+        def done(error: PartitionError | None) -> None:
+            name = (partition.stream.name, partition.account)
+            if isinstance(error, Refused) and account.closed and error.status in (401, 403, 404):
+                self.skipped.add(name)
+                LOGGER.info("%s %s: the account is closed and Twilio no longer lists it; its bookmark is kept", *name)
+            elif error:
+                self.failed.add(name)
+                self.failures.append(f"{partition.stream.name} {partition.account}: {error}")
+                LOGGER.error("%s %s failed, the others go on: %s", *name, error)
+
+        return done
+
+    # -- FULL_TABLE
+
+    def _begin_version(self, table: Table) -> None:
+        """Go on with the version that is open, or begin the next; targets take a greater version for a newer one."""
+        part = self.state.bookmarks[table.name]
+        mine = [one for one in self.partitions if one.stream.name == table.name]
+        open_ = part.get("version")
+        if not isinstance(open_, int) or all(
+            one.state.get("full", {}).get("version") == open_ and one.state["full"].get("done") for one in mine
+        ):
+            now = int(datetime.now(timezone.utc).timestamp() * 1000)
+            first = open_ is None and not any(
+                "date_updated" in one or "backfill" in one for one in part["accounts"].values()
+            )
+            part["version"] = max(now, (open_ if isinstance(open_, int) else 0) + 1)
+            if first and table.name not in self.state.foreign:
+                self.output.activate_version(table.name, part["version"])
+        table.version = part["version"]
+
+    def _end_version(self, table: Table) -> None:
+        """Activate the version when every account that was ever read was read whole in it."""
+        part = self.state.bookmarks[table.name]
+        listed = {account.sid for account in self.accounts.chosen}
+        missing = []
+        for sid, state in part["accounts"].items():
+            read = "full" in state or "date_updated" in state or "backfill" in state
+            full = state.get("full", {})
+            if full.get("version") == table.version and full.get("done"):
+                continue
+            if (table.name, sid) in self.failed or (read and (sid in listed or not self.accounts.listed)):
+                missing.append(sid)
+        if missing:
+            LOGGER.warning(
+                "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
+                "subaccounts, or take it out of the state at bookmarks.%s.accounts to let its rows go",
+                table.name,
+                ", ".join(missing),
+                table.name,
+            )
+            return
+        self.output.activate_version(table.name, table.version or 0)
+
+    # -- state
+
+    def _after_page(self) -> None:
+        if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
+            self._write_state()
+
+    def _write_state(self) -> None:
+        self.output.state(self.state.dump(self.state_parts))
+        self._wrote_state = time.monotonic()
+
+    # -- the log
+
+    def _check_clock(self) -> None:
+        now = text(datetime.now(timezone.utc))
+        if not self.clock.now:
+            LOGGER.warning("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
+            self.clock.saw(back(now, HOUR))
+        apart = moment(now) - moment(self.clock.now)
+        if abs(apart) > HOUR / 2 and not self.settings.base_url:
+            LOGGER.warning("this machine's clock is %s from Twilio's, which is the one that counts", apart)
+        if self.settings.start_date and self.settings.start_date > self.clock.now:
+            LOGGER.warning("start_date is in the future: no row is emitted until then")

@@ -1,0 +1,261 @@
+"""Reading one list, page after page, with proof at each step that no row was skipped.
+
+`Ask` is what to ask Twilio, `Page` what it answered, `Listing` a list, `Walk` a reading of it. What to make of the rows
+is plan.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from .errors import Refused
+from .records import iso
+from .streams import DAY, Stream
+
+Row = dict[str, Any]
+Moment = str  # as records.iso writes it, so that moments compare as text
+Read = Generator["Ask | list[Read]", "Page", None]
+PageRead = Generator["Ask | list[Read]", "Page", "Page"]
+
+ASK_AGAIN = 10  # how often a page that names a page already read as its next is asked for again
+SAMPLE = 10  # the SIDs that a place keeps
+
+
+def moment(text: Moment) -> datetime:
+    """
+    >>> moment("2026-03-01T00:00:00.000000Z")
+    datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+def text(at: datetime) -> Moment:
+    """
+    >>> text(moment("2026-03-01T00:00:00.000000Z"))
+    '2026-03-01T00:00:00.000000Z'
+    """
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def back(at: Moment, by: timedelta) -> Moment:
+    """A moment earlier than another; never earlier than the year 1, where Python's calendar begins."""
+    try:
+        return text(moment(at) - by)
+    except OverflowError:
+        return "0001-01-01T00:00:00.000000Z"
+
+
+def when(value: object) -> Moment | None:
+    """A row's date as a moment; None where it has none, or none that can be read (records.py decides what then)."""
+    if not value or not isinstance(value, str):
+        return None
+    try:
+        return iso(value)
+    except ValueError:
+        return None
+
+
+class Moved(Exception):
+    """The row that a place or a page token names has moved or is gone: what follows it is not what is left to read."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing to ask Twilio: `uri` relative to the product's host, `rows` the envelope's member that holds the rows.
+
+    With `rows` empty the answer is a single resource, and the page holds it as its only row.
+    """
+
+    account: str
+    uri: str
+    rows: str = ""
+    token: bool = False  # whether the uri is a `next_page_uri`, which names a row
+    product: str = "api"
+    key: str = "sid"  # the property that every row has
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer: its rows as Twilio wrote them, the uri of the next page, Twilio's clock and ours."""
+
+    rows: list[Row]
+    next: str | None
+    date: Moment
+    received_at: Moment = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One list of a partition: what its pages and its rows are called."""
+
+    stream: Stream
+    account: str
+    status: str | None
+    page_size: int
+
+    def top(self, since: Moment | None = None, until: Moment | None = None) -> Ask:
+        """
+        The first page; of the rows dated from `since` on and before `until`, where these are given.
+
+        Whether Twilio's bounds are inclusive, and which end of a day a bare date means, is not established
+        (OpenAPI twilio_api_v2010, the descriptions of `StartTime<` and `DateSent<`), so the bounds sent reach a unit
+        further on each side; `Slice.holds` drops the rows outside.
+
+        >>> from .streams import STREAMS
+        >>> Listing(STREAMS[2], "AC0", "init", 50).top("2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
+        '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
+        """
+        query: dict[str, str | int] = {"Status": self.status} if self.status else {}
+        if since and until and self.stream.filter:
+            query[f"{self.stream.filter.param}>"] = self._bound(moment(since) - self.stream.filter.unit)
+            query[f"{self.stream.filter.param}<"] = self._bound(moment(until) + self.stream.filter.unit)
+        query["PageSize"] = self.page_size
+        return self.at(f"{self._folder}.json?{urlencode(query)}", token=False)
+
+    def at(self, uri: str, token: bool = True) -> Ask:
+        return Ask(self.account, uri, self.stream.rows, token)
+
+    def row(self, sid: str) -> Ask:
+        return Ask(self.account, f"{self._folder}/{sid}.json")
+
+    def listed(self, row: Row) -> object:
+        """The date that Twilio sorts and filters this list by, as Twilio wrote it; null or empty: an undated row."""
+        return row.get(self.stream.filter.column if self.stream.filter else "date_created")
+
+    def newest(self, row: Row) -> Moment | None:
+        """The later of a row's list dates (created, sent or started); None for an undated row."""
+        listed, created = when(self.listed(row)), when(row.get("date_created"))
+        return listed and max(listed, created or listed)
+
+    @property
+    def _folder(self) -> str:
+        return f"/2010-04-01/Accounts/{self.account}/{self.stream.path.removesuffix('.json')}"
+
+    def _bound(self, at: datetime) -> str:
+        assert self.stream.filter
+        return at.strftime("%Y-%m-%d" if self.stream.filter.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
+
+
+class Walk:
+    """Page after page of one list, from its top or from a place, with proof at each step that no row was skipped.
+
+    A place in the state is {"page": uri of the last page read, "rows": {sid: list date, …}}: ten rows of that page.
+    """
+
+    def __init__(self, listing: Listing, top: Ask | None = None, place: dict[str, Any] | None = None) -> None:
+        self.listing = listing
+        self.ended = False
+        self.resumed = place is not None
+        self.pages = 0
+        self.place: dict[str, Any] | None = None  # of the last page read
+        self.by_creation = False  # seen: the list is in order of creation, so no row of it ever moves
+        self.dated_after_undated = False  # seen: never-sent rows do not all stand at the end
+        self.by_list_date = False  # seen: the list is in order of its list date, and not of creation
+        self._ask = top or listing.top()
+        self._resumes = place
+        self._last: Row | None = None  # of the page before: the row that the token names
+        self._met: set[str] = set()
+        self._first: set[str] = set()
+        self._tokens: set[str] = set()
+        self._ordered, self._listed_before, self._created_before, self._created_rose = True, "~", "~", False
+        if place:
+            self._ask = listing.at(place["page"], token=place["page"] != self._ask.uri)
+
+    def turn(self) -> PageRead:
+        """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
+        page = yield from self._page()
+        if self._resumes is not None:
+            self._recognise(page)
+        elif self._last is not None and self._doubtful(page):
+            yield from self._find(self._last)
+        self.pages += 1
+        sids = [row["sid"] for row in page.rows]
+        self._first = self._first or set(sids)
+        self._met = self._first.union(sids)
+        self._learn(page.rows)
+        sample = page.rows[:: max(1, len(page.rows) // SAMPLE)][:SAMPLE]
+        self.place = {"page": self._ask.uri, "rows": {row["sid"]: self.listing.listed(row) for row in sample}}
+        self._last = page.rows[-1] if page.rows else self._last
+        self.ended = page.next is None
+        if page.next is not None:
+            self._ask = self.listing.at(page.next)
+        return page
+
+    def past(self, start_date: Moment | None, page: Page) -> bool:
+        """Whether every row from here on was created before `start_date`, by the order seen so far."""
+        if not start_date or not self.dated_after_undated or not page.rows:
+            return False
+        for row in page.rows:
+            newest = self.listing.newest(row)
+            if newest is None and self.by_creation:
+                newest = when(row.get("date_created"))
+            if newest is None or newest >= start_date:
+                return False
+        return True
+
+    def _page(self) -> PageRead:
+        """The page asked for, with a next page that was not read before: Twilio names none twice, a faulty hop may."""
+        self._tokens.add(self._ask.uri)
+        for _ in range(ASK_AGAIN):
+            try:
+                page = yield self._ask
+            except Refused as refused:
+                if self._ask.token and refused.status in (400, 404):
+                    raise Moved from None
+                raise
+            if page.next is None or page.next not in self._tokens:
+                return page
+        raise Moved
+
+    def _recognise(self, page: Page) -> None:
+        """On resuming: the page must still hold one of the place's rows, with the same date."""
+        assert self._resumes is not None
+        rows, self._resumes = self._resumes["rows"], None
+        if self._ask.token and not any(
+            row["sid"] in rows and rows[row["sid"]] == self.listing.listed(row) for row in page.rows
+        ):
+            raise Moved
+
+    def _doubtful(self, page: Page) -> bool:
+        """Whether the page may follow something other than the row that its token names."""
+        if not page.rows or page.rows[0]["sid"] in self._met:
+            return True
+        return (
+            not self.by_creation
+            and not self.listing.listed(self._last or {})
+            and bool(self.listing.listed(page.rows[0]))
+        )
+
+    def _find(self, row: Row) -> Read:
+        """Ask for the row that the token names: it must be where it was."""
+        try:
+            found = yield self.listing.row(row["sid"])
+        except Refused as refused:
+            if refused.status == 404:
+                raise Moved from None
+            raise
+        if not found.rows or self.listing.listed(found.rows[0]) != self.listing.listed(row):
+            raise Moved
+
+    def _learn(self, rows: list[Row]) -> None:
+        """What the page shows of the list's order. Only what one page shows at once counts: rows move between pages."""
+        listed = self.listing.listed
+        if self.listing.stream.filter_hides_rows and not self.by_creation:
+            dated = [bool(listed(row)) for row in rows]
+            steps = set(zip(dated, dated[1:]))
+            self.dated_after_undated |= (False, True) in steps
+            self.by_creation = {(False, True), (True, False)} <= steps
+
+    def follow_order(self, rows: list[Row]) -> None:
+        """For slices, whose rows are all dated: tell order of list date from order of creation, where they differ."""
+        for row in rows if self._ordered else ():
+            at, created = when(self.listing.listed(row)) or "", when(row.get("date_created")) or ""
+            self._ordered &= at <= self._listed_before
+            self._created_rose |= created > self._created_before
+            self._listed_before, self._created_before = at, created
+        by_creation = self.listing.stream.filter is None or self.listing.stream.filter.column == "date_created"
+        self.by_list_date = self._ordered and (self._created_rose or by_creation)

@@ -1,0 +1,29 @@
+"""Fixtures: a tap over a simulated Twilio, and a real Postgres for those that go all the way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Twilio, serve
+from tests.taps import Tap
+from tests.warehouse import started
+
+warehouse = pytest.fixture(scope="session")(started)
+
+
+@pytest.fixture
+def tap_of(tmp_path: Path) -> Iterator[Callable[..., Tap]]:
+    """Makes a tap for a simulated Twilio, which is served until the test ends."""
+    number = itertools.count()
+    with ExitStack() as stack:
+
+        def make(twilio: Twilio, **settings: Any) -> Tap:
+            return Tap(stack.enter_context(serve(twilio)), tmp_path / f"tap-{next(number)}", **settings)
+
+        yield make

@@ -1,0 +1,332 @@
+"""
+`make sync`, from the outside: what it prints, what it keeps, and the one line that it ends with when it fails.
+
+The first test runs the real tap against the sandbox into a Postgres of its own. The others put a script of a few
+lines in the tap's place, which does as its environment says, since what they hold is the demo's own part.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.warehouse import Warehouse, started
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_TAP = Path(sys.executable).parent / "tap-twilio"
+FAKE_TAP = """
+import json, os, sys
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+runs = json.load(open(arguments["--state"]))["runs"] if "--state" in arguments else 0
+say = lambda text: print(text, file=sys.stderr, flush=True)
+put = lambda **message: print(json.dumps(message), flush=True)
+say(f"WARNING run {runs + 1}")
+text, moment = {"type": ["null", "string"]}, {"type": ["null", "string"], "format": "date-time"}
+properties = {"sid": {"type": "string"}, "status": text, "body": text, "received_at": moment}
+put(type="SCHEMA", stream="messages", schema={"properties": properties}, key_properties=["sid"])
+for sid in ("SM1", "SM2"):
+    row = {"sid": sid, "status": f"seen {runs}", "body": None, "received_at": "2099-01-01T00:00:00Z"}
+    put(type="RECORD", stream="messages", record=row | json.loads(os.environ.get("FAKE_ROW", "{}")))
+put(type="STATE", value={"runs": runs + 1})
+if "FAKE_WAIT" in os.environ:
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    say("WARNING waiting")
+    signal.pause()
+say(os.environ.get("FAKE_LAST", "INFO done"))
+sys.exit(int(os.environ.get("FAKE_EXIT", "0")))
+"""
+
+
+class Checkout:
+    """A folder as a clone is after its environments were made, with a tap of the test's choice in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("demo", "sandbox"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / ".venv-target").symlink_to(ROOT / ".venv-target")
+        self.command(".venv/bin/python", [sys.executable])
+
+    def command(self, path: str, runs: list[str | Path]) -> None:
+        """An executable file that runs something else."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f'#!/bin/sh\nexec {" ".join(map(str, runs))} "$@"\n')
+        file.chmod(0o755)
+
+    def fake_tap(self) -> Checkout:
+        """Put the script in the tap's place."""
+        (self.folder / "fake.py").write_text(FAKE_TAP)
+        self.command(".venv/bin/tap-twilio", [sys.executable, self.folder / "fake.py"])
+        return self
+
+    def configure(self, account_sid: str) -> Checkout:
+        """Write a config.json, as a user would."""
+        (self.folder / "config.json").write_text(json.dumps({"account_sid": account_sid}))
+        return self
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """`make sync`, once its environments are there."""
+        return subprocess.Popen(
+            [self.folder / ".venv-target/bin/python", "-m", "demo.sync", *arguments],
+            cwd=self.folder,
+            env={**{k: v for k, v in os.environ.items() if not k.startswith("TWILIO_")}, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def sync(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The same, to its end."""
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def states(self) -> list[object]:
+        """Every state kept."""
+        return [json.loads(path.read_text()) for path in sorted((self.folder / ".demo/state").glob("*"))]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """One with the fake tap."""
+    return Checkout(tmp_path / "checkout").fake_tap()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Warehouse]:
+    """One Postgres for all of these tests."""
+    yield from started()
+
+
+@pytest.fixture
+def new_database(server: Warehouse) -> Callable[[], str]:
+    """Makes databases; gives their URLs."""
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        name = f"demo_{os.urandom(4).hex()}_{next(numbers)}"
+        server.query(f"create database {name}")
+        return server.url.replace("/postgres?", f"/{name}?")
+
+    return make
+
+
+def table(shown: str) -> dict[str, tuple[int, int, int]]:
+    """Rows, new and changed, by table, as printed."""
+    found = re.findall(r"^  (\w+) +([\d,]+) +([\d,]+) +([\d,]+)  ", shown, re.M)
+    return {name: tuple(int(number.replace(",", "")) for number in rest) for name, *rest in found}  # type: ignore[misc]
+
+
+def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(tmp_path: Path) -> None:
+    """What a stranger sees: two runs, with nothing set up."""
+    checkout = Checkout(tmp_path / "checkout")
+    checkout.command(".venv/bin/tap-twilio", [REAL_TAP])
+
+    first, second = checkout.sync(), checkout.sync()
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stdout.startswith("No config.json, so this reads the sandbox")
+    before, after = table(first.stdout), table(second.stdout)
+    assert set(before) == {"addresses", "call_feedback", "calls", "conferences", "messages", "transcriptions"}
+    assert all(rows == new > 0 and not changed for rows, new, changed in before.values())
+    assert all(rows == before[name][0] + new for name, (rows, new, _) in after.items())
+    assert after["messages"][1] > 0
+    assert after["messages"][2] > 0
+    assert re.search(r"^  messages SM\w+: .*status \w+ → \w+", second.stdout, re.M)
+
+
+def test_nothing_outlives_a_sync_but_its_data(checkout: Checkout) -> None:
+    """No server, no sandbox and no file with credentials; what stays is the user's alone."""
+    done = checkout.sync()
+
+    assert done.returncode == 0, done.stderr
+    demo = checkout.folder / ".demo"
+    assert not (demo / "postgres/postmaster.pid").exists()
+    assert not list(demo.glob("config.json")) + list(demo.glob("target.json"))
+    assert demo.stat().st_mode & 0o077 == 0
+
+
+def test_each_pair_of_account_and_database_has_its_own_state(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """A second database gets a backfill of its own, and so does a second account; the first goes on where it was."""
+    one, other = new_database(), new_database()
+
+    def run(account: str, database: str) -> str:
+        done = checkout.configure(account).sync(TARGET_POSTGRES_URL=database)
+        assert done.returncode == 0, done.stderr
+        return str(re.findall(r"WARNING (run \d+)", done.stdout)[0])
+
+    runs = [run("AC1", one), run("AC1", one), run("AC1", other), run("AC2", one), run("AC1", one)]
+
+    assert runs == ["run 1", "run 2", "run 1", "run 1", "run 3"]
+
+
+def test_a_schema_that_was_dropped_is_filled_anew(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """State that speaks of rows which are gone would leave the new tables empty for ever."""
+    database = new_database()
+    checkout.configure("AC1").sync(TARGET_POSTGRES_URL=database)
+    with psycopg.connect(database) as connection:
+        connection.execute("drop schema twilio cascade")
+
+    done = checkout.sync(TARGET_POSTGRES_URL=database)
+
+    assert "WARNING run 1" in done.stdout
+    assert re.search(r"messages +2 +2 ", done.stdout)
+
+
+def test_sandbox_rows_go_into_a_schema_of_their_own(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """An account's rows and the sandbox's never meet in one table."""
+    database = new_database()
+
+    sandbox, account = (
+        checkout.sync(TARGET_POSTGRES_URL=database),
+        checkout.configure("AC1").sync(TARGET_POSTGRES_URL=database),
+    )
+
+    assert "Tables in schema twilio_sandbox:" in sandbox.stdout
+    assert "Tables in schema twilio:" in account.stdout
+
+
+def test_a_tap_that_fails_is_quoted_and_what_it_finished_is_kept(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """Its last line, and the STATE that the target got through: it covers what is loaded."""
+    done = checkout.configure("AC1").sync(
+        TARGET_POSTGRES_URL=new_database(), FAKE_EXIT="1", FAKE_LAST="auth_token is wrong: compare the console."
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "tap-twilio failed (.demo/tap.log): auth_token is wrong: compare the console.\n"
+    assert checkout.states() == [{"runs": 1}]
+
+
+def test_a_sync_finished_in_part_shows_what_it_has_and_says_so(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """Exit code 3 of the tap: its state goes on from there."""
+    done = checkout.configure("AC1").sync(TARGET_POSTGRES_URL=new_database(), FAKE_EXIT="3")
+
+    assert done.returncode == 3
+    assert "Tables in schema twilio:" in done.stdout
+    assert done.stderr.startswith("tap-twilio finished in part")
+    assert checkout.states() == [{"runs": 1}]
+
+
+def test_a_target_that_fails_is_named_and_its_state_is_not_taken(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """The state of the last run that ended well stays, so the next one sends those rows again."""
+    database = new_database()
+    checkout.configure("AC1").sync(TARGET_POSTGRES_URL=database)
+
+    done = checkout.sync(TARGET_POSTGRES_URL=database, FAKE_ROW='{"status": 7}')
+
+    assert done.returncode == 1
+    assert re.fullmatch(r"target-postgres failed \(\.demo/target\.log\): .*7 is not of type.*\n", done.stderr)
+    assert checkout.states() == [{"runs": 1}]
+
+
+def test_a_sync_that_is_stopped_lets_the_target_finish(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """The tap is told to stop; what it wrote is loaded, and the state that covers it is kept."""
+    process = checkout.configure("AC1").start(TARGET_POSTGRES_URL=new_database(), FAKE_WAIT="1")
+    assert process.stdout is not None
+    while "waiting" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+
+    assert process.returncode == 130
+    assert errors.endswith("Stopped; make sync again goes on from what is loaded.\n")
+    assert checkout.states() == [{"runs": 1}]
+
+
+def test_two_runs_at_once_are_refused(checkout: Checkout) -> None:
+    """The second one, before it reads or moves anything; and make clean leaves the first its ground."""
+    lock = checkout.folder / ".demo/lock"
+    lock.parent.mkdir()
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = [checkout.sync(), checkout.sync("--stop")]
+
+    for done in refused:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch("Another make sync .* runs in this folder: .*\n", done.stderr)
+
+
+def test_a_port_in_use_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """The sandbox takes any free port, unless SANDBOX_PORT names one."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = checkout.sync(TARGET_POSTGRES_URL=new_database(), SANDBOX_PORT=str(port))
+
+    assert done.returncode == 1
+    assert re.fullmatch(f"The sandbox does not start at SANDBOX_PORT={port}: .*not free.*\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("post gres://me:hunter2@host/db", "TARGET_POSTGRES_URL is not a Postgres URL"),
+        ("postgresql://me:hunter2@127.0.0.1:1/db", "TARGET_POSTGRES_URL does not answer: .*refused"),
+    ],
+)
+def test_a_database_out_of_reach_is_one_line_without_the_password(checkout: Checkout, url: str, says: str) -> None:
+    """It names the variable to mend."""
+    done = checkout.sync(TARGET_POSTGRES_URL=url)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"{says}.*\n", done.stderr)
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ['{"account_sid"', "[]"])
+def test_a_config_that_is_no_json_object_is_one_line(
+    checkout: Checkout, new_database: Callable[[], str], text: str
+) -> None:
+    """It points to the sample."""
+    (checkout.folder / "config.json").write_text(text)
+
+    done = checkout.sync(TARGET_POSTGRES_URL=new_database())
+
+    assert done.returncode == 1
+    assert re.fullmatch("config.json is not a JSON object .*: compare sample_config.json.\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        (None, "There is no .*: install Python 3.10 or later"),
+        ("case $2 in *print*) echo 3.9;; *) exit 1;; esac", ".* is Python 3.9, and tap-twilio needs 3.10 or later: .*"),
+        ("case $2 in *print*) echo 3.11;; *ensurepip*) exit 1;; esac", ".*apt install python3.11-venv.*"),
+        ("exit 1", ".* does not run: install Python 3.10 or later.*"),
+    ],
+)
+def test_a_python_that_will_not_do_is_one_line(tmp_path: Path, script: str | None, says: str) -> None:
+    """None at all, one too old, one that Debian ships without venv, one that is broken."""
+    python = tmp_path / "python"
+    if script is not None:
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+
+    done = subprocess.run([ROOT / "demo/venv.sh", python], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert re.fullmatch(f"{says}.*\n", done.stderr)

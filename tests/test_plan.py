@@ -1,0 +1,163 @@
+"""The plan over random histories: whatever happens in a list, the warehouse becomes equal to it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .strategies import DAY, HOUR, histories, live, text
+
+SEEDS = st.integers(0, 10**9)
+STREAMS = ("messages", "calls", "conferences", "addresses")
+many = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def changing_settings(rng):
+    return {
+        "lookback": rng.choice((0, 1, 15, 60)) * DAY,
+        "page_size": rng.choice((2, 3, 5)),
+        "short_pages": rng.choice((2, 4, 100)),
+    }
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, seed):
+    """With a small budget, kills at any answer, changed settings, deletions, late rows: all is there in the end."""
+    twilio, tap = histories(seed, stream)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 12)):
+        live(twilio)
+        tap.sync(
+            budget=rng.randrange(1, 7),
+            lives=rng.randrange(0, 20) if rng.random() < 0.3 else None,
+            **changing_settings(rng),
+        )
+    twilio.now += DAY
+    for _ in range(25):
+        tap.sync(budget=5, chatter=0)
+        twilio.now += 3 * HOUR
+    assert not tap.wrong()
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, seed):
+    """Where the history fits the budget: every row whose last change is older than the sync; what is owed comes next."""
+    twilio, tap = histories(seed, stream)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 10)):
+        live(twilio)
+        began = twilio.now
+        before = {
+            sid: dict(row)
+            for sid, row in twilio.rows.items()
+            if row["shown"] <= began and row["date_updated"] < began - twilio.late
+        }
+        if not tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None, **changing_settings(rng)):
+            continue
+        owed = tap.state.get("owed", "")
+        for sid, row in before.items():
+            now = twilio.rows.get(sid)
+            if now is None or now["date_updated"] != row["date_updated"]:
+                continue
+            listed = row.get(twilio.column)
+            if owed and (listed is None or text(listed) < owed):
+                continue
+            assert tap.warehouse.get(sid) == twilio.wire(row)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_a_sync_in_which_nothing_changed_emits_nothing(stream, seed):
+    """Beside rows within the margin, rows without date_updated, and rows owed."""
+    twilio, tap = histories(seed, stream)
+    live(twilio)
+    twilio.now += 2 * DAY
+    twilio.without_date_updated = False
+    tap.sync(chatter=0)
+    twilio.now += DAY
+    tap.sync(chatter=0)
+    twilio.now += DAY
+    tap.sync(chatter=0)
+    assert tap.emitted == []
+    assert not tap.wrong()
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
+    """Rows created before it never come; when it moves back, what was left out comes."""
+    twilio, tap = histories(seed, stream)
+    rng = twilio.rng
+    start_dates = [None, *(text(twilio.now - days * DAY) for days in (5, 50, 200, 600))]
+    start_date = None
+    for _ in range(rng.randrange(2, 8)):
+        live(twilio)
+        start_date = rng.choice(start_dates)
+        tap.sync(
+            budget=rng.randrange(1, 9),
+            lives=rng.randrange(0, 20) if rng.random() < 0.2 else None,
+            start_date=start_date,
+        )
+        assert all(
+            text(twilio.rows[sid]["date_created"]) >= (start_date or "") for sid in tap.emitted if sid in twilio.rows
+        )
+    twilio.now += DAY
+    for _ in range(25):
+        tap.sync(budget=5, chatter=0, start_date=start_date)
+        twilio.now += 3 * HOUR
+    assert not tap.wrong(since=start_date or "")
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_rows_read_before_a_property_was_added_come_again(stream, seed):
+    """An added property is filled for every row that Twilio still lists."""
+    twilio, tap = histories(seed, stream)
+    for _ in range(3):
+        live(twilio)
+        tap.sync(budget=3, lives=twilio.rng.choice((None, None, 5)))
+    for row in tap.warehouse.values():
+        row["value"] = None  # as when the property was not selected
+    tap.sync(budget=3, added=True)
+    twilio.now += DAY
+    for _ in range(25):
+        tap.sync(budget=5, chatter=0)
+        twilio.now += 3 * HOUR
+    assert not tap.wrong()
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@many
+@given(SEEDS)
+def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
+    """Read in one or several runs: rows of the version that ended are those listed, as they were when it was read."""
+    twilio, tap = histories(seed, stream)
+    rng = twilio.rng
+    from .strategies import Killed, drive
+
+    for version in range(1, 4):
+        live(twilio)
+        tap.version = version
+        began = twilio.now
+        while True:
+            partition = tap.partition(1)
+            try:
+                drive(partition.read_full(version), twilio, 0.2, rng.randrange(0, 20) if rng.random() < 0.4 else None)
+            except Killed:
+                twilio.now += rng.choice((timedelta(minutes=1), 3 * HOUR))
+                continue
+            break
+        in_version = {sid for sid, held in tap.versions.items() if held == version}
+        steady = {sid for sid, row in twilio.rows.items() if row["shown"] <= began}
+        assert steady <= in_version
+        assert all(sid in twilio.rows or twilio.gone[sid] for sid in in_version)
