@@ -6,15 +6,17 @@ and date goes any further.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .config import Settings
-from .errors import Refused, TapError
+from .errors import BadAnswer, Refused, TapError
 from .run import Runner
 from .streams import Stream
 from .walk import Ask, Listing, Moment, when
 
 FOLDER = "/2010-04-01/Accounts"
+SID = "AC[0-9a-fA-F]{32}"
 DENIED = (401, 403)
 TWO_WAYS = (
     "either set subaccounts to false (or to the SIDs that this key may read), or use the main account's auth_token."
@@ -74,9 +76,13 @@ def _all(settings: Settings, runner: Runner, probe: Stream) -> list[Account]:
                 raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
             raise _wrong_credentials(settings, refused) from None
         for row in page.rows:
+            if not re.fullmatch(SID, row["sid"]):
+                raise BadAnswer(f"{FOLDER}.json: a row's sid is no account SID")
             found[row["sid"]] = Account(row["sid"], row.get("status"), when(row.get("date_created")))
-        if page.next is None or page.next in tokens:
+        if page.next is None:
             break
+        if page.next in tokens:
+            raise BadAnswer(f"{FOLDER}.json: the pages go round in a circle; going on would leave accounts out")
         tokens.add(page.next)
         ask = Ask(settings.account_sid, page.next, "accounts", token=True)
     accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
@@ -121,6 +127,5 @@ def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = N
     if refused.code == 20008:
         return TapError("Twilio refused test credentials, which read nothing: use the live account_sid and auth_token.")
     account = f" for account {sid}" if sid else ""
-    return TapError(
-        f"Twilio refused the credentials{account} (HTTP {refused.status}, code {refused.code}): check {names}, and region."
-    )
+    answer = f"HTTP {refused.status}, code {refused.code}"
+    return TapError(f"Twilio refused the credentials{account} ({answer}): check {names}, and region.")

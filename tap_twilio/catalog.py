@@ -101,13 +101,13 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
     for entry in catalog["streams"]:
         name = entry["tap_stream_id"]
         if name in entries:
-            raise TapError(f"catalog: stream {name!r} is there twice. Remove one of them.")
+            raise TapError(f"catalog: stream {_named(name)} is there twice. Remove one of them.")
         if _is_selected(entry):
             entries[name] = entry
     known = {stream.name for stream in STREAMS}
     if unknown := sorted(entries.keys() - known):
         raise TapError(
-            f"catalog: unknown stream {unknown[0]!r} is selected; the tap has {', '.join(sorted(known))}."
+            f"catalog: unknown stream {_named(unknown[0])} is selected; the tap has {', '.join(sorted(known))}."
             " Deselect or remove it."
         )
     return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
@@ -130,7 +130,7 @@ def _select(stream: Stream, entry: dict[str, Any]) -> Selected:
     for breadcrumb, about in metadata.items():
         name = breadcrumb[1] if len(breadcrumb) == 2 else None
         if name is not None and about.get("selected") and name not in schema["properties"]:
-            LOGGER.warning("%s: the catalog selects property %r, which the tap does not have.", stream.name, name)
+            LOGGER.warning("%s: the catalog selects %s, which is no property of it.", stream.name, _named(name))
     return Selected(
         stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry, metadata)
     )
@@ -152,7 +152,7 @@ def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[s
     method = about.get("replication-method") or entry.get("replication_method") or INCREMENTAL
     if method not in (INCREMENTAL, FULL_TABLE):
         raise TapError(
-            f"catalog: {stream.name} has replication-method {method!r}. Set it to {INCREMENTAL} or {FULL_TABLE}."
+            f"catalog: {stream.name} has replication-method {_named(method)}. Set it to {INCREMENTAL} or {FULL_TABLE}."
         )
     if method == FULL_TABLE and stream.parent:
         raise TapError(
@@ -161,7 +161,9 @@ def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[s
         )
     key = about.get("replication-key") or entry.get("replication_key") or stream.replication_key
     if method == INCREMENTAL and key != stream.replication_key:
-        LOGGER.warning("%s: replication-key %r is not possible; %s is used.", stream.name, key, stream.replication_key)
+        LOGGER.warning(
+            "%s: replication-key %s is not possible; %s is used.", stream.name, _named(key), stream.replication_key
+        )
     return bool(method == FULL_TABLE)
 
 
@@ -230,4 +232,12 @@ def _validate(catalog: Any) -> None:
 
     for error in Draft4Validator(_CATALOG).iter_errors(catalog):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        raise TapError(f"catalog: {where}: {error.message[:200]}. {REDISCOVER}")
+        wanted = error.validator_value  # never the value that was found: the file may be another one, with secrets
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        rule = {"type": "must be of type", "required": "must hold", "enum": "must be one of"}[str(error.validator)]
+        raise TapError(f"catalog: {where[:200]} {rule} {', '.join(map(str, kinds))}. {REDISCOVER}")
+
+
+def _named(name: str) -> str:
+    """A name from a file, in a message."""
+    return ascii(name)[:60]

@@ -7,31 +7,59 @@ anybody notices, and pay for no HTTP.
 from __future__ import annotations
 
 import argparse
+import base64
 import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from . import __version__
 from .errors import TapError
+from .output import Output, TargetGone
 
 LOGGER = logging.getLogger("tap_twilio")
 STOP_WITHIN_S = 5  # after a signal; a target that reads nothing any more does not hold the tap longer
+LONGEST = 2000  # characters of a line in the log
+NOT_TO_HIDE = 8  # characters: anything shorter is no secret of Twilio's, and would be found in every word
+
+
+class OneLine(logging.Formatter):
+    """A line a record, without tracebacks, which quote code and values, and without the secrets that it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(message)s")
+        self.secrets: tuple[str, ...] = ()
+
+    def hide(self, user: str, password: str) -> None:
+        """Whoever logs it: the secret as it is, and as the Authorization header has it."""
+        if len(password) >= NOT_TO_HIDE:
+            self.secrets = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            line = " ".join(f"{record.levelname} {record.getMessage()}".split())
+        except Exception:  # a message and its arguments that do not match: not worth ending for
+            line = f"{record.levelname} {record.msg}"
+        for secret in self.secrets:
+            line = line.replace(secret, "***")
+        return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST]
 
 
 def main(argv: list[str] | None = None) -> None:
     """The `tap-twilio` command. Exit codes: README, "Exit codes"."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        stream=sys.stderr, level=os.environ.get("LOGLEVEL", "INFO").upper(), format="%(levelname)s %(message)s"
-    )
+    log = _log()
     try:
-        code = _discover() if arguments.discover else _sync(arguments)
+        _occupy_descriptors()
+        code = _discover() if arguments.discover else _sync(arguments, log)
     except TapError as error:
-        LOGGER.critical("%s", " ".join(str(error).split()))
+        LOGGER.critical("%s", error)
         code = error.exit_code
+    except TargetGone as gone:
+        code = gone.exit_code
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # not an error of the user's: named, without a traceback that could hold a secret
@@ -41,8 +69,36 @@ def main(argv: list[str] | None = None) -> None:
         at = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "?"
         LOGGER.critical("An error of the tap's own (%s at %s): please report it.", type(error).__name__, at)
         code = 1
-    sys.stderr.flush()
+    with suppress(OSError, AttributeError):  # closed, or a full disk
+        sys.stderr.flush()
     os._exit(code)  # threads that still wait for Twilio do not hold the process
+
+
+def _log() -> OneLine:
+    """Everything that is logged goes to stderr, at the level in LOGLEVEL."""
+    handler, line = logging.StreamHandler(), OneLine()
+    handler.setFormatter(line)
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logging.raiseExceptions = False  # a stderr that takes no more is not told so
+    level = os.environ.get("LOGLEVEL") or "INFO"
+    try:
+        logging.getLogger().setLevel(int(level) if level.isdecimal() else level.upper())
+    except ValueError:
+        LOGGER.warning("LOGLEVEL is not DEBUG, INFO, WARNING, ERROR or CRITICAL: INFO it is")
+    return line
+
+
+def _occupy_descriptors() -> None:
+    """
+    Where stdin or stderr is closed, something stands in: else a connection to Twilio would get its number.
+
+    Raises TapError for a closed stdout, which could be told from a connection by nobody either.
+    """
+    if sys.stdout is None:
+        raise TapError("stdout is closed: pipe the tap into a target, or into a file.")
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,20 +118,19 @@ def _discover() -> int:
 
     from .catalog import discover
 
-    print(json.dumps(discover(), indent=2))
-    sys.stdout.flush()
+    Output().document(json.dumps(discover(), indent=2) + "\n")
     return 0
 
 
-def _sync(arguments: argparse.Namespace) -> int:
+def _sync(arguments: argparse.Namespace, log: OneLine) -> int:
     from . import catalog, config
-    from .output import Output, TargetGone
     from .state import State
     from .sync import Sync
 
     if not arguments.config:
         raise TapError("Setting file missing: give --config config.json (sample_config.json shows what it holds).")
     settings, warnings = config.load(arguments.config)
+    log.hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
     selected = catalog.selected_streams(catalog.read_catalog(arguments.catalog) if arguments.catalog else None)
@@ -86,13 +141,13 @@ def _sync(arguments: argparse.Namespace) -> int:
     stopped = _on_signals(sync)
     try:
         code = sync.run()
-    except TargetGone:
-        return TargetGone.exit_code
+    except KeyboardInterrupt:  # stopped before there was anything to end
+        code = 130
     return 128 + stopped[0] if stopped else code
 
 
 def _on_signals(sync: Any) -> list[int]:
-    """SIGTERM and SIGINT end the run between two pages, with a last STATE; the signals seen are in the list returned."""
+    """SIGTERM and SIGINT end the run between two pages, with a last STATE; returns the signals seen, as a list."""
     seen: list[int] = []
 
     def stop(number: int, frame: object) -> None:

@@ -9,41 +9,72 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 import queue
 import threading
 import time
+import zlib
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
-import backoff
 import requests
 from urllib3.exceptions import HTTPError
 
 from .config import Settings
 from .errors import BadAnswer, PartitionError, Refused, TapError, Unreachable
-from .walk import Ask, Moment, text
+from .records import iso, parse
+from .walk import Ask, Moment, moment, text
 
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
 CHUNK = 1 << 16
-RETRIED = (408, 429, 500, 502, 503, 504)
-BAD_ANSWERS = 10  # how often a body that cannot be read is asked for again
-QUIET_S = 5  # after so long without a 429, an account's concurrency rises by one
+LONGEST = 64 << 20  # bytes of a body; a page of 1,000 rows has 2 MB or so, and one that never ends fills the memory
+RETRIED = (408, 425, 429)  # and 500 and more
+BAD_ANSWERS = 10  # how often a body that is JSON, but no page, is asked for again
+SLACK_S = 2  # a request that its own timeouts did not end in time is left behind after so much more
+MINUTE_S = 60
+QUIET_S = 1  # after so long without a 429, an account's concurrency rises by one,
+PROBE_S = 5  # to the level that was refused last after so long,
+QUIETEST_S = 300  # and to one that was refused again and again after so long at most
+REASONS_SAID = 50  # what goes wrong is said once for each reason, and for so many of them
 # The edge in front of each region (docs, Global Infrastructure; product.REGION.twilio.com ended in April 2026).
 EDGES = {"au1": "sydney", "ie1": "dublin", "jp1": "tokyo"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A 200: its body, Twilio's clock (the `Date` header) and ours."""
+    """A 200: its body as it came, Twilio's clock (the `Date` header) and ours."""
 
     body: bytes
     date: Moment | None
     received_at: Moment
+    encoding: str | None = None  # of the body
+
+    def unpacked(self) -> bytes:
+        """
+        The body, unpacked by who parses it: one page in memory at full length, and not one for each thread.
+
+        Raises Again for what is cut off, or no gzip.
+        """
+        if self.encoding in (None, "", "identity"):
+            return self.body
+        pieces, rest = [], self.body
+        try:
+            while rest:
+                unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
+                pieces.append(unpack.decompress(rest, LONGEST))
+                if unpack.unconsumed_tail:
+                    raise Again("the answer is longer than any page", bad_answer=True)
+                if not unpack.eof:
+                    raise Again("the answer was cut off")
+                rest = unpack.unused_data
+        except zlib.error:
+            raise Again("the answer cannot be unpacked") from None
+        return b"".join(pieces)
 
 
 class Again(Exception):
@@ -62,6 +93,9 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._local = threading.local()
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # else each request would fail for retry_minutes
+            if not Path(os.environ.get(name) or "/").exists():
+                raise TapError(f"{name} names no file: set it to the company's CA certificates, or unset it.")
 
     def origin(self, product: str) -> str:
         """
@@ -82,7 +116,7 @@ class Client:
 
     def get(self, ask: Ask) -> Answer:
         """
-        The answer to one request. Raises Again for what may pass, Refused for what does not.
+        The answer to one request. Raises Again for what may pass, Refused and TapError for what does not.
 
         A page may take `request_timeout` in all, so that one that trickles is cut as well. Redirects are not followed:
         Twilio sends none, and credentials go to no other host.
@@ -98,64 +132,86 @@ class Client:
                 body = self._body(response, deadline)
                 received_at = text(datetime.now(timezone.utc))
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise Again(_network(error)) from None
+            raise _network(error, ask) from None
+        date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
+        answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
-            return Answer(body, _date(response.headers.get("Date")), received_at)
-        raise _failure(response, body, ask)
+            return answer
+        raise _failure(response, answer, ask)
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             session = self._local.session = requests.Session()
-            session.auth = (self._settings.user, self._settings.password)
+            session.auth = (self._settings.user, self._settings.password)  # with it, ~/.netrc is not read
+            # Plain http stays on this machine, so a proxy from the environment gets none of it.
+            session.trust_env = not (self._settings.base_url or "").startswith("http:")
             session.headers["User-Agent"] = self._settings.user_agent
             session.headers["Accept"] = "application/json"
+            session.headers["Accept-Encoding"] = "gzip"
         found: requests.Session = self._local.session
         return found
 
     @staticmethod
     def _body(response: requests.Response, deadline: float) -> bytes:
-        chunks = []
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
+        chunks, length = [], 0
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
             chunks.append(chunk)
+            length += len(chunk)
             if time.monotonic() > deadline:
                 raise Again("the answer came too slowly")
+            if length > LONGEST:
+                raise Again("the answer is longer than any page", bad_answer=True)
         left: int | None = getattr(response.raw, "length_remaining", None)
         if left:
             raise Again("the answer was cut off")
         return b"".join(chunks)
 
 
-def _network(error: Exception) -> str:
+def _network(error: Exception, ask: Ask) -> Exception:
     """What happened, without the url or the header that requests puts into its messages."""
+    if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)):
+        return TapError(
+            "The proxy in the environment (HTTPS_PROXY, ALL_PROXY) cannot be used: write http://host:port; "
+            "one that speaks SOCKS needs pip install 'requests[socks]'."
+        )
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return Refused(400, None, "this is no address", _where(ask))
     if isinstance(error, requests.exceptions.SSLError):
-        return "the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)"
+        return Again("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy did not answer"
+        return Again("the proxy refused, or did not answer")
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
-        return "no answer in time"
-    return f"the connection failed ({type(error).__name__})"
+        return Again("no answer in time")
+    return Again(f"the connection failed ({type(error).__name__})")
 
 
-def _failure(response: requests.Response, body: bytes, ask: Ask) -> Exception:
-    status, where = response.status_code, ask.uri.split("?")[0]
-    code, message = _error_body(body)
-    if status in RETRIED:
+def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception:
+    status = response.status_code
+    code, message = _error_body(answer)
+    if status in RETRIED or status >= 500:
         reason = f"HTTP {status}" + (f", code {code}" if code else "")
         return Again(reason, _retry_after(response.headers.get("Retry-After")), throttled=status == 429)
-    if 300 <= status < 400:
-        return Again(f"a redirect (HTTP {status}), which Twilio does not send", bad_answer=True)
-    return Refused(status, code, message, where)
+    if status < 400:
+        what = "a redirect" if status >= 300 else "an answer"
+        return Again(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
+    return Refused(status, code, message, _where(ask))
 
 
-def _error_body(body: bytes) -> tuple[int | None, str]:
+def _where(ask: Ask) -> str:
+    """A request, in a message: its path, since what is asked for by a token is nobody's to read."""
+    return ascii(ask.uri.split("?")[0])[1:-1][:200]
+
+
+def _error_body(answer: Answer) -> tuple[int | None, str]:
     """Twilio's {"code": 20404, "message": "…", …}; a gateway may answer HTML or nothing."""
-    from .records import parse
-
     try:
-        error, _ = parse(body)
-        return int(error["code"]), " ".join(str(error["message"]).split())[:200]
-    except (ValueError, TypeError, KeyError, LookupError):
+        error, _ = parse(answer.unpacked())
+        code, message = int(error["code"]), str(error["message"])
+    except (Again, ValueError, TypeError, LookupError, ArithmeticError):
         return None, "no explanation"
+    if not 0 <= code < 1_000_000:
+        return None, "no explanation"
+    return code, "".join(c if c.isprintable() else " " for c in message)[:200]
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -171,13 +227,13 @@ def _retry_after(value: str | None) -> float | None:
         date = _date(value)
     if date is None:
         return None
-    return max(0.0, (datetime.fromisoformat(date[:-1] + "+00:00") - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (moment(date) - datetime.now(timezone.utc)).total_seconds())
 
 
 def _date(value: str | None) -> Moment | None:
     try:
-        return text(parsedate_to_datetime(value)) if value else None
-    except (ValueError, TypeError):
+        return iso(value) if value else None
+    except ValueError:
         return None
 
 
@@ -190,28 +246,62 @@ class Job:
     started: float = 0
     failing_since: float | None = None
     bad_answers: int = 0
-    waits: Generator[float, Any, None] = field(default_factory=lambda: backoff.expo(factor=0.5, max_value=60))
+    warned: bool = False
+    waits: Iterator[float] = field(default_factory=lambda: _waits())
 
-    def __post_init__(self) -> None:
-        next(self.waits)  # backoff's generators give nothing at first
+
+def _waits() -> Iterator[float]:
+    """How many seconds to wait before each further attempt."""
+    import backoff  # late: it imports asyncio, and most runs need neither
+
+    longest = backoff.expo(factor=0.5, max_value=60)
+    next(longest)  # backoff's generators give nothing at first
+    for seconds in longest:
+        yield backoff.full_jitter(seconds)
 
 
 @dataclass
 class Share:
-    """How many requests an account bears at once: halved by a burst of 429, and one more after each quiet period."""
+    """
+    How many requests an account bears at once: halved by a burst of 429, and one more after each quiet period.
+
+    The quiet period before a level that was refused doubles each time that it is refused again, so that the share
+    settles just under a limit that stays, and still finds out when the limit rises.
+    """
 
     limit: int
     waiting: deque[Job] = field(default_factory=deque)
     running: int = 0
+    peak: int = 0  # of `running` since the limit changed
     changed: float = 0.0
+    refused: int = 0  # the level at which the last burst came
+    quiet_s: float = PROBE_S  # how long to wait before that level
 
     def throttled(self, started: float, now: float) -> bool:
         """Several 429 of one burst halve once: those of requests that started before the last halving do not count."""
         if started < self.changed:
             return False
-        self.limit = max(1, min(self.limit, self.running + 1) // 2)
-        self.changed = now
+        level = max(1, min(self.limit, self.peak))
+        self.quiet_s = min(2 * self.quiet_s, QUIETEST_S) if level == self.refused else PROBE_S
+        self.refused = level
+        self._change(max(1, level // 2), now)
         return True
+
+    def recovered(self, most: int, now: float) -> bool:
+        """Whether, after a quiet period, one more request may run."""
+        if self.limit >= most or now - self.changed <= (self.quiet_s if self.limit + 1 == self.refused else QUIET_S):
+            return False
+        if self.limit >= self.refused:  # what was refused before passes now
+            self.refused, self.quiet_s = 0, PROBE_S
+        self._change(self.limit + 1, now)
+        return True
+
+    def start(self) -> None:
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+
+    def _change(self, limit: int, now: float) -> None:
+        self.limit, self.changed, self.peak = limit, now, self.running
 
 
 class Pool:
@@ -221,24 +311,31 @@ class Pool:
     never more of them than `concurrency`: a slow reader slows the pool, and memory stays flat.
     """
 
-    def __init__(self, client: Client, concurrency: int, retry_s: float) -> None:
-        self._client, self._concurrency, self._retry_s = client, concurrency, retry_s
-        self._todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Job, Answer | Exception] | None] = queue.SimpleQueue()
+    def __init__(self, client: Client, concurrency: int, retry_s: float, timeout_s: float) -> None:
+        self._client, self._concurrency = client, concurrency
+        self._retry_s, self._timeout_s = retry_s, timeout_s
+        self._todo: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
         self._shares: dict[str, Share] = {}
         self._ready: deque[str] = deque()  # accounts with requests waiting, in turn
         self._later: list[tuple[float, int, Job]] = []
+        self._running: dict[int, Job] = {}  # by number of the attempt, so the oldest is first
         self._threads: list[threading.Thread] = []
-        self._running = self._count = self.requests = self.retries = self.throttled = 0
+        self._stuck = 0  # threads whose request was left behind
+        self._said: set[str] = set()
+        self._count = self.requests = self.retries = self.throttled = 0
         self.spent_s = 0.0  # on all requests together
 
     @property
     def idle(self) -> int:
         """How many more requests could run now."""
-        return self._concurrency - self._running - sum(len(self._shares[account].waiting) for account in self._ready)
+        return (
+            self._concurrency - len(self._running) - sum(len(self._shares[account].waiting) for account in self._ready)
+        )
 
-    def submit(self, ask: Ask, tag: Any) -> None:
-        self._enqueue(Job(ask, tag))
+    def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
+        """`first`: before all that waits in its account."""
+        self._enqueue(Job(ask, tag), first)
 
     def next(self) -> tuple[Job, Answer | PartitionError] | None:
         """
@@ -251,13 +348,18 @@ class Pool:
             if not self._running and not self._later:
                 raise LookupError("nothing is under way")
             try:
-                done = self._done.get(timeout=max(0.0, self._later[0][0] - time.monotonic()) if self._later else None)
+                done = self._done.get(timeout=self._patience())
             except queue.Empty:
-                continue
+                done = self._overdue()
+                if done is None:
+                    continue
             if done is None:
                 return None
-            job, outcome = done
-            self._running -= 1
+            number, outcome = done
+            job = self._running.pop(number, None)
+            if job is None:  # left behind long ago
+                self._stuck -= 1
+                continue
             self._shares[job.ask.account].running -= 1
             self.spent_s += time.monotonic() - job.started
             if isinstance(outcome, Again):
@@ -279,18 +381,50 @@ class Pool:
             self.throttled += 1
             if share.throttled(job.started, now):
                 LOGGER.info("%s: too many requests at once; going on with %d", job.ask.account, share.limit)
-        where = job.ask.uri.split("?")[0]
+        where, failing_s = _where(job.ask), now - job.failing_since
         if job.bad_answers >= BAD_ANSWERS:
-            return BadAnswer(f"{where}: {again}, {job.bad_answers} times; taking it would lose rows.")
-        wait = backoff.full_jitter(next(job.waits))
+            return BadAnswer(f"{where}: {again}, {job.bad_answers} times; taking it would lose rows")
+        wait = next(job.waits)
         if again.wait_s is not None:
             wait += again.wait_s
-        if now + wait - job.failing_since > self._retry_s:
-            return Unreachable(f"{where}: {again}, for {(now - job.failing_since) / 60:.0f} minutes of trying again.")
+        if failing_s + wait > self._retry_s:
+            asks = f"; Twilio asks to wait {again.wait_s:.0f} s" if again.wait_s else ""
+            return Unreachable(f"{where}: {again}, for {_span(failing_s)} of asking again (retry_minutes){asks}")
+        self._say(job, again, failing_s)
         self.retries += 1
         self._count += 1
         heapq.heappush(self._later, (now + wait, self._count, job))
         return None
+
+    def _say(self, job: Job, again: Again, failing_s: float) -> None:
+        """Each reason once, and once a request that it goes on: a bad day is a few lines, not one a request."""
+        if failing_s > MINUTE_S and not job.warned:
+            job.warned = True
+            left = _span(self._retry_s - failing_s)
+            LOGGER.warning("%s: %s, for %s; asking for %s more", _where(job.ask), again, _span(failing_s), left)
+        elif not again.throttled and str(again) not in self._said and len(self._said) < REASONS_SAID:
+            self._said.add(str(again))
+            LOGGER.info("%s: %s; asking again (said once)", _where(job.ask), again)
+
+    def _patience(self) -> float | None:
+        """Seconds until a request is to be asked again, or is overdue; None: not before something comes."""
+        oldest = next(iter(self._running.values()), None)
+        times = [self._later[0][0]] if self._later else []
+        times += [oldest.started + self._timeout_s + SLACK_S] if oldest else []
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _overdue(self) -> tuple[int, Again] | None:
+        """
+        The oldest attempt, if it should have ended by now: its thread is left behind.
+
+        The timeouts of a socket count from byte to byte and from address to address, so a head that trickles, or
+        a name that is not resolved, outlasts them.
+        """
+        number, job = next(iter(self._running.items()), (0, None))
+        if job is None or time.monotonic() < job.started + self._timeout_s + SLACK_S:
+            return None
+        self._stuck += 1
+        return number, Again("no answer in time")
 
     def wake(self) -> None:
         """Make `next` return; may be called from a signal handler."""
@@ -314,28 +448,39 @@ class Pool:
         for _ in range(len(self._ready)):
             account = self._ready.popleft()
             share = self._shares[account]
-            if share.limit < self._concurrency and now - share.changed > QUIET_S:
-                share.limit, share.changed = share.limit + 1, now
-            while share.waiting and share.running < share.limit and self._running < self._concurrency:
+            if share.recovered(self._concurrency, now):
+                LOGGER.info("%s: going on with %d requests at once", account, share.limit)
+            while share.waiting and share.running < share.limit and len(self._running) < self._concurrency:
                 self._start(share, share.waiting.popleft(), now)
             if share.waiting:
                 self._ready.append(account)
 
     def _start(self, share: Share, job: Job, now: float) -> None:
-        share.running += 1
-        self._running += 1
+        share.start()
         self.requests += 1
+        self._running[self.requests] = job
         job.started = now
-        if len(self._threads) < self._running:
+        if len(self._threads) - self._stuck < len(self._running):
             thread = threading.Thread(target=self._work, daemon=True)
             self._threads.append(thread)
             thread.start()
-        self._todo.put(job)
+        self._todo.put((self.requests, job))
 
     def _work(self) -> None:
-        while (job := self._todo.get()) is not None:
-            try:
-                outcome: Answer | Exception = self._client.get(job.ask)
-            except Exception as error:  # the main thread decides, and raises what it does not know
-                outcome = error
-            self._done.put((job, outcome))
+        while (todo := self._todo.get()) is not None:
+            number, job = todo
+            self._done.put((number, self._attempt(job)))  # and not held here while the next is asked for
+
+    def _attempt(self, job: Job) -> Answer | Exception:
+        try:
+            return self._client.get(job.ask)
+        except Exception as error:  # the main thread decides, and raises what it does not know
+            return error
+
+
+def _span(seconds: float) -> str:
+    """
+    >>> _span(7.4), _span(900)
+    ('7 s', '15 minutes')
+    """
+    return f"{seconds:.0f} s" if seconds < 2 * MINUTE_S else f"{seconds / MINUTE_S:.0f} minutes"

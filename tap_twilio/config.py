@@ -18,6 +18,8 @@ from . import __version__
 from .errors import TapError
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
+HEADER = "^[!-~]+$"  # what an Authorization header can hold
+CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
 # `env`: where a setting that the file leaves out is taken from; the names are those of Twilio's own tools.
 SCHEMA: dict[str, Any] = {
@@ -31,7 +33,7 @@ SCHEMA: dict[str, Any] = {
         },
         "auth_token": {
             "type": "string",
-            "minLength": 1,
+            "pattern": HEADER,
             "env": "TWILIO_AUTH_TOKEN",
             "secret": True,
             "description": "its auth token: either this",
@@ -44,7 +46,7 @@ SCHEMA: dict[str, Any] = {
         },
         "api_key_secret": {
             "type": "string",
-            "minLength": 1,
+            "pattern": HEADER,
             "env": "TWILIO_API_SECRET",
             "secret": True,
             "description": "and its secret",
@@ -75,6 +77,7 @@ SCHEMA: dict[str, Any] = {
         "lookback_days": {
             "type": "number",
             "minimum": 0,
+            "maximum": CENTURY_DAYS,
             "default": 15,
             "description": "how much of the past every sync reads again first, in days",
         },
@@ -94,6 +97,7 @@ SCHEMA: dict[str, Any] = {
         "margin_hours": {
             "type": "number",
             "minimum": 0,
+            "maximum": 24 * CENTURY_DAYS,
             "default": 6,
             "description": "how late a list may show a row, in hours; rows this fresh are emitted again",
         },
@@ -114,12 +118,14 @@ SCHEMA: dict[str, Any] = {
         "request_timeout": {
             "type": "number",
             "minimum": 1,
+            "maximum": 3600,
             "default": 120,
             "description": "how long one request may take, in seconds",
         },
         "retry_minutes": {
             "type": "number",
             "minimum": 0,
+            "maximum": 1440,
             "default": 15,
             "description": "how long one request may go without progress, in minutes",
         },
@@ -127,11 +133,13 @@ SCHEMA: dict[str, Any] = {
             "type": "string",
             "enum": ["auto", "feedback", "insights"],
             "default": "auto",
-            "description": "where `call_feedback` comes from: the calls' feedback, Voice Insights' annotations, or both",
+            "description": "where `call_feedback` comes from: the calls' feedback, "
+            "Voice Insights' annotations, or both",
         },
         "feedback_days": {
             "type": "number",
             "minimum": 0,
+            "maximum": CENTURY_DAYS,
             "default": 30,
             "description": "for how many days a call is asked for its feedback",
         },
@@ -158,7 +166,7 @@ SCHEMA: dict[str, Any] = {
         },
         "user_agent": {
             "type": "string",
-            "pattern": "^[ -~]+$",
+            "pattern": "^[!-~][ -~]*$",
             "default": f"tap-twilio/{__version__}",
             "description": "how requests name themselves",
         },
@@ -198,7 +206,7 @@ class Settings:
 def read_json(path: str, what: str) -> Any:
     """The JSON in a file the user named. Raises TapError, which names the file and never quotes its content."""
     try:
-        return json.loads(Path(path).read_bytes())
+        return _parse(Path(path).read_bytes())
     except OSError as error:
         raise TapError(
             f"{what} {path}: cannot be read ({error.strerror}). Check the path and its permissions."
@@ -206,6 +214,15 @@ def read_json(path: str, what: str) -> Any:
     except (ValueError, RecursionError) as error:
         at = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise TapError(f"{what} {path}: is not valid JSON{at}. Mend it, or write it anew.") from None
+
+
+def _parse(text: bytes | str) -> Any:
+    """JSON, without the NaN and Infinity that Python takes for it. Raises ValueError and RecursionError."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def load(path: str, environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -222,8 +239,9 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
         raise TapError("The config must be a JSON object, as in sample_config.json.")
     known = SCHEMA["properties"]
     unknown = sorted(set(raw) - set(known))
-    warnings = [f"unknown setting {name!r} in the config is ignored" for name in unknown]
-    values = {name: _typed(raw[name], known[name]) for name in known if raw.get(name) not in (None, "")}
+    warnings = [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
+    values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
+    values = {name: value for name, value in values.items() if value not in (None, "")}
     _from_environment(values, environ)
     _validate(values)
     for name, schema in known.items():
@@ -244,10 +262,13 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
 
 
 def _typed(value: Any, schema: dict[str, Any]) -> Any:
-    """Numbers and booleans written as strings, as some schedulers keep every setting."""
-    if isinstance(value, str) and not {"string"} & set(_types(schema)):
+    """Numbers and booleans written as strings, and the newline of a file, as some schedulers keep every setting."""
+    if not isinstance(value, str):
+        return value
+    value = value.strip()
+    if "string" not in _types(schema):
         try:
-            return json.loads(value)
+            return _parse(value)
         except (ValueError, RecursionError):
             return value
     return value
@@ -270,15 +291,14 @@ def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     elif "api_key_sid" in values and "api_key_secret" not in values:
         names.append("api_key_secret")
     for name in names:
-        found = environ.get(SCHEMA["properties"][name]["env"])
+        found = environ.get(SCHEMA["properties"][name]["env"], "").strip()
         if found and name not in values:
             values[name] = found
 
 
 def _validate(values: dict[str, Any]) -> None:
-    if not isinstance(values.get("account_sid", ""), str) or not re.match(
-        ACCOUNT, values.get("account_sid", "AC" + "0" * 32)
-    ):
+    sid = values.get("account_sid", "AC" + "0" * 32)
+    if not isinstance(sid, str) or not re.fullmatch(ACCOUNT[1:-1], sid):
         raise TapError(
             "Setting account_sid is not an account SID: AC and 32 hexadecimal digits, from Twilio's console."
         )
@@ -332,11 +352,11 @@ def _origin(url: str) -> str:
     except ValueError:
         host = ""
         parts = urlsplit("")
-    if not host or parts.username or parts.query or parts.path.strip("/"):
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host) or "@" in url or parts.path.strip("/") or "?" in url:
         raise TapError(
             "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
         )
-    loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host)
+    loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise TapError("Setting base_url must use https: plain http is for loopback addresses only.")
     return f"{parts.scheme}://{parts.netloc}"

@@ -16,12 +16,16 @@ class TapError(Exception):
 class PartitionError(Exception):
     """Fails one partition: the others go on, the state keeps what was done, and the run ends with exit code 3."""
 
+    next_step = "The next sync goes on there."  # what to do about it, for the log
+
 
 class Refused(PartitionError):
     """Twilio answered, and said no: asking again does not help.
 
     `status` is the HTTP status, `code` Twilio's error code (None where the body had none).
     """
+
+    next_step = "Should the next sync say so too: may these credentials read it?"
 
     def __init__(self, status: int, code: int | None, message: str, where: str) -> None:
         self.status, self.code, self.message, self.where = status, code, message, where
@@ -38,6 +42,14 @@ class BadAnswer(PartitionError):
 
 class InvalidRecord(PartitionError):
     """A value does not fit its schema."""
+
+    next_step = "It stays so until the schema fits, or on_invalid is null: please report it."
+
+
+class NotAvailable(PartitionError):
+    """A product that the settings ask for by name, and that the account does not have."""
+
+    next_step = "Other streams are not concerned."
 
 
 class Unfinished(PartitionError):

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .config import Settings
-from .errors import PartitionError, Refused
+from .errors import NotAvailable, PartitionError, Refused
 from .plan import EVER, Partition
 from .streams import DAY
 from .walk import Ask, Listing, Moment, Page, Read, Row, back, moment, when
@@ -38,6 +38,7 @@ class Window:
     """The calls of the window, as the look-back met them: of any number of calls, only as many as can be asked."""
 
     most: int
+    began: Moment  # before the first page of calls was asked for
     cursor: Call | None = None
     count: int = 0
     newest: list[Call] = field(default_factory=list)  # a heap of the newest
@@ -59,11 +60,18 @@ class Window:
         return True
 
 
+def _began_late(row: Row) -> bool:
+    """Whether a call never began, or more than a day after it was created, by which Twilio may sort it."""
+    began, created = when(row.get("start_time")), when(row.get("date_created"))
+    return not began or not created or back(began, DAY) > created
+
+
 class Feedback:
     """
     call_feedback in one account.
 
     `state` is this partition's part of the Singer state; beside what plan.Partition keeps there:
+      calls    how far the calls were read for this stream alone, as plan.Partition keeps it
       window   {began, cursor}: the round over the window's calls that is open; calls above the cursor were asked
       unasked  no window was ever asked whole: all is emitted until one was
     `emit` takes rows as Twilio's, of this stream. `calls` is the partition of the calls stream, if that is selected.
@@ -78,16 +86,20 @@ class Feedback:
         settings: Settings,
         insights_off: set[str],
     ) -> None:
-        self.own = replace(own, follow=self._follow, bounds=replace(own.bounds, lookback=timedelta(0)))
         self.state, self.account, self.now = own.state, own.account, own.now
+        self.own = replace(
+            own,
+            state=own.state.setdefault("calls", {}),
+            follow=self._follow,
+            bounds=replace(own.bounds, lookback=timedelta(0)),
+        )
         self.calls, self.emit, self.settings = calls, emit, settings
         self.failed: PartitionError | None = None
-        self.done = False
         self.requests = 0
         self._classic = settings.call_feedback_source in ("auto", "feedback")
         self._insights = settings.call_feedback_source in ("auto", "insights")
         self._insights_off = insights_off
-        self._window = Window(settings.feedback_requests)
+        self._window = Window(settings.feedback_requests, EVER)
         self._asked: set[str] = set()  # in this sync, of those that insights reports or the window holds
         self._rated: set[str] = set()  # by the classic source, in this sync
 
@@ -95,81 +107,83 @@ class Feedback:
         """Read the calls, where they are selected, and their feedback."""
         self._prepare()
         calls = self.calls
+        follows = calls is not None and "date_updated" in calls.state
         if not self._classic:
-            reads = [self._guard(self._insights_only())]
-            yield [calls.sync(), *reads] if calls else reads
-            self.done = True
-            return
-        if "date_updated" not in self.state or "backfill" in self.state:
-            if calls and "date_updated" not in calls.state and "backfill" not in self.state and self._followed(calls):
+            read = self._insights_only()
+        elif "date_updated" not in self.state or "refill" in self.state:
+            if calls and not follows and not self.own.state and self._followed(calls):
                 yield from self._backfill_with(calls)
-            else:
-                reads = [self._guard(self._backfill_alone())]
-                yield [calls.sync(), *reads] if calls else reads
-        elif calls and "date_updated" in calls.state:
-            calls.follow = self._follow
-            yield from calls.refresh(self._edge(), lambda whole: self._guard(self._ask_window(whole)))
+                return
+            read = self._backfill_alone()
+        elif calls and follows:
+            self.state.pop("calls", None)
+            yield from self._refresh(calls)
+            return
         else:
-            reads = [self._guard(self._refresh_alone())]
-            yield [calls.sync(), *reads] if calls else reads
-        self.done = True
+            for name in ("date_updated", "looked_back"):
+                self.own.state.setdefault(name, self.state["date_updated"])
+            read = self._refresh(self.own)
+        yield [calls.sync(), self._guard(read)] if calls else [self._guard(read)]
 
     # -- which calls
 
     def _prepare(self) -> None:
         state = self.state
-        if not self.settings.feedback_backfill and "date_updated" not in state:
-            state.pop("backfill", None)
-            state["date_updated"] = state["looked_back"] = back(self.now(), self.own.bounds.margin)
+        if self.settings.feedback_backfill:
+            if "refill" in state and "date_updated" in state and "again" not in self.own.state:
+                self.own.state.clear()
+                self.own.state["again"] = True
+        elif "date_updated" not in state or "refill" in state:
+            state.setdefault("date_updated", back(self.now(), self.own.bounds.margin))
+            state.pop("refill", None)
+            self.own.state.clear()
             state["unasked"] = True
-        elif "refill" in state and "date_updated" in state and "backfill" not in state:
-            if self.settings.feedback_backfill:
-                state["backfill"] = {"began": self.now(), "list": 0}
-            else:
-                del state["refill"]
-                state["unasked"] = True
 
     def _followed(self, calls: Partition) -> bool:
         """Whether the backfill of the calls, if it is open, was followed from its start."""
         return "backfill" not in calls.state or "followed" in calls.state["backfill"]
 
     def _backfill_with(self, calls: Partition) -> Read:
-        resumed = "backfill" in calls.state
+        resumed, began = "backfill" in calls.state, self.now()
         calls.follow = self._follow
-        began = self.now()
         yield from calls.backfill()
-        if self.failed:
-            calls.follow = None
-        else:
-            self.state["date_updated"] = self.state["looked_back"] = calls.state["date_updated"]
-            self.state.pop("refill", None)
-            yield [self._guard(self._ask_insights(self._oldest(), began))]
-        if not resumed:
-            return
-        if calls.follow:
-            yield from calls.refresh(self._edge(), lambda whole: self._guard(self._ask_window(whole)))
-        else:
-            yield from calls.refresh()
+        if not self.failed:
+            self.own.state.update({name: calls.state[name] for name in ("date_updated", "looked_back")})
+            yield [self._guard(self._conclude_backfill(began))]
+        if resumed:
+            yield from self._refresh(calls)
 
     def _backfill_alone(self) -> Read:
-        resumed, began = bool(self.state["backfill"].get("place")) if "backfill" in self.state else False, self.now()
-        again = "date_updated" in self.state
-        yield from self.own.backfill()
-        self.state.pop("refill", None)
+        resumed, began = bool(self.own.state), self.now()
+        if "date_updated" not in self.own.state:
+            yield from self.own.backfill()
+        yield from self._conclude_backfill(began)
+        if resumed:
+            yield from self._refresh(self.own)
+
+    def _conclude_backfill(self, began: Moment) -> Read:
+        """The calls were all asked; what insights reports of them is what is missing."""
         yield from self._ask_insights(self._oldest(), began)
-        if resumed or again:
-            yield from self._refresh_alone()
+        self.state["date_updated"] = max(self.state.get("date_updated", EVER), self.own.state["date_updated"])
+        self.state.pop("refill", None)
+        self.own.state.pop("again", None)
 
-    def _refresh_alone(self) -> Read:
-        walks = yield from self.own.look_back(self.now(), reach=self._edge())
-        yield from self._ask_window(None not in walks)
+    def _refresh(self, calls: Partition) -> Read:
+        """Look back over the window's calls, and ask them; rounds meet those that never began, wherever they stand."""
+        calls.follow = self._follow
+        self._asked.clear()  # before the window began
+        self._rated.clear()
+        opened = self.state.get("window") or {}
+        cursor = opened.get("cursor")
+        self._window = Window(self.settings.feedback_requests, self.now(), tuple(cursor) if cursor else None)
+        if self.failed:
+            yield from calls.refresh()
+        else:
+            yield from calls.refresh(back(self._edge(), DAY), lambda whole: self._guard(self._ask_window(whole)))
 
-    def _edge(self) -> Moment:
+    def _edge(self, since: Moment = "~") -> Moment:
         """Where the window begins: a call leaves it only after it was asked when past its days."""
-        opened = self.state.get("window")
-        cursor = opened and opened.get("cursor")
-        self._window = Window(self.settings.feedback_requests, tuple(cursor) if cursor else None)
-        return back(self.state["date_updated"], timedelta(days=self.settings.feedback_days))
+        return back(min(since, self.state["date_updated"]), timedelta(days=self.settings.feedback_days))
 
     def _oldest(self) -> Moment:
         return self.own.bounds.start_date or self.own.created or back(self.now(), 3650 * DAY)
@@ -188,24 +202,27 @@ class Feedback:
             return
         if kind == "head":
             if first:
-                self._window = Window(self._window.most, self._window.cursor)
-            edge = back(self.state["date_updated"], timedelta(days=self.settings.feedback_days))
-            for call in self._ended(page.rows, edge):
+                self._window = Window(self._window.most, self._window.began, self._window.cursor)
+            for call in self._ended(page.rows, self._edge()):
                 self._window.add(call)
-        elif kind == "backfill":
+            return
+        calls = self.calls if self.calls and "date_updated" in self.calls.state else self.own
+        if kind == "backfill":
+            refill = self.state.get("refill", "~")
+            rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < refill]
+            asked = [sid for _, sid in self._ended(rows, EVER)]
             if first and page.rows:
                 self._announce(listing, page)
-            refill = self.state.get("refill", "~") if "date_updated" in self.state else "~"
-            rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < refill]
-            try:
-                yield [self._ask(sid, EVER) for _, sid in self._ended(rows, EVER)]
-            except PartitionError as error:
-                self.failed = error
-                if self.calls:  # they go on; this stream goes on from here, by itself, next time
-                    self.state["backfill"] = {
-                        name: value for name, value in self.calls.state["backfill"].items() if name != "followed"
-                    }
-                    self.calls.state["backfill"].pop("followed", None)
+        else:  # those that no look-back meets, since they stand elsewhere than their time says
+            rows = [row for row in page.rows if _began_late(row)]
+            asked = [sid for _, sid in self._ended(rows, self._edge(calls.state["date_updated"]))]
+        try:
+            yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
+        except PartitionError as error:
+            self.failed = error
+            open_ = self.calls and self.calls.state.get("backfill")
+            if open_ and open_.pop("followed", None):  # the calls go on; this stream does from here, by itself
+                self.state["calls"] = self.own.state = {"backfill": dict(open_)}
 
     def _announce(self, listing: Listing, page: Page) -> None:
         pages = 1 + (self.own.pages_left(listing, page) if page.next else 0)
@@ -224,22 +241,22 @@ class Feedback:
         When the last of them was asked, the start of that round, less the margin, becomes the bookmark. `whole`:
         whether the look-back met every call of the window.
         """
-        window, left, began = self._window, self.settings.feedback_requests, self.now()
-        if opened := self.state.get("window"):
-            fresh = [call for call in sorted(window.newest, reverse=True) if call[0] >= opened["began"]][: left // 2]
+        window, left, began = self._window, self.settings.feedback_requests, self._window.began
+        yield from self._ask_insights(self._edge(), began)
+        newest = sorted(window.newest, reverse=True)
+        opened = self.state.get("window")
+        if opened and opened["cursor"]:
+            fresh = [call for call in newest if call[0] >= opened["began"]][: left // 2]
             yield from self._ask_all(fresh)
-            below = [call for call in sorted(window.below, reverse=True) if call[1] not in self._asked]
-            yield from self._ask_all(below[: left - len(fresh)], opened)
+            below = sorted(window.below, reverse=True)[: left - len(fresh)]
+            yield from self._ask_all(below, opened)
             left -= len(fresh) + len(below)
             if left <= 0 or window.more_below or not whole:
                 return
             self._finish_window(opened["began"])
         opened = self.state["window"] = {"began": began, "cursor": None}
-        todo = [call for call in sorted(window.newest, reverse=True) if call[1] not in self._asked]
+        todo = [call for call in newest if call[1] not in self._asked]
         yield from self._ask_all(todo[:left], opened)
-        yield from self._ask_insights(
-            back(self.state["date_updated"], timedelta(days=self.settings.feedback_days)), began
-        )
         if whole and len(todo) <= left and window.count <= len(window.newest):
             self._finish_window(began)
         elif whole:
@@ -247,10 +264,11 @@ class Feedback:
             LOGGER.info("call_feedback %s: %d calls, all asked every %d syncs", self.account, window.count, syncs)
 
     def _ask_all(self, calls: list[Call], opened: dict[str, Any] | None = None) -> Read:
+        """Ask those that this sync did not ask yet, and move the cursor past all of them."""
         since = EVER if "unasked" in self.state else self.state["date_updated"]
         for at in range(0, len(calls), CHUNK):
             chunk = calls[at : at + CHUNK]
-            yield [self._ask(sid, since) for _, sid in chunk]
+            yield [self._ask(sid, since) for _, sid in chunk if sid not in self._asked]
             self._asked.update(sid for _, sid in chunk)
             if opened is not None:
                 opened["cursor"] = list(chunk[-1])
@@ -282,15 +300,11 @@ class Feedback:
         """Ratings of the window, or of all calls at first, from the one source."""
         began = self.now()
         since = self._oldest()
-        if "date_updated" in self.state and "backfill" not in self.state and "unasked" not in self.state:
-            since = max(since, back(self.state["date_updated"], timedelta(days=self.settings.feedback_days)))
-        elif not self.settings.feedback_backfill:
-            since = max(since, back(began, timedelta(days=self.settings.feedback_days)))
+        if "date_updated" in self.state and "refill" not in self.state:
+            since = max(since, self._edge())
         yield from self._ask_insights(since, began)
-        for name in ("backfill", "refill", "unasked"):
-            self.state.pop(name, None)
-        bookmark = max(self.state.get("date_updated", EVER), back(began, self.own.bounds.margin))
-        self.state["date_updated"] = self.state["looked_back"] = bookmark
+        self.state.pop("refill", None)
+        self.state["date_updated"] = max(self.state.get("date_updated", EVER), back(began, self.own.bounds.margin))
 
     def _ask_insights(self, since: Moment, until: Moment) -> Read:
         """Every rated call that began in that time: five lists a slice, one for each score."""
@@ -299,11 +313,17 @@ class Feedback:
         until = back(until, -DAY)
         while since < until:
             upper = min(until, back(since, -INSIGHTS_SLICE))
+            found: dict[str, tuple[Page, Row]] = {}  # a score that changes meanwhile is in two lists
             try:
-                yield [self._list_scored(score, since, upper) for score in SCORES]
+                yield [self._list_scored(score, since, upper, found) for score in SCORES]
             except Refused as refused:
-                if refused.status not in UNAVAILABLE or not self._classic:
+                if refused.status not in UNAVAILABLE:
                     raise
+                if not self._classic:
+                    raise NotAvailable(
+                        "call_feedback_source is insights, but this account has no Voice Insights "
+                        f"(HTTP {refused.status}, code {refused.code}): use auto or feedback"
+                    ) from None
                 self._insights_off.add(self.account)
                 LOGGER.info(
                     "call_feedback %s: this account has no Voice Insights (HTTP %d), so that source is left out",
@@ -311,11 +331,12 @@ class Feedback:
                     refused.status,
                 )
                 return
+            yield [self._rate(page, row) for page, row in found.values()]
             since = upper
 
-    def _list_scored(self, score: int, since: Moment, until: Moment) -> Read:
+    def _list_scored(self, score: int, since: Moment, until: Moment, found: dict[str, tuple[Page, Row]]) -> Read:
         """
-        The calls rated with a score, as {"call_sid": …, "annotation": {"call_score": 2, …}, …}.
+        Find the calls rated with a score, as {"call_sid": …, "annotation": {"call_score": 2, …}, …}.
 
         Both times are always sent, since they default to the last four hours; so is the processing state, whose
         default is not documented (OpenAPI twilio_insights_v1, ListCallSummaries).
@@ -335,12 +356,14 @@ class Feedback:
         while uri and uri not in seen:
             seen.add(uri)
             page = yield Ask(self.account, uri, "call_summaries", product="insights", key="call_sid")
-            yield [self._rate(page, row, score) for row in page.rows]
+            found.update({row["call_sid"]: (page, {**row, "score": score}) for row in page.rows})
             uri = page.next
 
-    def _rate(self, page: Page, summary: Row, score: int) -> Read:
+    def _rate(self, page: Page, summary: Row) -> Read:
         """Emit a call's annotation, unless the classic source has a row of it, which then counts."""
-        sid = summary["call_sid"]
+        sid, score = summary["call_sid"], summary["score"]
+        if sid in self._rated:
+            return
         if self._classic and sid not in self._asked:
             self._asked.add(sid)
             yield from self._ask(sid, EVER if "unasked" in self.state else self.state.get("date_updated", EVER))

@@ -45,6 +45,10 @@ class Output:
             message["bookmark_properties"] = list(bookmark_properties)
         self._message(message)
 
+    def document(self, text: str) -> None:
+        """What is no message: the catalog."""
+        self._write(text.encode())
+
     def records(self, data: bytes) -> None:
         """Whole RECORD lines, as `records.record_lines` makes them."""
         self._write(data)

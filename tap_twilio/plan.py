@@ -76,6 +76,8 @@ class Partition:
     created: Moment | None = None  # of the account
     follow: Callable[[str, Listing, Page, bool], Read] | None = None  # what else is asked about a page's rows
     restarts: int = 0
+    swept_pages: int = 0  # in this sync, of the budget
+    swept_whole: bool = False  # in this sync: all history was read again
     slices_overlap: bool = False  # seen: filters list undated rows too, so that each further slice lists them again
 
     @property
@@ -184,6 +186,7 @@ class Partition:
         whole = walks is not None
         while (yield from self._round(walks)):
             self._finish_round()
+            self.swept_whole |= whole
             if whole or not self.budget.left:
                 return
             whole, walks = True, None
@@ -217,6 +220,7 @@ class Partition:
             while not walk.ended:
                 if not self.budget.take():
                     return False
+                self.swept_pages += 1
                 self.state["swept"] = self.now()
                 page = yield from walk.turn()
                 if "place" in round_ and walk.pages == 1:  # the page of the place, again: not counted
@@ -229,6 +233,7 @@ class Partition:
                 round_["pages"] += 1
                 if walk.past(self.bounds.start_date, page):
                     break
+                del page
             round_["list"] = index + 1
             round_.pop("place", None)
         return True
@@ -287,6 +292,7 @@ class Partition:
             backfill["place"] = walk.place
             if walk.past(self.bounds.start_date, page):
                 return None
+            del page  # a read holds no rows while it waits for more
         return None
 
     def _begin_slices(self, listing: Listing, backfill: dict[str, Any], pages: float) -> None:
@@ -300,9 +306,9 @@ class Partition:
         return max(since, self._reach(listing))
 
     def _reach(self, listing: Listing) -> Moment:
-        """How far back the filter answers now."""
+        """How far back the filter answers, for as long as a slice may take."""
         reach = listing.stream.filter and listing.stream.filter.reach
-        return back(self.now(), reach - HOUR) if reach else EVER
+        return back(self.now(), reach - DAY) if reach else EVER
 
     # -- slices
 
@@ -348,6 +354,7 @@ class Partition:
                 yield [self._slice(listing, slices, part, since, backfill) for part in parts]
                 return
             one["place"] = walk.place
+            del page, inside  # a read holds no rows while it waits for more
         slices[:] = [other for other in slices if other is not one]
 
     def _open(self, listing: Listing, one: dict[str, Any], backfill: dict[str, Any] | None) -> Walk | None:
@@ -409,11 +416,11 @@ class Partition:
         full = self.state.get("full", {})
         while full.get("version") != version or not full.get("done"):
             if full.get("version") != version:
-                full = self.state["full"] = {"version": version, "began": self.now(), "list": 0}
+                full = {"version": version, "began": self.now(), "list": 0}
             try:
                 yield from self._walk_full(full)
             except Moved:
-                full = self.state["full"] = {"version": version, "began": self.now(), "list": 0}
+                full = {"version": version, "began": self.now(), "list": 0}
                 if not self._may_restart():
                     raise self._unfinished() from None
 
@@ -426,6 +433,7 @@ class Partition:
                 page = yield from walk.turn()
                 yield from self._take("full", page, listing, EVER)
                 full.update(list=index, place=walk.place)
+                self.state["full"] = full  # not before: until a page came, what an earlier version read is known
                 if walk.past(self.bounds.start_date, page):
                     break
             full["list"] = index + 1

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -79,9 +80,9 @@ class _Cache(dict[str, Any]):
         return value
 
 
-# The classic form in three look-ups, as most dates are new ones: `Tue, 31 Aug 2010 `, `20:36:` and `28`.
+# The classic form in three look-ups, as most dates are new ones: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
 _MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
-_SECONDS = {f"{second:02}": f"{second:02}.000000Z" for second in range(60)}
+_SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
 
 
 class _Days(_Cache):
@@ -94,6 +95,16 @@ class _Dates(_Cache):
 
     def __missing__(self, text: str) -> str | None:
         return self.keep(text, iso(text) if text else None)  # type: ignore[no-any-return]
+
+
+_DAYS, _DATES = _Days(), _Dates()
+
+
+def date(text: str) -> str | None:
+    """`iso`, some ten times as fast where there are many; "" is null. Raises ValueError, LookupError."""
+    if text[25:] == " +0000":
+        return f"{_DAYS[text[:17]]}{_MINUTES[text[17:23]]}{_SECONDS[text[23:]]}"
+    return _DATES[text]  # type: ignore[no-any-return]
 
 
 # Numbers ------------------------------------------------------------------------------------------------------------
@@ -136,6 +147,7 @@ def _json_number(text: str) -> str:
 
 # A page -------------------------------------------------------------------------------------------------------------
 
+_NUL = re.compile(rb"\\u0000")  # twice as fast as `in`, since backslashes are few
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # A number with more digits than a float keeps, found in two steps: the first is quick, and certain where it says no.
 _SHAPE = bytes.maketrans(b"0123456789.eE+-\n\r\t :,[", b"0" * 15 + b":" * 7)
@@ -154,7 +166,7 @@ def parse(body: bytes) -> tuple[Any, int]:
     try:
         if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
             value = orjson.loads(body)
-            return _cleaned(value) if b"\\u0000" in body else (value, 0)
+            return _cleaned(value) if _NUL.search(body) else (value, 0)
     except orjson.JSONDecodeError:
         pass
     except RecursionError:
@@ -271,20 +283,27 @@ def compile_record(
     lines = ["def record(row, received_at):", "    out = row.copy()"]
     lines += [f"    out.pop({name!r}, None)" for name in properties if name not in taken | {"received_at"}]
     lines += ["    if not out.keys() <= taken:", "        drop_unknown(out)"]
+    texts = [name for name in properties if name in taken and _kind(properties[name]) == "string"]
+    lines += _ALL_TEXT.splitlines()
+    for name in texts:
+        lines += _STEPS["string"].replace("NAME", repr(name)).replace("\n", "\n    ").splitlines()
     for name, property_schema in properties.items():
-        if name in taken:
-            steps = _KEY if name in key else _STEPS[_kind(property_schema)]
-            lines.append(steps.replace("NAME", repr(name)))
+        if name in key:
+            lines += _KEY.replace("NAME", repr(name)).splitlines()
+        elif name in taken and name not in texts:
+            lines += _STEPS[_kind(property_schema)].replace("NAME", repr(name)).splitlines()
     lines += ["    out['received_at'] = received_at"] if "received_at" in selected else []
     lines += ["    return out"]
     scope: dict[str, Any] = {
         "taken": taken,
         "drop_unknown": drop_unknown,
         "misfit": misfit,
-        "days": _Days(),
+        "TEXT": frozenset((str, type(None))),
+        "texts_of": itemgetter(*texts) if len(texts) > 1 else lambda row: [row[name] for name in texts],
+        "days": _DAYS,
         "minutes": _MINUTES,
         "seconds": _SECONDS,
-        "dates": _Dates(),
+        "dates": _DATES,
         "integers": _Integers(),
         "numbers": _Numbers(),
         "NUMERIC": frozenset((int, float, Decimal)),
@@ -303,7 +322,16 @@ def _kind(schema: dict[str, Any]) -> str:
     return "date-time" if schema.get("format") == "date-time" else str(kind)
 
 
-# The record begins as a copy of the row, so these write only what changes.
+# The record begins as a copy of the row, so these write only what changes. Most properties are text, which is asked
+# of all of them at once; only where one is missing, or is no text, each is asked by itself.
+_ALL_TEXT = """
+    try:
+        all_text = TEXT.issuperset(map(type, texts_of(row)))
+    except KeyError:
+        all_text = False
+    if not all_text:
+        pass
+"""
 _KEY = """
     value = row.get(NAME)
     if value.__class__ is not str or not value:
@@ -315,7 +343,7 @@ _DATE = """
         if value is not None:
             try:
                 if value[25:] == " +0000":
-                    out[NAME] = days[value[:17]] + minutes[value[17:23]] + seconds[value[23:25]]
+                    out[NAME] = f"{days[value[:17]]}{minutes[value[17:23]]}{seconds[value[23:]]}"
                 else:
                     out[NAME] = dates[value]
             except (ValueError, TypeError, LookupError):

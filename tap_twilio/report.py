@@ -26,9 +26,11 @@ def report(sync: Sync, seconds: float) -> None:
         LOGGER.warning("%d NUL characters or lone surrogates became U+FFFD, which Postgres takes", sync.runner.replaced)
     pool = sync.pool
     _metric("timer", "http_request_duration", round(pool.spent_s, 3), requests=pool.requests, retries=pool.retries)
+    vast = [one for one in sync.partitions if (one.swept_pages or "round" in one.state) and not one.swept_whole]
+    share = sum(partition.swept_pages for partition in vast) / max(1, len(vast))
     for partition in sync.partitions:
         done = (partition.stream.name, partition.account) not in sync.failed | sync.skipped
-        comes = forecast(partition, sync.settings.sweep_pages) if done and not partition.stream.parent else None
+        comes = forecast(partition, share) if done and not partition.stream.parent else None
         if comes:
             LOGGER.info("%s %s: %s", partition.stream.name, partition.account, comes)
     LOGGER.info(
@@ -49,15 +51,19 @@ def _metric(kind: str, metric: str, value: float, **tags: object) -> None:
     LOGGER.info("METRIC: %s", json.dumps({"type": kind, "metric": metric, "value": value, "tags": tags}))
 
 
-def forecast(partition: Partition, sweep_pages: int) -> str | None:
-    """What comes next for a partition whose history does not fit the budget; None where all is read every sync."""
+def forecast(partition: Partition, share: float) -> str | None:
+    """What comes next for a partition whose history does not fit the budget; None where all is read every sync.
+
+    `share`: the pages of the budget that each such partition got, on average; its turn evens out how many one gets.
+    """
     state = partition.state
     if "backfill" in state:
         return "its backfill is not complete; the next sync goes on"
-    if "round" not in state:
+    if partition.swept_whole:
         return None
-    pages = state.get("pages") or state["round"]["pages"]
-    syncs = max(2, ceil(pages / max(1, sweep_pages)))
-    at_least = "" if "pages" in state else "at least "
-    owed = "; rows never sent or older come with it" if "owed" in state else ""
-    return f"all history re-read every {at_least}{syncs} syncs{owed}"
+    if "round" in state or partition.swept_pages:
+        pages = state.get("pages") or state["round"]["pages"]
+        at_least = "" if "pages" in state else "at least "
+        owed = "; rows never sent or older come with it" if "owed" in state else ""
+        return f"all history re-read every {at_least}{max(2, ceil(pages / share) if share else pages)} syncs{owed}"
+    return "rows never sent, and those beyond the filter's reach, come with the next sync" if "owed" in state else None

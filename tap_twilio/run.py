@@ -36,7 +36,11 @@ class Task:
 
 
 class Runner:
-    """Runs reads. `after_page` is called whenever rows may have been written; `stopping` ends the run between two pages."""
+    """
+    Runs reads. `after_page` is called whenever rows may have been written.
+
+    `stopping` ends the run between two pages.
+    """
 
     def __init__(self, pool: Pool, clock: Clock, origin: Callable[[str], str]) -> None:
         self._pool, self.clock, self._origin = pool, clock, origin
@@ -91,7 +95,8 @@ class Runner:
                 self._finish(task, failed)
                 continue
             if isinstance(effect, Ask):
-                self._pool.submit(effect, task)
+                # A read that was begun goes before those that were not, since it holds a page and a place in the state.
+                self._pool.submit(effect, task, first=page is not None)
             elif effect:
                 task.children = len(effect)
                 self._ready.extend((Task(read, task), None, None) for read in effect)

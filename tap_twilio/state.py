@@ -15,6 +15,7 @@ from typing import Any
 from .errors import TapError
 from .records import iso
 
+LISTS = 9  # more than any stream has
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
 DATES = ("date_updated", "looked_back", "swept", "owed")
 
@@ -60,6 +61,8 @@ class State:
             if name in part:
                 part[name] = _date(part[name], f"{where}.{name}")
         _check_open(part, where)
+        if "calls" in part:  # call_feedback's own reading of the calls
+            _check_open(_object(part["calls"], f"{where}.calls"), f"{where}.calls")
         return part
 
     def dump(self, streams: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _check_open(part: dict[str, Any], where: str) -> None:
             continue
         open_ = _object(part[name], f"{where}.{name}")
         open_["began"] = _date(open_.get("began"), f"{where}.{name}.began")
-        if not isinstance(open_.get("list"), int) or not 0 <= open_["list"] <= 9:
+        if not isinstance(open_.get("list"), int) or not 0 <= open_["list"] <= LISTS:
             raise TapError(f"The state is malformed at {where}.{name}.list: {MALFORMED}")
         slices = open_.get("slices", [])
         if not isinstance(slices, list):
@@ -108,6 +111,8 @@ def _check_open(part: dict[str, Any], where: str) -> None:
                 if not isinstance(page, str) or not page.startswith("/") or page.startswith("//"):
                     raise TapError(f"The state is malformed at {where}.{name}.place.page: {MALFORMED}")
                 _object(place.get("rows"), f"{where}.{name}.place.rows")
+    if not isinstance(part.get("pages", 0), int):
+        raise TapError(f"The state is malformed at {where}.pages: {MALFORMED}")
     for name in ("start_date", "refill", "selection"):
         if not isinstance(part.get(name, ""), str):
             raise TapError(f"The state is malformed at {where}.{name}: {MALFORMED}")

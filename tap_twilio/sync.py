@@ -17,7 +17,7 @@ from .accounts import Account, Accounts, find_accounts
 from .catalog import Selected, load_schema
 from .client import Client, Pool
 from .config import Settings
-from .errors import PartitionError, Refused, TapError
+from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
 from .feedback import Feedback
 from .output import Output
 from .plan import Bounds, Budget, Partition
@@ -26,6 +26,7 @@ from .report import report
 from .run import Clock, Runner
 from .state import State, selection
 from .streams import STREAMS
+from .versions import begin, explain, interrupted, not_whole
 from .walk import Page, Read, Row, back, moment, text
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -55,7 +56,7 @@ class Sync:
         self.settings, self.state, self.output = settings, state, output
         self.client = Client(settings)
         self.client.origin("api")  # refuses a region that it cannot place, before anything is asked
-        self.pool = Pool(self.client, settings.concurrency, settings.retry_minutes * 60)
+        self.pool = Pool(self.client, settings.concurrency, settings.retry_minutes * 60, settings.request_timeout)
         self.clock = Clock()
         self.runner = Runner(self.pool, self.clock, self.client.origin)
         self.budget = Budget(settings.sweep_pages)
@@ -91,7 +92,7 @@ class Sync:
         try:
             self.accounts = find_accounts(self.settings, self.runner, PROBE)
         except PartitionError as error:
-            raise TapError(f"{error} Nothing was read.") from None
+            raise TapError(f"{error}; nothing was read.") from None
         self._check_clock()
         for table in self.tables:
             stream = table.selected.stream
@@ -100,12 +101,13 @@ class Sync:
         self.runner.after_page = self._after_page
         self.partitions = [self._partition(table, account) for table in self.tables for account in self.accounts.chosen]
         self.state_parts = [(table.name, [account.sid for account in self.accounts.chosen]) for table in self.tables]
+        self._resume_versions()
         for table in self.tables:
-            if table.selected.full_table:
+            if table.selected.full_table and not self.runner.stopping:
                 self._begin_version(table)
         self.runner.run(self._reads())
         for table in self.tables:
-            if table.selected.full_table and not self.runner.stopping:
+            if table.selected.full_table:
                 self._end_version(table)
         self._write_state()
         self.pool.close()
@@ -154,7 +156,7 @@ class Sync:
         said = partition.adopt(properties_added=added)
         if said:
             if partition.stream.parent:
-                state.pop("backfill", None)  # what it asked so far is to be asked again
+                state.pop("calls", None)  # what it asked so far is to be asked again
             LOGGER.warning("%s %s: %s", table.name, account.sid, said)
         part["selections"][key] = names
         state["selection"] = key
@@ -173,15 +175,18 @@ class Sync:
     def _reads(self) -> Iterator[tuple[Read, Callable[[PartitionError | None], None]]]:
         """Least recently swept first, so that a budget too small for all comes round to each."""
         versions = {table.name: table.version for table in self.tables}
+        full = {table.name for table in self.tables if table.selected.full_table}
         children = {one.account: one for one in self.partitions if one.stream.parent}
         for partition in sorted(self.partitions, key=lambda one: one.state.get("swept", "")):
-            version, child = versions[partition.stream.name], children.get(partition.account)
+            name, child = partition.stream.name, children.get(partition.account)
             if partition.stream.parent:
-                if versions.get(partition.stream.parent, 0) is not None:  # its parent is not read, or not so
-                    yield self._with_feedback(None, partition)
-            elif version is not None:
-                yield partition.read_full(version), self._done(partition)
-            elif child and child.stream.parent == partition.stream.name:
+                if partition.stream.parent not in versions or partition.stream.parent in full:
+                    yield self._with_feedback(None, partition)  # else it is read with its parent
+            elif name in full:
+                version = versions[name]
+                if version is not None:
+                    yield partition.read_full(version), self._done(partition)
+            elif child and child.stream.parent == name:
                 yield self._with_feedback(partition, child)
             else:
                 yield partition.sync(), self._done(partition)
@@ -206,57 +211,64 @@ class Sync:
 
         def done(error: PartitionError | None) -> None:
             name = (partition.stream.name, partition.account)
+            full = partition.state.get("full")
+            if full and error and not isinstance(error, (Unreachable, Unfinished)):
+                full.pop("place", None)  # there is no going on from it
+                full.update(version=0, done=True)  # but rows of the account may be in the warehouse
             if isinstance(error, Refused) and account.closed and error.status in (401, 403, 404):
                 self.skipped.add(name)
                 LOGGER.info("%s %s: the account is closed and Twilio no longer lists it; its bookmark is kept", *name)
             elif error:
                 self.failed.add(name)
                 self.failures.append(f"{partition.stream.name} {partition.account}: {error}")
-                LOGGER.error("%s %s failed, the others go on: %s", *name, error)
+                what = str(error).rstrip(".")
+                LOGGER.error(
+                    "%s %s failed, the others go on: %s; what was read is kept. %s", *name, what, error.next_step
+                )
 
         return done
 
     # -- FULL_TABLE
 
+    def _resume_versions(self) -> None:
+        """
+        Go on with versions whose read was interrupted; each sync then begins the next, so that what was read before
+        the interruption is read again as well.
+        """
+        chosen = [account.sid for account in self.accounts.chosen]
+        tables = [table for table in self.tables if table.selected.full_table]
+        resumed = [table for table in tables if interrupted(self.state.bookmarks[table.name], chosen)]
+        for table in resumed:
+            table.version = self.state.bookmarks[table.name]["version"]
+        names = {table.name: table for table in resumed}
+        self.runner.run(
+            (one.read_full(names[one.stream.name].version or 0), self._done(one))
+            for one in self.partitions
+            if one.stream.name in names
+        )
+        for table in resumed:
+            self._end_version(table)
+
     def _begin_version(self, table: Table) -> None:
-        """Go on with the version that is open, or begin the next; targets take a greater version for a newer one."""
-        part = self.state.bookmarks[table.name]
-        mine = [one for one in self.partitions if one.stream.name == table.name]
-        open_ = part.get("version")
-        if not isinstance(open_, int) or all(
-            one.state.get("full", {}).get("version") == open_ and one.state["full"].get("done") for one in mine
-        ):
-            now = int(datetime.now(timezone.utc).timestamp() * 1000)
-            first = open_ is None and not any(
-                "date_updated" in one or "backfill" in one for one in part["accounts"].values()
-            )
-            part["version"] = max(now, (open_ if isinstance(open_, int) else 0) + 1)
-            if first and table.name not in self.state.foreign:
-                self.output.activate_version(table.name, part["version"])
-        table.version = part["version"]
+        if interrupted(self.state.bookmarks[table.name], [account.sid for account in self.accounts.chosen]):
+            table.version = None  # it stopped again, and is gone on with next time
+            return
+        table.version, first = begin(self.state.bookmarks[table.name])
+        if first and table.name not in self.state.foreign:
+            self.output.activate_version(table.name, table.version)
 
     def _end_version(self, table: Table) -> None:
-        """Activate the version when every account that was ever read was read whole in it."""
-        part = self.state.bookmarks[table.name]
-        listed = {account.sid for account in self.accounts.chosen}
-        missing = []
-        for sid, state in part["accounts"].items():
-            read = "full" in state or "date_updated" in state or "backfill" in state
-            full = state.get("full", {})
-            if full.get("version") == table.version and full.get("done"):
-                continue
-            if (table.name, sid) in self.failed or (read and (sid in listed or not self.accounts.listed)):
-                missing.append(sid)
-        if missing:
-            LOGGER.warning(
-                "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
-                "subaccounts, or take it out of the state at bookmarks.%s.accounts to let its rows go",
-                table.name,
-                ", ".join(missing),
-                table.name,
-            )
+        part, version = self.state.bookmarks[table.name], table.version
+        if version is None or self.runner.stopping:
             return
-        self.output.activate_version(table.name, table.version or 0)
+        failed = {account for name, account in self.failed if name == table.name}
+        listed = {account.sid for account in self.accounts.chosen}
+        gone = set(part["accounts"]) - listed if self.accounts.listed else set()
+        missing = not_whole(part, version, failed, gone)
+        if missing:
+            explain(table.name, missing)
+        else:
+            self.output.activate_version(table.name, version)
 
     # -- state
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .errors import Refused
-from .records import iso
+from .records import date
 from .streams import DAY, Stream
 
 Row = dict[str, Any]
@@ -54,8 +54,8 @@ def when(value: object) -> Moment | None:
     if not value or not isinstance(value, str):
         return None
     try:
-        return iso(value)
-    except ValueError:
+        return date(value)
+    except (ValueError, LookupError):
         return None
 
 
@@ -238,8 +238,9 @@ class Walk:
             if refused.status == 404:
                 raise Moved from None
             raise
-        if not found.rows or self.listing.listed(found.rows[0]) != self.listing.listed(row):
-            raise Moved
+        there = found.rows[0]
+        if self.listing.listed(there) != self.listing.listed(row) or there.get("status") != row.get("status"):
+            raise Moved  # or it left this list for that of another status
 
     def _learn(self, rows: list[Row]) -> None:
         """What the page shows of the list's order. Only what one page shows at once counts: rows move between pages."""

@@ -10,10 +10,11 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tap_twilio.errors import Refused, Unfinished
+from tap_twilio.errors import PartitionError, Refused, Unfinished
 from tap_twilio.plan import Bounds, Budget, Partition
 from tap_twilio.records import iso
 from tap_twilio.streams import STREAMS
@@ -30,6 +31,7 @@ class Killed(Exception):
     """The process died here."""
 
 
+@cache
 def rfc2822(at: datetime | None) -> str | None:
     return at and at.strftime("%a, %d %b %Y %H:%M:%S +0000")
 
@@ -50,6 +52,7 @@ class TwilioList:
         self.gone: dict[str, dict[str, Any]] = {}
         self.count = 0
         self.asked: list[Ask] = []
+        self.named = ""
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
@@ -78,6 +81,8 @@ class TwilioList:
         if self.rng.random() < 0.35 or not listed:
             return self.add()
         row = self.rng.choice(listed)
+        if self.rng.random() < 0.3:  # the row that a page token names, more often than chance would
+            row = self.rows.get(self.named, row)
         if self.rng.random() < 0.1:
             self.gone[row["sid"]] = self.rows.pop(row["sid"])
             return None
@@ -93,9 +98,8 @@ class TwilioList:
     def position(self, row: dict[str, Any]) -> tuple[Any, ...]:
         if self.order == "created" or self.column == "date_created":
             return (0, -row["date_created"].timestamp(), row["sid"])
-        undated = row[self.column] is None
-        at = row["date_created"] if undated else row[self.column]
-        return (int(undated != (self.order == "first")), -at.timestamp(), row["sid"])
+        at = row[self.column]
+        return (int((at is None) != (self.order == "first")), -(at or row["date_created"]).timestamp(), row["sid"])
 
     def wire(self, row: dict[str, Any]) -> dict[str, Any]:
         out = {
@@ -119,11 +123,13 @@ class TwilioList:
         if self.stream.statuses:
             rows = [row for row in rows if row["status"] == query["Status"]]
         if self.stream.filter:
-            rows = [row for row in rows if self.passes(row, query)]
+            rows = self.filtered(rows, query)
         rows.sort(key=self.position)
         if "PageToken" in query:
             named = query["PageToken"][2:]
             row = self.rows.get(named)
+            if row and self.stream.statuses and row["status"] != query["Status"] and self.deleted_token == "empty":
+                return Page([], None, text(self.now))
             if row is None:
                 if self.deleted_token == "refused":
                     raise Refused(400, 20001, "bad token", path)
@@ -135,25 +141,23 @@ class TwilioList:
         page = rows[:size]
         following = None
         if len(rows) > size:
+            self.named = page[-1]["sid"]
             token = {**query, "PageToken": f"PA{page[-1]['sid']}"}
             following = f"{path}?{'&'.join(f'{k}={v}' for k, v in token.items())}"
         return Page([self.wire(row) for row in page], following, text(self.now))
 
-    def passes(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+    def filtered(self, rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
         assert self.stream.filter
         since, until = query.get(f"{self.stream.filter.param}>"), query.get(f"{self.stream.filter.param}<")
         if not since or not until:
-            return True
-        low, high = (
-            datetime.fromisoformat(bound.replace("Z", "")).replace(tzinfo=timezone.utc) for bound in (since, until)
-        )
-        reach = self.stream.filter.reach
-        if reach and low < self.now - reach:
+            return rows
+        low, high = (datetime.fromisoformat(at.replace("Z", "")).replace(tzinfo=timezone.utc) for at in (since, until))
+        if self.stream.filter.reach and low < self.now - self.stream.filter.reach:
             raise Refused(400, 20004, "too far back", "")
-        at = row[self.column]
-        if at is None:
-            return not self.hides_null
-        return low <= at <= high if self.inclusive else low < at < high
+        column, null = self.column, not self.hides_null
+        if not self.inclusive:
+            low, high = low + timedelta(microseconds=1), high - timedelta(microseconds=1)
+        return [row for row in rows if (low <= row[column] <= high if row[column] else null)]
 
 
 def drive(read: Any, twilio: TwilioList, chatter: float = 0, lives: int | None = None) -> None:
@@ -169,8 +173,8 @@ def drive(read: Any, twilio: TwilioList, chatter: float = 0, lives: int | None =
                 effect = task["gen"].send(task["send"])
         except StopIteration:
             error = None
-        except Unfinished as unfinished:
-            error = unfinished
+        except PartitionError as failed:
+            error = failed
         else:
             task["error"] = task["send"] = None
             if isinstance(effect, Ask):
@@ -253,7 +257,7 @@ class Tap:
         return False
 
     def wrong(self, since: str = "") -> dict[str, Any]:
-        """Rows listed now that the warehouse lacks or has in another state; with `since`, of those created from then on."""
+        """Rows listed now that the warehouse lacks or has in another state; of those created from `since` on."""
         return {
             sid: (self.twilio.wire(row), self.warehouse.get(sid))
             for sid, row in self.twilio.rows.items()

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import singer
 
 from sandbox import Request, Server, Twilio
+from tests.forked import Forked
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "tap_twilio"]
@@ -47,35 +48,47 @@ def properties(stream: str) -> Json:
 
 def expected(stream: str, row: Json) -> Json:
     """A row as Twilio has it, as the record that it should become; `received_at` aside."""
-    assert row.keys() <= properties(stream).keys()
-    return {
-        name: _expected(row.get(name), about) for name, about in properties(stream).items() if name != "received_at"
-    }
+    kinds = _kinds(stream)
+    assert row.keys() < kinds.keys()
+    return {name: _expected(row.get(name), kind) for name, kind in kinds.items() if name != "received_at"}
 
 
-def _expected(value: Any, about: Json) -> Any:
+@cache
+def _kinds(stream: str) -> dict[str, str]:
+    kinds = {}
+    for name, about in properties(stream).items():
+        types = [about["type"]] if isinstance(about["type"], str) else about["type"]
+        (kinds[name],) = (kind for kind in types if kind != "null")
+        kinds[name] = about.get("format", kinds[name])
+    return kinds
+
+
+def _expected(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "date-time":
+        return _date(value) if value else None
     value = _storable(value)
-    kinds = [about["type"]] if isinstance(about["type"], str) else about["type"]
-    (kind,) = (kind for kind in kinds if kind != "null")
-    if about.get("format") == "date-time":
-        if not value:
-            return None
-        at = parsedate_to_datetime(value) if "," in value else datetime.fromisoformat(value.replace("Z", "+00:00"))
-        return f"{at.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}Z"
-    if kind == "string":
-        return value
-    if value == "":
+    if value == "" and kind != "string":
         return None
     if kind == "integer" and isinstance(value, str):
         return int(value)
-    if kind == "number" and value is not None:
+    if kind == "number":
         return Decimal(str(value))
     return value
+
+
+@lru_cache(100_000)
+def _date(value: str) -> str:
+    at = parsedate_to_datetime(value) if "," in value else datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return f"{at.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _storable(value: Any) -> Any:
     """Without what Postgres refuses: NUL, and halves of a surrogate pair."""
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value
         return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in value)
     if isinstance(value, dict):
         return {_storable(name): _storable(item) for name, item in value.items()}
@@ -172,6 +185,7 @@ class Tap:
         self.tables = Tables()
         self.requests: list[Request] = []  # of the last run
         self._listed: dict[str, dict[str, Json]] = {stream: {} for stream in SIX}
+        self._maybe: dict[str, list[Json]] = {}  # rows as a run that was killed may have read them
         self._runs = itertools.count()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -207,9 +221,7 @@ class Tap:
         self, *arguments: str, env: Json | None = None, stdout: Any = None, command: Sequence[str] = (), **settings: Any
     ) -> Started:
         """Start a run. What Twilio lists at this moment is what the tables should hold once it has ended well."""
-        for stream in SIX:
-            self._listed[stream].update({row["sid"]: row for row in self.twilio.present(stream)})
-        self.server.reset()
+        self.offer()
         return Started(self, command or self.command(*arguments, **settings), env or {}, stdout)
 
     def run(self, *arguments: str, env: Json | None = None, **settings: Any) -> Run:
@@ -223,10 +235,33 @@ class Tap:
         self.keep(run.lines)
         return run
 
+    def offer(self) -> None:
+        """A run begins: what Twilio lists now is what it is to read."""
+        self._offered = {stream: self.twilio.present(stream) for stream in SIX}
+        self.server.reset()
+
+    def ended(self, well: bool) -> None:
+        """That run ended: it read all of it, or some."""
+        for stream, rows in self._offered.items():
+            for row in rows:
+                if well:
+                    self._listed[stream][row["sid"]] = row
+                    self._maybe.pop(row["sid"], None)
+                else:
+                    self._maybe.setdefault(row["sid"], []).append(row)
+
     def keep(self, lines: Sequence[bytes]) -> None:
         self.tables.load(lines)
         states = [json.loads(line)["value"] for line in lines if line.startswith(b'{"type":"STATE"')]
         self.state = states[-1] if states else self.state
+
+    def listed(self, stream: str) -> list[Json]:
+        """Each row that Twilio listed when a run began that ended well, as it was when the last such run began."""
+        return list(self._listed[stream].values())
+
+    def uncertain(self, sid: str) -> bool:
+        """Whether a row may also be as a run that was killed read it; it was deleted since."""
+        return sid in self._maybe
 
     def wrong(
         self,
@@ -237,18 +272,25 @@ class Tap:
         """
         What the tables hold otherwise than they should; {} where all is right.
 
-        They should hold each row that Twilio listed when a run began, as it was when the last such run began, `but`
-        those; or, if they are given, just these `rows` of a stream.
+        They should hold each row that Twilio listed when a run began that ended well, as it was when the last such run
+        began; a row that was deleted since may also be as a run that was killed could read it. `but` leaves rows out
+        of the comparison. With `rows`, just these rows of a stream.
         """
         found: Json = {}
         for stream in streams:
             should = {
                 row["sid"]: expected(stream, row)
-                for row in (rows(stream) if rows else self._listed[stream].values())
+                for row in (rows(stream) if rows else self.listed(stream))
                 if not but(row)
             }
             held = self.tables.rows.get(stream, {})
             for sid in should.keys() | held.keys():
+                if sid in self.twilio.rows and but(self.twilio.rows[sid].data):
+                    continue
+                if not rows and any(
+                    expected(stream, row).items() <= held.get(sid, {}).items() for row in self._maybe.get(sid, [])
+                ):
+                    continue
                 if sid not in should or sid not in held:
                     found[f"{stream} {sid}"] = "should not be there" if sid in held else f"missing: {should[sid]}"
                     continue
@@ -267,6 +309,11 @@ class Tap:
             if request.kind in LISTED and stream in (None, request.kind)
         ]
 
+    @staticmethod
+    def environment(env: Json | None = None) -> Json:
+        """This process's, without what could stand in for a setting."""
+        return {**{name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}, **(env or {})}
+
     def _file(self, path: Path, value: Any) -> str:
         path.touch(0o600)
         path.write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
@@ -274,17 +321,21 @@ class Tap:
 
 
 class Started:
-    """A tap that runs. Its output goes to a file, unless `stdout` says otherwise."""
+    """A tap that runs. Its output goes to a file, unless `stdout` says otherwise; then it is started as a user does."""
 
     def __init__(self, tap: Tap, command: Sequence[str], env: Json, stdout: Any) -> None:
         self.tap = tap
-        name = f"{len(list(tap.folder.glob('*.out')))}"
+        name = f"{len(list(tap.folder.glob('*.err')))}"
         self._out, self._err = tap.folder / f"{name}.out", tap.folder / f"{name}.err"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**clean, **env}, stdout=out if stdout is None else stdout, stderr=err
-            )
+        env = tap.environment(env)
+        self._out.touch()
+        self._err.touch()
+        self.process: subprocess.Popen[bytes] | Forked
+        if stdout is None:
+            self.process = Forked(command[len(COMMAND) :], env, self._out, self._err)
+            return
+        with self._err.open("wb") as err:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=stdout, stderr=err)
 
     def wait(self, timeout_s: float = 60) -> Run:
         try:
@@ -294,6 +345,7 @@ class Started:
                 self.process.kill()
             self.process.wait()
         self.tap.requests = list(self.tap.server.requests)
+        self.tap.ended(well=code in (0, 3))
         return Run(code, whole_lines(self._out.read_bytes()), self._err.read_text("utf-8", "replace"))
 
     def wait_for(self, happened: Callable[[], bool], timeout_s: float = 20) -> Started:

@@ -96,11 +96,13 @@ class Warehouse:
         env: Mapping[str, str] | None,
         schema: str,
         kill_after_bytes: int | None = None,
+        to_line_end: bool = False,
         **target_config: Any,
     ) -> Piped:
         """
         Run `tap | target`. With `kill_after_bytes` the tap is killed (SIGKILL) once the target got so many of its
-        bytes, the last line cut where that falls; the target then sees its input end, as it would in a shell.
+        bytes, the last line cut where that falls; the target then sees its input end, as it would in a shell. It
+        prints STATE at the end of its input only, and not where it refuses a line that is cut: `to_line_end` cuts none.
         """
         tap = subprocess.Popen(
             tap_command, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -111,8 +113,8 @@ class Warehouse:
         assert tap.stdout is not None
         assert target.stdin is not None
         reads = [_Read(stream) for stream in (tap.stderr, target.stderr, target.stdout)]
-        sent = _pump(tap.stdout, target.stdin, kill_after_bytes)
-        if kill_after_bytes is not None and sent == kill_after_bytes:
+        sent = _pump(tap.stdout, target.stdin, kill_after_bytes, to_line_end)
+        if kill_after_bytes is not None and sent >= kill_after_bytes:
             tap.kill()
         tap.stdout.close()  # should the target have died, the tap gets EPIPE
         tap.wait()
@@ -169,14 +171,20 @@ class _Read:
         return self._bytes
 
 
-def _pump(source: IO[bytes], sink: IO[bytes], limit: int | None) -> int:
+def _pump(source: IO[bytes], sink: IO[bytes], limit: int | None, to_line_end: bool) -> int:
     """Copy until the source ends, the sink is gone or `limit` is reached; close the sink; how many bytes went."""
-    sent = 0
+    sent, last = 0, b"\n"
     try:
-        while chunk := os.read(source.fileno(), CHUNK if limit is None else min(CHUNK, limit - sent)):
+        while True:
+            left = CHUNK if limit is None else min(CHUNK, limit - sent)
+            if left <= 0 and to_line_end and last != b"\n":
+                left = 1
+            chunk = os.read(source.fileno(), left) if left > 0 else b""
+            if not chunk:
+                break
             sink.write(chunk)
             sink.flush()
-            sent += len(chunk)
+            sent, last = sent + len(chunk), chunk[-1:]
     except BrokenPipeError:
         pass
     finally:

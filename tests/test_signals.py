@@ -1,0 +1,132 @@
+"""How a run ends that does not end by itself: signals, a target that is gone, a full disk. Through real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox import Twilio
+from tests.taps import Tap
+
+MakeTap = Callable[..., Tap]
+PAST = {"since": "2025-03-01", "until": "2025-12-30"}
+
+
+def busy(tap: Tap) -> bool:
+    return len(tap.server.requests) >= 12
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_with_a_last_state(tap_of: MakeTap, number: signal.Signals, code: int) -> None:
+    """Within seconds, though state_seconds is far off and requests hang; that STATE covers all that was written."""
+    twilio = Twilio(start="2025-01-01").at("2026-01-01")
+    twilio.messages(400, **PAST)
+    twilio.addresses(60, **PAST)
+    twilio.latency = (0.02, 0.0)
+    tap = tap_of(twilio, page_size=5, state_seconds=900).select("messages", "addresses")
+    started = tap.start().wait_for(lambda: busy(tap))
+    twilio.faults = {"hang": 1.0}
+    began = time.monotonic()
+    started.process.send_signal(number)
+    run = started.wait()
+    assert time.monotonic() - began < 4
+    assert run.exit_code == code
+    assert len(run.states) == 1
+    assert run.lines[-1].startswith(b'{"type":"STATE"')
+    assert run.said[-1] == "stopped before the end; the last STATE line covers all that was written"
+    assert "Traceback" not in run.log
+
+    twilio.faults, twilio.latency = {}, (0.0, 0.0)
+    tap.keep(run.lines)
+    again = tap.sync(sweep_pages=1)
+    assert len(again.sids()) <= 460 - len(run.sids()) + 5 * (len(tap.state["bookmarks"]) + 32)
+    tap.sync()
+    assert tap.wrong(["messages", "addresses"]) == {}
+
+
+def test_a_signal_before_the_first_answer_ends_the_run_too(tap_of: MakeTap) -> None:
+    """Nothing was read, nothing is written."""
+    twilio = Twilio(faults={"hang": 1.0})
+    tap = tap_of(twilio)
+    started = tap.start().wait_for(lambda: bool(tap.server.requests))
+    began = time.monotonic()
+    started.process.send_signal(signal.SIGTERM)
+    run = started.wait()
+    assert time.monotonic() - began < 4
+    assert run.exit_code == 143
+    assert run.lines == []
+    assert "Traceback" not in run.log
+
+
+def test_a_second_signal_ends_the_run_at_once(tap_of: MakeTap) -> None:
+    """Also where the target reads nothing any more, so that a last STATE cannot be written."""
+    twilio = Twilio()
+    twilio.messages(3000, **PAST)
+    tap = tap_of(twilio, page_size=1000)
+    reader, writer = os.pipe()
+    started = tap.start(stdout=writer)
+    os.close(writer)
+    started.wait_for(lambda: any(request.kind == "messages" for request in tap.server.requests))
+    time.sleep(0.3)  # the pipe fills: nothing else says that it has
+    started.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.process.wait(0.3)
+    started.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert started.wait().exit_code == 143
+    assert time.monotonic() - began < 1
+    os.close(reader)
+
+
+def test_a_target_that_is_gone_ends_the_run_quietly(tap_of: MakeTap) -> None:
+    """It has said why itself: no word, no traceback, not zero, and no more requests than were on their way."""
+    twilio = Twilio(start="2025-01-01", latency=(0.01, 0.0)).at("2026-01-01")
+    twilio.messages(2000, **PAST)
+    tap = tap_of(twilio, page_size=5, concurrency=2).select("messages")
+    reader, writer = os.pipe()
+    started = tap.start(stdout=writer)
+    os.close(writer)
+    assert os.read(reader, 100)
+    os.close(reader)
+    began = time.monotonic()
+    run = started.wait()
+    assert time.monotonic() - began < 3
+    assert run.exit_code not in (0, 2, 3, 130, 143)
+    assert run.said == []
+    assert len(tap.requests) < 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_ends_the_run_with_one_line(tap_of: MakeTap) -> None:
+    """It names stdout and what is wrong with it."""
+    twilio = Twilio()
+    twilio.messages(3)
+    tap = tap_of(twilio)
+    with Path("/dev/full").open("wb") as full:
+        run = tap.start(stdout=full).wait()
+    assert run.exit_code == 1
+    (line,) = run.said
+    assert line.startswith("stdout: No space left on device")
+
+
+def test_output_to_a_pager_that_is_left_is_no_error_of_the_taps(tap_of: MakeTap) -> None:
+    """tap-twilio | head: the shell sees head's end, and stderr stays clean."""
+    twilio = Twilio()
+    twilio.messages(2000, **PAST)
+    tap = tap_of(twilio)
+    command = " ".join(tap.command())
+    done = subprocess.run(
+        ["sh", "-c", f"{command} | head -n 1"],
+        cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.count(b"\n") == 1
+    assert done.stderr == b""
