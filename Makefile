@@ -4,10 +4,12 @@ PYTHON ?= python3
 TAP := .venv/tap.stamp
 DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
-MADE := .venv .venv.log .venv-target .venv-target.log .demo build dist *.egg-info \
-	.hypothesis .mypy_cache .pytest_cache .ruff_cache
+AUDIT := .venv-audit/audit.stamp
+BENCH := .venv-bench/bench.stamp
+MADE := .venv .venv.log .venv-target .venv-target.log .venv-audit .venv-audit.log \
+	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format clean
+.PHONY: help sync psql test test-long lint format audit bench soak clean
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
@@ -15,8 +17,11 @@ help:
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy and bandit"
 	@echo "make format     ruff, changing what it can"
+	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
+	@echo "make bench      what a sync costs beside the least that is possible: some 30 minutes; PARTS=\"start rows\": less"
+	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
 	@echo "make clean      remove what all of these made"
 
 sync:
@@ -40,10 +45,22 @@ lint: $(DEV)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/bandit --quiet --configfile pyproject.toml --recursive tap_twilio
 
 format: $(DEV)
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+# --strict: a package that could not be looked up fails the audit, where it would else be left out of it.
+audit: $(TAP) $(AUDIT)
+	@.venv/bin/python -m pip freeze --exclude-editable >.venv-audit/packages.txt
+	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv-audit/packages.txt
+
+bench: $(BENCH)
+	@.venv-bench/bin/python -m benchmarks.bench $(PARTS)
+
+soak: $(DEV)
+	@.venv/bin/python -m benchmarks.soak --syncs 500
 
 clean:
 	@if [ -d .demo ] && [ -f $(TARGET) ]; then .venv-target/bin/python -m demo.sync --stop; fi
@@ -62,6 +79,14 @@ $(TAP): setup.py demo/venv.sh
 $(DEV): setup.py demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv -e ".[dev]"
 	@touch $(TAP) $@
+
+$(AUDIT): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-audit "pip-audit>=2.7"
+	@touch $@
+
+$(BENCH): setup.py demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-bench -e ".[bench]"
+	@touch $@
 
 $(TARGET): demo/requirements.txt demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-target -r demo/requirements.txt

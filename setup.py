@@ -44,9 +44,12 @@ setup(
         "backoff>=2.2.1",
         "jsonschema",  # singer-python pins it: 2.6, Draft 4
         "orjson>=3.9",
+        "urllib3>=2.2.2",  # requests takes older ones too, which cannot read what has come and no more (read1)
     ],
     extras_require={
+        "bench": ["matplotlib>=3.8"],
         "dev": [
+            "bandit[toml]>=1.7",
             "hypothesis>=6.100",
             "mypy>=1.11",
             "pre-commit>=3.7",

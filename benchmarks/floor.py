@@ -1,6 +1,6 @@
 """The least that any client does: ask for a page, parse it, write each row as a line, one request after the other.
 
-    python benchmarks/floor.py ORIGIN ACCOUNT_SID AUTH_TOKEN < URIS > LINES
+python benchmarks/floor.py ORIGIN ACCOUNT_SID AUTH_TOKEN < URIS > LINES
 """
 
 import sys

@@ -62,12 +62,13 @@ class Answer:
         """
         if self.encoding in (None, "", "identity"):
             return self.body
-        pieces, rest = [], self.body
+        pieces, rest, left = [], self.body, LONGEST
         try:
             while rest:
                 unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
-                pieces.append(unpack.decompress(rest, LONGEST))
-                if unpack.unconsumed_tail:
+                pieces.append(unpack.decompress(rest, left))
+                left -= len(pieces[-1])
+                if unpack.unconsumed_tail or left <= 0:
                     raise Again("the answer is longer than any page", bad_answer=True)
                 if not unpack.eof:
                     raise Again("the answer was cut off")
@@ -291,8 +292,6 @@ class Share:
         """Whether, after a quiet period, one more request may run."""
         if self.limit >= most or now - self.changed <= (self.quiet_s if self.limit + 1 == self.refused else QUIET_S):
             return False
-        if self.limit >= self.refused:  # what was refused before passes now
-            self.refused, self.quiet_s = 0, PROBE_S
         self._change(self.limit + 1, now)
         return True
 

@@ -100,6 +100,7 @@ class Feedback:
         self._insights = settings.call_feedback_source in ("auto", "insights")
         self._insights_off = insights_off
         self._window = Window(settings.feedback_requests, EVER)
+        self._reach = EVER
         self._asked: set[str] = set()  # in this sync, of those that insights reports or the window holds
         self._rated: set[str] = set()  # by the classic source, in this sync
 
@@ -173,13 +174,14 @@ class Feedback:
         calls.follow = self._follow
         self._asked.clear()  # before the window began
         self._rated.clear()
+        self._reach = self._edge()  # of this sync: the window may end while rounds go on
         opened = self.state.get("window") or {}
         cursor = opened.get("cursor")
         self._window = Window(self.settings.feedback_requests, self.now(), tuple(cursor) if cursor else None)
         if self.failed:
             yield from calls.refresh()
         else:
-            yield from calls.refresh(back(self._edge(), DAY), lambda whole: self._guard(self._ask_window(whole)))
+            yield from calls.refresh(back(self._reach, DAY), lambda whole: self._guard(self._ask_window(whole)))
 
     def _edge(self, since: Moment = "~") -> Moment:
         """Where the window begins: a call leaves it only after it was asked when past its days."""
@@ -215,7 +217,7 @@ class Feedback:
                 self._announce(listing, page)
         else:  # those that no look-back meets, since they stand elsewhere than their time says
             rows = [row for row in page.rows if _began_late(row)]
-            asked = [sid for _, sid in self._ended(rows, self._edge(calls.state["date_updated"]))]
+            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(calls.state["date_updated"])))]
         try:
             yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
         except PartitionError as error:

@@ -340,17 +340,20 @@ class Partition:
                     raise self._unfinished() from None
                 walk = self._open(listing, one, backfill)
                 continue
-            walk.follow_order(page.rows)
+            column, low, high = listing.column, one["from"], one["to"]
+            dates = [when(row.get(column)) or EVER for row in page.rows]
+            walk.follow_order(page.rows, dates)
             # Filters may also list the undated rows, and those a unit outside: they are none of this slice's.
-            inside = [row for row in page.rows if one["from"] <= (when(listing.listed(row)) or EVER) < one["to"]]
-            self.slices_overlap |= not all(listing.listed(row) for row in page.rows)
-            page = replace(page, rows=inside)
-            parts = self._recut(listing, one, walk, page)
+            self.slices_overlap |= EVER in dates
+            inside = [(row, date) for row, date in zip(page.rows, dates) if low <= date < high]
+            page = replace(page, rows=[row for row, _ in inside])
+            parts = self._recut(listing, one, walk, page, [date for _, date in inside])
             if not parts or walk.by_list_date:
                 yield from self._take("backfill" if backfill else "head", page, listing, since)
             if parts:
                 at = next(index for index, other in enumerate(slices) if other is one)
                 slices[at : at + 1] = parts
+                del page, inside, dates, walk  # the parts may take long
                 yield [self._slice(listing, slices, part, since, backfill) for part in parts]
                 return
             one["place"] = walk.place
@@ -364,23 +367,24 @@ class Partition:
             backfill["owed"] = max(backfill["owed"], min(since, one["to"]))
         return Walk(listing, listing.top(since, one["to"]), one.get("place")) if since < one["to"] else None
 
-    def _recut(self, listing: Listing, one: dict[str, Any], walk: Walk, page: Page) -> list[dict[str, Any]] | None:
+    def _recut(
+        self, listing: Listing, one: dict[str, Any], walk: Walk, page: Page, dates: list[Moment]
+    ) -> list[dict[str, Any]] | None:
         """
         The parts of a slice that turned out long, to be read side by side; None to read on.
 
         In order of list date what was read stays read; in any other, the rest cannot be told by date, and the parts
         hold the whole slice again: worth it after the first page, and later only for a much longer rest.
         """
-        left = self._pages(listing, page, one["from"]) if page.next else 0
-        if self.slices_overlap:
+        if self.slices_overlap or not page.next:
             return None
+        left = _pages(dates, one["from"])
         again = 0 if walk.by_list_date or walk.pages == 1 and not walk.resumed else walk.pages
         if left < 1.5 * SLICE_PAGES or left < 4 * again or (again and walk.resumed):
             return None
         until = one["to"]
         if walk.by_list_date:
-            oldest = min((date for row in page.rows if (date := when(listing.listed(row)))), default=until)
-            until = min(until, back(oldest, -SECOND))
+            until = min(until, back(min(dates, default=until), -SECOND))
         parts = self._cut(listing, one["from"], until, left)
         return parts if len(parts) > 1 else None
 
@@ -399,11 +403,9 @@ class Partition:
 
     def _pages(self, listing: Listing, page: Page, since: Moment) -> float:
         """How many pages lie between this one and `since`, should rows stand there as densely as here."""
-        dates = [date for row in page.rows if (date := when(listing.listed(row)) or when(row.get("date_created")))]
-        if not dates or min(dates) <= since:
-            return 0
-        spread = max(moment(max(dates)) - moment(min(dates)), SECOND)
-        return (moment(min(dates)) - moment(since)) / spread
+        return _pages(
+            [date for row in page.rows if (date := when(listing.listed(row)) or when(row.get("date_created")))], since
+        )
 
     # -- FULL_TABLE
 
@@ -479,3 +481,11 @@ class Partition:
 
     def _unfinished(self) -> Unfinished:
         return Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+
+
+def _pages(dates: list[Moment], since: Moment) -> float:
+    """How many pages lie between one that shows these dates and `since`, should rows stand there as densely."""
+    if not dates or min(dates) <= since:
+        return 0
+    spread = max(moment(max(dates)) - moment(min(dates)), SECOND)
+    return (moment(min(dates)) - moment(since)) / spread

@@ -274,6 +274,13 @@ def compile_record(
             raise InvalidRecord(_misfit(stream, properties[name], row, name) + hint)
         drift.nulled[name] += 1
 
+    def other_date(row: Row, name: str) -> str | None:
+        try:
+            return _DATES[row[name]]  # type: ignore[no-any-return]
+        except (ValueError, TypeError, LookupError):
+            misfit(row, name)
+            return None
+
     def drop_unknown(record: Record) -> None:
         unknown = record.keys() - taken
         for name in unknown:
@@ -298,12 +305,12 @@ def compile_record(
         "taken": taken,
         "drop_unknown": drop_unknown,
         "misfit": misfit,
+        "other_date": other_date,
         "TEXT": frozenset((str, type(None))),
         "texts_of": itemgetter(*texts) if len(texts) > 1 else lambda row: [row[name] for name in texts],
         "days": _DAYS,
         "minutes": _MINUTES,
         "seconds": _SECONDS,
-        "dates": _DATES,
         "integers": _Integers(),
         "numbers": _Numbers(),
         "NUMERIC": frozenset((int, float, Decimal)),
@@ -342,12 +349,9 @@ _DATE = """
         value = row[NAME]
         if value is not None:
             try:
-                if value[25:] == " +0000":
-                    out[NAME] = f"{days[value[:17]]}{minutes[value[17:23]]}{seconds[value[23:]]}"
-                else:
-                    out[NAME] = dates[value]
+                out[NAME] = f"{days[value[:17]]}{minutes[value[17:23]]}{seconds[value[23:]]}"
             except (ValueError, TypeError, LookupError):
-                out[NAME] = misfit(row, NAME)
+                out[NAME] = other_date(row, NAME)
 """
 _TAKEN = """
     if NAME in row:

@@ -122,9 +122,14 @@ class Listing:
     def row(self, sid: str) -> Ask:
         return Ask(self.account, f"{self._folder}/{sid}.json")
 
+    @property
+    def column(self) -> str:
+        """The date that Twilio sorts and filters this list by."""
+        return self.stream.filter.column if self.stream.filter else "date_created"
+
     def listed(self, row: Row) -> object:
-        """The date that Twilio sorts and filters this list by, as Twilio wrote it; null or empty: an undated row."""
-        return row.get(self.stream.filter.column if self.stream.filter else "date_created")
+        """A row's date by that, as Twilio wrote it; null or empty: an undated row."""
+        return row.get(self.column)
 
     def newest(self, row: Row) -> Moment | None:
         """The later of a row's list dates (created, sent or started); None for an undated row."""
@@ -161,6 +166,8 @@ class Walk:
         self._met: set[str] = set()
         self._first: set[str] = set()
         self._tokens: set[str] = set()
+        self._ends: set[int] = set()  # of each page read, its first and last row
+        self._repeated = 0
         self._ordered, self._listed_before, self._created_before, self._created_rose = True, "~", "~", False
         if place:
             self._ask = listing.at(place["page"], token=place["page"] != self._ask.uri)
@@ -172,6 +179,7 @@ class Walk:
             self._recognise(page)
         elif self._last is not None and self._doubtful(page):
             yield from self._find(self._last)
+        self._guard(page)
         self.pages += 1
         sids = [row["sid"] for row in page.rows]
         self._first = self._first or set(sids)
@@ -184,6 +192,14 @@ class Walk:
         if page.next is not None:
             self._ask = self.listing.at(page.next)
         return page
+
+    def _guard(self, page: Page) -> None:
+        """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
+        ends = hash((page.rows[0]["sid"], page.rows[-1]["sid"])) if page.rows else 0
+        self._repeated += ends in self._ends
+        self._ends.add(ends)
+        if self._repeated > ASK_AGAIN:
+            raise Moved
 
     def past(self, start_date: Moment | None, page: Page) -> bool:
         """Whether every row from here on was created before `start_date`, by the order seen so far."""
@@ -244,19 +260,25 @@ class Walk:
 
     def _learn(self, rows: list[Row]) -> None:
         """What the page shows of the list's order. Only what one page shows at once counts: rows move between pages."""
-        listed = self.listing.listed
+        column = self.listing.column
         if self.listing.stream.filter_hides_rows and not self.by_creation:
-            dated = [bool(listed(row)) for row in rows]
+            dated = [bool(row.get(column)) for row in rows]
             steps = set(zip(dated, dated[1:]))
             self.dated_after_undated |= (False, True) in steps
             self.by_creation = {(False, True), (True, False)} <= steps
 
-    def follow_order(self, rows: list[Row]) -> None:
-        """For slices, whose rows are all dated: tell order of list date from order of creation, where they differ."""
-        for row in rows if self._ordered else ():
-            at, created = when(self.listing.listed(row)) or "", when(row.get("date_created")) or ""
-            self._ordered &= at <= self._listed_before
-            self._created_rose |= created > self._created_before
-            self._listed_before, self._created_before = at, created
-        by_creation = self.listing.stream.filter is None or self.listing.stream.filter.column == "date_created"
-        self.by_list_date = self._ordered and (self._created_rose or by_creation)
+    def follow_order(self, rows: list[Row], dates: list[Moment]) -> None:
+        """
+        For slices, whose rows are all dated: tell order of list date from order of creation, where they differ.
+
+        `dates`: the rows' list dates.
+        """
+        if self._ordered:
+            listed = [self._listed_before, *dates]
+            self._ordered = listed == sorted(listed, reverse=True)
+            self._listed_before = listed[-1]
+        if self._ordered and not self._created_rose:
+            created = [self._created_before, *(when(row.get("date_created")) or "" for row in rows)]
+            self._created_rose = created != sorted(created, reverse=True)
+            self._created_before = created[-1]
+        self.by_list_date = self._ordered and (self._created_rose or self.listing.column == "date_created")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tests.taps import LISTED, Tap, expected, properties
+from tests.taps import LISTED, SIX, Tap, expected, properties
 from tests.warehouse import Piped, Warehouse
 
 MakeTap = Callable[..., Tap]
@@ -69,7 +69,7 @@ class Job:
         return piped
 
     def wrong(self) -> list[str]:
-        """Each row as the last run that ended well found it; rows deleted since may be newer, if a killed run saw them."""
+        """Each row as the last good run found it; one deleted since may be newer, if a killed run saw it."""
         return [
             line
             for line in differences(self.warehouse, self.schema, self.tap.listed)
@@ -114,6 +114,16 @@ def test_a_first_load_that_was_killed_is_gone_on_with(tap_of: MakeTap, warehouse
     for stream in LISTED:
         rows = warehouse.rows(stream, "killed")
         assert len({row["sid"] for row in rows}) == len(rows)
+
+
+def test_all_six_tables_of_the_demo_are_right_and_stay_so(tap_of: MakeTap, warehouse: Warehouse) -> None:
+    """call_feedback as well, whose rows are asked call by call: after a first sync, and when time has moved on."""
+    twilio = Twilio.demo(14)
+    job = Job(tap_of(twilio, call_feedback_source="feedback").select(*SIX), warehouse, "six")
+    for _ in range(2):
+        job.sync()
+        assert differences(warehouse, "six", job.tap.listed, SIX) == []
+        twilio.advance(3)
 
 
 def test_under_full_table_deleted_rows_leave_postgres(tap_of: MakeTap, warehouse: Warehouse) -> None:

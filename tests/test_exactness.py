@@ -106,26 +106,70 @@ def test_it_is_right_after_every_sync_whatever_twilio_does_to_its_lists(
 
 @pytest.mark.parametrize("token", ["taken", "refused", "empty"])
 def test_a_round_finds_its_place_again_or_starts_again(tap_of: MakeTap, token: str) -> None:
-    """When a round's place was deleted or moved between two syncs, no row is passed over."""
-    twilio = a_year_old(deleted_token=token, order="last")
-    sids = twilio.messages(150, status="scheduled", since="2025-11-01", until="2025-12-20")
-    twilio.messages(100, since="2025-11-01", until="2025-12-20")
+    """When the row that a place's page follows is deleted between two syncs, no row after it is passed over."""
+    twilio = a_year_old(deleted_token=token)
+    sids = twilio.messages(200, since="2025-11-01", until="2025-12-20")
     tap = tap_of(twilio, page_size=10, sweep_pages=4, lookback_days=0).select("messages")
     tap.sync()
     rng = random.Random(token)
-    for day in range(2, 9):
+    for day in range(2, 7):
         twilio.at(f"2026-01-{day:02}")
-        for sid in [*part(tap).get("round", {}).get("place", {}).get("rows", {})][:9]:
-            twilio.delete(sid) if rng.random() < 0.5 else twilio.change(sid, status="sent")
+        for sid in re.findall(r"PageToken=PA(\w+)", part(tap).get("round", {}).get("place", {}).get("page", "")):
+            twilio.delete(sid)
         for sid in rng.sample(sids, 3):
             twilio.change(sid, body=f"day {day}")
         tap.sync()
-    twilio.at("2026-01-09T12:00:00Z")
-    for hour in range(13, 23):
-        twilio.at(f"2026-01-09T{hour}:00:00Z")
-        tap.sync()
+    twilio.at("2026-01-09")
+    tap.sync(sweep_pages=500)
     listed = {row["sid"] for row in twilio.present("messages")}
     assert tap.wrong(["messages"], but=lambda row: row["sid"] not in listed) == {}
+
+
+class Meddler:
+    """In the place of the sandbox's script of faults: does something to the row that a page's token names."""
+
+    def __init__(self, twilio: Twilio, pages: set[str], meddle: Callable[[str], object]) -> None:
+        self._script, self._pages, self._meddle = twilio.script, pages, meddle
+        self.rng = twilio.script.rng
+
+    def next(self, uri: str, *rest: Any) -> str:
+        found = re.search(r"Page=(\d+)&PageToken=PA(\w+)", uri)
+        if found and found[1] in self._pages:
+            self._pages.remove(found[1])
+            self._meddle(found[2])
+        return self._script.next(uri, *rest)
+
+
+@pytest.mark.parametrize("stream", ["messages", "addresses"])
+@pytest.mark.parametrize("meddling", ["taken", "refused", "empty", "moved"])
+def test_a_row_that_goes_or_moves_while_its_page_is_turned_takes_no_other_along(
+    tap_of: MakeTap, stream: str, meddling: str
+) -> None:
+    """The row that a token names is deleted, or sent, between a page and the next: in a backfill, and in a round."""
+    twilio = a_year_old(order="first", deleted_token="taken" if meddling == "moved" else meddling)
+    make = getattr(twilio, stream)
+    many = make(90, **PAST)
+    if stream == "messages":
+        many += make(90, status="scheduled", **PAST)
+
+    def meddle(sid: str) -> None:
+        if meddling == "moved":
+            twilio.change(sid, **({"status": "sent"} if stream == "messages" else {"city": "Moved"}))
+        else:
+            twilio.delete(sid)
+
+    tap = tap_of(twilio, page_size=10, lookback_days=0).select(stream)
+    original = twilio.script
+    for day in (2, 3):
+        twilio.script = Meddler(twilio, {"2", "6"}, meddle)  # type: ignore[assignment]  # as good as a Faults
+        tap.sync()
+        twilio.script = original
+        twilio.at(f"2026-01-{day:02}")
+        for sid in many[::9]:
+            twilio.change(sid, **({"body": f"day {day}"} if stream == "messages" else {"street": f"day {day}"}))
+    tap.sync()
+    listed = {row["sid"] for row in twilio.present(stream)}
+    assert tap.wrong([stream], but=lambda row: row["sid"] not in listed) == {}
 
 
 def test_with_a_small_budget_a_change_arrives_within_the_syncs_that_the_log_states(tap_of: MakeTap) -> None:
@@ -150,7 +194,7 @@ def test_with_a_small_budget_a_change_arrives_within_the_syncs_that_the_log_stat
 
 
 def test_several_accounts_share_the_budget_and_the_log_counts_on_it(tap_of: MakeTap) -> None:
-    """The number of syncs that the log states holds for each of them."""
+    """The number of syncs that the log states, which is their average, holds for each of them, give or take a third."""
     twilio = a_year_old(accounts=3)
     accounts = [row["sid"] for row in twilio.truth("accounts")]
     oldest = [twilio.messages(120, account, **PAST)[0] for account in accounts]
@@ -158,13 +202,13 @@ def test_several_accounts_share_the_budget_and_the_log_counts_on_it(tap_of: Make
     for _ in range(12):
         twilio.at(twilio.now + 3 * HOUR)
         run = tap.sync()
-    stated = [int(found) for line in run.said for found in re.findall(r"re-read every (\d+) syncs", line)]
+    stated = [int(found) for line in run.said for found in re.findall(r"re-read every (?:at least )?(\d+) syncs", line)]
     assert len(stated) == 3
     twilio.at(twilio.now + 3 * HOUR)
     for sid in oldest:
         twilio.change(sid, body="late")
     missing = set(oldest)
-    for _ in range(max(stated)):
+    for _ in range(max(stated) * 4 // 3 + 1):
         twilio.at(twilio.now + 3 * HOUR)
         missing -= set(tap.sync().sids())
     assert not missing

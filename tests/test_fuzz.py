@@ -95,10 +95,11 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
 @example(b'{"a": ' + b"9" * 5000 + b"}")
 @example(b'{"messages": [], "next_page_uri": null} {}')
 def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
-    """Whatever the wire brings."""
-    with pytest.raises(Again):
-        read_page(ASK, Answer(body, None, NOW), ORIGIN, NOW)
-    _, said = _error_body(body)
+    """Whatever the wire brings, and whatever it calls it."""
+    for encoding in (None, "gzip"):
+        with pytest.raises(Again):
+            read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, NOW)
+    _, said = _error_body(Answer(body, None, NOW))
     assert said.isprintable() and len(said) <= 200
 
 
@@ -106,7 +107,7 @@ def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
 @given(json_of("code", "message", "status"))
 def test_any_json_is_an_explanation_or_none(body: Any) -> None:
     """Of a refusal, a code and one printable line are all that is kept."""
-    code, said = _error_body(json.dumps(body).encode())
+    code, said = _error_body(Answer(json.dumps(body).encode(), None, NOW))
     assert code is None or 0 <= code < 1_000_000
     assert said.isprintable() and len(said) <= 200
 

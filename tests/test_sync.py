@@ -146,7 +146,7 @@ def test_subaccounts_says_which_accounts_are_read(tap_of: MakeTap, chosen: str) 
 
 
 def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) -> None:
-    """A suspended account is read on; a closed one is left out with a line, keeps its bookmark, and costs no exit code."""
+    """A suspended account is read on; a closed one is left out with a line, its bookmark kept, and exit code 0."""
     twilio = Twilio(accounts=3)
     _, suspended, closed = (row["sid"] for row in twilio.truth("accounts"))
     for account in (suspended, closed):

@@ -1,0 +1,183 @@
+"""call_feedback as a user sees it: a real process, real HTTP, both sources of the simulated Twilio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandbox import Twilio
+from tests.taps import LISTED, SIX, Tap
+
+MakeTap = Callable[..., Tap]
+
+
+def held(tap: Tap) -> dict[str, tuple[Any, Any]]:
+    """What the warehouse says of each rated call: its score and the source of it."""
+    return {sid: (row["quality_score"], row["source"]) for sid, row in tap.tables.rows.get("call_feedback", {}).items()}
+
+
+def asked(tap: Tap, part: str) -> list[str]:
+    return [request.path for request in tap.server.requests if part in request.path]
+
+
+def rated() -> tuple[Twilio, list[str]]:
+    """60 ended calls, one a day."""
+    twilio = Twilio(seed=3)
+    calls = twilio.calls(60, since="2026-01-01T12:00:00Z", until="2026-03-01T12:00:00Z")
+    twilio.at("2026-03-01T13:00:00Z")
+    return twilio, calls
+
+
+def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None:
+    """All accounts of the demo: each feedback, property by property, beside the five listed streams."""
+    tap = tap_of(Twilio.demo(5), call_feedback_source="feedback").select(*SIX)
+    tap.sync()
+    assert tap.twilio.present("call_feedback")
+    assert not tap.wrong(SIX)
+    tap.twilio.advance(3)
+    tap.sync()
+    assert not tap.wrong(SIX)
+
+
+@pytest.mark.parametrize("streams", [("call_feedback",), ("calls", "call_feedback")], ids=["alone", "with calls"])
+def test_a_rating_that_comes_or_changes_later_reaches_the_warehouse(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
+    """One changed from 2 to 5, and one given 29 days after the call; no other is sent again."""
+    twilio, calls = rated()
+    twilio.feedback(calls[-1], 2)
+    twilio.feedback(calls[0], 4)
+    tap = tap_of(twilio, call_feedback_source="feedback").select(*streams)
+    tap.sync()
+    assert held(tap) == {calls[-1]: (2, "feedback"), calls[0]: (4, "feedback")}
+
+    twilio.at("2026-03-02T01:00:00Z")
+    twilio.feedback(calls[-1], 5, ["echo"])
+    late = calls[-29]
+    twilio.feedback(late, 1)
+    twilio.at("2026-03-02T03:00:00Z")
+    second = tap.sync()
+    assert held(tap) == {calls[-1]: (5, "feedback"), calls[0]: (4, "feedback"), late: (1, "feedback")}
+    assert sorted(second.sids("call_feedback")) == sorted([calls[-1], late])
+
+
+def test_the_backfill_asks_each_call_once_and_says_how_many(tap_of: MakeTap) -> None:
+    """And later syncs only those of the last 30 days."""
+    twilio, calls = rated()
+    tap = tap_of(twilio, call_feedback_source="feedback").select("calls", "call_feedback")
+    first = tap.sync()
+    assert len(asked(tap, "Feedback")) == len(calls)
+    assert any("about 60 requests" in line for line in first.said)
+    twilio.at("2026-03-01T16:00:00Z")
+    tap.sync()
+    assert 30 <= len(asked(tap, "Feedback")) <= 31
+    assert len(asked(tap, "Calls.json")) == 1, "the calls are read once for both streams"
+
+
+def test_without_the_backfill_older_calls_are_never_asked(tap_of: MakeTap) -> None:
+    """`feedback_backfill: false`."""
+    twilio, calls = rated()
+    twilio.feedback(calls[-1], 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", feedback_backfill=False).select("call_feedback")
+    tap.sync()
+    assert 30 <= len(asked(tap, "Feedback")) <= 31
+    assert held(tap) == {calls[-1]: (3, "feedback")}
+
+
+def test_a_small_budget_comes_round_to_each_call_in_the_syncs_that_the_log_states(tap_of: MakeTap) -> None:
+    """`feedback_requests`: no more a sync, and every rating is there when the stated number of syncs has gone by."""
+    twilio, calls = rated()
+    tap = tap_of(twilio, call_feedback_source="feedback", feedback_requests=10).select("call_feedback")
+    tap.sync()
+    twilio.at("2026-03-01T16:00:00Z")
+    told = tap.sync()
+    assert len(asked(tap, "Feedback")) <= 10
+    (line,) = [line for line in told.said if "all asked every" in line]
+    syncs = int(line.split("all asked every ")[1].split()[0])
+    twilio.feedback(calls[-25], 1)
+    for hour in range(19, 19 + 3 * syncs, 3):
+        twilio.at(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z")
+        tap.sync()
+        assert len(asked(tap, "Feedback")) <= 10
+    assert held(tap) == {calls[-25]: (1, "feedback")}
+
+
+def test_insights_alone_lists_ratings_and_asks_no_call(tap_of: MakeTap) -> None:
+    """Five lists a slice, whatever the number of calls; the columns that only annotations have are filled."""
+    twilio, calls = rated()
+    twilio.annotate(calls[-1], call_score=2, comment="crackling", spam=False, quality_issues=["static_noise"])
+    tap = tap_of(twilio, call_feedback_source="insights").select("call_feedback")
+    tap.sync()
+    assert held(tap) == {calls[-1]: (2, "insights")}
+    row = tap.tables.rows["call_feedback"][calls[-1]]
+    assert (row["comment"], row["spam"], row["issues"]) == ("crackling", False, ["static_noise"])
+    assert row["date_updated"] is None
+    assert not asked(tap, "Feedback")
+    assert not asked(tap, "Calls.json")
+    twilio.at("2026-03-02T03:00:00Z")
+    twilio.annotate(calls[-1], call_score=5)
+    tap.sync()
+    assert held(tap) == {calls[-1]: (5, "insights")}
+    assert len(asked(tap, "Summaries")) == 5
+    assert not twilio.unknown_parameters
+
+
+@pytest.mark.parametrize("default", ["completed", "partial", "all"])
+@pytest.mark.parametrize("annotation", ["whole", "part", "none"])
+def test_a_call_rated_within_the_half_hour_is_found(tap_of: MakeTap, default: str, annotation: str) -> None:
+    """Whatever the default ProcessingState, and whatever part of the annotation a summary carries."""
+    twilio = Twilio(seed=4, processing_default=default, summary_annotation=annotation)
+    (call,) = twilio.calls(1)
+    twilio.annotate(call, call_score=1, incident="42")
+    tap = tap_of(twilio, call_feedback_source="insights").select("call_feedback")
+    tap.sync()
+    assert held(tap) == {call: (1, "insights")}
+    assert tap.tables.rows["call_feedback"][call]["incident"] == "42"
+
+
+def test_with_both_sources_the_classic_row_counts(tap_of: MakeTap) -> None:
+    """A call rated at both has the classic row, however often both are read; one annotated only has that."""
+    twilio, calls = rated()
+    twilio.annotate(calls[-1], call_score=1)
+    twilio.feedback(calls[-1], 5)
+    twilio.annotate(calls[-2], call_score=2)
+    tap = tap_of(twilio).select("calls", "call_feedback")
+    for day in range(2, 5):
+        tap.sync()
+        assert held(tap) == {calls[-1]: (5, "feedback"), calls[-2]: (2, "insights")}
+        twilio.at(f"2026-03-{day:02}T13:00:00Z")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap, status: int) -> None:
+    """One line in the log says that the other is left out, and the exit code is 0."""
+    twilio, calls = rated()
+    twilio.insights_available, twilio.insights_refusal = False, status
+    twilio.feedback(calls[-1], 3)
+    tap = tap_of(twilio).select("call_feedback")
+    run = tap.sync()
+    assert held(tap) == {calls[-1]: (3, "feedback")}
+    assert len([line for line in run.said if "no Voice Insights" in line]) == 1
+
+
+def test_insights_asked_for_by_name_and_not_there_is_an_error_that_says_so(tap_of: MakeTap) -> None:
+    """It names the setting and what to set instead; the other streams are synced."""
+    twilio, _ = rated()
+    twilio.insights_available = False
+    tap = tap_of(twilio, call_feedback_source="insights").select(*SIX)
+    run = tap.sync(exits=3)
+    assert any("call_feedback_source" in line and "auto" in line for line in run.said)
+    assert not tap.wrong(LISTED)
+
+
+def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap) -> None:
+    """The calls are synced, the failure is named, and the next sync has the ratings."""
+    twilio, calls = rated()
+    twilio.feedback(calls[3], 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0).select("calls", "call_feedback")
+    twilio.fail_next("500", times=5, path_contains="Feedback")
+    run = tap.sync(exits=3)
+    assert any("call_feedback" in line and "failed" in line for line in run.said)
+    assert len(tap.tables.rows["calls"]) == len(calls)
+    tap.sync()
+    assert held(tap) == {calls[3]: (3, "feedback")}
