@@ -63,7 +63,9 @@ class Window:
 def _began_late(row: Row) -> bool:
     """Whether a call never began, or more than a day after it was created, by which Twilio may sort it."""
     began, created = when(row.get("start_time")), when(row.get("date_created"))
-    return not began or not created or back(began, DAY) > created
+    if not began or not created:
+        return True
+    return began[:10] != created[:10] and back(began, DAY) > created  # most began on the day itself
 
 
 class Feedback:
@@ -205,7 +207,7 @@ class Feedback:
         if kind == "head":
             if first:
                 self._window = Window(self._window.most, self._window.began, self._window.cursor)
-            for call in self._ended(page.rows, self._edge()):
+            for call in self._ended(page.rows, self._reach):
                 self._window.add(call)
             return
         calls = self.calls if self.calls and "date_updated" in self.calls.state else self.own

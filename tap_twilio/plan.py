@@ -78,6 +78,7 @@ class Partition:
     restarts: int = 0
     swept_pages: int = 0  # in this sync, of the budget
     swept_whole: bool = False  # in this sync: all history was read again
+    slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
     slices_overlap: bool = False  # seen: filters list undated rows too, so that each further slice lists them again
 
     @property
@@ -380,7 +381,7 @@ class Partition:
             return None
         left = _pages(dates, one["from"])
         again = 0 if walk.by_list_date or walk.pages == 1 and not walk.resumed else walk.pages
-        if left < 1.5 * SLICE_PAGES or left < 4 * again or (again and walk.resumed):
+        if left < 1.5 * self.slice_pages or left < 4 * again or (again and walk.resumed):
             return None
         until = one["to"]
         if walk.by_list_date:
@@ -389,11 +390,12 @@ class Partition:
         return parts if len(parts) > 1 else None
 
     def _cut(self, listing: Listing, since: Moment, until: Moment, pages: float) -> list[dict[str, Any]]:
-        """A span in even parts, newest first, of some SLICE_PAGES each if `pages` are spread evenly over it."""
+        """A span in even parts, newest first, of some `slice_pages` each if `pages` are spread evenly over it."""
         assert listing.stream.filter
+        self.slice_pages = max(self.slice_pages, pages / CUTS)  # else all parts of a very long list were cut again
         start, end = moment(since), moment(until)
         finest = (end - start) / listing.stream.filter.unit
-        parts = max(1, int(min(ceil(pages / SLICE_PAGES), CUTS, finest)))
+        parts = max(1, int(min(ceil(pages / self.slice_pages), CUTS, finest)))
         cuts = [text(start + (end - start) * index / parts) for index in range(parts + 1)]
         return [{"from": low, "to": high} for low, high in zip(cuts, cuts[1:]) if low < high][::-1]
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .answers import read_page
-from .client import Again, Answer, Pool
+from .client import Again, Answer
 from .errors import PartitionError
+from .pool import Pool
 from .walk import Ask, Moment, Page, Read
 
 

