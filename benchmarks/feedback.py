@@ -2,7 +2,7 @@
 `python -m benchmarks.feedback [CALLS]`: how many requests call_feedback takes, by source.
 
 One account with so many calls (100,000) in the last 30 days, of which one in 200 is rated at both sources; a first
-sync, and one twelve hours later. Prints a line of Markdown for each source; nothing here depends on the machine's speed.
+sync, and one twelve hours later. Prints a line of Markdown for each source, which no machine's speed changes.
 """
 
 from __future__ import annotations
