@@ -245,8 +245,10 @@ class Feedback:
         When the last of them was asked, the start of that round, less the margin, becomes the bookmark. `whole`:
         whether the look-back met every call of the window.
         """
-        window, left, began = self._window, self.settings.feedback_requests, self._window.began
+        window, began = self._window, self._window.began
         yield from self._ask_insights(self._edge(), began)
+        left = self.settings.feedback_requests - len(self._asked)
+        left = max(1, left, self.settings.feedback_requests // 2)  # many ratings do not stop the round
         newest = sorted(window.newest, reverse=True)
         opened = self.state.get("window")
         if opened and opened["cursor"]:

@@ -30,7 +30,7 @@ def moment(text: Moment) -> datetime:
     >>> moment("2026-03-01T00:00:00.000000Z")
     datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
-    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes 30 times as long
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes four times as long
 
 
 def text(at: datetime) -> Moment:

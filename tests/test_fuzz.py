@@ -139,9 +139,10 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
     """A row becomes one line that holds its key and nothing that its schema does not have, or fails its partition."""
     names = list(load_schema(stream)["properties"])
     row = data.draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=5), json_of("a"), max_size=6))
+    token = SECRET[::-1]  # no constant, since Hypothesis draws those of this module
     row["sid"] = data.draw(st.just("SM1") | SCALARS.filter(lambda sid: sid != SECRET))
     row, _ = (
-        parse(json.dumps({**row, "auth_token": SECRET}, allow_nan=False, default=str).encode())
+        parse(json.dumps({**row, "auth_token": token}, allow_nan=False, default=str).encode())
         if _finite(row)
         else ({"sid": None}, 0)
     )
@@ -151,7 +152,7 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
         one_line(error)
         return
     record = orjson.loads(line)["record"]
-    assert line.count(b"\n") == 1 and SECRET.encode() not in line
+    assert line.count(b"\n") == 1 and token.encode() not in line
     assert record["sid"] == row["sid"] and record.keys() <= {*names}
 
 
