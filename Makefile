@@ -40,6 +40,7 @@ test: environments
 
 test-long: environments
 	@.venv/bin/python -m pytest -m long
+	@PLAN_HISTORIES=60 .venv/bin/python -m pytest tests/test_plan.py tests/test_feedback.py
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

@@ -24,7 +24,7 @@ from .strategies import ACCOUNT, DAY, HOUR, STREAM, Killed, TwilioList, drive, l
 
 SEEDS = st.integers(0, 10**9)
 many = settings(
-    max_examples=int(os.environ.get("PLAN_HISTORIES", "40")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("PLAN_HISTORIES", "12")), deadline=None, suppress_health_check=list(HealthCheck)
 )
 ANNOTATED = {"comment": None, "spam": None, "incident": None, "connectivity_issue": None, "answered_by": None}
 

@@ -16,7 +16,7 @@ from .strategies import DAY, HOUR, Killed, drive, histories, live, text
 SEEDS = st.integers(0, 10**9)
 STREAMS = ("messages", "calls", "conferences", "addresses")
 many = settings(
-    max_examples=int(os.environ.get("PLAN_HISTORIES", "12")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("PLAN_HISTORIES", "8")), deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
