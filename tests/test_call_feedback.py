@@ -181,3 +181,17 @@ def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap) -> None:
     assert len(tap.tables.rows["calls"]) == len(calls)
     tap.sync()
     assert held(tap) == {calls[3]: (3, "feedback")}
+
+
+@pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
+def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None:
+    """Errors, resets, throttling and broken bodies: more requests, and the same ratings."""
+    twilio, calls = rated()
+    for call in calls[-5:]:
+        twilio.feedback(call, 4)
+        twilio.annotate(call, call_score=4)
+    twilio.faults = dict.fromkeys(("429", "500", "503", "reset", "cut", "broken", "error200"), 0.03)
+    tap = tap_of(twilio, call_feedback_source=source).select("calls", "call_feedback")
+    tap.sync()
+    assert held(tap) == {call: (4, "insights" if source == "insights" else "feedback") for call in calls[-5:]}
+    assert len(tap.tables.rows["calls"]) == len(calls)
