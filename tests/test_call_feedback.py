@@ -193,5 +193,5 @@ def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None
     twilio.faults = dict.fromkeys(("429", "500", "503", "reset", "cut", "broken", "error200"), 0.03)
     tap = tap_of(twilio, call_feedback_source=source).select("calls", "call_feedback")
     tap.sync()
-    assert held(tap) == {call: (4, "insights" if source == "insights" else "feedback") for call in calls[-5:]}
+    assert held(tap) == dict.fromkeys(calls[-5:], (4, "insights" if source == "insights" else "feedback"))
     assert len(tap.tables.rows["calls"]) == len(calls)
