@@ -97,7 +97,6 @@ class Feedback:
         )
         self.calls, self.emit, self.settings = calls, emit, settings
         self.failed: PartitionError | None = None
-        self.requests = 0
         self._classic = settings.call_feedback_source in ("auto", "feedback")
         self._insights = settings.call_feedback_source in ("auto", "insights")
         self._insights_off = insights_off
@@ -288,7 +287,6 @@ class Feedback:
 
     def _ask(self, sid: str, since: Moment) -> Read:
         """One call's feedback: emitted when it changed. 404 is a call without (docs, Call Feedback resource)."""
-        self.requests += 1
         try:
             page = yield Ask(self.account, f"/2010-04-01/Accounts/{self.account}/Calls/{sid}/Feedback.json")
         except Refused as refused:

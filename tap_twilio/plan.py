@@ -169,7 +169,7 @@ class Partition:
                 walk = Walk(listing)
                 continue
             yield from self._take("head", page, listing, since, begins, first=walk.pages == 1)
-            if all(newest is not None and newest < edge for newest in map(listing.newest, page.rows)):
+            if _all_older(listing, page, edge):
                 break
             # What follows a page needs every row of the list, so that it is never sliced, which hides some.
             if walk.pages == 1 and page.next and listing.stream.filter and not self.follow:
@@ -448,7 +448,7 @@ class Partition:
             while not walk.ended:
                 page = yield from walk.turn()
                 yield from self._take("full", page, listing, EVER)
-                if all(newest is not None and newest < edge for newest in map(listing.newest, page.rows)):
+                if _all_older(listing, page, edge):
                     break
         full["done"] = True
 
@@ -483,6 +483,11 @@ class Partition:
 
     def _unfinished(self) -> Unfinished:
         return Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+
+
+def _all_older(listing: Listing, page: Page, edge: Moment) -> bool:
+    """Whether every row of a page is dated, and before `edge`: where the head of a list ends."""
+    return all(newest is not None and newest < edge for newest in map(listing.newest, page.rows))
 
 
 def _pages(dates: list[Moment], since: Moment) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from .answers import read_page
 from .client import Again, Answer
@@ -144,9 +143,3 @@ class Runner:
         page, replaced = read_page(ask, answer, self._origin(ask.product), self.clock.now)
         self.clock.saw(page.date)
         return page, replaced
-
-
-def settle(error: PartitionError | None) -> Any:
-    """A `done` for a read whose error is its caller's."""
-    if error:
-        raise error
