@@ -1,0 +1,235 @@
+"""What a declaration can say of a list, and no more: a declaration that contradicts itself refuses to be written.
+
+A stream is one `Stream` in a file of this folder and one schema in `schemas/`. Nothing outside this folder names one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+_BRACES = re.compile(r"{(\w+)}")
+
+
+class Contradiction(ValueError):
+    """A declaration that cannot be obeyed."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """
+    A host of Twilio's and a version of its API.
+
+    `own_credentials`: subaccounts are read with their own, since the main account's would answer with the main
+    account's rows (docs, iam/api/subaccounts).
+    """
+
+    host: str  # https://{host}.twilio.com
+    root: str  # may hold {account_sid}
+    suffix: str = ""  # what every path ends with
+    own_credentials: bool = True
+    page_size: int = 1000  # the most rows a page
+
+
+@dataclass(frozen=True)
+class Filter:
+    """How a list can be asked by date. A row whose `column` is null may not be listed then."""
+
+    after: str  # the parameter that says from when on
+    before: str  # the one that says until when
+    column: str  # the property that it compares
+    unit: timedelta = timedelta(seconds=1)  # the finest bound that the list takes: a second, or a day
+    nullable: bool = True  # whether `column` can be null
+    reach: timedelta | None = None  # how far back it answers
+    most_rows: int | None = None  # the most rows that one query lists, over all its pages
+
+    def __post_init__(self) -> None:
+        if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
+            raise Contradiction(f"a filter on {self.column} whose bounds are neither seconds nor days")
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """
+    A list that changes anywhere and at any time: it is read again and again, as far as the budget goes.
+
+    `changed` is the date that tells a change.
+    """
+
+    changed: str = "date_updated"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A log, or a period's sums: each sync reads the rows dated within `again` before the bookmark, and all since."""
+
+    again: timedelta
+    changed: str | None = None  # the date that tells a change, where the rows have one
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A short list without a date that tells changes: read whole by every sync."""
+
+    changed: None = None
+
+
+@dataclass(frozen=True)
+class Has:
+    """A condition on a row: its property is above a number, or one of some values."""
+
+    column: str
+    above: int | None = None
+    among: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.above is None) == (not self.among):
+            raise Contradiction(f"a condition on {self.column} that is not just one of above and among")
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row meets it. A number that cannot be read counts as above: to ask once too often loses nothing."""
+        value = row.get(self.column)
+        if self.above is None:
+            return value in self.among
+        try:
+            return int(value or 0) > self.above
+        except (TypeError, ValueError):
+            return True
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Ask the rows of the parent that changed."""
+
+
+@dataclass(frozen=True)
+class Every:
+    """Ask each row of the parent in every sync that reads it: what is below changes without it."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """Ask the rows of the parent that are open in every sync that reads them, and once more when they ended."""
+
+    while_: Has
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Ask the parent's rows of the last days, within a budget, and older ones once: what is below dates no change."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Where the values in a child's path come from, and which of the parent's rows are asked."""
+
+    stream: str
+    fills: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
+    asks: Changed | Every | Open | Recent = Changed()
+    where: Has | None = None  # rows for which it does not hold have no children
+
+
+@dataclass(frozen=True)
+class Scores:
+    """
+    A second source of a child: a list on another product that can be asked for one score at a time.
+
+    Each of its rows holds, under `holds`, what `columns` takes over; else `one` is asked for it.
+    """
+
+    product: Product
+    path: str
+    rows: str
+    key: str  # the property that names the parent's row
+    parameter: str  # that asks for one score
+    scores: tuple[int, ...]
+    filter: Filter
+    fixed: Mapping[str, str]
+    subaccount: str  # the parameter that asks for a subaccount with the main account's credentials
+    one: str  # the path that answers for one row
+    holds: str
+    score: str  # the property of the score
+    columns: Mapping[str, str]  # the child's property <- this source's
+    source: str = "source"  # the child's property that names the source,
+    names: tuple[str, str] = ("feedback", "insights")  # and what it says: of the child's own path, and of this one
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One Twilio collection: one table, one `schemas/<name>.json`."""
+
+    name: str
+    product: Product
+    path: str  # under the product's root; braces are filled by `parent`
+    rows: str | None  # the envelope's member that holds the rows; None: a single resource, which is the only row
+    key: tuple[str, ...] = ("sid",)
+    reads: Rounds | Window | Whole = field(default_factory=Rounds)
+    filter: Filter | None = None  # None: the list can only be walked
+    fixed: Mapping[str, str] = field(default_factory=dict)  # parameters that are always sent
+    each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # one list for each value of a parameter
+    parent: Parent | None = None
+    adds: Mapping[str, str] = field(default_factory=dict)  # a property that the row lacks <- a brace, or account_sid
+    hidden: frozenset[str] = frozenset()  # properties that never leave the tap
+    scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a run
+    page_size: int | None = None  # the most rows a page, where it is not the product's
+    paged: bool = True  # False: the answer names no next page
+    fetch: bool = True  # whether Twilio can be asked for one row: {path}/{key}
+    token_names_row: bool = True  # False: a page token is an offset or an index, so no place is kept
+    default: bool = False  # selected by default
+    second: Scores | None = None
+    cost: str = ""  # what it costs, for discovery
+
+    def __post_init__(self) -> None:
+        braces = set(_BRACES.findall(self.path))
+        filled = set(self.parent.fills) if self.parent else set()
+        child = self.parent is not None
+        recent = child and isinstance(self.parent.asks, Recent)  # type: ignore[union-attr]
+        wrong = {
+            "its path has braces that nothing fills, or fills what is no brace": braces != filled,
+            "it adds a property from nowhere": not set(self.adds.values()) <= filled | {"account_sid"},
+            "it reads by a window, and has no filter": isinstance(self.reads, Window) and not self.filter,
+            "it reads by a window, and its filter hides rows": isinstance(self.reads, Window)
+            and bool(self.filter and self.filter.nullable),
+            "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
+            and not isinstance(self.reads, Window),
+            "it is a child, and has one list for each value": child and bool(self.each),
+            "it is a child, and reads by a window": child and isinstance(self.reads, Window),
+            "it has several parameters with one list for each value": len(self.each) > 1,
+            "it is a single resource, and has a filter or pages": self.rows is None
+            and (self.filter is not None or bool(self.each)),
+            "it has no next page, and a filter": not self.paged and self.filter is not None,
+            "it hides its key": bool(self.hidden & set(self.key)),
+            "it has no key": not self.key,
+            "its scope is unknown": self.scope not in ("account", "main", "twilio"),
+            "it is all Twilio's, and a child": self.scope == "twilio" and child,
+            "it asks recent rows, and is no single resource": recent and self.rows is not None,
+            "it has a second source, and does not ask recent rows": self.second is not None and not recent,
+        }
+        for what, is_wrong in wrong.items():
+            if is_wrong:
+                raise Contradiction(f"Stream {self.name}: {what}")
+
+    @property
+    def changed(self) -> str | None:
+        """The date that tells a change, which is the replication key."""
+        return self.reads.changed
+
+    @property
+    def filter_hides_rows(self) -> bool:
+        """Whether slices miss rows, which a backfill by date then owes to the rounds."""
+        return self.filter is not None and self.filter.nullable
+
+    @property
+    def values(self) -> tuple[Mapping[str, str], ...]:
+        """The fixed query of each of its lists."""
+        for name, values in self.each.items():
+            return tuple({name: value} for value in values)
+        return ({},)
+
+    @property
+    def most_rows(self) -> int:
+        """The most rows a page."""
+        return self.page_size or self.product.page_size

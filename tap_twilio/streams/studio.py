@@ -1,0 +1,29 @@
+"""studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListExecution, ListExecutionStep."""
+
+from .model import Every, Has, Open, Parent, Product, Stream
+
+STUDIO = Product("studio", "/v2")
+
+STREAMS = (
+    Stream("studio_flows", STUDIO, "Flows", "flows"),
+    Stream(
+        "studio_executions",
+        STUDIO,
+        "Flows/{flow_sid}/Executions",
+        "executions",
+        parent=Parent("studio_flows", {"flow_sid": "sid"}, Every()),
+        cost="one request for each flow; Twilio keeps 30 days",
+    ),
+    Stream(
+        "studio_execution_steps",
+        STUDIO,
+        "Flows/{flow_sid}/Executions/{execution_sid}/Steps",
+        "steps",
+        parent=Parent(
+            "studio_executions",
+            {"flow_sid": "flow_sid", "execution_sid": "sid"},
+            Open(while_=Has("status", among=("active",))),
+        ),
+        cost="one request for each execution that is active or changed",
+    ),
+)
