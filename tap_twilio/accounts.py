@@ -1,7 +1,7 @@
 """Which accounts are read: the settings' choice against what Twilio lists and lets these credentials read.
 
-Accounts come with their auth_token in plain text (OpenAPI twilio_api_v2010, account): nothing of a row but SID, status
-and date goes any further.
+Accounts come with their auth_token in plain text (OpenAPI twilio_api_v2010, account): it goes to who asks with it, and
+nothing else of a row but SID, status and date goes any further.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .config import Settings
 from .errors import BadAnswer, Refused, TapError
-from .run import Runner
+from .moments import Moment, moment_of
+from .reading.lists import Listing
+from .scheduler import Scheduler
+from .settings import Settings
 from .streams import Stream
-from .walk import Ask, Listing, Moment, when
+from .twilio.credentials import Credentials
+from .twilio.request import Ask, Row
 
 FOLDER = "/2010-04-01/Accounts"
 SID = "AC[0-9a-fA-F]{32}"
@@ -44,7 +47,7 @@ class Accounts:
     listed: bool
 
 
-def find_accounts(settings: Settings, runner: Runner, probe: Stream) -> Accounts:
+def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> Accounts:
     """
     The accounts to read, the main one first.
 
@@ -52,33 +55,33 @@ def find_accounts(settings: Settings, runner: Runner, probe: Stream) -> Accounts
     takes the credentials for none, PartitionError when it does not answer.
     """
     if settings.subaccounts is True:
-        return Accounts(tuple(_all(settings, runner, probe)), listed=True)
+        return Accounts(tuple(_all(settings, scheduler, credentials, probe)), listed=True)
     chosen = [settings.account_sid] if settings.subaccounts is False else list(settings.subaccounts or ())
-    found = [_one(sid, settings, runner) for sid in chosen]
+    found = [_one(sid, settings, scheduler, credentials) for sid in chosen]
     if all(account.status is None for account in found):
-        _probe(found[0].sid, settings, runner, probe)
+        _probe(found[0].sid, settings, scheduler, probe)
     return Accounts(tuple(found), listed=False)
 
 
-def _all(settings: Settings, runner: Runner, probe: Stream) -> list[Account]:
+def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
     found: dict[str, Account] = {}
     ask = Ask(settings.account_sid, f"{FOLDER}.json?PageSize=1000", "accounts")
     tokens = {ask.uri}
     while True:
         try:
-            page = runner.ask(ask)
+            page = scheduler.ask(ask)
         except Refused as refused:
             if refused.status not in DENIED:
                 raise
             if settings.user != settings.account_sid and refused.code == 20003:
                 # A Standard key lists no accounts, and says so in the words in which a wrong secret is refused.
-                _probe(settings.account_sid, settings, runner, probe)
+                _probe(settings.account_sid, settings, scheduler, probe)
                 raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
             raise _wrong_credentials(settings, refused) from None
         for row in page.rows:
             if not re.fullmatch(SID, row["sid"]):
                 raise BadAnswer(f"{FOLDER}.json: a row's sid is no account SID")
-            found[row["sid"]] = Account(row["sid"], row.get("status"), when(row.get("date_created")))
+            found[row["sid"]] = _account(row, settings, credentials)
         if page.next is None:
             break
         if page.next in tokens:
@@ -89,7 +92,7 @@ def _all(settings: Settings, runner: Runner, probe: Stream) -> list[Account]:
     others = [account for account in accounts if account.sid != settings.account_sid and not account.closed]
     if settings.user != settings.account_sid and others:
         try:
-            runner.ask(_first(probe, others[0].sid))
+            scheduler.ask(_first(probe, others[0].sid))
         except Refused as refused:
             if refused.status in DENIED:
                 raise TapError(
@@ -99,19 +102,26 @@ def _all(settings: Settings, runner: Runner, probe: Stream) -> list[Account]:
     return accounts
 
 
-def _one(sid: str, settings: Settings, runner: Runner) -> Account:
+def _one(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
     try:
-        row = runner.ask(Ask(sid, f"{FOLDER}/{sid}.json")).rows[0]
+        row = scheduler.ask(Ask(sid, f"{FOLDER}/{sid}.json")).rows[0]
     except Refused as refused:
         if sid == settings.account_sid == settings.user and refused.status in DENIED:
             raise _wrong_credentials(settings, refused) from None
         return Account(sid)
-    return Account(sid, row.get("status"), when(row.get("date_created")))
+    return _account(row, settings, credentials)
 
 
-def _probe(sid: str, settings: Settings, runner: Runner, stream: Stream) -> None:
+def _account(row: Row, settings: Settings, credentials: Credentials) -> Account:
+    token = row.get("auth_token")
+    if settings.subaccount_tokens and token and isinstance(token, str):
+        credentials.learn(row["sid"], token)
+    return Account(row["sid"], row.get("status"), moment_of(row.get("date_created")))
+
+
+def _probe(sid: str, settings: Settings, scheduler: Scheduler, stream: Stream) -> None:
     try:
-        runner.ask(_first(stream, sid))
+        scheduler.ask(_first(stream, sid))
     except Refused as refused:
         if refused.status in DENIED:
             raise _wrong_credentials(settings, refused, sid) from None
@@ -119,7 +129,7 @@ def _probe(sid: str, settings: Settings, runner: Runner, stream: Stream) -> None
 
 
 def _first(stream: Stream, sid: str) -> Ask:
-    return Listing(stream, sid, stream.statuses[-1] if stream.statuses else None, 1).top()
+    return Listing(stream, sid, 1, stream.values[-1]).top()
 
 
 def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import __version__
 from .errors import TapError
-from .output import Output, TargetGone
+from .singer.output import Output, TargetGone
 
 LOGGER = logging.getLogger("tap_twilio")
 STOP_WITHIN_S = 5  # after a signal; a target that reads nothing any more does not hold the tap longer
@@ -36,7 +36,7 @@ class OneLine(logging.Formatter):
     def hide(self, user: str, password: str) -> None:
         """Whoever logs it: the secret as it is, and as the Authorization header has it."""
         if len(password) >= NOT_TO_HIDE:
-            self.secrets = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
+            self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
     def format(self, record: logging.LogRecord) -> str:
         try:
@@ -116,15 +116,16 @@ def _parser() -> argparse.ArgumentParser:
 def _discover() -> int:
     import json
 
-    from .catalog import discover
+    from .singer.catalog import discover
 
     Output().document(json.dumps(discover(), indent=2) + "\n")
     return 0
 
 
 def _sync(arguments: argparse.Namespace, log: OneLine) -> int:
-    from . import catalog, config
-    from .state import State
+    from . import settings as config
+    from .singer import catalog
+    from .singer.state import State
     from .sync import Sync
 
     if not arguments.config:
@@ -137,7 +138,7 @@ def _sync(arguments: argparse.Namespace, log: OneLine) -> int:
     state = State(config.read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
-    sync = Sync(settings, selected, state, Output())
+    sync = Sync(settings, selected, state, Output(), log.hide)
     stopped = _on_signals(sync)
     try:
         code = sync.run()

@@ -54,3 +54,13 @@ class NotAvailable(PartitionError):
 
 class Unfinished(PartitionError):
     """The list moved under every walk of this sync; the next sync goes on."""
+
+
+class Again(Exception):
+    """An attempt failed in a way that may pass. `wait_s`: how long Twilio asks to wait, where it says so."""
+
+    def __init__(
+        self, reason: str, wait_s: float | None = None, throttled: bool = False, bad_answer: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.wait_s, self.throttled, self.bad_answer = wait_s, throttled, bad_answer

@@ -18,6 +18,7 @@ from . import __version__
 from .errors import TapError
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
+PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
@@ -154,6 +155,12 @@ SCHEMA: dict[str, Any] = {
             "default": True,
             "description": "whether older calls are asked for their feedback once",
         },
+        "subaccount_tokens": {
+            "type": "boolean",
+            "default": True,
+            "description": "whether subaccounts are read on product hosts with the tokens that the main account lists; "
+            "`false`: product streams are read in the main account only",
+        },
         "on_invalid": {
             "type": "string",
             "enum": ["fail", "null"],
@@ -162,7 +169,8 @@ SCHEMA: dict[str, Any] = {
         },
         "base_url": {
             "type": "string",
-            "description": "another origin for all hosts (a proxy, the sandbox): https, or http on a loopback address",
+            "description": "another origin for all hosts (a proxy, the sandbox): https, or http on a loopback address; "
+            "`{product}` in its path or host stands for the product asked",
         },
         "user_agent": {
             "type": "string",
@@ -198,6 +206,7 @@ class Settings:
     feedback_days: float = 30
     feedback_requests: int = 5000
     feedback_backfill: bool = True
+    subaccount_tokens: bool = True
     on_invalid: str = "fail"
     base_url: str | None = None
     user_agent: str = f"tap-twilio/{__version__}"
@@ -336,27 +345,31 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 
 def _date(text: str) -> str:
-    from .records import iso
+    from .moments import to_moment
 
     try:
-        return iso(text if "T" in text or " " in text else f"{text}T00:00:00Z")
+        return to_moment(text if "T" in text or " " in text else f"{text}T00:00:00Z")
     except ValueError:
         raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None
 
 
 def _origin(url: str) -> str:
-    """Credentials travel to this origin, so it is https, or plain http that never leaves the machine."""
+    """
+    Credentials travel to this origin, so it is https, or plain http that never leaves the machine.
+
+    `{product}` may be its path, or a part of its host's name.
+    """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.replace("{product}", PRODUCT))
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host = ""
         parts = urlsplit("")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host) or "@" in url or parts.path.strip("/") or "?" in url:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host) or "@" in url or parts.path.strip("/") not in ("", PRODUCT) or "?" in url:
         raise TapError(
             "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
         )
     loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise TapError("Setting base_url must use https: plain http is for loopback addresses only.")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".replace(PRODUCT, "{product}")

@@ -1,4 +1,4 @@
-"""The loop that puts the parts together: accounts and streams to partitions, partitions to reads, rows to stdout.
+"""One run: accounts and streams to readings, their rows to stdout, their progress to the state.
 
 The only place where a STATE line is written: after every record that it covers, since one thread does both.
 """
@@ -9,287 +9,311 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from datetime import timedelta
+from functools import partial
 
 from .accounts import Account, Accounts, find_accounts
-from .catalog import Selected, load_schema
-from .client import Client
-from .config import Settings
-from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
-from .feedback import Feedback
-from .output import Output
-from .plan import Bounds, Budget, Partition
-from .pool import Pool
-from .records import Drift, compile_record, record_lines
-from .report import report
-from .run import Clock, Runner
-from .state import State, selection
-from .streams import STREAMS
-from .versions import begin, explain, interrupted, not_whole
-from .walk import Page, Read, Row, back, moment, text
+from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
+from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
+from .reading.budget import Budget
+from .reading.effects import Emit, Read
+from .reading.reading import Reading
+from .readings import Trees
+from .report import forecasts, summary
+from .scheduler import Done, Scheduler
+from .settings import Settings
+from .singer.catalog import Selected
+from .singer.output import Output
+from .singer.records import Recorder
+from .singer.state import State, malformed, selection
+from .singer.versions import begin, explain, interrupted, not_whole
+from .streams import PROBE, Stream
+from .twilio.client import Client
+from .twilio.clock import Clock
+from .twilio.credentials import Credentials
+from .twilio.pool import Pool
 
 LOGGER = logging.getLogger("tap_twilio")
-HOUR = timedelta(hours=1)
-PROBE = next(stream for stream in STREAMS if stream.name == "messages")
-
-
-@dataclass
-class Table:
-    """A selected stream and what a run makes of it."""
-
-    selected: Selected
-    record: Callable[[Row, str], dict[str, Any]]
-    drift: Drift
-    version: int | None = None  # of a FULL_TABLE read
-    emitted: Counter[str] = field(default_factory=Counter)  # by account
-
-    @property
-    def name(self) -> str:
-        return self.selected.stream.name
+UNAVAILABLE = (401, 403, 404, 410)  # how a product answers that an account does not have
 
 
 class Sync:
     """One run of the tap. `stop` may be called from a signal handler."""
 
-    def __init__(self, settings: Settings, selected: list[Selected], state: State, output: Output) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        selected: list[Selected],
+        state: State,
+        output: Output,
+        hide: Callable[[str, str], None] = lambda user, password: None,
+    ) -> None:
         self.settings, self.state, self.output = settings, state, output
-        self.client = Client(settings)
-        self.client.origin("api")  # refuses a region that it cannot place, before anything is asked
-        self.pool = Pool(self.client, settings.concurrency, settings.retry_minutes * 60, settings.request_timeout)
+        self.selected = {one.stream.name: one for one in selected}
+        self.credentials = Credentials(settings.account_sid, settings.user, settings.password, hide)
         self.clock = Clock()
-        self.runner = Runner(self.pool, self.clock, self.client.origin)
-        self.budget = Budget(settings.sweep_pages)
-        self.bounds = Bounds(
-            settings.start_date,
-            timedelta(days=settings.lookback_days),
-            settings.lookback_emits == "all",
-            timedelta(hours=settings.margin_hours),
-            settings.page_size,
+        client = Client(settings, self.credentials)
+        client.origin("api")  # refuses a region that it cannot place, before anything is asked
+        self.pool = Pool(
+            client, self.clock, settings.concurrency, settings.retry_minutes * 60, settings.request_timeout
         )
-        self.tables = [self._table(one) for one in selected]
-        self.failures: list[str] = []
+        self.scheduler = Scheduler(self.pool, self._emit)
+        self.recorders = {name: Recorder(one, settings.on_invalid) for name, one in self.selected.items()}
+        self.versions: dict[str, int] = {}  # of the FULL_TABLE reads
+        self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
-        self.partitions: list[Partition] = []
+        self.failures: list[str] = []
         self.failed: set[tuple[str, str]] = set()
-        self.skipped: set[tuple[str, str]] = set()
-        self._insights_off: set[str] = set()
+        self.closed: dict[str, int] = {}  # closed accounts that Twilio no longer lists, and how many of their lists
+        self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
+        self.emitted: Counter[str] = Counter()
         self._wrote_state = time.monotonic()
-        self.state_parts: list[tuple[str, list[str]]] = []
+        self._dated: dict[str, list[str]] = {}
 
     def stop(self) -> None:
-        self.runner.stopping = True
+        self.scheduler.stopping = True
         self.pool.wake()
 
     def run(self) -> int:
         """The exit code: 0, or 3 when some partitions failed. Raises TapError, TargetGone, OutputFailed."""
-        began = time.monotonic()
-        for table in self.tables:
-            self.state.stream(table.name)  # a malformed state is refused before any request
-        for table in self.tables:
-            for account in list(self.state.bookmarks[table.name]["accounts"]):
-                self.state.partition(table.name, account)
+        started = time.monotonic()
+        for name in self.selected:
+            self.state.stream(name)  # a malformed state is refused before any request
         try:
-            self.accounts = find_accounts(self.settings, self.runner, PROBE)
+            self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
         self._check_clock()
-        for table in self.tables:
-            stream = table.selected.stream
-            bookmark = [stream.replication_key] if stream.replication_key in table.selected.schema["properties"] else []
-            self.output.schema(table.name, table.selected.schema, stream.key, bookmark)
-        self.runner.after_page = self._after_page
-        self.partitions = [self._partition(table, account) for table in self.tables for account in self.accounts.chosen]
-        self.state_parts = [(table.name, [account.sid for account in self.accounts.chosen]) for table in self.tables]
-        self._resume_versions()
-        for table in self.tables:
-            if table.selected.full_table and not self.runner.stopping:
-                self._begin_version(table)
-        self.runner.run(self._reads())
-        for table in self.tables:
-            if table.selected.full_table:
-                self._end_version(table)
+        self._plan()
+        for name, one in self.selected.items():
+            self.output.schema(name, one.schema, one.stream.key, one.bookmark_properties)
+        self.scheduler.after_page = self._after_page
+        self._read()
         self._write_state()
         self.pool.close()
-        report(self, time.monotonic() - began)
+        self._report(time.monotonic() - started)
         return 3 if self.failures else 0
 
     # -- what is read
 
-    def _table(self, selected: Selected) -> Table:
-        drift = Drift(selected.stream.name)
-        record = compile_record(
-            selected.stream.name,
-            load_schema(selected.stream.name),
-            selected.properties,
-            key=selected.stream.key,
-            on_invalid=self.settings.on_invalid,
-            drift=drift,
+    def _plan(self) -> None:
+        trees = Trees(self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now)
+        pairs = [(stream, account) for stream in trees.roots() for account in self._accounts_of(stream)]
+        pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
+        budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
+        self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
+        for reading in self.readings:
+            self._adopt(reading)
+        for reading in self.readings:
+            for table in reading.tables:
+                self._dated.setdefault(table.name, []).append(table.account)
+
+    def _accounts_of(self, stream: Stream) -> list[Account]:
+        """The accounts in which a list is read."""
+        main = self.settings.account_sid
+        if stream.scope != "account":
+            found = [account for account in self.accounts.chosen if account.sid == main]
+            return found or [Account(main)]
+        product = stream.product
+        able = [one for one in self.accounts.chosen if self.credentials.reads(one.sid, product.own_credentials)]
+        if len(able) < len(self.accounts.chosen) and product.host not in self.absent:
+            self.absent[product.host] = 0
+            LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", product.host)
+        return able
+
+    def _adopt(self, reading: Reading) -> None:
+        """Hold the state of a list and its tables against what is asked for now."""
+        added = []
+        where = f"bookmarks.{reading.stream.name}, account {reading.account},"
+        for opened in (reading.state.backfill, reading.state.round, reading.state.full):
+            if opened and opened.at > len(reading.lists):
+                raise malformed(where, "has a list that the stream does not have")
+        for table in reading.tables:
+            stream = self.state.stream(table.name)
+            key, names = selection(self.selected[table.name].properties)
+            before = stream.selections.get(table.state.selection or "")
+            if table.state.selection is not None and (before is None or not set(names) <= set(before)):
+                added.append(table.name)
+            table.state.selection, stream.selections[key] = key, names
+            if stream.foreign and not table.state.was_read:
+                self._take_over(reading, stream.foreign, table.name)
+        for said in reading.adopt(added):
+            LOGGER.warning("%s %s: %s", reading.stream.name, reading.account, said)
+
+    def _take_over(self, reading: Reading, foreign: Moment, name: str) -> None:
+        """A bookmark of another tap's, or one written by hand, is where emitting starts."""
+        bookmark = earlier(foreign, timedelta(hours=self.settings.margin_hours))
+        table = next(table for table in reading.tables if table.name == name)
+        table.advance(bookmark)
+        if table.state is reading.state and reading.state.finished is None:
+            reading.state.finished = bookmark
+        LOGGER.warning(
+            "%s %s: a bookmark is all that the state holds, so older rows are taken as read; for exactness, take it "
+            "out of the state and let everything be read once",
+            name,
+            reading.account,
         )
-        return Table(selected, record, drift)
 
-    def _partition(self, table: Table, account: Account) -> Partition:
-        state = self.state.partition(table.name, account.sid)
-        part = self.state.bookmarks[table.name]
-        partition = Partition(
-            table.selected.stream,
-            account.sid,
-            state,
-            self._emitter(table, account),
-            lambda: self.clock.now,
-            self.budget,
-            self.bounds,
-            account.created,
-        )
-        key, names = selection(table.selected.properties)
-        before = part["selections"].get(state.get("selection", ""))
-        added = bool(state) and (before is None or not set(names) <= set(before))
-        foreign = self.state.foreign.get(table.name)
-        if not state and foreign:
-            state["date_updated"] = state["looked_back"] = back(foreign, self.bounds.margin)
-            LOGGER.warning(
-                "%s %s: a bookmark is all that the state holds, so older rows are taken as read; for exactness, "
-                "take it out of the state and let everything be read once",
-                table.name,
-                account.sid,
-            )
-        said = partition.adopt(properties_added=added)
-        if said:
-            if partition.stream.parent:
-                state.pop("calls", None)  # what it asked so far is to be asked again
-            LOGGER.warning("%s %s: %s", table.name, account.sid, said)
-        part["selections"][key] = names
-        state["selection"] = key
-        used = {other.get("selection") for other in part["accounts"].values()}
-        part["selections"] = {name: value for name, value in part["selections"].items() if name in used}
-        return partition
+    # -- reading
 
-    def _emitter(self, table: Table, account: Account) -> Callable[[Page, list[Row]], None]:
-        def emit(page: Page, rows: list[Row]) -> None:
-            lines = record_lines(rows, table.record, table.name, page.received_at, page.date, table.version)
-            self.output.records(lines)
-            table.emitted[account.sid] += len(rows)
-
-        return emit
-
-    def _reads(self) -> Iterator[tuple[Read, Callable[[PartitionError | None], None]]]:
-        """Least recently swept first, so that a budget too small for all comes round to each."""
-        versions = {table.name: table.version for table in self.tables}
-        full = {table.name for table in self.tables if table.selected.full_table}
-        children = {one.account: one for one in self.partitions if one.stream.parent}
-        for partition in sorted(self.partitions, key=lambda one: one.state.get("swept", "")):
-            name, child = partition.stream.name, children.get(partition.account)
-            if partition.stream.parent:
-                if partition.stream.parent not in versions or partition.stream.parent in full:
-                    yield self._with_feedback(None, partition)  # else it is read with its parent
-            elif name in full:
-                version = versions[name]
-                if version is not None:
-                    yield partition.read_full(version), self._done(partition)
-            elif child and child.stream.parent == name:
-                yield self._with_feedback(partition, child)
+    def _read(self) -> None:
+        """Resume interrupted versions; then begin the next ones, and read all lists side by side."""
+        full = [name for name, one in self.selected.items() if one.full_table]
+        resumed = {name: version for name in full if (version := self._interrupted(name))}
+        self._read_versions(resumed)
+        if self.scheduler.stopping:
+            return
+        for name in full:
+            if self._interrupted(name):
+                self.versions.pop(name, None)  # it stopped again, and is resumed by the next sync
             else:
-                yield partition.sync(), self._done(partition)
+                self._begin_version(name)
+        self.scheduler.run(self._reads())
+        for name in full:
+            self._end_version(name)
 
-    def _with_feedback(
-        self, calls: Partition | None, child: Partition
-    ) -> tuple[Read, Callable[[PartitionError | None], None]]:
-        """The read of an account's calls and their feedback together; each fails by itself."""
-        parent = next(stream for stream in STREAMS if stream.name == child.stream.parent)
-        own = replace(child, stream=parent, emit=lambda page, rows: None)
-        feedback = Feedback(own, calls, child.emit, self.settings, self._insights_off)
+    def _read_versions(self, resumed: dict[str, int]) -> None:
+        self.versions = dict(resumed)
+        readings = [one for one in self.readings if one.stream.name in resumed]
+        self.scheduler.run((one.full(resumed[one.stream.name]), partial(self._done, one)) for one in readings)
+        for name in resumed:
+            self._end_version(name)
 
-        def done(error: PartitionError | None) -> None:
-            if calls:
-                self._done(calls)(error)
-            self._done(child)(feedback.failed or error)
+    def _reads(self) -> Iterator[tuple[Read, Done]]:
+        for reading in self.readings:
+            if self._left_out(reading):
+                reading.budget.end(reading.key)
+                continue
+            one = self.selected.get(reading.stream.name)
+            if one and one.full_table:
+                version = self.versions.get(one.stream.name)
+                reading.budget.end(reading.key)
+                if version is not None:
+                    yield reading.full(version), partial(self._done, reading)
+            else:
+                yield reading.sync(), partial(self._done, reading)
 
-        return feedback.sync(), done
+    def _left_out(self, reading: Reading) -> bool:
+        """Whether the account lacked the product less than a day ago, which is not asked again so soon."""
+        absent = reading.state.absent
+        return absent is not None and earlier(self.clock.now, DAY) < absent
 
-    def _done(self, partition: Partition) -> Callable[[PartitionError | None], None]:
-        account = next(one for one in self.accounts.chosen if one.sid == partition.account)
+    def _done(self, reading: Reading, error: PartitionError | None) -> None:
+        """A list was read, or failed: say so of its tables, which may have failed by themselves."""
+        reading.budget.end(reading.key)
+        full = reading.state.full
+        if full and error and not isinstance(error, (Unreachable, Unfinished)):
+            full.place = None  # there is no resuming it
+            full.version, full.done = 0, True  # but rows of the account may be in the warehouse
+        if error is None:
+            reading.state.absent = self.clock.now if self._is_empty_product(reading) else None
+        elif self._is_absent(reading, error):
+            reading.state.absent = self.clock.now
+            self.absent[reading.stream.product.host] += 1
+            return
+        failures: dict[str, PartitionError] = {t.name: t.failed for t in reading.tables if t.failed and t.failed is not error}
+        if error:
+            failures = {reading.stream.name: error, **failures}
+        for name, failure in failures.items():
+            self._failed(name, reading.account, failure)
 
-        def done(error: PartitionError | None) -> None:
-            name = (partition.stream.name, partition.account)
-            full = partition.state.get("full")
-            if full and error and not isinstance(error, (Unreachable, Unfinished)):
-                full.pop("place", None)  # there is no going on from it
-                full.update(version=0, done=True)  # but rows of the account may be in the warehouse
-            if isinstance(error, Refused) and account.closed and error.status in (401, 403, 404):
-                self.skipped.add(name)
-                LOGGER.info("%s %s: the account is closed and Twilio no longer lists it; its bookmark is kept", *name)
-            elif error:
-                self.failed.add(name)
-                self.failures.append(f"{partition.stream.name} {partition.account}: {error}")
-                what = str(error).rstrip(".")
-                LOGGER.error(
-                    "%s %s failed, the others go on: %s; what was read is kept. %s", *name, what, error.next_step
-                )
+    def _failed(self, name: str, sid: str, error: PartitionError) -> None:
+        account = next((one for one in self.accounts.chosen if one.sid == sid), None)
+        if isinstance(error, Refused) and account and account.closed and error.status in (401, 403, 404):
+            self.closed[sid] = self.closed.get(sid, 0) + 1
+            self.failed.add((name, sid))
+            return
+        self.failed.add((name, sid))
+        self.failures.append(f"{name} {sid}: {error}")
+        what = str(error).rstrip(".")
+        LOGGER.error(
+            "%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step
+        )
 
-        return done
+    def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
+        """Whether the account never had the product."""
+        refused = isinstance(error, Refused) and error.status in UNAVAILABLE
+        never = not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
+
+    def _is_empty_product(self, reading: Reading) -> bool:
+        """Whether a subaccount has nothing of a product: with many of them, asking each in every sync is too much."""
+        own = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
+        return own and reading.rows == 0
 
     # -- FULL_TABLE
 
-    def _resume_versions(self) -> None:
-        """
-        Go on with versions whose read was interrupted; each sync then begins the next, so that what was read before
-        the interruption is read again as well.
-        """
-        chosen = [account.sid for account in self.accounts.chosen]
-        tables = [table for table in self.tables if table.selected.full_table]
-        resumed = [table for table in tables if interrupted(self.state.bookmarks[table.name], chosen)]
-        for table in resumed:
-            table.version = self.state.bookmarks[table.name]["version"]
-        names = {table.name: table for table in resumed}
-        self.runner.run(
-            (one.read_full(names[one.stream.name].version or 0), self._done(one))
-            for one in self.partitions
-            if one.stream.name in names
-        )
-        for table in resumed:
-            self._end_version(table)
+    def _interrupted(self, name: str) -> int | None:
+        return interrupted(self.state.stream(name), self._dated.get(name, ()))
 
-    def _begin_version(self, table: Table) -> None:
-        if interrupted(self.state.bookmarks[table.name], [account.sid for account in self.accounts.chosen]):
-            table.version = None  # it stopped again, and is gone on with next time
-            return
-        table.version, first = begin(self.state.bookmarks[table.name])
-        if first and table.name not in self.state.foreign:
-            self.output.activate_version(table.name, table.version)
+    def _begin_version(self, name: str) -> None:
+        stream = self.state.stream(name)
+        self.versions[name], first = begin(stream)
+        if first and not stream.foreign:
+            self.output.activate_version(name, self.versions[name])
 
-    def _end_version(self, table: Table) -> None:
-        part, version = self.state.bookmarks[table.name], table.version
-        if version is None or self.runner.stopping:
+    def _end_version(self, name: str) -> None:
+        version = self.versions.get(name)
+        if version is None or self.scheduler.stopping:
             return
-        failed = {account for name, account in self.failed if name == table.name}
+        stream = self.state.stream(name)
+        failed = {account for failed, account in self.failed if failed == name}
         listed = {account.sid for account in self.accounts.chosen}
-        gone = set(part["accounts"]) - listed if self.accounts.listed else set()
-        missing = not_whole(part, version, failed, gone)
+        gone = set(stream.partitions) - listed if self.accounts.listed else set()
+        missing = not_whole(stream, version, failed, gone)
         if missing:
-            explain(table.name, missing)
+            explain(name, missing)
         else:
-            self.output.activate_version(table.name, version)
+            self.output.activate_version(name, version)
 
-    # -- state
+    # -- rows and state
+
+    def _emit(self, emit: Emit) -> None:
+        """Write rows. Raises InvalidRecord."""
+        name = emit.table.name
+        recorder = self.recorders[name]
+        self.output.records(recorder.lines(emit.rows, emit.page, self.versions.get(name)))
+        emit.table.emitted += len(emit.rows)
+        self.emitted[name] += len(emit.rows)
 
     def _after_page(self) -> None:
         if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
             self._write_state()
 
     def _write_state(self) -> None:
-        self.output.state(self.state.dump(self.state_parts))
+        self.output.state(self.state.dump(self._dated))
         self._wrote_state = time.monotonic()
 
     # -- the log
 
     def _check_clock(self) -> None:
-        now = text(datetime.now(timezone.utc))
+        now = machine_now()
         if not self.clock.now:
             LOGGER.warning("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
-            self.clock.saw(back(now, HOUR))
-        apart = moment(now) - moment(self.clock.now)
+            self.clock.saw(earlier(now, HOUR))
+        apart = parse_moment(now) - parse_moment(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
             LOGGER.warning("this machine's clock is %s from Twilio's, which is the one that counts", apart)
         if self.settings.start_date and self.settings.start_date > self.clock.now:
             LOGGER.warning("start_date is in the future: no row is emitted until then")
+
+    def _report(self, seconds: float) -> None:
+        for name, recorder in self.recorders.items():
+            for line in recorder.drift.summary():
+                LOGGER.warning("%s", line)
+            self.output.metric_rows(name, self.emitted[name])
+        self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
+        for sid, lists in self.closed.items():
+            LOGGER.info("%s is closed, and Twilio refuses %d of its lists; their bookmarks are kept", sid, lists)
+        for host, accounts in self.absent.items():
+            if accounts:
+                LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
+        forecasts(self.readings, self.failed)
+        emitted = [(name, self.emitted[name]) for name in self.selected]
+        summary(self.pool.pages, self.pool.requests, seconds, emitted)
+        if self.scheduler.stopping:
+            LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
+        for failure in self.failures:
+            LOGGER.error("failed: %s", failure)
+
+

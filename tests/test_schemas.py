@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from jsonschema import Draft4Validator
 
 from tap_twilio.catalog import load_schema
+from tap_twilio.records import compile_record
 from tap_twilio.streams import STREAMS, Stream
 
-SCHEMAS = Path(__file__).parents[1] / "schemas"
+ROOT = Path(__file__).parents[1]
+SCHEMAS: dict[str, Any] = {
+    path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "schemas").glob("*.json"))
+}
+# Which properties tell two rows apart; a stream may be described here before it is declared.
+KEYS: dict[str, set[str]] = {name: {"sid"} for name in SCHEMAS} | {
+    "account_balance": {"account_sid"},
+    "available_phone_number_countries": {"account_sid", "country_code"},
+    "call_summaries": {"call_sid"},
+    "conference_participants": {"account_sid", "conference_sid", "call_sid"},
+    "pricing_voice_countries": {"iso_country"},
+    "usage_records": {"account_sid", "category", "start_date", "end_date"},
+}
 # What the source's own documentation promises of each stream.
 PROMISED = {
     "addresses": "account_sid city customer_name emergency_enabled friendly_name iso_country postal_code region street"
@@ -24,53 +40,144 @@ PROMISED = {
     " from num_media num_segments price status to",
     "call_feedback": "account_sid quality_score issues date_created date_updated source",
 }
+NEVER_TAKEN = {"auth_token", "links"}  # a secret; addresses that follow from the SID
+SUBRESOURCES = {"calls", "conferences", "messages"}  # the streams that keep subresource_uris
+ADDED = {"received_at"}  # by the tap
+ADDED_TO = {"available_phone_number_countries": {"account_sid"}}
+# Times and days that are not called date_... or ..._at.
+TIMES = {"as_of", "created_time", "end_time", "start_time"}
+DAYS = {"usage_records.start_date", "usage_records.end_date"}
+JSON_TEXT = "as JSON text"  # what the description of a column says whose type Twilio's documents do not give
+SECONDS = {"connect_duration", "duration", "queue_time", "validity_period"}
 
 each_stream = pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+each_schema = pytest.mark.parametrize("name", SCHEMAS)
 
 
-def test_streams_and_schemas_match() -> None:
-    """Each stream has one schema, and each schema its stream."""
-    assert {path.stem for path in SCHEMAS.glob("*.json")} == {stream.name for stream in STREAMS}
+def openapi_facts() -> dict[str, Any]:
+    """What Twilio's OpenAPI documents have of the schemas, by name; call_feedback is in none of them."""
+    facts = json.loads((ROOT / "tests/facts/openapi.json").read_text("utf-8"))
+    for path in (ROOT / "sandbox/facts").glob("*.json"):
+        facts |= {each["name"]: each for each in json.loads(path.read_text("utf-8"))}
+    return {name: facts[name] for name in SCHEMAS if name in facts}
+
+
+FACTS = openapi_facts()
+each_with_facts = pytest.mark.parametrize("name", FACTS)
+
+
+def columns() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each property of each schema, as `schema.property`."""
+    for name, schema in SCHEMAS.items():
+        for column, about in schema["properties"].items():
+            yield f"{name}.{column}", about
+
+
+def kind(about: dict[str, Any]) -> str:
+    """A property's format, else its type beside null."""
+    types = [about["type"]] if isinstance(about["type"], str) else about["type"]
+    return str(about.get("format", types[-1]))
 
 
 @each_stream
-def test_a_schema_is_draft_4(stream: Stream) -> None:
+def test_each_stream_has_its_schema(stream: Stream) -> None:
+    """A stream is described before it is declared, and both have the same key."""
+    assert load_schema(stream.name) == SCHEMAS[stream.name]
+    assert set(stream.key) == KEYS[stream.name]
+
+
+@each_schema
+def test_a_schema_is_draft_4(name: str) -> None:
     """Every Singer target can read the schema: singer-python itself knows Draft 4."""
-    Draft4Validator.check_schema(load_schema(stream.name))
+    assert SCHEMAS[name]["$schema"] == "http://json-schema.org/draft-04/schema#"
+    Draft4Validator.check_schema(SCHEMAS[name])
 
 
-@each_stream
-def test_a_schema_has_what_is_promised(stream: Stream) -> None:
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_schema_has_what_is_promised(name: str) -> None:
     """No property of the source's documentation is missing, nor the key, nor received_at."""
-    assert {*PROMISED[stream.name].split(), "sid", "received_at"} <= load_schema(stream.name)["properties"].keys()
+    assert {*PROMISED[name].split(), "sid", "received_at"} <= SCHEMAS[name]["properties"].keys()
 
 
-@each_stream
-def test_only_keys_refuse_null(stream: Stream) -> None:
+@each_with_facts
+def test_a_schema_has_what_the_openapi_documents_have(name: str) -> None:
+    """Every property but what is never taken, and none that Twilio does not have but what the tap adds."""
+    dropped = NEVER_TAKEN if name in SUBRESOURCES else NEVER_TAKEN | {"subresource_uris"}
+    expected = FACTS[name]["properties"].keys() - dropped | ADDED | ADDED_TO.get(name, set())
+
+    assert SCHEMAS[name]["properties"].keys() == expected
+
+
+@each_with_facts
+def test_a_type_is_the_one_of_the_openapi_documents(name: str) -> None:
+    """Text may turn out to be a number or a date; whatever else has a type keeps it; the rest is JSON text."""
+    for column, about in SCHEMAS[name]["properties"].items():
+        fact = FACTS[name]["properties"].get(column, {})
+        if fact.get("format") in ("date-time", "date-time-rfc-2822"):
+            assert kind(about) == "date-time", column
+        elif fact.get("format") == "date":
+            assert kind(about) == "date", column
+        elif fact.get("type") in ("boolean", "integer", "number", "object"):
+            assert kind(about) == fact["type"], column
+        elif fact.get("type") == "array":
+            assert kind(about) in ("array", "string"), column
+        elif fact and "type" not in fact:
+            assert kind(about) == "string" and JSON_TEXT in about["description"], column
+
+
+@each_with_facts
+def test_a_published_row_fits(name: str) -> None:
+    """Each row that Twilio's documents show becomes a record that its schema allows."""
+    schema = SCHEMAS[name]
+    properties = schema["properties"]
+    record = compile_record(name, schema, properties, key=KEYS[name])
+    for published in FACTS[name].get("published", ()):
+        row = {column: value for column, value in published.items() if column in properties}
+        row |= dict.fromkeys(ADDED_TO.get(name, set()), "AC0")
+        for column, value in row.items():
+            if JSON_TEXT in properties[column]["description"] and value is not None and not isinstance(value, str):
+                row[column] = json.dumps(value)
+        Draft4Validator(schema).validate(json.loads(orjson.dumps(record(row, "2026-03-01T09:00:00.000000Z"))))
+
+
+@each_schema
+def test_only_keys_refuse_null(name: str) -> None:
     """A row never fails for a null, except in its key, which is text; every other property has one type beside null."""
-    for name, schema in load_schema(stream.name)["properties"].items():
-        if name in stream.key:
-            assert schema["type"] == "string"
+    properties = SCHEMAS[name]["properties"]
+
+    assert KEYS[name] <= properties.keys()
+    for column, about in properties.items():
+        if column in KEYS[name]:
+            assert about["type"] == "string", column
         else:
-            assert schema["type"][0] == "null" and len(schema["type"]) == 2, name
+            assert about["type"][0] == "null" and len(about["type"]) == 2, column
+
+
+@each_schema
+def test_dates_are_dates(name: str) -> None:
+    """Whatever is called a date or a time is a timestamp in the warehouse, and a day without a time is a date."""
+    properties = SCHEMAS[name]["properties"]
+    dates = {column for column in properties if column.startswith("date_") or column.endswith("_at") or column in TIMES}
+
+    assert {column for column, about in properties.items() if about.get("format") == "date-time"} == dates
+    days = {f"{name}.{column}" for column, about in properties.items() if about.get("format") == "date"}
+    assert days == {day for day in DAYS if day.startswith(f"{name}.")}
 
 
 @each_stream
-def test_dates_are_dates(stream: Stream) -> None:
-    """Whatever is called a date or a time is a timestamp in the warehouse, the bookmark's property too."""
-    properties = load_schema(stream.name)["properties"]
-    dates = {
-        name for name in properties if name.startswith("date_") or name.endswith(("_at", "start_time", "end_time"))
-    }
-
-    assert {name for name, schema in properties.items() if schema.get("format") == "date-time"} == dates
-    assert stream.replication_key in dates
+def test_a_bookmark_is_a_date(stream: Stream) -> None:
+    """The property that a bookmark holds can be compared with a moment."""
+    assert load_schema(stream.name)["properties"][stream.replication_key]["format"] == "date-time"
 
 
 @pytest.mark.parametrize(
-    ("kind", "names"),
+    ("wanted", "names"),
     [
-        ("number", {"calls.price", "messages.price", "transcriptions.price"}),
+        (
+            "number",
+            {"calls.price", "messages.price", "transcriptions.price", "recordings.price", "account_balance.balance"}
+            | {"usage_records." + name for name in ("count", "price", "usage")},
+        ),
         (
             "integer",
             {
@@ -81,39 +188,106 @@ def test_dates_are_dates(stream: Stream) -> None:
                 "messages.num_segments",
                 "messages.error_code",
                 "call_feedback.quality_score",
+                "call_summaries.connect_duration",
+                "call_summaries.duration",
+                "conference_participants.queue_time",
+                "conversation_messages.index",
+                "messaging_services.validity_period",
+                "recordings.channels",
+                "recordings.duration",
+                "recordings.error_code",
+                "studio_executions.flow_version",
+                "studio_flows.revision",
             },
         ),
         (
             "boolean",
-            {"addresses." + name for name in ("emergency_enabled", "validated", "verified")} | {"call_feedback.spam"},
+            {"addresses." + name for name in ("emergency_enabled", "validated", "verified")}
+            | {"available_phone_number_countries.beta", "call_feedback.spam", "studio_flows.valid"}
+            | {"incoming_phone_numbers." + name for name in ("beta", "voice_caller_id_lookup")}
+            | {
+                "conference_participants." + name
+                for name in ("coaching", "end_conference_on_exit", "hold", "muted", "start_conference_on_enter")
+            }
+            | {
+                "messaging_services." + name
+                for name in (
+                    *("area_code_geomatch", "fallback_to_long_code", "mms_converter", "smart_encoding"),
+                    *("sticky_sender", "synchronous_validation", "us_app_to_person_registered"),
+                    "use_inbound_webhook_on_number",
+                )
+            },
         ),
-        ("object", {name + ".subresource_uris" for name in ("calls", "conferences", "messages")}),
-        ("array", {"call_feedback.issues"}),
+        ("object", {name + ".subresource_uris" for name in SUBRESOURCES} | {"incoming_phone_numbers.capabilities"}),
+        ("array", {"call_feedback.issues", "call_summaries.tags", "conversation_messages.media"}),
     ],
 )
-def test_what_is_not_text(kind: str, names: set[str]) -> None:
+def test_what_is_not_text(wanted: str, names: set[str]) -> None:
     """Exactly these columns are numbers, truth values, objects and arrays."""
-    assert names == {
-        f"{stream.name}.{name}"
-        for stream in STREAMS
-        for name, schema in load_schema(stream.name)["properties"].items()
-        if kind in schema["type"]
+    assert names == {column for column, about in columns() if kind(about) == wanted}
+
+
+def test_what_is_json_text() -> None:
+    """Where Twilio's documents give no type, the column is text that holds JSON, and says so."""
+    assert {column for column, about in columns() if JSON_TEXT in about["description"]} == {
+        *(
+            "call_summaries." + name
+            for name in (
+                *("annotation", "attributes", "carrier_edge", "client_edge", "from", "properties", "sdk_edge"),
+                *("sip_edge", "to", "trust"),
+            )
+        ),
+        *("conversation_messages.attributes", "conversation_messages.delivery"),
+        *("conversations.attributes", "conversations.bindings", "conversations.timers"),
+        "recordings.encryption_details",
+        *("studio_execution_steps.context", "studio_executions.context"),
+        *("studio_flows.definition", "studio_flows.errors", "studio_flows.warnings"),
     }
+    assert {kind(about) for _, about in columns() if JSON_TEXT in about["description"]} == {"string"}
 
 
-@each_stream
-def test_each_property_is_described(stream: Stream) -> None:
-    """Each property says what it is, in a sentence; times say their unit, or that they are UTC."""
-    for name, schema in load_schema(stream.name)["properties"].items():
-        assert schema["description"].endswith("."), name
-        if schema.get("format") == "date-time":
-            assert "UTC" in schema["description"], name
-        if name in ("duration", "queue_time"):
-            assert "seconds" in schema["description"], name
+@each_schema
+def test_each_property_is_described(name: str) -> None:
+    """Each table and property says what it is, in a line; times say their unit, or that they are UTC."""
+    assert SCHEMAS[name]["description"].endswith(".")
+    for column, about in SCHEMAS[name]["properties"].items():
+        text = about["description"]
+        assert text.endswith(".") and text.isprintable() and text == text.strip(), column
+        if "format" in about:
+            assert "UTC" in text, column
+        if column in SECONDS:
+            assert "seconds" in text, column
+
+
+@each_schema
+def test_every_table_ends_with_received_at(name: str) -> None:
+    """The last column is the tap's own, and the same everywhere."""
+    column, about = list(SCHEMAS[name]["properties"].items())[-1]
+
+    assert (column, about) == ("received_at", SCHEMAS["addresses"]["properties"]["received_at"])
+
+
+@each_schema
+def test_no_secret_and_no_link_is_a_column(name: str) -> None:
+    """An account's token never leaves; links to what belongs to a row follow from its SID."""
+    taken = SCHEMAS[name]["properties"].keys()
+
+    assert not taken & NEVER_TAKEN
+    assert "subresource_uris" not in taken or name in SUBRESOURCES
 
 
 def test_schemas_are_written_alike() -> None:
-    """A schema is indented by two and ends with a line break, so that a change shows as what changed."""
-    for path in SCHEMAS.glob("*.json"):
+    """
+    A schema is indented by two and ends with a line break, so that a change shows as what changed.
+
+    A property has no more than its type, its format or its items, and its description, in this order.
+    """
+    for path in (ROOT / "schemas").glob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", path.name
+        assert list(SCHEMAS[path.stem]) == ["$schema", "description", "type", "properties"], path.name
+    for column, about in columns():
+        between = ["items"] if kind(about) == "array" else ["format"] if "format" in about else []
+        assert list(about) == ["type", *between, "description"], column
+        assert about.get("format", "date-time") in ("date-time", "date"), column
+        assert about.get("items", {}) in ({}, {"type": "string"}, {"type": "object"}), column

@@ -1,401 +1,373 @@
-"""call_feedback: what callers thought of a call, for which Twilio has no list.
+"""
+A child without a date that tells when to ask for it: recent rows of the parent are asked again and again.
 
-Two sources (README, "Call feedback"): the classic subresource of each call, asked call by call, and Voice Insights'
-annotations, listed by score. This module decides which calls are asked, and when; it reads the calls through a
-Partition, that of `calls` itself where that stream is selected too, so that they are read once.
+Each sync asks the rows of the last `feedback_days` that its look-back met, the newest first, then on from a cursor, as
+far as `feedback_requests` goes. Older rows are asked once, by the backfill or by rounds. Rounds also ask the rows that
+stand elsewhere in the list than their time says, which no look-back meets.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
-from .config import Settings
-from .errors import NotAvailable, PartitionError, Refused
-from .plan import EVER, Partition
-from .streams import DAY
-from .walk import Ask, Listing, Moment, Page, Read, Row, back, moment, when
+from tap_twilio.errors import PartitionError, Refused, TapError
+from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
+from tap_twilio.streams.model import Parent, Stream
+from tap_twilio.twilio.request import Page, Row
+
+from .effects import Emit, Read
+from .lists import Listing
+from .scores import Found, SecondSource
+from .sinks import Fresh, How, Table
 
 LOGGER = logging.getLogger("tap_twilio")
-# docs, Call resource: the statuses that no call leaves again.
-ENDED = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
-SCORES = (1, 2, 3, 4, 5)
-UNAVAILABLE = (401, 403, 404, 410)
-CHUNK = 100  # calls asked side by side before the cursor in the state moves past them
-INSIGHTS_SLICE = 40 * DAY  # more than the window, so that it is one slice
-ANNOTATION = ("comment", "spam", "incident", "connectivity_issue", "answered_by")
+SIDE_BY_SIDE = 100  # rows asked at once, before the cursor in the state moves past them
+MISSES = 2000  # after so many requests in a row that found nothing, rows are sampled,
+SAMPLE = 100  # so many a sync, until one answers
 
-Call = tuple[Moment, str]  # when it began (created, where it never did), and its SID: in order of time
+Dated = tuple[Moment, str]  # when a row began (was created, where it never did), and its key: in order of time
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the settings say: days and requests, whether older rows are asked once, and which sources there are."""
+
+    days: timedelta
+    requests: int
+    backfill: bool
+    first: bool
+    second: bool
 
 
 @dataclass
 class Window:
-    """The calls of the window, as the look-back met them: of any number of calls, only as many as can be asked."""
+    """The rows of the window, as a look-back met them: of any number, only as many as can be asked."""
 
     most: int
-    began: Moment  # before the first page of calls was asked for
-    cursor: Call | None = None
+    cursor: Dated | None = None
     count: int = 0
-    newest: list[Call] = field(default_factory=list)  # a heap of the newest
-    below: list[Call] = field(default_factory=list)  # a heap of the newest below the cursor
+    newest: list[Dated] = field(default_factory=list)  # a heap of the newest
+    below: list[Dated] = field(default_factory=list)  # a heap of the newest below the cursor
     more_below: bool = False
 
-    def add(self, call: Call) -> None:
+    def add(self, row: Dated) -> None:
         self.count += 1
-        self._keep(self.newest, call)
-        if self.cursor and call < self.cursor:
-            self.more_below |= self._keep(self.below, call)
+        self._keep(self.newest, row)
+        if self.cursor and row < self.cursor:
+            self.more_below |= self._keep(self.below, row)
 
-    def _keep(self, heap: list[Call], call: Call) -> bool:
+    def _keep(self, heap: list[Dated], row: Dated) -> bool:
         """Whether one had to go."""
         if len(heap) < self.most:
-            heapq.heappush(heap, call)
+            heapq.heappush(heap, row)
             return False
-        heapq.heappushpop(heap, call)
+        heapq.heappushpop(heap, row)
         return True
 
 
-def _began_late(row: Row) -> bool:
-    """Whether a call never began, or more than a day after it was created, by which Twilio may sort it."""
-    began, created = when(row.get("start_time")), when(row.get("date_created"))
-    if not began or not created:
-        return True
-    return began[:10] != created[:10] and back(began, DAY) > created  # most began on the day itself
+@dataclass
+class Progress:
+    """What the state keeps of the asking, as a list."""
+
+    began: Moment | None = None  # of the window's round that is open
+    cursor: Dated | None = None  # rows above it were asked
+    unasked: bool = False  # no window was ever asked whole: all is emitted until one was
+    misses: int = 0  # requests in a row that found nothing
+
+    @classmethod
+    def of(cls, value: Any, where: str) -> Progress:
+        """Raises TapError for a value that no tap wrote."""
+        if value is None:
+            return cls()
+        fits = isinstance(value, list) and len(value) == 5 and isinstance(value[3], bool) and type(value[4]) is int
+        if not fits or not all(item is None or isinstance(item, str) for item in value[:3]):
+            raise TapError(f"The state is malformed at {where}.asked: it is not what the tap wrote.")
+        began, at, key, unasked, misses = value
+        return cls(began, (at, key) if at is not None and key is not None else None, unasked, misses)
+
+    def kept(self) -> list[Any] | None:
+        at, key = self.cursor or (None, None)
+        value = [self.began, at, key, self.unasked, self.misses]
+        return None if value == [None, None, None, False, 0] else value
 
 
-class Feedback:
-    """
-    call_feedback in one account.
+class RecentTable(Table):
+    """Its bookmark moves when a window was asked whole; by a round only where that one asked every older row."""
 
-    `state` is this partition's part of the Singer state; beside what plan.Partition keeps there:
-      calls    how far the calls were read for this stream alone, as plan.Partition keeps it
-      window   {began, cursor}: the round over the window's calls that is open; calls above the cursor were asked
-      unasked  no window was ever asked whole: all is emitted until one was
-    `emit` takes rows as Twilio's, of this stream. `calls` is the partition of the calls stream, if that is selected.
-    A failure of this stream is kept in `failed`, and never ends the reading of the calls.
-    """
+    asks_rows = True  # whether it wants the parent's rows
 
-    def __init__(
-        self,
-        own: Partition,
-        calls: Partition | None,
-        emit: Callable[[Page, list[Row]], None],
-        settings: Settings,
-        insights_off: set[str],
-    ) -> None:
-        self.state, self.account, self.now = own.state, own.account, own.now
-        self.own = replace(
-            own,
-            state=own.state.setdefault("calls", {}),
-            follow=self._follow,
-            bounds=replace(own.bounds, lookback=timedelta(0)),
-        )
-        self.calls, self.emit, self.settings = calls, emit, settings
-        self.failed: PartitionError | None = None
-        self._classic = settings.call_feedback_source in ("auto", "feedback")
-        self._insights = settings.call_feedback_source in ("auto", "insights")
-        self._insights_off = insights_off
-        self._window = Window(settings.feedback_requests, EVER)
-        self._reach = EVER
-        self._asked: set[str] = set()  # in this sync, of those that insights reports or the window holds
-        self._rated: set[str] = set()  # by the classic source, in this sync
+    @property
+    def owes_older(self) -> bool:
+        return self.state.date_updated is None or self.state.refill is not None
 
-    def sync(self) -> Read:
-        """Read the calls, where they are selected, and their feedback."""
-        self._prepare()
-        calls = self.calls
-        follows = calls is not None and "date_updated" in calls.state
-        if not self._classic:
-            read = self._insights_only()
-        elif "date_updated" not in self.state or "refill" in self.state:
-            if calls and not follows and not self.own.state and self._followed(calls):
-                yield from self._backfill_with(calls)
-                return
-            read = self._backfill_alone()
-        elif calls and follows:
-            self.state.pop("calls", None)
-            yield from self._refresh(calls)
+    @property
+    def in_rounds(self) -> bool:
+        return not self.failed and self.owes_older and self.asks_rows
+
+    def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
+        if self.state.date_updated is None:
+            self.advance(bookmark)
+
+    def finish_round(self, bookmark: Moment) -> None:
+        if self.state.date_updated is None or self.state.refill == END:
+            self.advance(bookmark)
+        self.state.owed = self.state.refill = None
+
+
+@dataclass
+class RecentBranch:
+    """A child that is asked row by row, as a single resource each."""
+
+    table: RecentTable
+    limits: Limits
+    second: SecondSource | None
+    began: Moment  # the sync's start
+    margin: timedelta
+    oldest: Moment  # before every row of the parent
+    failed: PartitionError | None = None
+
+    def __post_init__(self) -> None:
+        state, root = self.table.state, self.table.root
+        self.table.asks_rows = self.limits.first
+        self.stream: Stream = self.table.stream
+        self.account = self.table.account
+        self.progress = Progress.of(state.asked, f"bookmarks.{self.stream.name}, account {self.account},")
+        self._asked: set[str] = set()  # in this sync
+        self._rated: set[str] = set()  # by the first source, in this sync
+        self._announced = False
+        if self.table.owes_older and not self.limits.backfill:
+            state.date_updated = state.date_updated or earlier(self.began, self.margin)
+            state.looked_back = state.looked_back or state.date_updated
+            state.refill = None
+            self.progress.unasked = True
+        self._older = self.table.owes_older  # whether this sync owes them
+        self._edge = earlier(state.date_updated or self.began, self.limits.days)
+        # A round that began earlier meets what was in its window then.
+        self._edge_of_rounds = earlier(min(state.date_updated or self.began, root.finished or self.began), self.limits.days)
+        self._looks = not self._older  # whether the rows of the window are met by this sync
+        self._window = Window(self.limits.requests, self.progress.cursor)
+        self._keep()
+
+    @property
+    def tables(self) -> list[Table]:
+        return [self.table]
+
+    @property
+    def parent(self) -> Parent:
+        assert self.stream.parent
+        return self.stream.parent
+
+    @property
+    def reads_list(self) -> bool:
+        """Whether it needs the parent's rows at all."""
+        return self.limits.first
+
+    def fail(self, error: PartitionError) -> None:
+        self.failed = self.failed or error
+        self.table.fail(error)
+
+    @property
+    def reach(self) -> Moment | None:
+        """How far back it needs the look-back to read."""
+        return earlier(self._edge, DAY) if self.limits.first and self.table.state.date_updated else None
+
+    @property
+    def _sampling(self) -> bool:
+        return self.progress.misses >= MISSES
+
+    # -- which rows
+
+    def begin_look_back(self) -> None:
+        """A look-back begins, perhaps once more, at the top."""
+        self._looks = self.table.state.date_updated is not None
+        self._window = Window(self.limits.requests, self.progress.cursor)
+
+    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
+        """Older rows are asked at once, the window's when all of it is known."""
+        if not self.limits.first:
             return
-        else:
-            for name in ("date_updated", "looked_back"):
-                self.own.state.setdefault(name, self.state["date_updated"])
-            read = self._refresh(self.own)
-        yield [calls.sync(), self._guard(read)] if calls else [self._guard(read)]
+        asked: list[str] = []
+        if self._looks and (how in (How.LOOK_BACK, How.FIRST) or (how is How.BACKFILL and not self._older)):
+            for row in self._ended(listing, page.rows, self._edge):
+                self._window.add(row)
+        elif how in (How.ROUND, How.FULL):
+            late = [row for row in page.rows if self._began_late(listing, row)]
+            asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
+        if self._older and how is not How.LOOK_BACK and self._is_served(how):
+            refill = self.table.state.refill or END
+            rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
+            asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
+            self._announce()
+        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked])
 
-    # -- which calls
+    def _is_served(self, how: How) -> bool:
+        return self.table.judge(how, None) is not None
 
-    def _prepare(self) -> None:
-        state = self.state
-        if self.settings.feedback_backfill:
-            if "refill" in state and "date_updated" in state and "again" not in self.own.state:
-                self.own.state.clear()
-                self.own.state["again"] = True
-        elif "date_updated" not in state or "refill" in state:
-            state.setdefault("date_updated", back(self.now(), self.own.bounds.margin))
-            state.pop("refill", None)
-            self.own.state.clear()
-            state["unasked"] = True
-
-    def _followed(self, calls: Partition) -> bool:
-        """Whether the backfill of the calls, if it is open, was followed from its start."""
-        return "backfill" not in calls.state or "followed" in calls.state["backfill"]
-
-    def _backfill_with(self, calls: Partition) -> Read:
-        resumed, began = "backfill" in calls.state, self.now()
-        calls.follow = self._follow
-        yield from calls.backfill()
-        if not self.failed:
-            self.own.state.update({name: calls.state[name] for name in ("date_updated", "looked_back")})
-            yield [self._guard(self._conclude_backfill(began))]
-        if resumed:
-            yield from self._refresh(calls)
-
-    def _backfill_alone(self) -> Read:
-        resumed, began = bool(self.own.state), self.now()
-        if "date_updated" not in self.own.state:
-            yield from self.own.backfill()
-        yield from self._conclude_backfill(began)
-        if resumed:
-            yield from self._refresh(self.own)
-
-    def _conclude_backfill(self, began: Moment) -> Read:
-        """The calls were all asked; what insights reports of them is what is missing."""
-        yield from self._ask_insights(self._oldest(), began)
-        self.state["date_updated"] = max(self.state.get("date_updated", EVER), self.own.state["date_updated"])
-        self.state.pop("refill", None)
-        self.own.state.pop("again", None)
-
-    def _refresh(self, calls: Partition) -> Read:
-        """Look back over the window's calls, and ask them; rounds meet those that never began, wherever they stand."""
-        calls.follow = self._follow
-        self._asked.clear()  # before the window began
-        self._rated.clear()
-        self._reach = self._edge()  # of this sync: the window may end while rounds go on
-        opened = self.state.get("window") or {}
-        cursor = opened.get("cursor")
-        self._window = Window(self.settings.feedback_requests, self.now(), tuple(cursor) if cursor else None)
-        if self.failed:
-            yield from calls.refresh()
-        else:
-            yield from calls.refresh(back(self._reach, DAY), lambda whole: self._guard(self._ask_window(whole)))
-
-    def _edge(self, since: Moment = "~") -> Moment:
-        """Where the window begins: a call leaves it only after it was asked when past its days."""
-        return back(min(since, self.state["date_updated"]), timedelta(days=self.settings.feedback_days))
-
-    def _oldest(self) -> Moment:
-        return self.own.bounds.start_date or self.own.created or back(self.now(), 3650 * DAY)
-
-    def _ended(self, rows: list[Row], since: Moment) -> Iterator[Call]:
-        start_date = self.own.bounds.start_date or EVER
+    def _ended(self, listing: Listing, rows: list[Row], since: Moment) -> Iterator[Dated]:
+        key = next(iter(self.parent.fills.values()))
         for row in rows:
-            created = when(row.get("date_created")) or "~"
-            began = when(row.get("start_time")) or created
-            if row.get("status") in ENDED and created >= start_date and began >= since:
-                yield began, row["sid"]
+            created = moment_of(row.get("date_created")) or END
+            began = moment_of(listing.listed(row)) or created
+            where = self.parent.where
+            if (not where or where.holds(row)) and created >= self.table.start_date and began >= since:
+                yield began, row[key]
 
-    def _follow(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
-        """Called for each page of calls: a backfill's are asked at once, a look-back's when all of it is known."""
-        if self.failed:
-            return
-        if kind == "head":
-            if first:
-                self._window = Window(self._window.most, self._window.began, self._window.cursor)
-            for call in self._ended(page.rows, self._reach):
-                self._window.add(call)
-            return
-        calls = self.calls if self.calls and "date_updated" in self.calls.state else self.own
-        if kind == "backfill":
-            refill = self.state.get("refill", "~")
-            rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < refill]
-            asked = [sid for _, sid in self._ended(rows, EVER)]
-            if first and page.rows:
-                self._announce(listing, page)
-        else:  # those that no look-back meets, since they stand elsewhere than their time says
-            rows = [row for row in page.rows if _began_late(row)]
-            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(calls.state["date_updated"])))]
+    @staticmethod
+    def _began_late(listing: Listing, row: Row) -> bool:
+        """Whether a row never began, or more than a day after it was created, by which Twilio may sort it."""
+        began, created = moment_of(listing.listed(row)), moment_of(row.get("date_created"))
+        if not began or not created:
+            return True
+        return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
+
+    def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            LOGGER.info(
+                "%s %s: asks for each call that ended, a request each; feedback_backfill: false skips them",
+                self.stream.name,
+                self.account,
+            )
+
+    # -- after the look-back, or the backfill
+
+    def beside(self, whole: bool) -> Read:
+        """Ask the window, and the second source. `whole`: whether this sync met every row of the window."""
         try:
-            yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
+            if self.second and self.limits.second:
+                yield from self._ask_second(self.second, self.oldest if self._older else self._edge)
+            if not self.limits.first:
+                self._finish_window(self.began)
+                self.table.state.refill = None
+            elif self._looks:
+                yield from self._ask_window(whole)
         except PartitionError as error:
-            self.failed = error
-            open_ = self.calls and self.calls.state.get("backfill")
-            if open_ and open_.pop("followed", None):  # the calls go on; this stream does from here, by itself
-                self.state["calls"] = self.own.state = {"backfill": dict(open_)}
-
-    def _announce(self, listing: Listing, page: Page) -> None:
-        pages = 1 + (self.own.pages_left(listing, page) if page.next else 0)
-        LOGGER.info(
-            "call_feedback %s: about %d requests, one for each call that ended; feedback_backfill: false skips them",
-            self.account,
-            round(pages * len(page.rows)),
-        )
-
-    # -- the window
+            self.fail(error)
 
     def _ask_window(self, whole: bool) -> Read:
         """
-        Ask the calls of the window, as far as `feedback_requests` goes: the newest, then on from the cursor.
+        Ask the rows of the window, as far as the budget goes: the newest, then on from the cursor.
 
-        When the last of them was asked, the start of that round, less the margin, becomes the bookmark. `whole`:
-        whether the look-back met every call of the window.
+        When the last of them was asked, the start of that round becomes the bookmark.
         """
-        window, began = self._window, self._window.began
-        yield from self._ask_insights(self._edge(), began)
-        left = self.settings.feedback_requests - len(self._asked)
-        left = max(1, left, self.settings.feedback_requests // 2)  # many ratings do not stop the round
+        window, progress = self._window, self.progress
+        if self._sampling:
+            yield from self._sample(sorted(window.newest, reverse=True))
+            return
+        left = self.limits.requests - len(self._asked)
+        left = max(1, left, self.limits.requests // 2)  # many scores do not use up what the window needs
         newest = sorted(window.newest, reverse=True)
-        opened = self.state.get("window")
-        if opened and opened["cursor"]:
-            fresh = [call for call in newest if call[0] >= opened["began"]][: left // 2]
-            yield from self._ask_all(fresh)
+        if progress.began and progress.cursor:
+            fresh = [row for row in newest if row[0] >= progress.began][: left // 2]
+            yield from self._ask_rows(fresh)
             below = sorted(window.below, reverse=True)[: left - len(fresh)]
-            yield from self._ask_all(below, opened)
+            yield from self._ask_rows(below, moves_cursor=True)
             left -= len(fresh) + len(below)
             if left <= 0 or window.more_below or not whole:
                 return
-            self._finish_window(opened["began"])
-        opened = self.state["window"] = {"began": began, "cursor": None}
-        todo = [call for call in newest if call[1] not in self._asked]
-        yield from self._ask_all(todo[:left], opened)
+            self._finish_window(progress.began)
+        progress.began, progress.cursor = self.began, None
+        todo = [row for row in newest if row[1] not in self._asked]
+        yield from self._ask_rows(todo[:left], moves_cursor=True)
         if whole and len(todo) <= left and window.count <= len(window.newest):
-            self._finish_window(began)
+            self._finish_window(self.began)
         elif whole:
-            syncs = -(-window.count // self.settings.feedback_requests)
-            LOGGER.info("call_feedback %s: %d calls, all asked every %d syncs", self.account, window.count, syncs)
+            syncs = -(-window.count // self.limits.requests)
+            LOGGER.info("%s %s: %d rows, all asked every %d syncs", self.stream.name, self.account, window.count, syncs)
+        self._keep()
 
-    def _ask_all(self, calls: list[Call], opened: dict[str, Any] | None = None) -> Read:
+    def _ask_rows(self, rows: list[Dated], moves_cursor: bool = False) -> Read:
         """Ask those that this sync did not ask yet, and move the cursor past all of them."""
-        since = EVER if "unasked" in self.state else self.state["date_updated"]
-        for at in range(0, len(calls), CHUNK):
-            chunk = calls[at : at + CHUNK]
-            yield [self._ask(sid, since) for _, sid in chunk if sid not in self._asked]
-            self._asked.update(sid for _, sid in chunk)
-            if opened is not None:
-                opened["cursor"] = list(chunk[-1])
+        for at in range(0, len(rows), SIDE_BY_SIDE):
+            chunk = rows[at : at + SIDE_BY_SIDE]
+            yield from self._ask_all([key for _, key in chunk if key not in self._asked])
+            if moves_cursor:
+                self.progress.cursor = chunk[-1]
+                self._keep()
 
-    def _finish_window(self, began: Moment) -> None:
-        self.state["date_updated"] = max(self.state["date_updated"], back(began, self.own.bounds.margin))
-        self.state.pop("window", None)
-        self.state.pop("unasked", None)
+    def _sample(self, newest: list[Dated]) -> Read:
+        """Ask a few; the window then counts as asked."""
+        yield [self._ask(key) for _, key in newest[:SAMPLE] if key not in self._asked]
+        if self._sampling:
+            self._finish_window(self.began, asked=False)
 
-    # -- the classic source
+    def _finish_window(self, began: Moment, asked: bool = True) -> None:
+        if not self.failed:
+            self.table.advance(earlier(began, self.margin))
+        self.progress.began = self.progress.cursor = None
+        self.progress.unasked = self.progress.unasked and not asked
+        self._keep()
 
-    def _ask(self, sid: str, since: Moment) -> Read:
-        """One call's feedback: emitted when it changed. 404 is a call without (docs, Call Feedback resource)."""
+    def _keep(self) -> None:
+        self.table.state.asked = self.progress.kept()
+
+    # -- the first source
+
+    def _ask_all(self, keys: list[str]) -> Read:
+        for at in range(0, len(keys), SIDE_BY_SIDE):
+            if not self._sampling:
+                yield [self._ask(key) for key in keys[at : at + SIDE_BY_SIDE]]
+
+    def _ask(self, key: str) -> Read:
+        """What one row of the parent has below it: emitted when it changed. 404 is none."""
+        self._asked.add(key)
+        listing = Listing(self.stream, self.account, 1, values={brace: key for brace in self.parent.fills})
         try:
-            page = yield Ask(self.account, f"/2010-04-01/Accounts/{self.account}/Calls/{sid}/Feedback.json")
+            page: Page = yield listing.top()
         except Refused as refused:
-            if refused.status == 404:
-                return
-            raise
-        row = {**page.rows[0], "sid": sid, "source": "feedback"}
-        self._rated.add(sid)
-        if (when(row.get("date_updated")) or "~") >= since:
-            self.emit(page, [row])
-
-    # -- Voice Insights
-
-    def _insights_only(self) -> Read:
-        """Ratings of the window, or of all calls at first, from the one source."""
-        began = self.now()
-        since = self._oldest()
-        if "date_updated" in self.state and "refill" not in self.state:
-            since = max(since, self._edge())
-        yield from self._ask_insights(since, began)
-        self.state.pop("refill", None)
-        self.state["date_updated"] = max(self.state.get("date_updated", EVER), back(began, self.own.bounds.margin))
-
-    def _ask_insights(self, since: Moment, until: Moment) -> Read:
-        """Every rated call that began in that time: five lists a slice, one for each score."""
-        if not self._insights or self.account in self._insights_off:
+            if refused.status != 404:
+                raise
+            self._missed()
             return
-        until = back(until, -DAY)
-        while since < until:
-            upper = min(until, back(since, -INSIGHTS_SLICE))
-            found: dict[str, tuple[Page, Row]] = {}  # a score that changes meanwhile is in two lists
-            try:
-                yield [self._list_scored(score, since, upper, found) for score in SCORES]
-            except Refused as refused:
-                if refused.status not in UNAVAILABLE:
-                    raise
-                if not self._classic:
-                    raise NotAvailable(
-                        "call_feedback_source is insights, but this account has no Voice Insights "
-                        f"(HTTP {refused.status}, code {refused.code}): use auto or feedback"
-                    ) from None
-                self._insights_off.add(self.account)
-                LOGGER.info(
-                    "call_feedback %s: this account has no Voice Insights (HTTP %d), so that source is left out",
-                    self.account,
-                    refused.status,
-                )
-                return
-            yield [self._rate(page, row) for page, row in found.values()]
-            since = upper
+        self._found()
+        self._rated.add(key)
+        page = listing.complete(page)
+        row = {**page.rows[0]}
+        if self.stream.second:
+            row[self.stream.second.source] = self.stream.second.names[0]
+        state = self.table.state
+        since = BEGINNING if self.progress.unasked or self._older else state.date_updated or BEGINNING
+        if (moment_of(row.get(self.stream.changed or "")) or END) >= since:
+            yield Emit(self.table, page, [row])
 
-    def _list_scored(self, score: int, since: Moment, until: Moment, found: dict[str, tuple[Page, Row]]) -> Read:
-        """
-        Find the calls rated with a score, as {"call_sid": …, "annotation": {"call_score": 2, …}, …}.
+    def _missed(self) -> None:
+        self.progress.misses += 1
+        if self.progress.misses == MISSES:
+            LOGGER.warning(
+                "%s %s: %d requests in a row found nothing (Twilio announced the end of this resource for 2023), so %d "
+                "a sync sample it, until one answers",
+                self.stream.name,
+                self.account,
+                MISSES,
+                SAMPLE,
+            )
+        self._keep()
 
-        Both times are always sent, since they default to the last four hours; so is the processing state, whose
-        default is not documented (OpenAPI twilio_insights_v1, ListCallSummaries).
-        """
-        query = {
-            "CallScoreAnnotation": score,
-            "StartTime": f"{moment(since):%Y-%m-%dT%H:%M:%SZ}",
-            "EndTime": f"{moment(until):%Y-%m-%dT%H:%M:%SZ}",
-            "ProcessingState": "all",
-            "SortBy": "start_time",
-            "PageSize": self.settings.page_size,
-        }
-        if self.account != self.settings.account_sid:
-            query["Subaccount"] = self.account
-        uri: str | None = f"/v1/Voice/Summaries?{urlencode(query)}"
-        seen: set[str] = set()
-        while uri and uri not in seen:
-            seen.add(uri)
-            page = yield Ask(self.account, uri, "call_summaries", product="insights", key="call_sid")
-            found.update({row["call_sid"]: (page, {**row, "score": score}) for row in page.rows})
-            uri = page.next
+    def _found(self) -> None:
+        """One that answers after samples means that others may, and older ones: all of them are asked again."""
+        if self._sampling:
+            self.progress.unasked = True
+            self.table.state.refill = END
+        self.progress.misses = 0
+        self._keep()
 
-    def _rate(self, page: Page, summary: Row) -> Read:
-        """Emit a call's annotation, unless the classic source has a row of it, which then counts."""
-        sid, score = summary["call_sid"], summary["score"]
-        if sid in self._rated:
-            return
-        if self._classic and sid not in self._asked:
-            self._asked.add(sid)
-            yield from self._ask(sid, EVER if "unasked" in self.state else self.state.get("date_updated", EVER))
-        if sid in self._rated:
-            return
-        annotation = summary.get("annotation")
-        if not isinstance(annotation, dict) or "call_score" not in annotation or not set(ANNOTATION) <= set(annotation):
-            try:
-                found = yield Ask(self.account, f"/v1/Voice/{sid}/Annotation", product="insights")
-                annotation = found.rows[0]
-            except Refused as refused:
-                if refused.status != 404:
-                    raise
-                annotation = {"call_score": score}
-        row = {
-            "sid": sid,
-            "account_sid": self.account,
-            "quality_score": annotation.get("call_score") or score,
-            "issues": annotation.get("quality_issues"),
-            "date_created": None,
-            "date_updated": None,
-            "source": "insights",
-            **{name: annotation.get(name) for name in ANNOTATION},
-        }
-        self.emit(page, [row])
+    # -- the second source
 
-    def _guard(self, read: Read) -> Read:
-        try:
-            yield from read
-        except PartitionError as error:
-            self.failed = error
+    def _ask_second(self, second: SecondSource, since: Moment) -> Read:
+        found: Found = {}
+        yield from second.find(max(since, self.table.start_date), earlier(self.began, -DAY), found)
+        yield [self._rate(second, page, key, row) for key, (page, row) in found.items()]
+
+    def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:
+        """Emit what the second source has, unless the first one has a row, which then counts."""
+        if self.limits.first and key not in self._asked:
+            yield from self._ask(key)
+        if key not in self._rated:
+            filled = yield from second.record(page, key, row)
+            empty = dict.fromkeys(("date_created", "date_updated"))
+            yield Emit(self.table, page, [{self.stream.key[0]: key, **empty, **filled}])

@@ -1,255 +1,119 @@
-"""Reading one list, page after page, with proof at each step that no row was skipped.
-
-`Ask` is what to ask Twilio, `Page` what it answered, `Listing` a list, `Walk` a reading of it. What to make of the rows
-is plan.py's business.
-"""
+"""Reading one list, page after page, with proof at each step that no row was skipped. What rows mean is not known here."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any
-from urllib.parse import urlencode
+from tap_twilio.errors import Refused
+from tap_twilio.singer.state import Place
+from tap_twilio.twilio.request import Ask, Page, Row
 
-from .errors import Refused
-from .records import date
-from .streams import DAY, Stream
-
-Row = dict[str, Any]
-Moment = str  # as records.iso writes it, so that moments compare as text
-Read = Generator["Ask | list[Read]", "Page", None]
-PageRead = Generator["Ask | list[Read]", "Page", "Page"]
+from .effects import PageRead, Read
+from .lists import Listing
+from .order import Order
 
 ASK_AGAIN = 10  # how often a page that names a page already read as its next is asked for again
-SAMPLE = 10  # the SIDs that a place keeps
-
-
-def moment(text: Moment) -> datetime:
-    """
-    >>> moment("2026-03-01T00:00:00.000000Z")
-    datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
-    """
-    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes four times as long
-
-
-def text(at: datetime) -> Moment:
-    """
-    >>> text(moment("2026-03-01T00:00:00.000000Z"))
-    '2026-03-01T00:00:00.000000Z'
-    """
-    return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def back(at: Moment, by: timedelta) -> Moment:
-    """A moment earlier than another; never earlier than the year 1, where Python's calendar begins."""
-    try:
-        return text(moment(at) - by)
-    except OverflowError:
-        return "0001-01-01T00:00:00.000000Z"
-
-
-def when(value: object) -> Moment | None:
-    """A row's date as a moment; None where it has none, or none that can be read (records.py decides what then)."""
-    if not value or not isinstance(value, str):
-        return None
-    try:
-        return date(value)
-    except (ValueError, LookupError):
-        return None
+EMPTY_PAGES = 10_000  # empty pages in a row that a list may have in its middle, as filters applied after paging give
+SAMPLE = 10  # the rows that a place keeps
 
 
 class Moved(Exception):
     """The row that a place or a page token names has moved or is gone: what follows it is not what is left to read."""
 
 
-@dataclass(frozen=True)
-class Ask:
-    """One thing to ask Twilio: `uri` relative to the product's host, `rows` the envelope's member that holds the rows.
-
-    With `rows` empty the answer is a single resource, and the page holds it as its only row.
-    """
-
-    account: str
-    uri: str
-    rows: str = ""
-    token: bool = False  # whether the uri is a `next_page_uri`, which names a row
-    product: str = "api"
-    key: str = "sid"  # the property that every row has
-
-
-@dataclass(frozen=True)
-class Page:
-    """An answer: its rows as Twilio wrote them, the uri of the next page, Twilio's clock and ours."""
-
-    rows: list[Row]
-    next: str | None
-    date: Moment
-    received_at: Moment = ""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One list of a partition: what its pages and its rows are called."""
-
-    stream: Stream
-    account: str
-    status: str | None
-    page_size: int
-
-    def top(self, since: Moment | None = None, until: Moment | None = None) -> Ask:
-        """
-        The first page; of the rows dated from `since` on and before `until`, where these are given.
-
-        Whether Twilio's bounds are inclusive, and which end of a day a bare date means, is not established
-        (OpenAPI twilio_api_v2010, the descriptions of `StartTime<` and `DateSent<`), so the bounds sent reach a unit
-        further on each side; `Slice.holds` drops the rows outside.
-
-        >>> from .streams import STREAMS
-        >>> Listing(STREAMS[2], "AC0", "init", 50).top("2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
-        '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
-        """
-        query: dict[str, str | int] = {"Status": self.status} if self.status else {}
-        if since and until and self.stream.filter:
-            query[f"{self.stream.filter.param}>"] = self._bound(moment(since) - self.stream.filter.unit)
-            query[f"{self.stream.filter.param}<"] = self._bound(moment(until) + self.stream.filter.unit)
-        query["PageSize"] = self.page_size
-        return self.at(f"{self._folder}.json?{urlencode(query)}", token=False)
-
-    def at(self, uri: str, token: bool = True) -> Ask:
-        return Ask(self.account, uri, self.stream.rows, token)
-
-    def row(self, sid: str) -> Ask:
-        return Ask(self.account, f"{self._folder}/{sid}.json")
-
-    @property
-    def column(self) -> str:
-        """The date that Twilio sorts and filters this list by."""
-        return self.stream.filter.column if self.stream.filter else "date_created"
-
-    def listed(self, row: Row) -> object:
-        """A row's date by that, as Twilio wrote it; null or empty: an undated row."""
-        return row.get(self.column)
-
-    def newest(self, row: Row) -> Moment | None:
-        """The later of a row's list dates (created, sent or started); None for an undated row."""
-        listed, created = when(self.listed(row)), when(row.get("date_created"))
-        return listed and max(listed, created or listed)
-
-    @property
-    def _folder(self) -> str:
-        return f"/2010-04-01/Accounts/{self.account}/{self.stream.path.removesuffix('.json')}"
-
-    def _bound(self, at: datetime) -> str:
-        assert self.stream.filter
-        return at.strftime("%Y-%m-%d" if self.stream.filter.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
-
-
 class Walk:
-    """Page after page of one list, from its top or from a place, with proof at each step that no row was skipped.
+    """Page after page of one list, from its top or from a place. Raises Moved rather than skip a row."""
 
-    A place in the state is {"page": uri of the last page read, "rows": {sid: list date, …}}: ten rows of that page.
-    """
-
-    def __init__(self, listing: Listing, top: Ask | None = None, place: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, listing: Listing, top: Ask | None = None, place: Place | None = None, thorough: bool = False
+    ) -> None:
         self.listing = listing
+        self.order = Order(listing, thorough)
         self.ended = False
         self.resumed = place is not None
-        self.pages = 0
-        self.place: dict[str, Any] | None = None  # of the last page read
-        self.by_creation = False  # seen: the list is in order of creation, so no row of it ever moves
-        self.dated_after_undated = False  # seen: never-sent rows do not all stand at the end
-        self.by_list_date = False  # seen: the list is in order of its list date, and not of creation
+        self.pages = self.rows = 0
+        self.place: Place | None = None  # of the last page read
         self._ask = top or listing.top()
         self._resumes = place
-        self._last: Row | None = None  # of the page before: the row that the token names
-        self._met: set[str] = set()
+        self._last: Row | None = None  # the last row of the page before: the one that the token names
+        self._met: set[str] = set()  # the rows of the first page and of the page before
         self._first: set[str] = set()
-        self._tokens: set[str] = set()
-        self._ends: set[int] = set()  # of each page read, its first and last row
-        self._repeated = 0
-        self._ordered, self._listed_before, self._created_before, self._created_rose = True, "~", "~", False
+        self._tokens: set[str] = set()  # the addresses asked for
+        self._ends: set[tuple[str, str]] = set()  # of each page read, its first and last row
+        self._repeated = self._empty = 0
         if place:
-            self._ask = listing.at(place["page"], token=place["page"] != self._ask.uri)
+            self._ask = listing.at(place.page, token=place.page != self._ask.uri)
 
     def turn(self) -> PageRead:
         """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
         page = yield from self._page()
+        ids = self.listing.ids(page.rows)
         if self._resumes is not None:
-            self._recognise(page)
-        elif self._last is not None and self._doubtful(page):
+            self._recognise(page, ids)
+        elif self._last is not None and self._doubtful(page, ids):
             yield from self._find(self._last)
-        self._guard(page)
+        self._guard(ids)
         self.pages += 1
-        sids = [row["sid"] for row in page.rows]
-        self._first = self._first or set(sids)
-        self._met = self._first.union(sids)
-        self._learn(page.rows)
-        sample = page.rows[:: max(1, len(page.rows) // SAMPLE)][:SAMPLE]
-        self.place = {"page": self._ask.uri, "rows": {row["sid"]: self.listing.listed(row) for row in sample}}
+        self.rows += len(ids)
+        self._first = self._first or set(ids)
+        self._met = self._first.union(ids)
+        self.order.see(page.rows)
+        if self.listing.stream.token_names_row and ids:
+            step = max(1, len(ids) // SAMPLE)
+            rows = [[one, self.listing.listed(row)] for one, row in zip(ids[::step], page.rows[::step])]
+            self.place = Place(self._ask.uri, rows[:SAMPLE])
         self._last = page.rows[-1] if page.rows else self._last
         self.ended = page.next is None
         if page.next is not None:
             self._ask = self.listing.at(page.next)
         return page
 
-    def _guard(self, page: Page) -> None:
-        """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
-        ends = hash((page.rows[0]["sid"], page.rows[-1]["sid"])) if page.rows else 0
-        self._repeated += ends in self._ends
-        self._ends.add(ends)
-        if self._repeated > ASK_AGAIN:
-            raise Moved
-
-    def past(self, start_date: Moment | None, page: Page) -> bool:
-        """Whether every row from here on was created before `start_date`, by the order seen so far."""
-        if not start_date or not self.dated_after_undated or not page.rows:
-            return False
-        for row in page.rows:
-            newest = self.listing.newest(row)
-            if newest is None and self.by_creation:
-                newest = when(row.get("date_created"))
-            if newest is None or newest >= start_date:
-                return False
-        return True
-
     def _page(self) -> PageRead:
         """The page asked for, with a next page that was not read before: Twilio names none twice, a faulty hop may."""
         self._tokens.add(self._ask.uri)
         for _ in range(ASK_AGAIN):
             try:
-                page = yield self._ask
+                page: Page = yield self._ask
             except Refused as refused:
                 if self._ask.token and refused.status in (400, 404):
                     raise Moved from None
                 raise
             if page.next is None or page.next not in self._tokens:
-                return page
+                return self.listing.complete(page)
         raise Moved
 
-    def _recognise(self, page: Page) -> None:
+    def _guard(self, ids: list[str]) -> None:
+        """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
+        ends = (ids[0], ids[-1]) if ids else ("", "")
+        self._repeated += bool(ids) and ends in self._ends
+        self._empty = 0 if ids else self._empty + 1
+        self._ends.add(ends)
+        if self._repeated > ASK_AGAIN or self._empty > EMPTY_PAGES:
+            raise Moved
+
+    def _recognise(self, page: Page, ids: list[str]) -> None:
         """On resuming: the page must still hold one of the place's rows, with the same date."""
         assert self._resumes is not None
-        rows, self._resumes = self._resumes["rows"], None
+        known, self._resumes = {one: date for one, date in self._resumes.rows}, None
         if self._ask.token and not any(
-            row["sid"] in rows and rows[row["sid"]] == self.listing.listed(row) for row in page.rows
+            one in known and known[one] == self.listing.listed(row) for one, row in zip(ids, page.rows)
         ):
             raise Moved
 
-    def _doubtful(self, page: Page) -> bool:
+    def _doubtful(self, page: Page, ids: list[str]) -> bool:
         """Whether the page may follow something other than the row that its token names."""
-        if not page.rows or page.rows[0]["sid"] in self._met:
+        if not ids:
+            return page.next is None  # an end that shows no row; in the middle, a filter left the page empty
+        if not self.listing.stream.token_names_row or self.order.by_creation:
+            return False
+        if ids[0] in self._met:
             return True
-        return (
-            not self.by_creation
-            and not self.listing.listed(self._last or {})
-            and bool(self.listing.listed(page.rows[0]))
-        )
+        return not self.listing.listed(self._last or {}) and bool(self.listing.listed(page.rows[0]))
 
     def _find(self, row: Row) -> Read:
         """Ask for the row that the token names: it must be where it was."""
+        if not self.listing.stream.fetch:
+            raise Moved
         try:
-            found = yield self.listing.row(row["sid"])
+            found: Page = yield self.listing.row(row)
         except Refused as refused:
             if refused.status == 404:
                 raise Moved from None
@@ -257,28 +121,3 @@ class Walk:
         there = found.rows[0]
         if self.listing.listed(there) != self.listing.listed(row) or there.get("status") != row.get("status"):
             raise Moved  # or it left this list for that of another status
-
-    def _learn(self, rows: list[Row]) -> None:
-        """What the page shows of the list's order. Only what one page shows at once counts: rows move between pages."""
-        column = self.listing.column
-        if self.listing.stream.filter_hides_rows and not self.by_creation:
-            dated = [bool(row.get(column)) for row in rows]
-            steps = set(zip(dated, dated[1:]))
-            self.dated_after_undated |= (False, True) in steps
-            self.by_creation = {(False, True), (True, False)} <= steps
-
-    def follow_order(self, rows: list[Row], dates: list[Moment]) -> None:
-        """
-        For slices, whose rows are all dated: tell order of list date from order of creation, where they differ.
-
-        `dates`: the rows' list dates.
-        """
-        if self._ordered:
-            listed = [self._listed_before, *dates]
-            self._ordered = listed == sorted(listed, reverse=True)
-            self._listed_before = listed[-1]
-        if self._ordered and not self._created_rose:
-            created = [self._created_before, *(when(row.get("date_created")) or "" for row in rows)]
-            self._created_rose = created != sorted(created, reverse=True)
-            self._created_before = created[-1]
-        self.by_list_date = self._ordered and (self._created_rose or self.listing.column == "date_created")

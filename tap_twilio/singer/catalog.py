@@ -15,6 +15,7 @@ from typing import Any
 
 from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
+from tap_twilio.streams.model import Window
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,11 +32,17 @@ class Selected:
     properties: frozenset[str]
     full_table: bool
 
+    @property
+    def bookmark_properties(self) -> list[str]:
+        """The replication key, where the rows have one that is selected."""
+        changed = self.stream.changed
+        return [changed] if changed and changed in self.schema["properties"] else []
+
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
     """A stream's whole schema; shared, so not to be changed."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     folder = here / "schemas"  # where it is installed
     if not folder.is_dir():
         folder = here.parent / "schemas"  # a checkout, and an editable install
@@ -52,13 +59,13 @@ def _entry(stream: Stream) -> dict[str, Any]:
     schema = load_schema(stream.name)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
-        "selected-by-default": True,
+        "selected-by-default": stream.default,
         "table-key-properties": list(stream.key),
-        "valid-replication-keys": [stream.replication_key],
-        "replication-key": stream.replication_key,
+        "valid-replication-keys": [stream.changed] if stream.changed else [],
     }
-    # Of children there is no list that could be read whole, so their method is not the user's to change.
-    about_stream["forced-replication-method" if stream.parent else "replication-method"] = INCREMENTAL
+    if stream.changed:
+        about_stream["replication-key"] = stream.changed
+    about_stream["replication-method" if _can_be_full(stream) else "forced-replication-method"] = INCREMENTAL
     metadata: list[dict[str, Any]] = [{"breadcrumb": [], "metadata": about_stream}]
     for name in schema["properties"]:
         automatic = name in _automatic(stream)
@@ -74,7 +81,12 @@ def _entry(stream: Stream) -> dict[str, Any]:
 
 
 def _automatic(stream: Stream) -> frozenset[str]:
-    return frozenset((*stream.key, stream.replication_key))
+    return frozenset((*stream.key, stream.changed) if stream.changed else stream.key)
+
+
+def _can_be_full(stream: Stream) -> bool:
+    """Whether there is one list that could be read whole: not so of children, nor of what Twilio keeps for days."""
+    return stream.parent is None and not isinstance(stream.reads, Window)
 
 
 def read_catalog(path: str) -> Any:
@@ -154,16 +166,14 @@ def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[s
         raise TapError(
             f"catalog: {stream.name} has replication-method {_named(method)}. Set it to {INCREMENTAL} or {FULL_TABLE}."
         )
-    if method == FULL_TABLE and stream.parent:
+    if method == FULL_TABLE and not _can_be_full(stream):
         raise TapError(
-            f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of it."
+            f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all of it."
             f" Set its replication-method to {INCREMENTAL}."
         )
-    key = about.get("replication-key") or entry.get("replication_key") or stream.replication_key
-    if method == INCREMENTAL and key != stream.replication_key:
-        LOGGER.warning(
-            "%s: replication-key %s is not possible; %s is used.", stream.name, _named(key), stream.replication_key
-        )
+    key = about.get("replication-key") or entry.get("replication_key") or stream.changed
+    if method == INCREMENTAL and key != stream.changed:
+        LOGGER.warning("%s: replication-key %s is not possible; %s is used.", stream.name, _named(str(key)), stream.changed)
     return bool(method == FULL_TABLE)
 
 

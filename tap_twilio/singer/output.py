@@ -6,6 +6,8 @@ after a write that failed or was interrupted, no other is made, since its line w
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import select
 from collections.abc import Sequence
@@ -14,6 +16,9 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import TapError
+
+
+LOGGER = logging.getLogger("tap_twilio")
 
 
 class TargetGone(Exception):
@@ -59,6 +64,14 @@ class Output:
     def state(self, value: dict[str, Any]) -> None:
         self._message({"type": "STATE", "value": value})
 
+    def metric_rows(self, stream: str, count: int) -> None:
+        """How many rows of a stream a run emitted, in the form of singer-python's metrics."""
+        _metric("counter", "record_count", count, endpoint=stream)
+
+    def metric_requests(self, seconds: float, requests: int, retries: int) -> None:
+        """How long all requests took, likewise."""
+        _metric("timer", "http_request_duration", round(seconds, 3), requests=requests, retries=retries)
+
     def _message(self, message: dict[str, Any]) -> None:
         self._write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -81,3 +94,8 @@ class Output:
                 " mend that, then run again from the last STATE that the target wrote."
             ) from None
         self._whole = True
+
+
+def _metric(kind: str, metric: str, value: float, **tags: object) -> None:
+    """A line in the form of singer-python's metrics, which loggers of Singer taps look for."""
+    LOGGER.info("METRIC: %s", json.dumps({"type": kind, "metric": metric, "value": value, "tags": tags}))

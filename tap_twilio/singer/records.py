@@ -1,4 +1,4 @@
-"""Raw JSON to Singer records: a page's bytes to Python, a row to its record, records to RECORD lines.
+"""A row to its record, records to RECORD lines.
 
 Each stream's schema and selection are compiled once into one plain function, so that no property is looked up
 in a schema while rows pass. A value is converted only where that loses nothing; any other value that does not fit
@@ -7,104 +7,29 @@ its schema is an error or a counted null, never a guess. Nothing here knows what
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from tap_twilio.errors import InvalidRecord
+from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache
+from tap_twilio.twilio.body import BIGINT
+from tap_twilio.twilio.request import Page
+
+from .catalog import Selected, load_schema
 
 Row = dict[str, Any]
 Record = dict[str, Any]
 Compiled = Callable[[Row, str], Record]
 
-BIGINT = 2**63 - 1  # what Postgres, Snowflake and BigQuery can hold
-CACHE_SIZE = 20_000  # entries of each cache of converted strings: 3 MB at most
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
-
-
-# Dates --------------------------------------------------------------------------------------------------------------
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_RFC_2822 = re.compile(
-    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?([0-9]{1,2}) ([A-Z][a-z]{2}) ([0-9]{4})"
-    r" ([0-9]{2}):([0-9]{2}):([0-9]{2}) (?:([+-])([0-9]{2})([0-9]{2})|GMT|UTC?|Z)"
-)
-_ISO_8601 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,9}))?"
-    r"(?:([+-])([0-9]{2}):?([0-9]{2})|[Zz])"
-)
-
-
-def iso(text: str) -> str:
-    """
-    A moment as `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC, so that text order is the order of time.
-
-    Takes RFC 2822, as the classic API writes, and ISO 8601; what is finer than a microsecond is cut off.
-    Raises: ValueError if it is neither, has no zone, or is no date of the calendar.
-
-    >>> iso("Tue, 31 Aug 2010 20:36:28 +0000"), iso("2026-03-01T09:00:00.5+01:00")
-    ('2010-08-31T20:36:28.000000Z', '2026-03-01T08:00:00.500000Z')
-    """
-    if match := _RFC_2822.fullmatch(text):
-        day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
-        month, fraction = _MONTHS.index(month) + 1, ""  # ValueError, if there is no such month
-    elif match := _ISO_8601.fullmatch(text):
-        year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
-    else:
-        raise ValueError("not a date with a time and a zone")
-    offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
-    zone = timezone(-offset if sign == "-" else offset)
-    microsecond = int((fraction or "").ljust(6, "0")[:6])
-    try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, zone)
-        return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-    except OverflowError:
-        raise ValueError("a date outside the calendar") from None
-
-
-class _Cache(dict[str, Any]):
-    """Converted strings, bounded. What a subclass cannot convert raises ValueError or TypeError."""
-
-    def keep(self, text: str, value: Any) -> Any:
-        if len(self) >= CACHE_SIZE:
-            self.clear()
-        self[text] = value
-        return value
-
-
-# The classic form in three look-ups, as most dates are new ones: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
-_MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
-_SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
-
-
-class _Days(_Cache):
-    def __missing__(self, text: str) -> str:
-        return self.keep(text, iso(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]  # values are Any
-
-
-class _Dates(_Cache):
-    """`iso` of any form; "" is null."""
-
-    def __missing__(self, text: str) -> str | None:
-        return self.keep(text, iso(text) if text else None)  # type: ignore[no-any-return]
-
-
-_DAYS, _DATES = _Days(), _Dates()
-
-
-def date(text: str) -> str | None:
-    """`iso`, some ten times as fast where there are many; "" is null. Raises ValueError, LookupError."""
-    if text[25:] == " +0000":
-        return f"{_DAYS[text[:17]]}{_MINUTES[text[17:23]]}{_SECONDS[text[23:]]}"
-    return _DATES[text]  # type: ignore[no-any-return]
+NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
+JSON_TEXT = "application/json"  # the contentMediaType of a property that may be anything: its value goes out as JSON text
 
 
 # Numbers ------------------------------------------------------------------------------------------------------------
@@ -113,7 +38,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")
 
 
-class _Integers(_Cache):
+class _Integers(Cache):
     """A whole number written as text."""
 
     def __missing__(self, text: str) -> int | None:
@@ -122,7 +47,7 @@ class _Integers(_Cache):
         return self.keep(text, int(text) if text else None)  # type: ignore[no-any-return]
 
 
-class _Numbers(_Cache):
+class _Numbers(Cache):
     """A decimal number written as text, to JSON digits of the same value: a float would round it."""
 
     def __missing__(self, text: str) -> orjson.Fragment | None:
@@ -143,75 +68,6 @@ def _json_number(text: str) -> str:
     digits = (whole or "").lstrip("0") or "0"
     fraction = fraction or bare_fraction
     return f"{'-' if sign == '-' else ''}{digits}{'.' + fraction if fraction else ''}{exponent or ''}"
-
-
-# A page -------------------------------------------------------------------------------------------------------------
-
-_NUL = re.compile(rb"\\u0000")  # twice as fast as `in`, since backslashes are few
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# A number with more digits than a float keeps, found in two steps: the first is quick, and certain where it says no.
-_SHAPE = bytes.maketrans(b"0123456789.eE+-\n\r\t :,[", b"0" * 15 + b":" * 7)
-_LONG = b":" + b"0" * 17
-_LONG_NUMBER = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9][0-9.eE+-]{15,}\s*[,}\]]')
-
-
-def parse(body: bytes) -> tuple[Any, int]:
-    """
-    JSON to Python, and how many characters became U+FFFD: NUL, which Postgres refuses, and lone surrogates.
-
-    What orjson refuses, `json` may read: raw control characters, lone surrogates. A number that a float cannot hold
-    comes as Decimal, one of more than 64 bits too.
-    Raises: ValueError if neither reads it, or it is nested beyond reason.
-    """
-    try:
-        if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
-            value = orjson.loads(body)
-            return _cleaned(value) if _NUL.search(body) else (value, 0)
-    except orjson.JSONDecodeError:
-        pass
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
-    try:
-        return _cleaned(
-            json.loads(
-                body.decode(), strict=False, parse_float=_exact, parse_int=_exact_int, parse_constant=_refuse_constant
-            )
-        )
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
-    except ArithmeticError:
-        raise ValueError("a number in JSON is out of range") from None
-
-
-def _exact(digits: str) -> float | Decimal:
-    short, exact = float(digits), Decimal(digits)
-    return short if Decimal(repr(short)) == exact else exact
-
-
-def _exact_int(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) < 19 or abs(int(digits)) <= BIGINT else Decimal(digits)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _cleaned(value: Any) -> tuple[Any, int]:
-    replaced = 0
-
-    def clean(value: Any) -> Any:
-        nonlocal replaced
-        if isinstance(value, str):
-            text, count = _UNSTORABLE.subn("\ufffd", value)
-            replaced += count
-            return text
-        if isinstance(value, dict):
-            return {clean(key): clean(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [clean(item) for item in value]
-        return value
-
-    return clean(value), replaced
 
 
 # A row --------------------------------------------------------------------------------------------------------------
@@ -256,17 +112,22 @@ def compile_record(
     key: Collection[str] = ("sid",),
     on_invalid: str = "fail",
     drift: Drift | None = None,
+    dropped: Collection[str] = (),
 ) -> Compiled:
     """
     The function that makes a record of one of the stream's rows: `record(row, received_at)`.
 
+    A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
+    have is null.
     Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
         `on_invalid` "fail" or "null"; `drift` is counted into.
     The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
     """
     drift = drift if drift is not None else Drift(stream)
     properties = schema["properties"]
-    taken = frozenset(selected).union(key).intersection(properties) - {"received_at"}
+    known = frozenset(properties).union(dropped) - {"received_at"}
+    taken = [name for name in properties if name in selected or name in key]
+    values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
 
     def misfit(row: Row, name: str) -> None:
         if name in key or on_invalid != "null":
@@ -276,43 +137,43 @@ def compile_record(
 
     def other_date(row: Row, name: str) -> str | None:
         try:
-            return _DATES[row[name]]  # type: ignore[no-any-return]
+            return DATES[row[name]]  # type: ignore[no-any-return]
         except (ValueError, TypeError, LookupError):
             misfit(row, name)
             return None
 
-    def drop_unknown(record: Record) -> None:
-        unknown = record.keys() - taken
-        for name in unknown:
-            del record[name]
-        drift.see_unknown(unknown)
+    def step(template: str, name: str) -> list[str]:
+        return template.replace("NAME", repr(name)).replace("VALUE", values[name]).splitlines()
 
-    lines = ["def record(row, received_at):", "    out = row.copy()"]
-    lines += [f"    out.pop({name!r}, None)" for name in properties if name not in taken | {"received_at"}]
-    lines += ["    if not out.keys() <= taken:", "        drop_unknown(out)"]
-    texts = [name for name in properties if name in taken and _kind(properties[name]) == "string"]
-    lines += _ALL_TEXT.splitlines()
+    # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
+    lines = ["def record(row, received_at):", "    try:"]
+    lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
+    lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
+    lines += [f"        {value} = get({name!r})" for name, value in values.items()]
+    lines += ["        foreseen = row.keys() <= known"]
+    lines += ["    if not foreseen:", "        see_unknown(row.keys() - known)"]
+    texts = [name for name in values if name not in key and _kind(properties[name]) == "string"]
+    lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).splitlines()
     for name in texts:
-        lines += _STEPS["string"].replace("NAME", repr(name)).replace("\n", "\n    ").splitlines()
-    for name, property_schema in properties.items():
+        lines += ["    " + line for line in step(_STEPS["string"], name)]
+    for name in values:
         if name in key:
-            lines += _KEY.replace("NAME", repr(name)).splitlines()
-        elif name in taken and name not in texts:
-            lines += _STEPS[_kind(property_schema)].replace("NAME", repr(name)).splitlines()
-    lines += ["    out['received_at'] = received_at"] if "received_at" in selected else []
-    lines += ["    return out"]
+            lines += step(_KEY, name)
+        elif name not in texts:
+            lines += step(_STEPS[_kind(properties[name])], name)
+    lines += ["    return {"] + [f"        {name!r}: {values.get(name, 'received_at')}," for name in taken] + ["    }"]
     scope: dict[str, Any] = {
-        "taken": taken,
-        "drop_unknown": drop_unknown,
+        "known": known,
+        "see_unknown": drift.see_unknown,
         "misfit": misfit,
         "other_date": other_date,
         "TEXT": frozenset((str, type(None))),
-        "texts_of": itemgetter(*texts) if len(texts) > 1 else lambda row: [row[name] for name in texts],
-        "days": _DAYS,
-        "minutes": _MINUTES,
-        "seconds": _SECONDS,
+        "days": DAYS,
+        "minutes": MINUTES,
+        "seconds": SECONDS,
         "integers": _Integers(),
         "numbers": _Numbers(),
+        "json_text": json_text,
         "NUMERIC": frozenset((int, float, Decimal)),
         "BIGINT": BIGINT,
     }
@@ -322,6 +183,8 @@ def compile_record(
 
 def _kind(schema: dict[str, Any]) -> str:
     """How values are converted: by their type, or as `date-time`, or as `strings`, an array of them."""
+    if schema.get("contentMediaType") == JSON_TEXT:
+        return "json"
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     (kind,) = [name for name in types if name != "null"]
     if kind == "array" and schema.get("items", {}).get("type") == "string":
@@ -329,50 +192,43 @@ def _kind(schema: dict[str, Any]) -> str:
     return "date-time" if schema.get("format") == "date-time" else str(kind)
 
 
-# The record begins as a copy of the row, so these write only what changes. Most properties are text, which is asked
-# of all of them at once; only where one is missing, or is no text, each is asked by itself.
+# Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
+# where one is no text, each is asked by itself.
 _ALL_TEXT = """
-    try:
-        all_text = TEXT.issuperset(map(type, texts_of(row)))
-    except KeyError:
-        all_text = False
-    if not all_text:
+    if not TEXT.issuperset(map(type, (VALUES))):
         pass
 """
 _KEY = """
-    value = row.get(NAME)
-    if value.__class__ is not str or not value:
+    if VALUE.__class__ is not str or not VALUE:
         misfit(row, NAME)
 """
 _DATE = """
-    if NAME in row:
-        value = row[NAME]
-        if value is not None:
-            try:
-                out[NAME] = f"{days[value[:17]]}{minutes[value[17:23]]}{seconds[value[23:]]}"
-            except (ValueError, TypeError, LookupError):
-                out[NAME] = other_date(row, NAME)
+    if VALUE is not None:
+        try:
+            VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
+        except (ValueError, TypeError, LookupError):
+            VALUE = other_date(row, NAME)
+"""
+_JSON = """
+    if VALUE is not None and VALUE.__class__ is not str:
+        VALUE = json_text(VALUE)
 """
 _TAKEN = """
-    if NAME in row:
-        value = row[NAME]
-        if value is not None and not (FITS):
-            out[NAME] = None if EMPTY else misfit(row, NAME)
+    if VALUE is not None and not (FITS):
+        VALUE = None if EMPTY else misfit(row, NAME)
 """
 _WRITTEN = """
-    if NAME in row:
-        value = row[NAME]
-        if value.__class__ is str:
-            try:
-                out[NAME] = CACHE[value]
-            except ValueError:
-                out[NAME] = misfit(row, NAME)
-        elif value is not None and not (FITS):
-            out[NAME] = misfit(row, NAME)
+    if VALUE.__class__ is str:
+        try:
+            VALUE = CACHE[VALUE]
+        except ValueError:
+            VALUE = misfit(row, NAME)
+    elif VALUE is not None and not (FITS):
+        VALUE = misfit(row, NAME)
 """
 
 
-def _taken(fits: str, empty: str = "value == ''") -> str:
+def _taken(fits: str, empty: str = "VALUE == ''") -> str:
     return _TAKEN.replace("FITS", fits).replace("EMPTY", empty)
 
 
@@ -382,13 +238,14 @@ def _written(fits: str, cache: str) -> str:
 
 # The class is compared, not asked by isinstance: to JSON, true is no integer. It is also the faster of the two.
 _STEPS = {
-    "string": _taken("value.__class__ is str", empty="False"),
-    "boolean": _taken("value.__class__ is bool"),
-    "object": _taken("value.__class__ is dict"),
-    "array": _taken("value.__class__ is list"),
-    "strings": _taken("value.__class__ is list and all(item.__class__ is str for item in value)"),
-    "integer": _written("value.__class__ is int and -BIGINT <= value <= BIGINT", cache="integers"),
-    "number": _written("value.__class__ in NUMERIC", cache="numbers"),
+    "string": _taken("VALUE.__class__ is str", empty="False"),
+    "json": _JSON,
+    "boolean": _taken("VALUE.__class__ is bool"),
+    "object": _taken("VALUE.__class__ is dict"),
+    "array": _taken("VALUE.__class__ is list"),
+    "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
+    "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
+    "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
     "date-time": _DATE,
 }
 _EXPECTED = {
@@ -455,8 +312,38 @@ def record_lines(
     return before + (after + before).join(records) + after if records else b""
 
 
+def json_text(value: Any) -> str:
+    """A value that may be anything, as the text of its JSON."""
+    return orjson.dumps(value, _decimal).decode()
+
+
 def _decimal(value: Any) -> orjson.Fragment:
     """For orjson, which does not know Decimal: the digits as they were."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is not JSON")
     return orjson.Fragment(_json_number(str(value)))
+
+
+class Recorder:
+    """Makes the RECORD lines of one selected stream."""
+
+    def __init__(self, selected: Selected, on_invalid: str) -> None:
+        self._selected = selected
+        self.drift = Drift(selected.stream.name)
+        self._on_invalid = on_invalid
+        self._record: Compiled | None = None
+
+    def lines(self, rows: Iterable[Row], page: Page, version: int | None) -> bytes:
+        """The rows of a page as RECORD lines. Raises InvalidRecord for one that cannot be written: none is, then."""
+        stream = self._selected.stream
+        if self._record is None:  # compiled late: most of many streams have no row in a run
+            self._record = compile_record(
+                stream.name,
+                load_schema(stream.name),
+                self._selected.properties,
+                key=stream.key,
+                on_invalid=self._on_invalid,
+                drift=self.drift,
+                dropped=NEVER_WRITTEN.union(stream.hidden) - set(load_schema(stream.name)["properties"]),
+            )
+        return record_lines(rows, self._record, stream.name, page.received_at, page.date, version)

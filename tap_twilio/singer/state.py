@@ -1,133 +1,346 @@
-"""Bookmarks: the Singer state, a part of it for each partition.
+"""
+The Singer state: typed, read in one place that names what is wrong in it, and written in one.
 
-    {"bookmarks": {"messages": {"date_updated": …, "accounts": {"AC…": {…}}, "selections": {"3fa9": ["body", …]}}}}
+    {"bookmarks": {"messages": {"date_updated": …, "version": …, "selections": {"3fa9c1d2": ["body", …]},
+                                "partitions": [[accounts, {"date_updated": …, "round": …, …}], …]}},
+     "accounts": {"77aa01b2": ["AC…", …]}}
 
-What a partition's part holds is plan.py's business; this module finds it, keeps what it does not know, and says at
-stream level how far all of its accounts are, for people.
+It survives a deep merge over any older state, as Meltano does it: every known key is written, null for none, and
+`partitions` is a list, which a merge replaces whole. Accounts whose partitions are alike share one entry, and where
+many do, `accounts` lists them under a name that stands for its content: 1,000 idle accounts cost no more than one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from .errors import TapError
-from .records import iso
+from tap_twilio.errors import TapError
+from tap_twilio.moments import BEGINNING, END, to_moment
 
-LISTS = 9  # more than any stream has
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
-DATES = ("date_updated", "looked_back", "swept", "owed")
+FEW = 2  # accounts that an entry lists itself
+Json = dict[str, Any]
+
+Date = Annotated[str, "a date"]
+Edge = Annotated[str, "a date, or one end of time"]
+Address = Annotated[str, "an address on Twilio's host"]
+Count = Annotated[int, "a number"]
+
+
+@dataclass
+class Place:
+    """Where a walk goes on: the address of the last page read, and some of its rows as [key, list date]."""
+
+    page: Address
+    rows: list[list[Any]]
+
+
+@dataclass
+class Slice:
+    """A span of a list's dates that is left to read, the second bound excluded."""
+
+    since: Date
+    until: Date
+    place: Place | None = None
+
+
+@dataclass
+class Backfill:
+    """The first read of a list, while it is open."""
+
+    began: Date  # the start of the first sync that read it
+    tables: list[str] = field(default_factory=list)  # the streams that it serves
+    at: Count = 0  # the number of the list that is read now
+    place: Place | None = None
+    slices: list[Slice] | None = None  # None: the list is walked
+    owed: Date | None = None  # rows undated, or dated before this, are not seen by the slices
+
+
+@dataclass
+class Round:
+    """One walk over the whole list, while it is open."""
+
+    began: Date
+    tables: list[str] = field(default_factory=list)
+    at: Count = 0
+    pages: Count = 0
+    place: Place | None = None
+
+
+@dataclass
+class Full:
+    """A FULL_TABLE read of one version."""
+
+    version: Count
+    began: Date
+    tables: list[str] = field(default_factory=list)  # children that are read along
+    at: Count = 0
+    place: Place | None = None
+    done: bool = False
+
+
+@dataclass
+class Partition:
+    """What is kept of one stream in one account: of its table, and of the list that it is read from."""
+
+    # the table
+    date_updated: Date | None = None  # the bookmark: every change before it is in the warehouse
+    looked_back: Date | None = None  # the start of the last look-back, less the margin
+    start_date: Edge | None = None  # what was asked for last; "": everything
+    selection: str | None = None  # the name of the properties that were selected last
+    owed: Date | None = None  # rounds emit rows undated, or dated before this
+    refill: Edge | None = None  # rounds emit rows created before this
+    asked: list[Any] | None = None  # how far a child with a budget got; reading/recent.py reads it
+    # the list
+    finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
+    swept: Date | None = None  # when a round last read here
+    pages: Count | None = None  # how many pages the last round had, where it took several syncs
+    absent: Date | None = None  # when the account was seen not to have the product
+    backfill: Backfill | None = None
+    round: Round | None = None
+    full: Full | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is under way, so that it is like no other."""
+        return bool(self.backfill or self.round or self.full or self.asked)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether rows of it may be in the warehouse."""
+        full, backfill = self.full, self.backfill
+        return (
+            self.date_updated is not None
+            or (full is not None and (full.done or full.at > 0 or full.place is not None))
+            or (backfill is not None and (backfill.at > 0 or bool(backfill.place or backfill.slices is not None)))
+        )
+
+
+@dataclass
+class StreamState:
+    """What is kept of one stream."""
+
+    version: int | None = None  # of the last FULL_TABLE read
+    selections: dict[str, list[str]] = field(default_factory=dict)
+    partitions: dict[str, Partition] = field(default_factory=dict)  # by account
+    foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
 
 
 class State:
-    """The Singer state of a run. Raises TapError, which names the place, for one that no tap wrote."""
+    """The state of a run. Raises TapError, which names the place, for one that no tap wrote."""
 
     def __init__(self, value: Any = None) -> None:
         value = {} if value is None else value
         if isinstance(value, dict) and value.get("type") == "STATE":
             value = value.get("value")  # a whole STATE message, as some keep it
-        self._value = _object(value, "it")
-        bookmarks = _object(self._value.setdefault("bookmarks", {}), "bookmarks")
+        self._value: Json = dict(_object(value, "it"))
         self._value.pop("currently_syncing", None)
-        self.bookmarks: dict[str, Any] = bookmarks
-        self.foreign: dict[str, str] = {}  # streams of which only a bookmark is known, as other taps write it
+        self._bookmarks: Json = dict(_object(self._value.get("bookmarks", {}), "bookmarks"))
+        self._sets: dict[str, list[str]] = _as(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
+        self._streams: dict[str, StreamState] = {}
 
-    def stream(self, name: str) -> dict[str, Any]:
-        """A stream's part, checked."""
-        part = self.bookmarks.get(name)
-        if part is None:
-            part = {}
+    def stream(self, name: str) -> StreamState:
+        """A stream's part, changed in place by who reads it."""
+        if name not in self._streams:
+            self._streams[name] = self._read(self._bookmarks.get(name), f"bookmarks.{name}")
+        return self._streams[name]
+
+    def partition(self, name: str, account: str) -> Partition:
+        return self.stream(name).partitions.setdefault(account, Partition())
+
+    # -- writing
+
+    def dump(self, dated: Mapping[str, Iterable[str]]) -> Json:
+        """
+        The state to write. `dated`: for each stream, the accounts that its `date_updated` stands for.
+
+        A stream that this run does not look at is written as it came.
+        """
+        sets: dict[str, list[str]] = {}
+        bookmarks = dict(self._bookmarks)
+        for name, bookmark in bookmarks.items():
+            if name not in self._streams:
+                sets.update({one: self._sets[one] for one in _sets_in(bookmark) if one in self._sets})
+        for name, stream in self._streams.items():
+            parts = [stream.partitions[account] for account in dated.get(name, ()) if account in stream.partitions]
+            dates = [part.date_updated for part in parts]
+            known = [date for date in dates if date]
+            used = {part.selection for part in stream.partitions.values()}
+            bookmarks[name] = {
+                "date_updated": min(known) if known and len(known) == len(dates) else None,
+                "version": stream.version,
+                "selections": {key: names for key, names in stream.selections.items() if key in used},
+                "partitions": _grouped(stream.partitions, sets),
+            }
+        return {**self._value, "bookmarks": bookmarks, "accounts": sets}
+
+    # -- reading
+
+    def _read(self, part: Any, where: str) -> StreamState:
         if isinstance(part, str):
             part = {"date_updated": part}
-        part = _object(part, f"bookmarks.{name}")
-        if "accounts" not in part:
-            dates = [value for value in part.values() if isinstance(value, str)]
-            if dates:
-                self.foreign[name] = _date(min(dates), f"bookmarks.{name}")
-            elif part:
-                raise TapError(f"The state is malformed at bookmarks.{name}: {MALFORMED}")
-            part = {"accounts": {}}
-        _object(part["accounts"], f"bookmarks.{name}.accounts")
-        _object(part.setdefault("selections", {}), f"bookmarks.{name}.selections")
-        self.bookmarks[name] = part
-        return part
+        part = {} if part is None else _object(part, where)
+        if "partitions" not in part:
+            return _first_version(part, where) if "accounts" in part else _foreign(part, where)
+        stream = StreamState(
+            _as(Union[int, None], part.get("version"), f"{where}.version"),
+            _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
+        )
+        for number, entry in enumerate(_as(list[list[Any]], part["partitions"], f"{where}.partitions")):
+            at = f"{where}.partitions[{number}]"
+            if len(entry) != 2:
+                raise malformed(at, "is not [accounts, partition]")
+            accounts = self._sets.get(entry[0]) if isinstance(entry[0], str) else entry[0]
+            partition: Partition = _as(Partition, entry[1], f"{at}[1]")
+            for account in _as(list[str], accounts, f"{at}[0]"):
+                # One object for each account, since who reads it changes it.
+                stream.partitions[account] = deepcopy(partition) if partition.is_open else replace(partition)
+        return stream
 
-    def partition(self, stream: str, account: str) -> dict[str, Any]:
-        """A partition's part, checked; the plan changes it in place."""
-        where = f"bookmarks.{stream}.accounts.{account}"
-        part = _object(self.bookmarks[stream]["accounts"].setdefault(account, {}), where)
-        for name in DATES:
-            if name in part:
-                part[name] = _date(part[name], f"{where}.{name}")
-        _check_open(part, where)
-        if "calls" in part:  # call_feedback's own reading of the calls
-            _check_open(_object(part["calls"], f"{where}.calls"), f"{where}.calls")
-        return part
 
-    def dump(self, streams: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
-        """The state to write. `streams`: those that are read, with their accounts."""
-        for name, accounts in streams:
-            part = self.bookmarks[name]
-            dates = [part["accounts"].get(account, {}).get("date_updated") for account in accounts]
-            if dates and all(dates):
-                part["date_updated"] = min(dates)
-            else:
-                part.pop("date_updated", None)
-        return self._value
+def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> list[Any]:
+    """Accounts whose partitions are alike, together."""
+    groups: dict[Any, list[str]] = {}
+    for account, partition in partitions.items():
+        alike = account if partition.is_open else tuple(vars(partition).values())
+        groups.setdefault(alike, []).append(account)
+    found: list[Any] = []
+    for accounts in groups.values():
+        named: list[str] | str = accounts
+        if len(accounts) > FEW:
+            named = hashlib.sha256("\n".join(accounts).encode()).hexdigest()[:16]
+            sets[named] = accounts
+        found.append([named, asdict(partitions[accounts[0]])])
+    return found
+
+
+def _sets_in(bookmark: Any) -> list[str]:
+    """The sets of accounts that a part refers to which this run does not look at."""
+    entries = bookmark.get("partitions") if isinstance(bookmark, dict) else None
+    if not isinstance(entries, list):
+        return []
+    return [entry[0] for entry in entries if isinstance(entry, list) and entry and isinstance(entry[0], str)]
+
+
+def _foreign(part: Json, where: str) -> StreamState:
+    """A part as other taps write it: nothing but a bookmark."""
+    dates = [value for value in part.values() if isinstance(value, str)]
+    if part and not dates and any(value is not None for value in part.values()):
+        raise malformed(where, "holds no bookmark")
+    return StreamState(foreign=_as(Date, min(dates), where) if dates else None)
+
+
+def _first_version(part: Json, where: str) -> StreamState:
+    """A part as version 0.1 wrote it, with an object for each account."""
+    stream = StreamState(
+        _as(Union[int, None], part.get("version"), f"{where}.version"),
+        _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
+    )
+    name = where.removeprefix("bookmarks.")
+    for account, old in _object(part["accounts"], f"{where}.accounts").items():
+        at = f"{where}.accounts.{account}"
+        new = {key: value for key, value in _object(old, at).items() if key in _hints(Partition)}
+        new["finished"] = new.get("date_updated")
+        for key in ("backfill", "round", "full"):
+            if new.get(key) is not None:
+                new[key] = {**_renamed(_object(new[key], f"{at}.{key}"), f"{at}.{key}"), "tables": [name]}
+        if "date_updated" in new:
+            new.setdefault("looked_back", new["date_updated"])
+        stream.partitions[account] = _as(Partition, new, at)
+    return stream
+
+
+def _renamed(old: Json, where: str) -> Json:
+    """What is open, with the names of today."""
+    new = dict(old)
+    if "list" in new:
+        new["at"] = new.pop("list")
+    if isinstance(new.get("place"), dict):
+        rows = _object(new["place"].get("rows"), f"{where}.place.rows")
+        new["place"] = {**new["place"], "rows": [[sid, date] for sid, date in rows.items()]}
+    if isinstance(new.get("slices"), list):
+        slices = [_object(one, f"{where}.slices") for one in new["slices"]]
+        new["slices"] = [
+            {**_renamed(one, f"{where}.slices"), "since": one.get("from"), "until": one.get("to")} for one in slices
+        ]
+    return new
+
+
+# -- values as their types say
+
+
+def malformed(where: str, what: str) -> TapError:
+    return TapError(f"The state is malformed at {where}: it {what}. {MALFORMED}")
+
+
+def _object(value: Any, where: str) -> Json:
+    if not isinstance(value, dict):
+        if where == "it":
+            raise TapError(f"The state is malformed: it is not a JSON object. {MALFORMED}")
+        raise malformed(where, "is not a JSON object")
+    return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def _as(hint: Any, value: Any, where: str) -> Any:
+    """A value as its type says. Raises TapError, which names the place."""
+    arguments, origin = get_args(hint), get_origin(hint)
+    if type(None) in arguments:
+        return None if value is None else _as(arguments[0], value, where)
+    if is_dataclass(hint):
+        return _dataclass(hint, value, where)
+    if origin is Annotated:
+        return _annotated(hint.__metadata__[0], value, where)
+    if origin is list:
+        if not isinstance(value, list):
+            raise malformed(where, "is not a list")
+        return [_as(arguments[0], item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if origin is dict:
+        return {name: _as(arguments[1], item, f"{where}.{name}") for name, item in _object(value, where).items()}
+    if hint is not Any and type(value) is not hint:
+        raise malformed(where, f"is not of type {hint.__name__}")
+    return value
+
+
+def _dataclass(cls: Any, value: Any, where: str) -> Any:
+    found, known = {}, _object(value, where)
+    for part in fields(cls):
+        if part.name in known:
+            found[part.name] = _as(_hints(cls)[part.name], known[part.name], f"{where}.{part.name}")
+        elif part.default is MISSING and part.default_factory is MISSING:
+            raise malformed(f"{where}.{part.name}", "is missing")
+    return cls(**found)
+
+
+def _annotated(what: str, value: Any, where: str) -> Any:
+    if what == "a number":
+        if type(value) is not int or value < 0:
+            raise malformed(where, "is not a number")
+        return value
+    if not isinstance(value, str):
+        raise malformed(where, f"is not {what}")
+    if what == "an address on Twilio's host":
+        if not value.startswith("/") or value.startswith("//"):
+            raise malformed(where, f"is not {what}")
+        return value
+    if what != "a date" and value in (BEGINNING, END):
+        return value
+    try:
+        return to_moment(value if "T" in value or " " in value else f"{value}T00:00:00Z")
+    except ValueError:
+        raise malformed(where, f"is not {what}") from None
 
 
 def selection(properties: Iterable[str]) -> tuple[str, list[str]]:
     """A name for a choice of properties, and the choice, to be kept once a stream and not once a partition."""
     names = sorted(properties)
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8], names
-
-
-def _check_open(part: dict[str, Any], where: str) -> None:
-    """What is open in a partition has the form that the plan gives it."""
-    for name in ("round", "backfill", "full"):
-        if name not in part:
-            continue
-        open_ = _object(part[name], f"{where}.{name}")
-        open_["began"] = _date(open_.get("began"), f"{where}.{name}.began")
-        if not isinstance(open_.get("list"), int) or not 0 <= open_["list"] <= LISTS:
-            raise TapError(f"The state is malformed at {where}.{name}.list: {MALFORMED}")
-        slices = open_.get("slices", [])
-        if not isinstance(slices, list):
-            raise TapError(f"The state is malformed at {where}.{name}.slices: {MALFORMED}")
-        for one in slices:
-            _object(one, f"{where}.{name}.slices")
-            one["from"], one["to"] = (_date(one.get(end), f"{where}.{name}.slices") for end in ("from", "to"))
-        if slices:
-            open_["owed"] = _date(open_.get("owed"), f"{where}.{name}.owed")
-        if name == "round" and not isinstance(open_.get("pages"), int):
-            raise TapError(f"The state is malformed at {where}.{name}.pages: {MALFORMED}")
-        if name == "full" and not isinstance(open_.get("version"), int):
-            raise TapError(f"The state is malformed at {where}.{name}.version: {MALFORMED}")
-        for holder in (open_, *slices):
-            if "place" in holder:
-                place = _object(holder["place"], f"{where}.{name}.place")
-                page = place.get("page")
-                if not isinstance(page, str) or not page.startswith("/") or page.startswith("//"):
-                    raise TapError(f"The state is malformed at {where}.{name}.place.page: {MALFORMED}")
-                _object(place.get("rows"), f"{where}.{name}.place.rows")
-    if not isinstance(part.get("pages", 0), int):
-        raise TapError(f"The state is malformed at {where}.pages: {MALFORMED}")
-    for name in ("start_date", "refill", "selection"):
-        if not isinstance(part.get(name, ""), str):
-            raise TapError(f"The state is malformed at {where}.{name}: {MALFORMED}")
-    if "date_updated" in part:
-        part.setdefault("looked_back", part["date_updated"])
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TapError(f"The state is malformed: {where} is not a JSON object. {MALFORMED}")
-    return value
-
-
-def _date(value: Any, where: str) -> str:
-    try:
-        return iso(value if "T" in value or " " in value else f"{value}T00:00:00Z")
-    except (ValueError, TypeError):
-        raise TapError(f"The state is malformed: {where} is not a date. {MALFORMED}") from None

@@ -9,31 +9,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from datetime import datetime, timezone
-from typing import Any
+
+from .state import StreamState
 
 LOGGER = logging.getLogger("tap_twilio")
-Part = dict[str, Any]  # a stream's part of the state: {"version": 17…, "accounts": {"AC…": {"full": {…}, …}}}
 
 
-def interrupted(part: Part, accounts: Collection[str]) -> int | None:
-    """The open version, if the read of one of these accounts in it stopped halfway: it is gone on with first."""
-    version = part.get("version")
-    opened = [part["accounts"].get(account, {}).get("full", {}) for account in accounts]
-    if any(full.get("version") == version and not full.get("done") and _has_progress(full) for full in opened):
-        return version if isinstance(version, int) else None
-    return None
+def interrupted(stream: StreamState, accounts: Collection[str]) -> int | None:
+    """The open version, if the read of one of these accounts in it stopped halfway: it is resumed first."""
+    opened = [stream.partitions[account].full for account in accounts if account in stream.partitions]
+    halfway = [full for full in opened if full and full.version == stream.version and not full.done]
+    return stream.version if any(full.at or full.place for full in halfway) else None
 
 
-def begin(part: Part) -> tuple[int, bool]:
+def begin(stream: StreamState) -> tuple[int, bool]:
     """The next version, and whether nothing of the stream was ever read, so that it is activated before its rows."""
-    version = part.get("version")
-    first = version is None and not any(map(was_read, part["accounts"].values()))
+    first = stream.version is None and not any(part.was_read for part in stream.partitions.values())
     now_ms = int(datetime.now(timezone.utc).timestamp() * 1000)
-    part["version"] = max(now_ms, version + 1 if isinstance(version, int) else 0)
-    return part["version"], first
+    stream.version = max(now_ms, (stream.version or 0) + 1)
+    return stream.version, first
 
 
-def not_whole(part: Part, version: int, failed: Collection[str], gone: Collection[str]) -> list[str]:
+def not_whole(stream: StreamState, version: int, failed: Collection[str], gone: Collection[str]) -> list[str]:
     """
     The accounts that keep a version from being activated.
 
@@ -41,25 +38,16 @@ def not_whole(part: Part, version: int, failed: Collection[str], gone: Collectio
     """
     return [
         account
-        for account, state in part["accounts"].items()
-        if not (state.get("full", {}).get("version") == version and state["full"].get("done"))
-        and (account in failed or (was_read(state) and account not in gone))
+        for account, part in stream.partitions.items()
+        if not (part.full and part.full.version == version and part.full.done)
+        and (account in failed or (part.was_read and account not in gone))
     ]
-
-
-def was_read(state: Part) -> bool:
-    """Whether rows of a partition may be in the warehouse."""
-    return "date_updated" in state or any(_has_progress(state.get(name, {})) for name in ("full", "backfill"))
-
-
-def _has_progress(opened: Part) -> bool:
-    return bool(opened.get("done") or opened.get("list") or "place" in opened or "slices" in opened)
 
 
 def explain(name: str, accounts: list[str]) -> None:
     LOGGER.warning(
         "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
-        "subaccounts, or take it out of the state at bookmarks.%s.accounts to let its rows go",
+        "subaccounts, or take it out of the state at bookmarks.%s.partitions to let its rows go",
         name,
         ", ".join(accounts),
         name,

@@ -35,4 +35,5 @@ def check(streams: tuple[Stream, ...]) -> None:
 
 
 check(STREAMS)
-__all__ = ["BY_NAME", "STREAMS", "Contradiction", "Stream", "check", "children"]
+PROBE = BY_NAME["messages"]  # a page of it tells whether credentials may read an account
+__all__ = ["BY_NAME", "PROBE", "STREAMS", "Contradiction", "Stream", "check", "children"]

@@ -17,10 +17,13 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from .config import Settings
-from .errors import Refused, TapError
-from .records import iso, parse
-from .walk import Ask, Moment, moment, text
+from tap_twilio.errors import Again, Refused, TapError
+from tap_twilio.moments import Moment, machine_now, parse_moment, to_moment
+from tap_twilio.settings import Settings
+
+from .body import parse
+from .credentials import Credentials
+from .request import Ask, where
 
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
@@ -64,42 +67,32 @@ class Answer:
         return b"".join(pieces)
 
 
-class Again(Exception):
-    """An attempt failed in a way that may pass. `wait_s`: how long Twilio asks to wait, where it says so."""
-
-    def __init__(
-        self, reason: str, wait_s: float | None = None, throttled: bool = False, bad_answer: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.wait_s, self.throttled, self.bad_answer = wait_s, throttled, bad_answer
-
-
 class Client:
     """One attempt at a request, over a session (a connection kept alive) for each thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        self._settings, self._credentials = settings, credentials
         self._local = threading.local()
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # else each request would fail for retry_minutes
             if not Path(os.environ.get(name) or "/").exists():
                 raise TapError(f"{name} names no file: set it to the company's CA certificates, or unset it.")
 
-    def origin(self, product: str) -> str:
+    def origin(self, host: str) -> str:
         """
-        Where a product is asked: base_url, or https://{product}[.{edge}.{region}].twilio.com.
+        Where a product is asked: base_url, or https://{host}[.{edge}.{region}].twilio.com.
 
         Raises TapError for a region whose edge is not known (docs, Global Infrastructure, edge locations).
         """
         settings = self._settings
         if settings.base_url:
-            return settings.base_url
+            return settings.base_url.replace("{product}", host)
         region = settings.region or ("us1" if settings.edge else None)
         if region in (None, "us1") and not settings.edge:
-            return f"https://{product}.twilio.com"
+            return f"https://{host}.twilio.com"
         edge = settings.edge or EDGES.get(region or "")
         if not edge:
             raise TapError(f"Setting edge is missing: which edge serves region {region}? Twilio's console says.")
-        return f"https://{product}.{edge}.{region}.twilio.com"
+        return f"https://{host}.{edge}.{region}.twilio.com"
 
     def get(self, ask: Ask) -> Answer:
         """
@@ -111,13 +104,14 @@ class Client:
         deadline = time.monotonic() + self._settings.request_timeout
         try:
             with self._session().get(
-                self.origin(ask.product) + ask.uri,
+                self.origin(ask.host) + ask.uri,
+                auth=self._credentials.of(ask),
                 timeout=(CONNECT_S, self._settings.request_timeout),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 body = self._body(response, deadline)
-                received_at = text(datetime.now(timezone.utc))
+                received_at = machine_now()
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _network(error, ask) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
@@ -129,7 +123,6 @@ class Client:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             session = self._local.session = requests.Session()
-            session.auth = (self._settings.user, self._settings.password)  # with it, ~/.netrc is not read
             # Plain http stays on this machine, so a proxy from the environment gets none of it.
             session.trust_env = not (self._settings.base_url or "").startswith("http:")
             session.headers["User-Agent"] = self._settings.user_agent
@@ -184,11 +177,6 @@ def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception
     return Refused(status, code, message, where(ask))
 
 
-def where(ask: Ask) -> str:
-    """A request, in a message: its path, since what is asked for by a token is nobody's to read."""
-    return ascii(ask.uri.split("?")[0])[1:-1][:200]
-
-
 def _error_body(answer: Answer) -> tuple[int | None, str]:
     """Twilio's {"code": 20404, "message": "…", …}; a gateway may answer HTML or nothing."""
     try:
@@ -214,11 +202,11 @@ def _retry_after(value: str | None) -> float | None:
         date = _date(value)
     if date is None:
         return None
-    return max(0.0, (moment(date) - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (parse_moment(date) - datetime.now(timezone.utc)).total_seconds())
 
 
 def _date(value: str | None) -> Moment | None:
     try:
-        return iso(value) if value else None
+        return to_moment(value) if value else None
     except ValueError:
         return None

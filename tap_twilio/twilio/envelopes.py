@@ -8,37 +8,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from .client import Again, Answer
-from .records import parse
-from .walk import Ask, Moment, Page
+from tap_twilio.errors import Again
+from tap_twilio.moments import Moment
+
+from .body import parse
+from .client import Answer
+from .request import Ask, Page
 
 
-def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> tuple[Page, int]:
+def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> Page:
     """
-    The page in an answer, and how many characters of it had to be replaced.
+    The page in an answer.
 
     `clock` stands in where the answer has no `Date`. Raises Again for a body that is no such page.
     """
     try:
-        body, replaced = parse(answer.unpacked())
+        body, _ = parse(answer.unpacked())
     except ValueError:
         raise Again("the answer is no valid JSON") from None  # often cut off, which passes
     if not isinstance(body, dict):
         raise Again("the answer is no JSON object", bad_answer=True)
-    if not ask.rows:
+    if ask.rows is None:
         if "sid" not in body and "account_sid" not in body:
             raise Again("the answer is not the resource asked for", bad_answer=True)
-        return Page([body], None, answer.date or clock, answer.received_at), replaced
+        return Page([body], None, answer.date or clock, answer.received_at)
     rows = body.get(ask.rows)
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and isinstance(row.get(ask.key), str) for row in rows
-    ):
+    if not isinstance(rows, list) or not all(_is_row(row, ask.has) for row in rows):
         raise Again(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
-    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at), replaced
+    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at)
+
+
+def _is_row(row: object, has: tuple[str, ...]) -> bool:
+    if row.__class__ is not dict:
+        return False
+    for name in has:
+        if row.get(name).__class__ is not str:
+            return False
+    return True
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
     """The next page, relative to the host that was asked: credentials go to no other."""
+    if not ask.paged:
+        return None
     meta = body.get("meta")
     if "next_page_uri" in body:
         following = body["next_page_uri"]

@@ -1,8 +1,4 @@
-"""Requests side by side: within `concurrency`, within what each account bears, and again where that may help.
-
-Reading an answer is answers.py's business, which may send a request back here: a body that cannot be read is asked for
-again, never guessed at.
-"""
+"""Requests side by side: within `concurrency`, within what each account bears, and again where that may help."""
 
 from __future__ import annotations
 
@@ -16,17 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .client import Again, Answer, Client, where
-from .errors import BadAnswer, PartitionError, Unreachable
-from .walk import Ask
+from tap_twilio.errors import Again, BadAnswer, PartitionError, Unreachable
+
+from .client import Answer, Client
+from .clock import Clock
+from .envelopes import read_page
+from .limiter import Share
+from .request import Ask, Page, where
 
 LOGGER = logging.getLogger("tap_twilio")
 BAD_ANSWERS = 10  # how often a body that is JSON, but no page, is asked for again
 SLACK_S = 2  # a request that its own timeouts did not end in time is left behind after so much more
 MINUTE_S = 60
-QUIET_S = 1  # after so long without a 429, an account's concurrency rises by one,
-PROBE_S = 5  # to the level that was refused last after so long,
-QUIETEST_S = 300  # and to one that was refused again and again after so long at most
 REASONS_SAID = 50  # what goes wrong is said once for each reason, and for so many of them
 
 
@@ -53,48 +50,6 @@ def _waits() -> Iterator[float]:
         yield backoff.full_jitter(seconds)
 
 
-@dataclass
-class Share:
-    """
-    How many requests an account bears at once: halved by a burst of 429, and one more after each quiet period.
-
-    The quiet period before a level that was refused doubles each time that it is refused again, so that the share
-    settles just under a limit that stays, and still finds out when the limit rises.
-    """
-
-    limit: int
-    waiting: deque[Job] = field(default_factory=deque)
-    running: int = 0
-    peak: int = 0  # of `running` since the limit changed
-    changed: float = 0.0
-    refused: int = 0  # the level at which the last burst came
-    quiet_s: float = PROBE_S  # how long to wait before that level
-
-    def throttled(self, started: float, now: float) -> bool:
-        """Several 429 of one burst halve once: those of requests that started before the last halving do not count."""
-        if started < self.changed:
-            return False
-        level = max(1, min(self.limit, self.peak))
-        self.quiet_s = min(2 * self.quiet_s, QUIETEST_S) if level == self.refused else PROBE_S
-        self.refused = level
-        self._change(max(1, level // 2), now)
-        return True
-
-    def recovered(self, most: int, now: float) -> bool:
-        """Whether, after a quiet period, one more request may run."""
-        if self.limit >= most or now - self.changed <= (self.quiet_s if self.limit + 1 == self.refused else QUIET_S):
-            return False
-        self._change(self.limit + 1, now)
-        return True
-
-    def start(self) -> None:
-        self.running += 1
-        self.peak = max(self.peak, self.running)
-
-    def _change(self, limit: int, now: float) -> None:
-        self.limit, self.changed, self.peak = limit, now, self.running
-
-
 class Pool:
     """Requests side by side: never more than `concurrency`, and of an account never more than its share.
 
@@ -102,8 +57,8 @@ class Pool:
     never more of them than `concurrency`: a slow reader slows the pool, and memory stays flat.
     """
 
-    def __init__(self, client: Client, concurrency: int, retry_s: float, timeout_s: float) -> None:
-        self._client, self._concurrency = client, concurrency
+    def __init__(self, client: Client, clock: Clock, concurrency: int, retry_s: float, timeout_s: float) -> None:
+        self._client, self._clock, self._concurrency = client, clock, concurrency
         self._retry_s, self._timeout_s = retry_s, timeout_s
         self._todo: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
@@ -114,7 +69,7 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._stuck = 0  # threads whose request was left behind
         self._said: set[str] = set()
-        self._count = self.requests = self.retries = self.throttled = 0
+        self._count = self.requests = self.retries = self.throttled = self.pages = 0
         self.spent_s = 0.0  # on all requests together
 
     @property
@@ -127,6 +82,30 @@ class Pool:
     def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
         """`first`: before all that waits in its account."""
         self._enqueue(Job(ask, tag), first)
+
+    def next_page(self) -> tuple[Any, Page | PartitionError] | None:
+        """
+        The next page with its tag, or the error that a request ended with; None when `wake` was called.
+
+        A body that cannot be read is asked for again, never guessed at. Raises LookupError when nothing is under way.
+        """
+        while True:
+            found = self.next()
+            if found is None:
+                return None
+            job, outcome = found
+            if not isinstance(outcome, Answer):
+                return job.tag, outcome
+            try:
+                page = read_page(job.ask, outcome, self._client.origin(job.ask.host), self._clock.now)
+            except Again as again:
+                failed = self.again(job, again)
+                if failed:
+                    return job.tag, failed
+                continue
+            self._clock.saw(page.date)
+            self.pages += 1
+            return job.tag, page
 
     def next(self) -> tuple[Job, Answer | PartitionError] | None:
         """

@@ -1,0 +1,65 @@
+"""The first read of a list: a short one is walked whole, a long one that can be filtered is read in slices."""
+
+from __future__ import annotations
+
+from tap_twilio.moments import BEGINNING, SECOND, later
+from tap_twilio.singer.state import Backfill
+
+from .effects import Read
+from .lists import Listing
+from .reading import Reading
+from .sinks import How
+from .slices import CUTS, cut, pages_between, read_slices
+from .walk import Moved, Walk
+
+
+def backfill(reading: Reading) -> Read:
+    """Read everything once. Its bookmark is the start of the first sync that took part."""
+    state = reading.state
+    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
+    lists = reading.lists
+    while opened.at < len(lists):
+        listing = lists[opened.at]
+        if opened.slices is None:
+            yield from _walk(reading, listing, opened)
+        if opened.slices is not None:
+            yield from read_slices(reading, listing, opened.slices, How.BACKFILL, opened)
+            opened.slices = None
+        opened.place = None
+        opened.at += 1
+    reading.finish_backfill(opened)
+
+
+def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
+    """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
+    start_date = reading.bounds.start_date
+    walk = Walk(listing, place=opened.place, thorough=bool(start_date))
+    judged = opened.place is not None or not listing.stream.filter
+    while not walk.ended:
+        try:
+            page = yield from walk.turn()
+        except Moved:
+            opened.place = None
+            if reading.may_restart():
+                walk = Walk(listing, thorough=bool(start_date))
+                continue
+            if not listing.stream.filter:
+                raise reading.unfinished() from None
+            return _begin_slices(reading, listing, opened, CUTS)
+        if not judged and page.next:
+            pages = pages_between(listing, page, reading.oldest)
+            if pages > reading.bounds.short_pages:
+                return _begin_slices(reading, listing, opened, pages)
+        judged = True
+        yield from reading.take(How.BACKFILL, listing, page)
+        opened.place = walk.place
+        if walk.order.past(start_date, page.rows):
+            return None
+        del page  # a read holds no rows while it waits for more
+    return None
+
+
+def _begin_slices(reading: Reading, listing: Listing, opened: Backfill, pages: float) -> None:
+    since = reading.oldest
+    opened.slices = cut(reading, listing, since, later(opened.began, SECOND), pages)
+    opened.owed = max(since, opened.owed or BEGINNING)

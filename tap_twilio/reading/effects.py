@@ -1,0 +1,36 @@
+"""
+What a read yields, and nothing else: ask for a page, emit these rows, run these reads side by side.
+
+A read is a generator. It is sent the page that answers an `Ask`; it goes on once its rows are written, or the reads
+that it started are done. A failure of any of these is thrown into it. One place handles each: scheduler.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
+
+from tap_twilio.twilio.request import Ask, Page, Row
+
+if TYPE_CHECKING:
+    from .sinks import Table
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Write these rows of a page as records of a table."""
+
+    table: Table
+    page: Page
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait until another read has ended. What is sent back is true, or None where none is left that could."""
+
+
+Effect = Union[Ask, Emit, Pause, "list[Read]"]
+Read = Generator[Effect, Any, None]
+PageRead = Generator[Effect, Any, Page]

@@ -1,0 +1,217 @@
+"""One stream's list in one account: what a sync reads of it, and for whom. The ways of reading are modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tap_twilio.errors import Unfinished
+from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, earlier
+from tap_twilio.singer.state import Backfill, Partition
+from tap_twilio.streams.model import Rounds, Stream, Window
+from tap_twilio.twilio.request import Page
+
+from .budget import Budget, Key
+from .effects import Read
+from .lists import Listing
+from .recent import RecentBranch
+from .sinks import RESTARTS, Fresh, How, Sink, Table, feed
+
+SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the settings say about reading, in the units that it reckons in."""
+
+    start_date: Moment = BEGINNING
+    lookback: timedelta = 15 * DAY
+    margin: timedelta = 6 * HOUR
+    page_size: int = 1000
+    short_pages: int = 30  # a stretch of this many pages at most is walked, not sliced
+
+
+@dataclass
+class Reading:
+    """
+    A list with its sinks, and what a sync knows of it.
+
+    `began` is the sync's start, and `now` tells Twilio's clock: a bookmark is never later than the former.
+    """
+
+    stream: Stream
+    account: str
+    state: Partition
+    sinks: Sequence[Sink]
+    began: Moment
+    now: Callable[[], Moment]
+    budget: Budget
+    bounds: Bounds = field(default_factory=Bounds)
+    created: Moment | None = None  # of the account
+    restarts: int = 0
+    swept_pages: int = 0  # in this sync, of the budget
+    swept_whole: bool = False  # in this sync: all history was read again
+    rows: int = 0  # that were read in this sync
+    slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
+    slices_overlap: bool = False  # filters list undated rows too, so that each further slice lists them again
+
+    @property
+    def key(self) -> Key:
+        return (self.stream.name, self.account)
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for sink in self.sinks for table in sink.tables]
+
+    @property
+    def recents(self) -> list[RecentBranch]:
+        return [sink for sink in self.sinks if isinstance(sink, RecentBranch)]
+
+    @property
+    def own(self) -> Table | None:
+        """The stream's own table, if that is selected."""
+        return next((table for table in self.tables if table.state is self.state), None)
+
+    @property
+    def lists(self) -> list[Listing]:
+        return [Listing(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
+
+    # -- before anything is read
+
+    def adopt(self, added: Sequence[str] = ()) -> list[str]:
+        """
+        Hold the state against what is asked for now; returns what to say of it in the log.
+
+        A state from the future is not believed: the only case in which a bookmark goes back. A property that was
+        added (`added` names the tables), or an earlier `start_date`, is owed by a round that begins afterwards.
+        """
+        said = []
+        if self._is_from_the_future():
+            for state in (self.state, *(table.state for table in self.tables)):
+                vars(state).update(vars(Partition()))
+            said.append("its state is from the future and not believed: everything is read again")
+        for table in self.tables:
+            said += self._owe(table, table.name in added)
+        self._leave_out_unserved()
+        return said
+
+    def _is_from_the_future(self) -> bool:
+        states = [self.state, *(table.state for table in self.tables)]
+        known = [date for state in states for date in (state.date_updated, state.looked_back, state.finished)]
+        known += [opened.began for opened in (self.state.backfill, self.state.round) if opened]
+        return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
+
+    def _owe(self, table: Table, added: bool) -> list[str]:
+        state, start_date = table.state, self.bounds.start_date
+        covered = start_date if state.start_date is None else state.start_date
+        state.start_date = start_date
+        owed = max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
+        backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
+        if not owed or not (state.date_updated or backfilled):
+            return []
+        state.refill = max(owed, state.refill or BEGINNING)
+        if self.state.round and table.name in self.state.round.tables:
+            self.state.round.tables.remove(table.name)
+        if table.state is self.state:
+            self.state.full = None
+        what = "properties were added" if added else "start_date is earlier than before"
+        return [f"{what}, so older rows are read again"]
+
+    def _leave_out_unserved(self) -> None:
+        """What is open and serves no table any more begins anew."""
+        names = {table.name for table in self.tables}
+        state = self.state
+        for opened in (state.backfill, state.round, state.full):
+            if opened:
+                opened.tables = [name for name in opened.tables if name in names]
+        if not self.recents and state.round and not state.round.tables:
+            state.round = None
+        if not self.recents and state.backfill and not state.backfill.tables:
+            state.backfill = None
+
+    # -- reading
+
+    def sync(self) -> Read:
+        """What one sync reads of this list."""
+        from .backfill import backfill
+        from .rounds import refresh
+        from .whole import read_whole
+        from .window import read_window
+
+        if not any(getattr(sink, "reads_list", True) for sink in self.sinks):
+            yield from self.beside(whole=True)
+        elif isinstance(self.stream.reads, Window):
+            yield from read_window(self)
+        elif not isinstance(self.stream.reads, Rounds):
+            yield from read_whole(self)
+        elif self.state.finished is None:
+            resumed = self.state.backfill is not None
+            yield from backfill(self)
+            if resumed:
+                yield from refresh(self)
+            else:
+                yield from self.beside(whole=True)
+        else:
+            yield from refresh(self)
+
+    def full(self, version: int) -> Read:
+        """Read all of it into one version of the table."""
+        from .whole import read_full
+
+        yield from read_full(self, version)
+
+    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
+        """Hand a page to the sinks."""
+        self.rows += len(page.rows)
+        yield from feed(self.sinks, how, listing, page, fresh)
+
+    def beside(self, whole: bool) -> Read:
+        """What children read beside the list. `whole`: whether the look-back met all that they asked for."""
+        yield [recent.beside(whole) for recent in self.recents if not recent.failed]
+
+    def finish_backfill(self, opened: Backfill) -> None:
+        """Everything was read once, for the tables that it served: its start, less the margin, is their bookmark."""
+        bookmark = self._finish(opened.began)
+        for table in self._of(opened.tables):
+            table.finish_backfill(bookmark, opened.owed)
+        self.state.backfill = None
+
+    def finish_round(self, served: Sequence[str], began: Moment) -> None:
+        """Every change before `began` was read, for these tables: that, less the margin, is their bookmark."""
+        bookmark = self._finish(began)
+        for table in self._of(served):
+            table.finish_round(bookmark)
+
+    def _finish(self, began: Moment) -> Moment:
+        bookmark = earlier(began, self.bounds.margin)
+        self.state.finished = max(self.state.finished or BEGINNING, bookmark)
+        return bookmark
+
+    def _of(self, served: Sequence[str]) -> list[Table]:
+        return [table for table in self.tables if table.name in served and not table.failed]
+
+    def served(self) -> list[str]:
+        """The tables that a round which begins now serves."""
+        return [table.name for table in self.tables if table.in_rounds]
+
+    # -- what the ways of reading share
+
+    @property
+    def oldest(self) -> Moment:
+        """Where slices begin: at `start_date`, else when the account was created, else as far as the filter reaches."""
+        since = self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        return max(since, self.reach)
+
+    @property
+    def reach(self) -> Moment:
+        """How far back the filter answers, for as long as a slice may take."""
+        reach = self.stream.filter and self.stream.filter.reach
+        return earlier(self.now(), reach - DAY) if reach else BEGINNING
+
+    def may_restart(self) -> bool:
+        self.restarts += 1
+        return self.restarts <= RESTARTS
+
+    def unfinished(self) -> Unfinished:
+        return Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")

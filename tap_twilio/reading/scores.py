@@ -1,0 +1,119 @@
+"""The second source of a child: a list that is asked for one score at a time (streams/model.py, `Scores`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from typing import Any
+from urllib.parse import urlencode
+
+from tap_twilio.errors import BadAnswer, NotAvailable, Refused
+from tap_twilio.moments import DAY, Moment, later
+from tap_twilio.streams.model import Scores, Stream
+from tap_twilio.twilio.request import Ask, Page, Row
+
+from .effects import Read
+from .lists import bounds, path_of
+from .walk import ASK_AGAIN
+
+LOGGER = logging.getLogger("tap_twilio")
+UNAVAILABLE = (401, 403, 404, 410)
+SPAN = 40 * DAY  # more than the days in which a score can be given, so that they are one query
+Found = dict[str, tuple[Page, Row]]  # by the parent's key
+
+
+@dataclass
+class SecondSource:
+    """The scores of one account. `off` holds the accounts that turned out not to have the product."""
+
+    stream: Stream
+    account: str
+    main: str
+    page_size: int
+    alone: bool  # whether there is no other source, so that its absence is a failure
+    off: set[str]
+
+    @property
+    def scores(self) -> Scores:
+        assert self.stream.second
+        return self.stream.second
+
+    def find(self, since: Moment, until: Moment, found: Found) -> Read:
+        """All that was scored of what began in that time: one list for each score. A score that changes is found twice."""
+        while since < until and self.account not in self.off:
+            upper = min(until, later(since, SPAN))
+            try:
+                yield [self._list(score, since, upper, found) for score in self.scores.scores]
+            except Refused as refused:
+                self._absent(refused)
+                return
+            since = upper
+
+    def record(self, page: Page, key: str, row: Row) -> Any:
+        """A generator that returns the child's row for a scored one, asking for what its list left out."""
+        scores = self.scores
+        held: Any = row.get(scores.holds)
+        names = set(scores.columns.values())
+        if not isinstance(held, dict) or not names - {"quality_issues"} <= set(held):
+            held = yield from self._one(key, {scores.score: row["score"]})
+        filled = {name: held.get(source) for name, source in scores.columns.items()}
+        filled[self._scored_as] = filled[self._scored_as] or row["score"]
+        return {"account_sid": self.account, **filled, scores.source: scores.names[1]}
+
+    @property
+    def _scored_as(self) -> str:
+        return next(name for name, source in self.scores.columns.items() if source == self.scores.score)
+
+    def _one(self, key: str, otherwise: Mapping[str, Any]) -> Any:
+        uri = path_of(self.scores.product, self.scores.one, {self.scores.key: key})
+        try:
+            found: Page = yield Ask(self.account, uri, None, self.scores.product.host, has=())
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return otherwise
+        return found.rows[0]
+
+    def _list(self, score: int, since: Moment, until: Moment, found: Found) -> Read:
+        scores = self.scores
+        query: dict[str, Any] = {scores.parameter: score, **bounds(scores.filter, since, until), **scores.fixed}
+        query["PageSize"] = min(self.page_size, scores.product.page_size)
+        if self.account != self.main:
+            query[scores.subaccount] = self.account
+        uri: str | None = f"{path_of(scores.product, scores.path, {})}?{urlencode(query)}"
+        seen: set[str] = set()
+        while uri:
+            seen.add(uri)
+            page = yield from self._page(uri, seen)
+            found.update({row[scores.key]: (page, {**row, "score": score}) for row in page.rows})
+            uri = page.next
+
+    def _page(self, uri: str, seen: set[str]) -> Any:
+        """A page whose next page was not read before. Raises BadAnswer for pages that go round in a circle."""
+        for _ in range(ASK_AGAIN):
+            page: Page = yield Ask(
+                self.account, uri, self.scores.rows, self.scores.product.host, has=(self.scores.key,)
+            )
+            if page.next not in seen:
+                return page
+        raise BadAnswer(f"{uri.partition('?')[0]}: the pages go round in a circle; going on would leave rows out")
+
+    def _absent(self, refused: Refused) -> None:
+        if refused.status not in UNAVAILABLE:
+            raise refused
+        if self.alone:
+            raise NotAvailable(
+                f"call_feedback_source is insights, but this account has no Voice Insights "
+                f"(HTTP {refused.status}, code {refused.code}): use auto or feedback"
+            ) from None
+        self.off.add(self.account)
+        LOGGER.info(
+            "%s %s: this account has no Voice Insights (HTTP %d), so that source is left out",
+            self.stream.name,
+            self.account,
+            refused.status,
+        )
+
+

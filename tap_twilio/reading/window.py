@@ -1,0 +1,35 @@
+"""Logs and periods: each sync reads the rows dated within some days before the bookmark, and all since, in slices."""
+
+from __future__ import annotations
+
+from tap_twilio.moments import SECOND, earlier, later
+from tap_twilio.singer.state import Backfill, Slice
+from tap_twilio.streams.model import Window
+
+from .effects import Read
+from .reading import Reading
+from .sinks import How
+from .slices import read_slices
+
+
+def read_window(reading: Reading) -> Read:
+    """Read the window; rows before it count as final. Its start, less the margin, becomes the bookmark."""
+    state, stream = reading.state, reading.stream
+    assert isinstance(stream.reads, Window)
+    since = reading.oldest
+    owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
+    if state.finished and not owed:
+        since = max(since, earlier(state.finished, stream.reads.again))
+    opened = state.backfill
+    resumed = opened is not None
+    if opened is None or opened.slices is None:
+        until = later(reading.began, SECOND)
+        opened = Backfill(reading.began, reading.served(), slices=[Slice(since, until)])
+        state.backfill = opened
+    assert opened.slices is not None
+    yield from read_slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened)
+    if resumed:
+        reading.finish_backfill(opened)  # what is owed since it began stays owed
+    else:
+        reading.finish_round(opened.tables, opened.began)
+        state.backfill = None

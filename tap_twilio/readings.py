@@ -1,0 +1,88 @@
+"""From what is selected to what is read: for each list and account, its sinks, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from .accounts import Account
+from .moments import BEGINNING, Moment, earlier
+from .reading.budget import Budget
+from .reading.reading import Bounds, Reading
+from .reading.recent import Limits, RecentBranch, RecentTable
+from .reading.scores import SecondSource
+from .reading.sinks import Branch, Sink, Table
+from .settings import Settings
+from .singer.state import Partition, State
+from .streams import STREAMS, Stream, children
+from .streams.model import Recent
+
+
+@dataclass
+class Trees:
+    """Makes the readings of a run. `selected` names the streams that have a table."""
+
+    settings: Settings
+    state: State
+    selected: frozenset[str]
+    began: Moment  # the sync's start
+    now: Callable[[], Moment]
+    off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.bounds = Bounds(
+            settings.start_date or BEGINNING,
+            timedelta(days=settings.lookback_days),
+            timedelta(hours=settings.margin_hours),
+            settings.page_size,
+        )
+
+    def roots(self) -> list[Stream]:
+        """The lists that are read: those selected, and those above a selected one."""
+        return [stream for stream in STREAMS if stream.parent is None and self._wanted(stream)]
+
+    def _wanted(self, stream: Stream) -> bool:
+        return stream.name in self.selected or any(map(self._wanted, children(stream)))
+
+    def reading(self, stream: Stream, account: Account, budget: Budget) -> Reading:
+        """A root's list in one account."""
+        root = self.state.partition(stream.name, account.sid)
+        sinks = self._sinks(stream, account, root)
+        return Reading(
+            stream, account.sid, root, sinks, self.began, self.now, budget, self.bounds, account.created
+        )
+
+    def _sinks(self, stream: Stream, account: Account, root: Partition) -> list[Sink]:
+        found: list[Sink] = []
+        if stream.name in self.selected:
+            found.append(self._table(Table, stream, account, root))
+        for child in children(stream):
+            if child.parent and isinstance(child.parent.asks, Recent):
+                if child.name in self.selected:
+                    found.append(self._recent(child, account, root))
+            elif below := self._sinks(child, account, root):
+                found.append(Branch(child, account.sid, self.settings.page_size, below))
+        return found
+
+    def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
+        state = self.state.partition(stream.name, account.sid)
+        emits_all = self.settings.lookback_emits == "all"
+        return kind(stream, account.sid, state, root, self.bounds.start_date, emits_all)
+
+    def _recent(self, stream: Stream, account: Account, root: Partition) -> RecentBranch:
+        settings = self.settings
+        table = self._table(RecentTable, stream, account, root)
+        assert isinstance(table, RecentTable)
+        first = settings.call_feedback_source in ("auto", "feedback")
+        limits = Limits(
+            timedelta(days=settings.feedback_days),
+            settings.feedback_requests,
+            settings.feedback_backfill,
+            first,
+            settings.call_feedback_source in ("auto", "insights"),
+        )
+        second = SecondSource(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
+        oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
+        return RecentBranch(table, limits, second if stream.second else None, self.began, self.bounds.margin, oldest)

@@ -1,0 +1,1 @@
+"""Singer: catalog and selection, records, messages, state, versions."""

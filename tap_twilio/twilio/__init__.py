@@ -1,0 +1,1 @@
+"""How Twilio is asked: hosts, credentials, one attempt, envelopes, how many requests at once."""

@@ -1,0 +1,44 @@
+"""The words of a request and its answer: what to ask Twilio, and the page that came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tap_twilio.moments import Moment
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """
+    One thing to ask Twilio: `uri` is relative to the host, `rows` the envelope's member that holds the rows.
+
+    With `rows` None the answer is a single resource, and the page holds it as its only row. `account` is whose
+    concurrency the request takes up; with `own` it is asked with that account's own credentials.
+    """
+
+    account: str
+    uri: str
+    rows: str | None = None
+    host: str = "api"
+    own: bool = False
+    has: tuple[str, ...] = ("sid",)  # properties that every row has, as text
+    paged: bool = True  # False: the answer names no next page
+    token: bool = False  # whether the uri is a next page's, which may name a row
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer: its rows as Twilio wrote them, the uri of the next page, Twilio's clock and ours."""
+
+    rows: list[Row]
+    next: str | None
+    date: Moment
+    received_at: Moment = ""
+
+
+def where(ask: Ask) -> str:
+    """A request, in a message: its path alone, since a query may hold what is nobody's to read."""
+    return ascii(ask.uri.split("?")[0])[1:-1][:200]
