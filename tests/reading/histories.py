@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -15,10 +15,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tap_twilio.errors import PartitionError, Refused, Unfinished
-from tap_twilio.plan import Bounds, Budget, Partition
-from tap_twilio.records import iso
+from tap_twilio.moments import format_moment as text
+from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.effects import Emit, Read
+from tap_twilio.reading.reading import Bounds, Reading
+from tap_twilio.reading.sinks import Table
+from tap_twilio.scheduler import Scheduler
+from tap_twilio.singer.state import Partition, State
 from tap_twilio.streams import STREAMS
-from tap_twilio.walk import Ask, Page, text
+from tap_twilio.twilio.request import Ask, Page
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -58,6 +63,10 @@ class TwilioList:
         self.without_date_updated = rng.random() < 0.1
 
     @property
+    def statuses(self) -> tuple[str, ...]:
+        return next(iter(self.stream.each.values()), ())
+
+    @property
     def column(self) -> str:
         return self.stream.filter.column if self.stream.filter else "date_created"
 
@@ -71,8 +80,8 @@ class TwilioList:
             row[self.column] = born + self.rng.choice((0, 0, 1, 60, 86400 * 30)) * timedelta(seconds=1)
             if self.rng.random() < 0.3 or row[self.column] > self.now:
                 row[self.column] = None
-        if self.stream.statuses:
-            row["status"] = self.stream.statuses[0]
+        if self.statuses:
+            row["status"] = self.statuses[0]
         self.rows[row["sid"]] = row
 
     def happen(self) -> None:
@@ -90,8 +99,8 @@ class TwilioList:
         row["date_updated"] = self.now
         if row.get(self.column) is None and self.rng.random() < 0.4:
             row[self.column] = self.now
-        if self.stream.statuses and self.rng.random() < 0.5:
-            steps = self.stream.statuses
+        if self.statuses and self.rng.random() < 0.5:
+            steps = self.statuses
             row["status"] = steps[min(steps.index(row["status"]) + 1, len(steps) - 1)]
         return None
 
@@ -120,7 +129,7 @@ class TwilioList:
                 raise Refused(404, 20404, "not found", path)
             return Page([self.wire(row)], None, text(self.now))
         rows = [row for row in self.rows.values() if row["shown"] <= self.now]
-        if self.stream.statuses:
+        if self.statuses:
             rows = [row for row in rows if row["status"] == query["Status"]]
         if self.stream.filter:
             rows = self.filtered(rows, query)
@@ -128,7 +137,7 @@ class TwilioList:
         if "PageToken" in query:
             named = query["PageToken"][2:]
             row = self.rows.get(named)
-            if row and self.stream.statuses and row["status"] != query["Status"] and self.deleted_token == "empty":
+            if row and self.statuses and row["status"] != query["Status"] and self.deleted_token == "empty":
                 return Page([], None, text(self.now))
             if row is None:
                 if self.deleted_token == "refused":
@@ -148,7 +157,7 @@ class TwilioList:
 
     def filtered(self, rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
         assert self.stream.filter
-        since, until = query.get(f"{self.stream.filter.param}>"), query.get(f"{self.stream.filter.param}<")
+        since, until = query.get(self.stream.filter.after), query.get(self.stream.filter.before)
         if not since or not until:
             return rows
         low, high = (datetime.fromisoformat(at.replace("Z", "")).replace(tzinfo=timezone.utc) for at in (since, until))
@@ -160,100 +169,109 @@ class TwilioList:
         return [row for row in rows if (low <= row[column] <= high if row[column] else null)]
 
 
-def drive(read: Any, twilio: TwilioList, chatter: float = 0, lives: int | None = None) -> None:
-    """Run a read and those it starts, in any order that the seed gives; `lives` answers on, the process dies."""
-    rng, events = twilio.rng, 0
-    tasks: list[dict[str, Any]] = [{"gen": read, "send": None, "parent": None, "children": 0, "error": None}]
-    while tasks:
-        task = tasks.pop(rng.randrange(len(tasks)))
+class Pages:
+    """Answers what the scheduler asks, in any order that chance gives; things happen meanwhile, and it may die."""
+
+    def __init__(self, twilio: TwilioList, chatter: float, lives: int | None) -> None:
+        self.twilio, self.chatter, self.lives = twilio, chatter, lives
+        self.events = 0
+        self.waiting: list[tuple[Ask, Any]] = []
+
+    @property
+    def idle(self) -> int:
+        return 3 - len(self.waiting)
+
+    def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
+        self.waiting.append((ask, tag))
+
+    def next_page(self) -> tuple[Any, Page | PartitionError]:
+        rng, twilio = self.twilio.rng, self.twilio
+        ask, tag = self.waiting.pop(rng.randrange(len(self.waiting)))
+        if self.lives is not None:
+            self.lives -= 1
+            if self.lives < 0:
+                raise Killed
+        while self.events < 60 and rng.random() < self.chatter:
+            twilio.happen()
+            self.events += 1
+        if self.events < 60 and rng.random() < 0.3:
+            twilio.now += timedelta(seconds=rng.choice((1, 60, 3600)))
         try:
-            if task["error"] is not None:
-                effect = task["gen"].throw(task["error"])
-            else:
-                effect = task["gen"].send(task["send"])
-        except StopIteration:
-            error = None
-        except PartitionError as failed:
-            error = failed
-        else:
-            task["error"] = task["send"] = None
-            if isinstance(effect, Ask):
-                if lives is not None:
-                    lives -= 1
-                    if lives < 0:
-                        raise Killed
-                while events < 60 and rng.random() < chatter:
-                    twilio.happen()
-                    events += 1
-                if events < 60 and rng.random() < 0.3:
-                    twilio.now += timedelta(seconds=rng.choice((1, 60, 3600)))
-                try:
-                    task["send"] = twilio.answer(effect)
-                except Refused as refused:
-                    task["error"] = refused
-                tasks.append(task)
-            elif effect:
-                task["children"] = len(effect)
-                tasks += [{"gen": g, "send": None, "parent": task, "children": 0, "error": None} for g in effect]
-            else:
-                tasks.append(task)
-            continue
-        parent = task["parent"]
-        if parent is None:
-            if error:
-                raise error
-            continue
-        parent["children"] -= 1
-        parent["error"] = parent["error"] or error
-        if not parent["children"]:
-            tasks.append(parent)
+            return tag, twilio.answer(ask)
+        except Refused as refused:
+            return tag, refused
+
+
+def drive(reads: list[Read], pages: Pages, emit: Callable[[Emit], None]) -> None:
+    """Run reads by the tap's own scheduler. Raises what the first of them failed with."""
+    errors: list[PartitionError | None] = []
+    Scheduler(pages, emit).run((read, errors.append) for read in reads)
+    for error in errors:
+        if error:
+            raise error
 
 
 class Tap:
-    """A partition of the tap over a list, with the warehouse that its rows make."""
+    """A list of the tap's, with the warehouse that its rows make."""
 
     def __init__(self, twilio: TwilioList) -> None:
         self.twilio = twilio
-        self.state: dict[str, Any] = {}
+        self.written: Any = None  # the state, as the last STATE held it
         self.warehouse: dict[str, dict[str, Any]] = {}
         self.emitted: list[str] = []
         self.versions: dict[str, int] = {}
         self.version = 0
 
-    def partition(self, budget: int, **bounds: Any) -> Partition:
-        # As after a kill: what is left is what was written.
-        self.state = json.loads(json.dumps(self.state))
+    @property
+    def state(self) -> Partition:
+        return State(json.loads(json.dumps(self.written))).partition(self.twilio.stream.name, ACCOUNT)
+
+    def reading(self, budget: int, **bounds: Any) -> Reading:
+        """As after a kill: what is left is what was written."""
+        name = self.twilio.stream.name
+        self.kept = State(json.loads(json.dumps(self.written)))
+        state = self.kept.partition(name, ACCOUNT)
         bounds = {"page_size": 3, "short_pages": 4, "margin": self.twilio.late + HOUR, **bounds}
-        return Partition(
+        given = Bounds(**bounds)
+        table = Table(self.twilio.stream, ACCOUNT, state, state, given.start_date)
+        return Reading(
             self.twilio.stream,
             ACCOUNT,
-            self.state,
-            self.emit,
+            state,
+            [table],
+            text(self.twilio.now),
             lambda: text(self.twilio.now),
-            Budget(budget),
-            Bounds(**bounds),
+            Budget(budget, [(name, ACCOUNT)]),
+            given,
             created=text(START - 700 * DAY),
         )
 
-    def emit(self, page: Page, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
+    def emit(self, emit: Emit) -> None:
+        for row in emit.rows:
             self.warehouse[row["sid"]] = row
             self.versions[row["sid"]] = self.version
             self.emitted.append(row["sid"])
+
+    def run(self, read: Read, chatter: float, lives: int | None) -> None:
+        """Run a read; whatever becomes of it, the state is what was written last: before the answer that it died at."""
+        try:
+            drive([read], Pages(self.twilio, chatter, lives), self.emit)
+        finally:
+            self.written = json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def sync(
         self, budget: int = 10**6, chatter: float = 0.3, lives: int | None = None, added: bool = False, **bounds: Any
     ) -> bool:
         """Whether the sync ended well."""
         self.emitted = []
-        partition = self.partition(budget, **bounds)
-        partition.adopt(added)
-        before = self.state.get("date_updated", "")
+        reading = self.reading(budget, **bounds)
+        reading.adopt([self.twilio.stream.name] if added else [])
+        before = reading.state.date_updated or ""
         with suppress(Killed, Unfinished):
-            drive(partition.sync(), self.twilio, chatter, lives)
-            assert self.state["date_updated"] >= before, "a bookmark went back"
+            self.run(reading.sync(), chatter, lives)
+            assert (self.state.date_updated or "") >= before, "a bookmark went back"
             return True
-        assert self.state.get("date_updated", "") >= before, "a bookmark went back"
+        assert (self.state.date_updated or "") >= before, "a bookmark went back"
         return False
 
     def wrong(self, since: str = "") -> dict[str, Any]:
@@ -300,4 +318,4 @@ def sent_before(tap: Tap, moment: datetime) -> dict[str, dict[str, Any]]:
     }
 
 
-__all__ = ["ACCOUNT", "DAY", "HOUR", "START", "Tap", "TwilioList", "drive", "histories", "iso", "live", "sent_before"]
+__all__ = ["ACCOUNT", "DAY", "HOUR", "START", "Pages", "Tap", "TwilioList", "drive", "histories", "live", "sent_before"]
