@@ -18,7 +18,7 @@ import orjson
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache
-from tap_twilio.twilio.body import BIGINT
+from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Page
 
 from .catalog import Selected, load_schema
@@ -80,7 +80,7 @@ class Drift:
     stream: str
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
-    replaced: int = 0  # characters
+    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
 
     def see_unknown(self, names: Iterable[str]) -> None:
         for name in names:
@@ -94,8 +94,9 @@ class Drift:
             lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
         if self.nulled:
             lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
-        if self.replaced:
-            lines.append(f"{self.stream}: {self.replaced} NUL characters and lone surrogates became U+FFFD")
+        if self.mended:
+            what = "NUL characters or lone surrogates became U+FFFD"
+            lines.append(f"{self.stream}: {what} in {_counts(self.mended, 'values')}")
         return lines
 
 
@@ -120,7 +121,7 @@ def compile_record(
     A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
     have is null.
     Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
-        `on_invalid` "fail" or "null"; `drift` is counted into.
+        `on_invalid` "fail" or "null"; `drift` is counted into; `dropped` are properties that never leave.
     The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
     """
     drift = drift if drift is not None else Drift(stream)
@@ -129,18 +130,27 @@ def compile_record(
     taken = [name for name in properties if name in selected or name in key]
     values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
 
-    def misfit(row: Row, name: str) -> None:
+    def misfit(row: Row, name: str) -> Any:
+        value, kind = row.get(name), _kind(properties[name])
+        if value and isinstance(value, Mended) and _fits(value, kind):
+            drift.mended[name] += 1
+            return value
         if name in key or on_invalid != "null":
             hint = "" if name in key else " (on_invalid: null would write null)"
             raise InvalidRecord(_misfit(stream, properties[name], row, name) + hint)
         drift.nulled[name] += 1
+        return None
+
+    def json_text(name: str, value: Any) -> str:
+        """A value that may be anything, as the text of its JSON; text as it is."""
+        drift.mended.update([name] if isinstance(value, Mended) else [])
+        return str(value) if isinstance(value, str) else orjson.dumps(value, _decimal).decode()
 
     def other_date(row: Row, name: str) -> str | None:
         try:
             return DATES[row[name]]  # type: ignore[no-any-return]
         except (ValueError, TypeError, LookupError):
-            misfit(row, name)
-            return None
+            return misfit(row, name)  # type: ignore[no-any-return]
 
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).splitlines()
@@ -192,6 +202,13 @@ def _kind(schema: dict[str, Any]) -> str:
     return "date-time" if schema.get("format") == "date-time" else str(kind)
 
 
+def _fits(value: Mended, kind: str) -> bool:
+    """Whether a value is of its kind, which the steps below ask by class, and so deny."""
+    if kind == "strings":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
+
+
 # Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
 # where one is no text, each is asked by itself.
 _ALL_TEXT = """
@@ -211,7 +228,7 @@ _DATE = """
 """
 _JSON = """
     if VALUE is not None and VALUE.__class__ is not str:
-        VALUE = json_text(VALUE)
+        VALUE = json_text(NAME, VALUE)
 """
 _TAKEN = """
     if VALUE is not None and not (FITS):
@@ -310,11 +327,6 @@ def record_lines(
         except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
             raise InvalidRecord(f"{stream} {_sid(row)}: cannot be written as JSON: {error}") from None
     return before + (after + before).join(records) + after if records else b""
-
-
-def json_text(value: Any) -> str:
-    """A value that may be anything, as the text of its JSON."""
-    return orjson.dumps(value, _decimal).decode()
 
 
 def _decimal(value: Any) -> orjson.Fragment:

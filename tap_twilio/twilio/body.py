@@ -20,9 +20,27 @@ _LONG = b":" + b"0" * 17
 _LONG_NUMBER = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9][0-9.eE+-]{15,}\s*[,}\]]')
 
 
-def parse(body: bytes) -> tuple[Any, int]:
+class Mended:
+    """A value in which NUL, which Postgres refuses, or lone surrogates became U+FFFD: counted where it is written."""
+
+    __slots__ = ()
+
+
+class MendedText(Mended, str):
+    __slots__ = ()
+
+
+class MendedObject(Mended, dict[str, Any]):
+    __slots__ = ()
+
+
+class MendedArray(Mended, list[Any]):
+    __slots__ = ()
+
+
+def parse(body: bytes) -> Any:
     """
-    JSON to Python, and how many characters became U+FFFD: NUL, which Postgres refuses, and lone surrogates.
+    JSON to Python. What no database stores is replaced; a value that held any of it is `Mended`.
 
     What orjson refuses, `json` may read: raw control characters, lone surrogates. A number that a float cannot hold
     comes as Decimal, one of more than 64 bits too. A byte order mark at the start is no part of it.
@@ -32,13 +50,13 @@ def parse(body: bytes) -> tuple[Any, int]:
     try:
         if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
             value = orjson.loads(body)
-            return _cleaned(value) if _NUL.search(body) else (value, 0)
+            return _mended(value) if _NUL.search(body) else value
     except orjson.JSONDecodeError:
         pass
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
     try:
-        return _cleaned(
+        return _mended(
             json.loads(
                 body.decode(), strict=False, parse_float=_exact, parse_int=_exact_int, parse_constant=_refuse_constant
             )
@@ -62,19 +80,16 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _cleaned(value: Any) -> tuple[Any, int]:
-    replaced = 0
-
-    def clean(value: Any) -> Any:
-        nonlocal replaced
-        if isinstance(value, str):
-            text, count = _UNSTORABLE.subn("\ufffd", value)
-            replaced += count
-            return text
-        if isinstance(value, dict):
-            return {clean(key): clean(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [clean(item) for item in value]
-        return value
-
-    return clean(value), replaced
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        text, count = _UNSTORABLE.subn("\ufffd", value)
+        return MendedText(text) if count else text
+    if isinstance(value, dict):
+        members = {_mended(name): _mended(item) for name, item in value.items()}
+        if any(isinstance(one, Mended) for one in (*members, *members.values())):
+            return MendedObject({str(name): item for name, item in members.items()})
+        return members
+    if isinstance(value, list):
+        items = [_mended(item) for item in value]
+        return MendedArray(items) if any(isinstance(item, Mended) for item in items) else items
+    return value
