@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -160,9 +161,10 @@ def parse(body: bytes) -> tuple[Any, int]:
     JSON to Python, and how many characters became U+FFFD: NUL, which Postgres refuses, and lone surrogates.
 
     What orjson refuses, `json` may read: raw control characters, lone surrogates. A number that a float cannot hold
-    comes as Decimal, one of more than 64 bits too.
+    comes as Decimal, one of more than 64 bits too. A byte order mark at the start is no part of it.
     Raises: ValueError if neither reads it, or it is nested beyond reason.
     """
+    body = body.removeprefix(BOM_UTF8)
     try:
         if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
             value = orjson.loads(body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,17 @@ def test_a_file_that_cannot_be_read_is_named(tap: Tap, file: str, content: str |
 
     refused(run, says)
     assert not tap.requests
+
+
+def test_files_may_begin_with_a_byte_order_mark(tap: Tap) -> None:
+    """Windows' editors write one: config, catalog and state are read all the same."""
+    tap.sync()
+    command = tap.command()
+    for path in map(Path, command[len(COMMAND) + 1 :: 2]):
+        path.write_bytes(BOM_UTF8 + path.read_bytes())
+    run = tap.start(command=command).wait()
+
+    assert run.exit_code == 0 and len(run.sids("messages")) == 3, run.log
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--config"], ["x"], ["--conf", "x"]])
