@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -262,13 +261,17 @@ def compile_record(
     """
     The function that makes a record of one of the stream's rows: `record(row, received_at)`.
 
+    A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
+    have is null.
     Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
         `on_invalid` "fail" or "null"; `drift` is counted into.
     The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
     """
     drift = drift if drift is not None else Drift(stream)
     properties = schema["properties"]
-    taken = frozenset(selected).union(key).intersection(properties) - {"received_at"}
+    known = frozenset(properties) - {"received_at"}
+    taken = [name for name in properties if name in selected or name in key]
+    values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
 
     def misfit(row: Row, name: str) -> None:
         if name in key or on_invalid != "null":
@@ -283,33 +286,32 @@ def compile_record(
             misfit(row, name)
             return None
 
-    def drop_unknown(record: Record) -> None:
-        unknown = record.keys() - taken
-        for name in unknown:
-            del record[name]
-        drift.see_unknown(unknown)
+    def step(template: str, name: str) -> list[str]:
+        return template.replace("NAME", repr(name)).replace("VALUE", values[name]).splitlines()
 
-    lines = ["def record(row, received_at):", "    out = row.copy()"]
-    lines += [f"    out.pop({name!r}, None)" for name in properties if name not in taken | {"received_at"}]
-    lines += ["    if not out.keys() <= taken:", "        drop_unknown(out)"]
-    texts = [name for name in properties if name in taken and _kind(properties[name]) == "string"]
-    lines += _ALL_TEXT.splitlines()
+    # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
+    lines = ["def record(row, received_at):", "    try:"]
+    lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in properties if name in known]
+    lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
+    lines += [f"        {value} = get({name!r})" for name, value in values.items()]
+    lines += ["        foreseen = row.keys() <= known"]
+    lines += ["    if not foreseen:", "        see_unknown(row.keys() - known)"]
+    texts = [name for name in values if name not in key and _kind(properties[name]) == "string"]
+    lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).splitlines()
     for name in texts:
-        lines += _STEPS["string"].replace("NAME", repr(name)).replace("\n", "\n    ").splitlines()
-    for name, property_schema in properties.items():
+        lines += ["    " + line for line in step(_STEPS["string"], name)]
+    for name in values:
         if name in key:
-            lines += _KEY.replace("NAME", repr(name)).splitlines()
-        elif name in taken and name not in texts:
-            lines += _STEPS[_kind(property_schema)].replace("NAME", repr(name)).splitlines()
-    lines += ["    out['received_at'] = received_at"] if "received_at" in selected else []
-    lines += ["    return out"]
+            lines += step(_KEY, name)
+        elif name not in texts:
+            lines += step(_STEPS[_kind(properties[name])], name)
+    lines += ["    return {"] + [f"        {name!r}: {values.get(name, 'received_at')}," for name in taken] + ["    }"]
     scope: dict[str, Any] = {
-        "taken": taken,
-        "drop_unknown": drop_unknown,
+        "known": known,
+        "see_unknown": drift.see_unknown,
         "misfit": misfit,
         "other_date": other_date,
         "TEXT": frozenset((str, type(None))),
-        "texts_of": itemgetter(*texts) if len(texts) > 1 else lambda row: [row[name] for name in texts],
         "days": _DAYS,
         "minutes": _MINUTES,
         "seconds": _SECONDS,
@@ -331,50 +333,39 @@ def _kind(schema: dict[str, Any]) -> str:
     return "date-time" if schema.get("format") == "date-time" else str(kind)
 
 
-# The record begins as a copy of the row, so these write only what changes. Most properties are text, which is asked
-# of all of them at once; only where one is missing, or is no text, each is asked by itself.
+# Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
+# where one is no text, each is asked by itself.
 _ALL_TEXT = """
-    try:
-        all_text = TEXT.issuperset(map(type, texts_of(row)))
-    except KeyError:
-        all_text = False
-    if not all_text:
+    if not TEXT.issuperset(map(type, (VALUES))):
         pass
 """
 _KEY = """
-    value = row.get(NAME)
-    if value.__class__ is not str or not value:
+    if VALUE.__class__ is not str or not VALUE:
         misfit(row, NAME)
 """
 _DATE = """
-    if NAME in row:
-        value = row[NAME]
-        if value is not None:
-            try:
-                out[NAME] = f"{days[value[:17]]}{minutes[value[17:23]]}{seconds[value[23:]]}"
-            except (ValueError, TypeError, LookupError):
-                out[NAME] = other_date(row, NAME)
+    if VALUE is not None:
+        try:
+            VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
+        except (ValueError, TypeError, LookupError):
+            VALUE = other_date(row, NAME)
 """
 _TAKEN = """
-    if NAME in row:
-        value = row[NAME]
-        if value is not None and not (FITS):
-            out[NAME] = None if EMPTY else misfit(row, NAME)
+    if VALUE is not None and not (FITS):
+        VALUE = None if EMPTY else misfit(row, NAME)
 """
 _WRITTEN = """
-    if NAME in row:
-        value = row[NAME]
-        if value.__class__ is str:
-            try:
-                out[NAME] = CACHE[value]
-            except ValueError:
-                out[NAME] = misfit(row, NAME)
-        elif value is not None and not (FITS):
-            out[NAME] = misfit(row, NAME)
+    if VALUE.__class__ is str:
+        try:
+            VALUE = CACHE[VALUE]
+        except ValueError:
+            VALUE = misfit(row, NAME)
+    elif VALUE is not None and not (FITS):
+        VALUE = misfit(row, NAME)
 """
 
 
-def _taken(fits: str, empty: str = "value == ''") -> str:
+def _taken(fits: str, empty: str = "VALUE == ''") -> str:
     return _TAKEN.replace("FITS", fits).replace("EMPTY", empty)
 
 
@@ -384,13 +375,13 @@ def _written(fits: str, cache: str) -> str:
 
 # The class is compared, not asked by isinstance: to JSON, true is no integer. It is also the faster of the two.
 _STEPS = {
-    "string": _taken("value.__class__ is str", empty="False"),
-    "boolean": _taken("value.__class__ is bool"),
-    "object": _taken("value.__class__ is dict"),
-    "array": _taken("value.__class__ is list"),
-    "strings": _taken("value.__class__ is list and all(item.__class__ is str for item in value)"),
-    "integer": _written("value.__class__ is int and -BIGINT <= value <= BIGINT", cache="integers"),
-    "number": _written("value.__class__ in NUMERIC", cache="numbers"),
+    "string": _taken("VALUE.__class__ is str", empty="False"),
+    "boolean": _taken("VALUE.__class__ is bool"),
+    "object": _taken("VALUE.__class__ is dict"),
+    "array": _taken("VALUE.__class__ is list"),
+    "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
+    "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
+    "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
     "date-time": _DATE,
 }
 _EXPECTED = {
