@@ -13,14 +13,14 @@ from .records import parse
 from .walk import Ask, Moment, Page
 
 
-def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> tuple[Page, int]:
+def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> Page:
     """
-    The page in an answer, and how many characters of it had to be replaced.
+    The page in an answer.
 
     `clock` stands in where the answer has no `Date`. Raises Again for a body that is no such page.
     """
     try:
-        body, replaced = parse(answer.unpacked())
+        body = parse(answer.unpacked())
     except ValueError:
         raise Again("the answer is no valid JSON") from None  # often cut off, which passes
     if not isinstance(body, dict):
@@ -28,13 +28,12 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> tuple[Pag
     if not ask.rows:
         if "sid" not in body and "account_sid" not in body:
             raise Again("the answer is not the resource asked for", bad_answer=True)
-        return Page([body], None, answer.date or clock, answer.received_at), replaced
+        return Page([body], None, answer.date or clock, answer.received_at)
     rows = body.get(ask.rows)
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and isinstance(row.get(ask.key), str) for row in rows
-    ):
+    # A key is plain text: one that had to be mended (records.py) may be another row's.
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and type(row.get(ask.key)) is str for row in rows):
         raise Again(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
-    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at), replaced
+    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at)
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:

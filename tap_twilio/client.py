@@ -192,7 +192,7 @@ def where(ask: Ask) -> str:
 def _error_body(answer: Answer) -> tuple[int | None, str]:
     """Twilio's {"code": 20404, "message": "…", …}; a gateway may answer HTML or nothing."""
     try:
-        error, _ = parse(answer.unpacked())
+        error = parse(answer.unpacked())
         code, message = int(error["code"]), str(error["message"])
     except (Again, ValueError, TypeError, LookupError, ArithmeticError):
         return None, "no explanation"

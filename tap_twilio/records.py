@@ -155,9 +155,27 @@ _LONG = b":" + b"0" * 17
 _LONG_NUMBER = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9][0-9.eE+-]{15,}\s*[,}\]]')
 
 
-def parse(body: bytes) -> tuple[Any, int]:
+class Mended:
+    """A value in which NUL, which Postgres refuses, or lone surrogates became U+FFFD: counted where it is written."""
+
+    __slots__ = ()
+
+
+class MendedText(Mended, str):
+    __slots__ = ()
+
+
+class MendedObject(Mended, dict[str, Any]):
+    __slots__ = ()
+
+
+class MendedArray(Mended, list[Any]):
+    __slots__ = ()
+
+
+def parse(body: bytes) -> Any:
     """
-    JSON to Python, and how many characters became U+FFFD: NUL, which Postgres refuses, and lone surrogates.
+    JSON to Python. What no database stores is replaced; a value that held any of it is `Mended`.
 
     What orjson refuses, `json` may read: raw control characters, lone surrogates. A number that a float cannot hold
     comes as Decimal, one of more than 64 bits too. A byte order mark at the start is no part of it.
@@ -167,13 +185,13 @@ def parse(body: bytes) -> tuple[Any, int]:
     try:
         if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
             value = orjson.loads(body)
-            return _cleaned(value) if _NUL.search(body) else (value, 0)
+            return _mended(value) if _NUL.search(body) else value
     except orjson.JSONDecodeError:
         pass
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
     try:
-        return _cleaned(
+        return _mended(
             json.loads(
                 body.decode(), strict=False, parse_float=_exact, parse_int=_exact_int, parse_constant=_refuse_constant
             )
@@ -197,22 +215,19 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _cleaned(value: Any) -> tuple[Any, int]:
-    replaced = 0
-
-    def clean(value: Any) -> Any:
-        nonlocal replaced
-        if isinstance(value, str):
-            text, count = _UNSTORABLE.subn("\ufffd", value)
-            replaced += count
-            return text
-        if isinstance(value, dict):
-            return {clean(key): clean(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [clean(item) for item in value]
-        return value
-
-    return clean(value), replaced
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        text, count = _UNSTORABLE.subn("\ufffd", value)
+        return MendedText(text) if count else text
+    if isinstance(value, dict):
+        members = {_mended(name): _mended(item) for name, item in value.items()}
+        if any(isinstance(one, Mended) for one in (*members, *members.values())):
+            return MendedObject({str(name): item for name, item in members.items()})
+        return members
+    if isinstance(value, list):
+        items = [_mended(item) for item in value]
+        return MendedArray(items) if any(isinstance(item, Mended) for item in items) else items
+    return value
 
 
 # A row --------------------------------------------------------------------------------------------------------------
@@ -225,7 +240,7 @@ class Drift:
     stream: str
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
-    replaced: int = 0  # characters
+    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
 
     def see_unknown(self, names: Iterable[str]) -> None:
         for name in names:
@@ -239,8 +254,9 @@ class Drift:
             lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
         if self.nulled:
             lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
-        if self.replaced:
-            lines.append(f"{self.stream}: {self.replaced} NUL characters and lone surrogates became U+FFFD")
+        if self.mended:
+            what = "NUL characters or lone surrogates became U+FFFD"
+            lines.append(f"{self.stream}: {what} in {_counts(self.mended, 'values')}")
         return lines
 
 
@@ -273,18 +289,22 @@ def compile_record(
     taken = [name for name in properties if name in selected or name in key]
     values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
 
-    def misfit(row: Row, name: str) -> None:
+    def misfit(row: Row, name: str) -> Any:
+        value, kind = row.get(name), _kind(properties[name])
+        if value and isinstance(value, Mended) and _fits(value, kind):
+            drift.mended[name] += 1
+            return value
         if name in key or on_invalid != "null":
             hint = "" if name in key else " (on_invalid: null would write null)"
             raise InvalidRecord(_misfit(stream, properties[name], row, name) + hint)
         drift.nulled[name] += 1
+        return None
 
     def other_date(row: Row, name: str) -> str | None:
         try:
             return _DATES[row[name]]  # type: ignore[no-any-return]
         except (ValueError, TypeError, LookupError):
-            misfit(row, name)
-            return None
+            return misfit(row, name)  # type: ignore[no-any-return]
 
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).splitlines()
@@ -331,6 +351,13 @@ def _kind(schema: dict[str, Any]) -> str:
     if kind == "array" and schema.get("items", {}).get("type") == "string":
         return "strings"
     return "date-time" if schema.get("format") == "date-time" else str(kind)
+
+
+def _fits(value: Mended, kind: str) -> bool:
+    """Whether a value is of its kind, which the steps below ask by class, and so deny."""
+    if kind == "strings":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
 
 
 # Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only

@@ -22,8 +22,6 @@ def report(sync: Sync, seconds: float) -> None:
             LOGGER.warning("%s", line)
         emitted = sum(table.emitted.values())
         _metric("counter", "record_count", emitted, endpoint=table.name)
-    if sync.runner.replaced:
-        LOGGER.warning("%d NUL characters or lone surrogates became U+FFFD, which Postgres takes", sync.runner.replaced)
     pool = sync.pool
     _metric("timer", "http_request_duration", round(pool.spent_s, 3), requests=pool.requests, retries=pool.retries)
     vast = [one for one in sync.partitions if (one.swept_pages or "round" in one.state) and not one.swept_whole]

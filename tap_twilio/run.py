@@ -46,7 +46,7 @@ class Runner:
         self._pool, self.clock, self._origin = pool, clock, origin
         self._ready: deque[tuple[Task, Page | None, PartitionError | None]] = deque()
         self._open = 0
-        self.pages = self.replaced = 0
+        self.pages = 0
         self.stopping = False
         self.after_page: Callable[[], None] = lambda: None
 
@@ -124,7 +124,7 @@ class Runner:
         task: Task = job.tag
         if isinstance(outcome, Answer):
             try:
-                page, replaced = self._read(job.ask, outcome)
+                page = self._read(job.ask, outcome)
             except Again as again:
                 failed = self._pool.again(job, again)
                 if failed:
@@ -132,14 +132,13 @@ class Runner:
                     self._step()
                 return
             self.pages += 1
-            self.replaced += replaced
             self._ready.append((task, page, None))
         else:
             self._ready.append((task, None, outcome))
         self._step()
         self.after_page()
 
-    def _read(self, ask: Ask, answer: Answer) -> tuple[Page, int]:
-        page, replaced = read_page(ask, answer, self._origin(ask.product), self.clock.now)
+    def _read(self, ask: Ask, answer: Answer) -> Page:
+        page = read_page(ask, answer, self._origin(ask.product), self.clock.now)
         self.clock.saw(page.date)
-        return page, replaced
+        return page

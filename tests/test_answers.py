@@ -108,3 +108,77 @@ def test_what_twilio_leaves_out_of_a_row_is_null(tap_of: MakeTap, rewrite: Rewri
     for row in short:
         assert {name for name, value in row.items() if value is not None} == {"sid", "date_updated", "received_at"}
     assert "messages: properties not in the schema, dropped: mood (2 rows)" in run.said
+
+
+# What no database stores ----------------------------------------------------------------------------------------------
+
+
+def replaced(run: Run) -> list[str]:
+    return [line for line in run.said if "U+FFFD" in line]
+
+
+def test_what_no_database_stores_is_counted_by_table_and_property(tap_of: MakeTap) -> None:
+    """NUL characters and lone surrogates arrive as U+FFFD; the log says in how many values, and of which column."""
+    twilio = messages("a\0\0b", "fine", "\ud83dhalf", "\ufffd")
+    twilio.messages(1, body="\0", subresource_uris={"media": "/x\0"})
+    twilio.addresses(1, street="Main\0 St")
+    tap = tap_of(twilio).select("messages", "addresses")
+    run = tap.sync()
+
+    assert tap.wrong(("messages", "addresses")) == {}
+    assert sorted(row["body"] for row in run.records("messages")) == sorted(
+        ["a\ufffd\ufffdb", "fine", "\ufffdhalf", "\ufffd", "\ufffd"]
+    )
+    assert replaced(run) == [
+        "addresses: NUL characters or lone surrogates became U+FFFD in street (1 values)",
+        "messages: NUL characters or lone surrogates became U+FFFD in body (3 values), subresource_uris (1 values)",
+    ]
+
+
+def test_ratings_are_counted_too(tap_of: MakeTap) -> None:
+    """Of both sources, though their rows are put together from parts."""
+    twilio = Twilio(seed=4)
+    twilio.at("2026-03-01T13:00:00Z")
+    rated, annotated = twilio.calls(2)
+    twilio.feedback(rated, 2, ["echo\0"])
+    twilio.annotate(annotated, call_score=1, comment="\0")
+    run = tap_of(twilio).select("call_feedback").sync()
+
+    assert len(run.sids("call_feedback")) == 2
+    assert replaced(run) == [
+        "call_feedback: NUL characters or lone surrogates became U+FFFD in comment (1 values), issues (1 values)"
+    ]
+
+
+def test_nothing_is_said_of_values_that_are_not_written(tap_of: MakeTap) -> None:
+    """Of a column that is not selected, and of an old row that is read again and not sent again."""
+    twilio = messages("a\0b")
+    tap = tap_of(twilio).select("messages", without=("body",))
+    first = tap.sync()
+    assert len(first.sids()) == 1 and replaced(first) == []
+
+    tap = tap_of(twilio).select("messages")
+    assert len(replaced(tap.sync())) == 1
+    for _ in range(2):  # a row is fresh for six hours, and sent again
+        twilio.advance(hours=24, busy=0)
+        again = tap.sync()
+    assert again.sids() == [] and replaced(again) == []
+
+
+def test_a_value_that_is_no_number_does_not_become_one(tap_of: MakeTap) -> None:
+    """A NUL where a number or a date belongs is a value that does not fit, as ever."""
+    twilio = messages("Hi")
+    (sid,) = twilio.messages(1)
+    twilio.rows[sid].data["num_segments"] = "1\0"
+    run = tap_of(twilio, on_invalid="null").select("messages").sync()
+
+    assert sorted(str(row["num_segments"]) for row in run.records("messages")) == ["1", "None"]
+    assert replaced(run) == []
+
+
+def test_a_sid_with_such_characters_is_no_row(tap_of: MakeTap, rewrite: Rewrite) -> None:
+    """It would become the key of another row: the answer is asked for again, for as long as retry_minutes allows."""
+    rewrite(lambda body: body.replace(b'"sid": "SM', b'"sid": "\\u0000SM').replace(b'"sid":"SM', b'"sid":"\\u0000SM'))
+    run = tap_of(messages("Hi")).select("messages").sync(exits=3, retry_minutes=0)
+
+    assert run.sids() == [] and "has no rows in 'messages'" in run.log

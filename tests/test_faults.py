@@ -396,7 +396,7 @@ ORIGIN = "https://api.twilio.com"
 
 
 def page(**body: Any) -> Any:
-    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, NOW)[0]
+    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, NOW)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     """A page is taken only with all of its rows and a next page on the same host."""
     ask = Ask(AC, "/page") if single else ASK
     try:
-        page, _ = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
+        page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
     except Again as error:
         one_line(error)
         return
@@ -141,10 +141,10 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
     row = data.draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=5), json_of("a"), max_size=6))
     token = SECRET[::-1]  # no constant, since Hypothesis draws those of this module
     row["sid"] = data.draw(st.just("SM1") | SCALARS.filter(lambda sid: sid != SECRET))
-    row, _ = (
+    row = (
         parse(json.dumps({**row, "auth_token": token}, allow_nan=False, default=str).encode())
         if _finite(row)
-        else ({"sid": None}, 0)
+        else {"sid": None}
     )
     try:
         line = record_lines([row], RECORDS[stream], stream, NOW, NOW)
