@@ -10,6 +10,7 @@ import argparse
 import base64
 import logging
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -23,11 +24,12 @@ from .output import Output, TargetGone
 LOGGER = logging.getLogger("tap_twilio")
 STOP_WITHIN_S = 5  # after a signal; a target that reads nothing any more does not hold the tap longer
 LONGEST = 2000  # characters of a line in the log
+QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*')  # of an address, in anybody's message: page tokens, phone numbers
 NOT_TO_HIDE = 8  # characters: anything shorter is no secret of Twilio's, and would be found in every word
 
 
 class OneLine(logging.Formatter):
-    """A line a record, without tracebacks, which quote code and values, and without the secrets that it is told."""
+    """A line a record, without tracebacks, which quote code and values, queries, and the secrets that it is told."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
@@ -45,6 +47,7 @@ class OneLine(logging.Formatter):
             line = f"{record.levelname} {record.msg}"
         for secret in self.secrets:
             line = line.replace(secret, "***")
+        line = QUERY.sub(r"\1?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST]
 
 
