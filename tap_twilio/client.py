@@ -15,7 +15,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import requests
-from urllib3.exceptions import HTTPError
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.util import parse_url
 
 from .config import Settings
 from .errors import Refused, TapError
@@ -109,9 +112,10 @@ class Client:
         Twilio sends none, and credentials go to no other host.
         """
         deadline = time.monotonic() + self._settings.request_timeout
+        origin = self.origin(ask.product)
         try:
             with self._session().get(
-                self.origin(ask.product) + ask.uri,
+                origin + ask.uri,
                 timeout=(CONNECT_S, self._settings.request_timeout),
                 allow_redirects=False,
                 stream=True,
@@ -119,7 +123,7 @@ class Client:
                 body = self._body(response, deadline)
                 received_at = text(datetime.now(timezone.utc))
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _network(error, ask) from None
+            raise _network(error, ask, origin) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
         answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
@@ -154,14 +158,17 @@ class Client:
         return b"".join(chunks)
 
 
-def _network(error: Exception, ask: Ask) -> Exception:
+def _network(error: Exception, ask: Ask, origin: str) -> Exception:
     """What happened, without the url or the header that requests puts into its messages."""
-    if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)):
+    no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # it does not say which
+    if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)) or (
+        no_address and _names_no_proxy(select_proxy(origin, get_environ_proxies(origin)))
+    ):
         return TapError(
             "The proxy in the environment (HTTPS_PROXY, ALL_PROXY) cannot be used: write http://host:port; "
             "one that speaks SOCKS needs pip install 'requests[socks]'."
         )
-    if isinstance(error, requests.exceptions.InvalidURL):
+    if no_address:
         return Refused(400, None, "this is no address", where(ask))
     if isinstance(error, requests.exceptions.SSLError):
         return Again("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
@@ -170,6 +177,19 @@ def _network(error: Exception, ask: Ask) -> Exception:
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
         return Again("no answer in time")
     return Again(f"the connection failed ({type(error).__name__})")
+
+
+def _names_no_proxy(proxy: str | None) -> bool:
+    """Whether a proxy is set by what is no address of one: another scheme, a port that is no number, no host."""
+    if not proxy:
+        return False
+    try:
+        address = proxy if "://" in proxy else f"http://{proxy}"
+        HTTPAdapter().proxy_manager_for(address)
+        (parse_url(address).host or "").encode("idna")
+    except (ValueError, HTTPError, requests.RequestException):
+        return True
+    return False
 
 
 def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception:
