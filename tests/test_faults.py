@@ -396,7 +396,7 @@ ORIGIN = "https://api.twilio.com"
 
 
 def page(**body: Any) -> Any:
-    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, NOW)[0]
+    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, NOW)
 
 
 @pytest.mark.parametrize(
@@ -701,6 +701,29 @@ def test_a_key_secret_is_not_printed_either(tap_of: Callable[..., Tap]) -> None:
 
     assert run.exit_code == 0 and run.log.count("DEBUG") > 3
     assert secret not in run.log and base64.b64encode(f"{sid}:{secret}".encode()).decode() not in run.log
+
+
+def test_no_query_of_an_address_is_ever_logged(tap_of: Callable[..., Tap], monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Page tokens, and the numbers that lists can be asked for: not at level DEBUG, by any library, on a day of faults,
+    and not when Twilio repeats an address in an error.
+    """
+    twilio = bad_day(300, 0.1)
+    original = sandbox.server.answer
+    echo = {"code": 20001, "message": "See https://x.example.com/y?To=%2B14155550100&A", "status": 400}
+    monkeypatch.setattr(
+        sandbox.server,
+        "answer",
+        lambda t, q, f="": Reply(400, json.dumps(echo).encode()) if "Addresses" in q.path else original(t, q, f),
+    )
+    tap = tap_of(twilio, page_size=10, request_timeout=1)
+    run = tap.sync(env={"LOGLEVEL": "DEBUG"}, exits=3)
+    queries = {request.query for request in tap.requests if request.query}
+
+    assert len(queries) > 20
+    assert f"/2010-04-01/Accounts/{twilio.main}/Messages.json" in run.log
+    assert not [query for query in queries if query in run.log]
+    assert not [word for word in ("PageSize", "PageToken", "4155550100") if word in run.log]
 
 
 # The log --------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,17 @@ def test_a_file_that_cannot_be_read_is_named(tap: Tap, file: str, content: str |
     assert not tap.requests
 
 
+def test_files_may_begin_with_a_byte_order_mark(tap: Tap) -> None:
+    """Windows' editors write one: config, catalog and state are read all the same."""
+    tap.sync()
+    command = tap.command()
+    for path in map(Path, command[len(COMMAND) + 1 :: 2]):
+        path.write_bytes(BOM_UTF8 + path.read_bytes())
+    run = tap.start(command=command).wait()
+
+    assert run.exit_code == 0 and len(run.sids("messages")) == 3, run.log
+
+
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--config"], ["x"], ["--conf", "x"]])
 def test_wrong_arguments_are_exit_code_2(arguments: list[str]) -> None:
     """As of any command: what is wrong, and how it is used."""
@@ -228,12 +240,34 @@ def test_a_region_without_a_known_edge_is_refused_before_anything_is_asked(tap: 
         ({"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}, "REQUESTS_CA_BUNDLE names no file"),
         ({"HTTPS_PROXY": "socks5://127.0.0.1:1"}, "proxy in the environment"),
         ({"HTTPS_PROXY": "http://"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "ftp://proxy.example.com"}, "proxy in the environment (HTTPS_PROXY, ALL_PROXY) cannot be"),
+        ({"ALL_PROXY": "http://someone:a-password@host:badport"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "http://host:99999"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "host:badport"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "http://:3128"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "http://a b:3128"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "://"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": f"http://{'x' * 70}:3128"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "http://[::1"}, "proxy in the environment"),
+        ({"HTTPS_PROXY": "http://\u00e9.\u00e9..:1"}, "proxy in the environment"),
     ],
     ids=str,
 )
 def test_an_environment_that_cannot_work_is_refused_at_once(tap: Tap, environment: dict[str, str], says: str) -> None:
     """What no waiting mends is not asked again for retry_minutes."""
-    refused(tap.run(env=environment, base_url="https://127.0.0.1:9"), says)
+    run = tap.run(env=environment, base_url="https://127.0.0.1:9")
+
+    refused(run, says)
+    assert not [value for value in environment.values() if "PROXY" in says and value in run.log]
+    assert "a-password" not in run.log
+
+
+def test_a_proxy_that_is_not_used_may_be_anything(tap: Tap) -> None:
+    """NO_PROXY names the host: what stands in HTTPS_PROXY is never looked at."""
+    environment = {"HTTPS_PROXY": "ftp://proxy.example.com", "NO_PROXY": "127.0.0.1"}
+    run = tap.run(env=environment, base_url="https://127.0.0.1:9", retry_minutes=0)
+
+    assert run.exit_code == 1 and "the connection failed" in run.log
 
 
 @pytest.mark.parametrize("level", ["NONSENSE", "", "15"])

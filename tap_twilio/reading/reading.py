@@ -125,9 +125,9 @@ class Reading:
         for opened in (state.backfill, state.round, state.full):
             if opened:
                 opened.tables = [name for name in opened.tables if name in names]
-        if not self.recents and state.round and not state.round.tables:
+        if state.round and not state.round.tables:
             state.round = None
-        if not self.recents and state.backfill and not state.backfill.tables:
+        if state.backfill and not state.backfill.tables:
             state.backfill = None
 
     # -- reading

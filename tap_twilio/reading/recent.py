@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tap_twilio.errors import PartitionError, Refused, TapError
+from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
+from tap_twilio.singer.state import malformed
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
@@ -78,28 +79,32 @@ class Progress:
     cursor: Dated | None = None  # rows above it were asked
     unasked: bool = False  # no window was ever asked whole: all is emitted until one was
     misses: int = 0  # requests in a row that found nothing
+    late: Moment | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
 
     @classmethod
     def of(cls, value: Any, where: str) -> Progress:
         """Raises TapError for a value that no tap wrote."""
         if value is None:
             return cls()
-        fits = isinstance(value, list) and len(value) == 5 and isinstance(value[3], bool) and type(value[4]) is int
-        if not fits or not all(item is None or isinstance(item, str) for item in value[:3]):
-            raise TapError(f"The state is malformed at {where}.asked: it is not what the tap wrote.")
-        began, at, key, unasked, misses = value
-        return cls(began, (at, key) if at is not None and key is not None else None, unasked, misses)
+        fits = isinstance(value, list) and len(value) == 6 and isinstance(value[3], bool) and type(value[4]) is int
+        moments = [value[0], value[1], value[5]] if fits else []
+        if not fits or not all(item is None or item == moment_of(item) for item in moments):
+            raise malformed(f"{where}.asked", "is not what the tap wrote")
+        began, at, key, unasked, misses, late = value
+        return cls(began, (at, key) if at is not None and isinstance(key, str) else None, unasked, misses, late)
 
     def kept(self) -> list[Any] | None:
         at, key = self.cursor or (None, None)
-        value = [self.began, at, key, self.unasked, self.misses]
-        return None if value == [None, None, None, False, 0] else value
+        value = [self.began, at, key, self.unasked, self.misses, self.late]
+        return None if value == [None, None, None, False, 0, None] else value
 
 
 class RecentTable(Table):
     """Its bookmark moves when a window was asked whole; by a round only where that one asked every older row."""
 
     asks_rows = True  # whether it wants the parent's rows
+    asks_all_again = False  # whether what a round asked so far is to be asked by another one
+    progress: Progress
 
     @property
     def owes_older(self) -> bool:
@@ -107,16 +112,26 @@ class RecentTable(Table):
 
     @property
     def in_rounds(self) -> bool:
-        return not self.failed and self.owes_older and self.asks_rows
+        return not self.failed and self.asks_rows
 
     def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
+            self.state.owed = owed
+        self.keep(bookmark)
 
     def finish_round(self, bookmark: Moment) -> None:
+        if self.asks_all_again:
+            return
         if self.state.date_updated is None or self.state.refill == END:
             self.advance(bookmark)
         self.state.owed = self.state.refill = None
+        self.keep(bookmark)
+
+    def keep(self, late: Moment | None = None) -> None:
+        """Write the progress into the state."""
+        self.progress.late = late or self.progress.late
+        self.state.asked = self.progress.kept()
 
 
 @dataclass
@@ -137,6 +152,7 @@ class RecentBranch:
         self.stream: Stream = self.table.stream
         self.account = self.table.account
         self.progress = Progress.of(state.asked, f"bookmarks.{self.stream.name}, account {self.account},")
+        self.table.progress = self.progress
         self._asked: set[str] = set()  # in this sync
         self._rated: set[str] = set()  # by the first source, in this sync
         self._announced = False
@@ -148,10 +164,11 @@ class RecentBranch:
         self._older = self.table.owes_older  # whether this sync owes them
         self._edge = earlier(state.date_updated or self.began, self.limits.days)
         # A round that began earlier meets what was in its window then.
-        self._edge_of_rounds = earlier(min(state.date_updated or self.began, root.finished or self.began), self.limits.days)
+        known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
+        self._edge_of_rounds = earlier(min(known, default=self.began), self.limits.days)
         self._looks = not self._older  # whether the rows of the window are met by this sync
         self._window = Window(self.limits.requests, self.progress.cursor)
-        self._keep()
+        self.table.keep()
 
     @property
     def tables(self) -> list[Table]:
@@ -198,6 +215,9 @@ class RecentBranch:
         elif how in (How.ROUND, How.FULL):
             late = [row for row in page.rows if self._began_late(listing, row)]
             asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
+            if owed := self.table.state.owed:
+                rows = [row for row in late if (moment_of(listing.listed(row)) or BEGINNING) < owed]
+                asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
         if self._older and how is not How.LOOK_BACK and self._is_served(how):
             refill = self.table.state.refill or END
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
@@ -279,7 +299,7 @@ class RecentBranch:
         elif whole:
             syncs = -(-window.count // self.limits.requests)
             LOGGER.info("%s %s: %d rows, all asked every %d syncs", self.stream.name, self.account, window.count, syncs)
-        self._keep()
+        self.table.keep()
 
     def _ask_rows(self, rows: list[Dated], moves_cursor: bool = False) -> Read:
         """Ask those that this sync did not ask yet, and move the cursor past all of them."""
@@ -288,7 +308,7 @@ class RecentBranch:
             yield from self._ask_all([key for _, key in chunk if key not in self._asked])
             if moves_cursor:
                 self.progress.cursor = chunk[-1]
-                self._keep()
+                self.table.keep()
 
     def _sample(self, newest: list[Dated]) -> Read:
         """Ask a few; the window then counts as asked."""
@@ -301,10 +321,7 @@ class RecentBranch:
             self.table.advance(earlier(began, self.margin))
         self.progress.began = self.progress.cursor = None
         self.progress.unasked = self.progress.unasked and not asked
-        self._keep()
-
-    def _keep(self) -> None:
-        self.table.state.asked = self.progress.kept()
+        self.table.keep()
 
     # -- the first source
 
@@ -346,15 +363,15 @@ class RecentBranch:
                 MISSES,
                 SAMPLE,
             )
-        self._keep()
+        self.table.keep()
 
     def _found(self) -> None:
         """One that answers after samples means that others may, and older ones: all of them are asked again."""
         if self._sampling:
-            self.progress.unasked = True
+            self.progress.unasked = self.table.asks_all_again = True
             self.table.state.refill = END
         self.progress.misses = 0
-        self._keep()
+        self.table.keep()
 
     # -- the second source
 
