@@ -102,6 +102,7 @@ class Feedback:
         self._insights_off = insights_off
         self._window = Window(settings.feedback_requests, EVER)
         self._reach = EVER
+        self._read: dict[str, Any] = {}  # the state of the calls whose look-back and rounds are followed
         self._asked: set[str] = set()  # in this sync, of those that insights reports or the window holds
         self._rated: set[str] = set()  # by the classic source, in this sync
 
@@ -119,6 +120,7 @@ class Feedback:
             read = self._backfill_alone()
         elif calls and follows:
             self.state.pop("calls", None)
+            calls.follow = self._follow_calls
             yield from self._refresh(calls)
             return
         else:
@@ -147,12 +149,14 @@ class Feedback:
 
     def _backfill_with(self, calls: Partition) -> Read:
         resumed, began = "backfill" in calls.state, self.now()
-        calls.follow = self._follow
+        calls.follow = self._follow_calls
         yield from calls.backfill()
         if not self.failed:
             self.own.state.update({name: calls.state[name] for name in ("date_updated", "looked_back")})
             yield [self._guard(self._conclude_backfill(began))]
-        if resumed:
+        if resumed and self.failed:
+            yield from calls.refresh()  # this stream has no bookmark yet, and so no window
+        elif resumed:
             yield from self._refresh(calls)
 
     def _backfill_alone(self) -> Read:
@@ -172,17 +176,14 @@ class Feedback:
 
     def _refresh(self, calls: Partition) -> Read:
         """Look back over the window's calls, and ask them; rounds meet those that never began, wherever they stand."""
-        calls.follow = self._follow
+        self._read = calls.state
         self._asked.clear()  # before the window began
         self._rated.clear()
         self._reach = self._edge()  # of this sync: the window may end while rounds go on
         opened = self.state.get("window") or {}
         cursor = opened.get("cursor")
         self._window = Window(self.settings.feedback_requests, self.now(), tuple(cursor) if cursor else None)
-        if self.failed:
-            yield from calls.refresh()
-        else:
-            yield from calls.refresh(back(self._reach, DAY), lambda whole: self._guard(self._ask_window(whole)))
+        yield from calls.refresh(back(self._reach, DAY), lambda whole: self._guard(self._ask_window(whole)))
 
     def _edge(self, since: Moment = "~") -> Moment:
         """Where the window begins: a call leaves it only after it was asked when past its days."""
@@ -201,15 +202,12 @@ class Feedback:
 
     def _follow(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
         """Called for each page of calls: a backfill's are asked at once, a look-back's when all of it is known."""
-        if self.failed:
-            return
         if kind == "head":
             if first:
                 self._window = Window(self._window.most, self._window.began, self._window.cursor)
             for call in self._ended(page.rows, self._reach):
                 self._window.add(call)
             return
-        calls = self.calls if self.calls and "date_updated" in self.calls.state else self.own
         if kind == "backfill":
             refill = self.state.get("refill", "~")
             rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < refill]
@@ -218,9 +216,15 @@ class Feedback:
                 self._announce(listing, page)
         else:  # those that no look-back meets, since they stand elsewhere than their time says
             rows = [row for row in page.rows if _began_late(row)]
-            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(calls.state["date_updated"])))]
+            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(self._read["date_updated"])))]
+        yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
+
+    def _follow_calls(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
+        """The same for the partition of the calls stream, which goes on where this stream fails."""
+        if self.failed:
+            return
         try:
-            yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
+            yield from self._follow(kind, listing, page, first)
         except PartitionError as error:
             self.failed = error
             open_ = self.calls and self.calls.state.get("backfill")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import sandbox.server
 from sandbox import Twilio
-from tests.taps import LISTED, SIX, Tap
+from sandbox.talk import error
+from tests.taps import LISTED, SIX, Run, Tap
 
 MakeTap = Callable[..., Tap]
+BESIDE = pytest.mark.parametrize(
+    "streams", [("call_feedback",), ("calls", "call_feedback")], ids=["alone", "with calls"]
+)
 
 
 def held(tap: Tap) -> dict[str, tuple[Any, Any]]:
@@ -30,6 +36,18 @@ def rated() -> tuple[Twilio, list[str]]:
     return twilio, calls
 
 
+def stopped_at(tap: Tap, call: str, **settings: Any) -> Run:
+    """A sync that was stopped when it asked for this call's feedback, which never came."""
+    tap.twilio.fail_next("hang", path_contains=f"{call}/Feedback")
+    started = tap.start(**settings)
+    started.wait_for(lambda: any(call in path for path in asked(tap, "Feedback")))
+    started.process.send_signal(signal.SIGTERM)
+    run = started.wait()
+    assert run.exit_code == 143, run.log[-2000:]
+    tap.keep(run.lines)
+    return run
+
+
 def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None:
     """All accounts of the demo: each feedback, property by property, beside the five listed streams."""
     tap = tap_of(Twilio.demo(5), call_feedback_source="feedback").select(*SIX)
@@ -41,7 +59,7 @@ def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None
     assert not tap.wrong(SIX)
 
 
-@pytest.mark.parametrize("streams", [("call_feedback",), ("calls", "call_feedback")], ids=["alone", "with calls"])
+@BESIDE
 def test_a_rating_that_comes_or_changes_later_reaches_the_warehouse(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
     """One changed from 2 to 5, and one given 29 days after the call; no other is sent again."""
     twilio, calls = rated()
@@ -170,17 +188,47 @@ def test_insights_asked_for_by_name_and_not_there_is_an_error_that_says_so(tap_o
     assert not tap.wrong(LISTED)
 
 
-def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap) -> None:
+@BESIDE
+def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
     """The calls are synced, the failure is named, and the next sync has the ratings."""
     twilio, calls = rated()
     twilio.feedback(calls[3], 3)
-    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0).select("calls", "call_feedback")
-    twilio.fail_next("500", times=5, path_contains="Feedback")
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0).select(*streams)
+    twilio.fail_next("500", path_contains=f"{calls[3]}/Feedback")
     run = tap.sync(exits=3)
     assert any("call_feedback" in line and "failed" in line for line in run.said)
-    assert len(tap.tables.rows["calls"]) == len(calls)
+    assert len(tap.tables.rows.get("calls", calls)) == len(calls)
     tap.sync()
     assert held(tap) == {calls[3]: (3, "feedback")}
+
+
+@BESIDE
+@pytest.mark.parametrize("failure", ["500", "403"])
+def test_feedback_that_fails_while_its_backfill_goes_on_does_not_crash_all_later_syncs(
+    tap_of: MakeTap, monkeypatch: pytest.MonkeyPatch, streams: tuple[str, ...], failure: str
+) -> None:
+    """It fails by itself: exit code 3, one line, every call is there; and the next sync has the ratings."""
+    twilio, calls = rated()
+    for call in calls:
+        twilio.feedback(call, 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0, page_size=10).select(*streams)
+    stopped_at(tap, calls[35])
+    with monkeypatch.context() as patch:
+        if failure == "500":
+            twilio.fail_next("500", path_contains=f"{calls[25]}/Feedback")
+        else:
+            answer, refusal = sandbox.server.answer, error(403, 20003, "No")
+            patch.setattr(
+                sandbox.server, "answer", lambda t, q, f="": refusal if "Feedback" in q.path else answer(t, q, f)
+            )
+        run = tap.sync(exits=3)
+    (line,) = [line for line in run.said if line.startswith("failed: ")]
+    assert line.startswith(f"failed: call_feedback {twilio.main}: ")
+    assert f"HTTP {failure}" in line
+    assert len(tap.tables.rows.get("calls", calls)) == len(calls)
+
+    tap.sync()
+    assert held(tap) == dict.fromkeys(calls, (3, "feedback"))
 
 
 @pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
