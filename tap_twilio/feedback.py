@@ -74,6 +74,8 @@ class Feedback:
 
     `state` is this partition's part of the Singer state; beside what plan.Partition keeps there:
       calls    how far the calls were read for this stream alone, as plan.Partition keeps it
+      refill   the feedback of all calls created before this is owed, whatever was asked so far
+      older    how far the calls were read for that, as plan.Partition keeps it
       window   {began, cursor}: the round over the window's calls that is open; calls above the cursor were asked
       unasked  no window was ever asked whole: all is emitted until one was
     `emit` takes rows as Twilio's, of this stream. `calls` is the partition of the calls stream, if that is selected.
@@ -113,39 +115,36 @@ class Feedback:
         follows = calls is not None and "date_updated" in calls.state
         if not self._classic:
             read = self._insights_only()
-        elif "date_updated" not in self.state or "refill" in self.state:
-            if calls and not follows and not self.own.state and self._followed(calls):
-                yield from self._backfill_with(calls)
-                return
-            read = self._backfill_alone()
-        elif calls and follows:
+        elif calls and "date_updated" not in self.state and not follows and self._followed(calls):
+            yield from self._backfill_with(calls)
+            yield [self._guard(self._refill())]
+            return
+        elif calls and "date_updated" in self.state and follows:
             self.state.pop("calls", None)
             calls.follow = self._follow_calls
             yield from self._refresh(calls)
+            yield [self._guard(self._refill())]
             return
         else:
-            for name in ("date_updated", "looked_back"):
-                self.own.state.setdefault(name, self.state["date_updated"])
-            read = self._refresh(self.own)
+            read = self._sync_alone()
         yield [calls.sync(), self._guard(read)] if calls else [self._guard(read)]
 
     # -- which calls
 
     def _prepare(self) -> None:
+        """Without `feedback_backfill`, nothing older than the window is ever owed."""
         state = self.state
-        if self.settings.feedback_backfill:
-            if "refill" in state and "date_updated" in state and "again" not in self.own.state:
-                self.own.state.clear()
-                self.own.state["again"] = True
-        elif "date_updated" not in state or "refill" in state:
-            state.setdefault("date_updated", back(self.now(), self.own.bounds.margin))
-            state.pop("refill", None)
+        if self.settings.feedback_backfill or ("date_updated" in state and "refill" not in state):
+            return
+        if "date_updated" not in state:
+            state["date_updated"] = back(self.now(), self.own.bounds.margin)
             self.own.state.clear()
-            state["unasked"] = True
+        self._settle()
+        state["unasked"] = True
 
     def _followed(self, calls: Partition) -> bool:
-        """Whether the backfill of the calls, if it is open, was followed from its start."""
-        return "backfill" not in calls.state or "followed" in calls.state["backfill"]
+        """Whether the backfill of the calls, if it is open, was followed from its start, and by no other."""
+        return not self.own.state and ("backfill" not in calls.state or "followed" in calls.state["backfill"])
 
     def _backfill_with(self, calls: Partition) -> Read:
         resumed, began = "backfill" in calls.state, self.now()
@@ -159,20 +158,44 @@ class Feedback:
         elif resumed:
             yield from self._refresh(calls)
 
-    def _backfill_alone(self) -> Read:
-        resumed, began = bool(self.own.state), self.now()
-        if "date_updated" not in self.own.state:
-            yield from self.own.backfill()
-        yield from self._conclude_backfill(began)
-        if resumed:
+    def _sync_alone(self) -> Read:
+        if "date_updated" in self.state:
+            for name in ("date_updated", "looked_back"):
+                self.own.state.setdefault(name, self.state["date_updated"])
             yield from self._refresh(self.own)
+        else:
+            resumed, began = bool(self.own.state), self.now()
+            if "date_updated" not in self.own.state:
+                yield from self.own.backfill()
+            yield from self._conclude_backfill(began)
+            if resumed:
+                yield from self._refresh(self.own)
+        yield from self._refill()
 
     def _conclude_backfill(self, began: Moment) -> Read:
         """The calls were all asked; what insights reports of them is what is missing."""
         yield from self._ask_insights(self._oldest(), began)
-        self.state["date_updated"] = max(self.state.get("date_updated", EVER), self.own.state["date_updated"])
+        self.state["date_updated"] = self.own.state["date_updated"]
+
+    def _refill(self) -> Read:
+        """
+        Ask the calls created before `refill`: an earlier start_date, or a property that was added, owes their feedback.
+
+        The bookmark stays: it speaks of the calls of the window, which this read does not ask.
+        """
+        if "refill" not in self.state or self.failed:
+            return
+        began = self.now()
+        older = replace(self.own, state=self.state.setdefault("older", {}), follow=self._follow_older)
+        if "date_updated" not in older.state:
+            yield from older.backfill()
+        yield from self._ask_insights(self._oldest(), began)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nothing is owed any more."""
         self.state.pop("refill", None)
-        self.own.state.pop("again", None)
+        self.state.pop("older", None)
 
     def _refresh(self, calls: Partition) -> Read:
         """Look back over the window's calls, and ask them; rounds meet those that never began, wherever they stand."""
@@ -209,15 +232,20 @@ class Feedback:
                 self._window.add(call)
             return
         if kind == "backfill":
-            refill = self.state.get("refill", "~")
-            rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < refill]
-            asked = [sid for _, sid in self._ended(rows, EVER)]
+            asked = [sid for _, sid in self._ended(page.rows, EVER)]
             if first and page.rows:
                 self._announce(listing, page)
         else:  # those that no look-back meets, since they stand elsewhere than their time says
             rows = [row for row in page.rows if _began_late(row)]
             asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(self._read["date_updated"])))]
         yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
+
+    def _follow_older(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
+        """Called for each page of the calls that are read for `refill`; what this sync asked may not be emitted yet."""
+        rows = [row for row in page.rows if (when(row.get("date_created")) or EVER) < self.state["refill"]]
+        if first and page.rows:
+            self._announce(listing, page)
+        yield [self._ask(sid, EVER) for _, sid in self._ended(rows, EVER)]
 
     def _follow_calls(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
         """The same for the partition of the calls stream, which goes on where this stream fails."""
@@ -311,7 +339,7 @@ class Feedback:
         if "date_updated" in self.state and "refill" not in self.state:
             since = max(since, self._edge())
         yield from self._ask_insights(since, began)
-        self.state.pop("refill", None)
+        self._settle()
         self.state["date_updated"] = max(self.state.get("date_updated", EVER), back(began, self.own.bounds.margin))
 
     def _ask_insights(self, since: Moment, until: Moment) -> Read:

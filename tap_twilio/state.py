@@ -61,8 +61,9 @@ class State:
             if name in part:
                 part[name] = _date(part[name], f"{where}.{name}")
         _check_open(part, where)
-        if "calls" in part:  # call_feedback's own reading of the calls
-            _check_open(_object(part["calls"], f"{where}.calls"), f"{where}.calls")
+        for name in ("calls", "older"):  # call_feedback's own readings of the calls
+            if name in part:
+                _check_open(_object(part[name], f"{where}.{name}"), f"{where}.{name}")
         return part
 
     def dump(self, streams: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:

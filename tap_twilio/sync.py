@@ -157,7 +157,7 @@ class Sync:
         said = partition.adopt(properties_added=added)
         if said:
             if partition.stream.parent:
-                state.pop("calls", None)  # what it asked so far is to be asked again
+                state.pop("older", None)  # what it asked so far for an earlier `refill` is to be asked again
             LOGGER.warning("%s %s: %s", table.name, account.sid, said)
         part["selections"][key] = names
         state["selection"] = key

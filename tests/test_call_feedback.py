@@ -231,6 +231,49 @@ def test_feedback_that_fails_while_its_backfill_goes_on_does_not_crash_all_later
     assert held(tap) == dict.fromkeys(calls, (3, "feedback"))
 
 
+@BESIDE
+@pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
+def test_a_start_date_lowered_while_the_backfill_is_open_brings_all_ratings(
+    tap_of: MakeTap, streams: tuple[str, ...], source: str
+) -> None:
+    """Those of the calls that were not asked yet, and those of the older ones."""
+    twilio, calls = rated()
+    for call in calls:
+        twilio.feedback(call, 3)
+    for call in calls[30:]:
+        twilio.annotate(call, call_score=3)
+    tap = tap_of(twilio, call_feedback_source=source, page_size=10).select(*streams)
+    if source == "insights":
+        twilio.fail_next("500", path_contains="Summaries")
+        tap.sync(exits=3, start_date="2026-02-15T00:00:00Z", retry_minutes=0)
+    else:
+        stopped_at(tap, calls[35], start_date="2026-01-15T00:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    should = calls[30:] if source == "insights" else calls[4:]
+    assert held(tap) == dict.fromkeys(should, (3, "insights" if source == "insights" else "feedback"))
+
+
+@BESIDE
+def test_a_start_date_lowered_on_any_day_loses_no_rating(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
+    """It brings those of the older calls, and, as on every day, those that came since the last sync."""
+    twilio, calls = rated()
+    for call in calls[:-1]:
+        twilio.feedback(call, 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", page_size=10).select(*streams)
+    tap.sync(start_date="2026-01-15T00:00:00Z")
+    twilio.at("2026-03-02T01:00:00Z")
+    twilio.feedback(calls[-1], 1)
+    twilio.at("2026-03-02T13:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    should = {**dict.fromkeys(calls[4:-1], (3, "feedback")), calls[-1]: (1, "feedback")}
+    assert held(tap) == should
+
+    twilio.at("2026-03-02T16:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    assert held(tap) == should
+    assert len(asked(tap, "Feedback")) <= 31, "the older ones are asked once"
+
+
 @pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
 def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None:
     """Errors, resets, throttling and broken bodies: more requests, and the same ratings."""

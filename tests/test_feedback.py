@@ -126,9 +126,8 @@ class FeedbackTap:
         parent = Partition(STREAM["calls"], ACCOUNT, self.states["calls"], take_calls, *common)
         own = replace(parent, state=self.states["call_feedback"], emit=lambda page, rows: None)
         parent.adopt()
-        own.adopt()
-        if self.states["call_feedback"].get("refill"):
-            self.states["call_feedback"].pop("calls", None)
+        if own.adopt():
+            self.states["call_feedback"].pop("older", None)
         feedback = Feedback(own, parent if calls else None, take, chosen, set())
         with suppress(Killed, PartitionError):
             drive(feedback.sync(), twilio, chatter, lives)
