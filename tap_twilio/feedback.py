@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .config import Settings
-from .errors import NotAvailable, PartitionError, Refused
+from .errors import BadAnswer, NotAvailable, PartitionError, Refused
 from .plan import EVER, Partition
 from .streams import DAY
 from .walk import Ask, Listing, Moment, Page, Read, Row, back, moment, when
@@ -27,6 +27,7 @@ ENDED = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
 SCORES = (1, 2, 3, 4, 5)
 UNAVAILABLE = (401, 403, 404, 410)
 CHUNK = 100  # calls asked side by side before the cursor in the state moves past them
+SUMMARIES = "/v1/Voice/Summaries"
 INSIGHTS_SLICE = 40 * DAY  # more than the window, so that it is one slice
 ANNOTATION = ("comment", "spam", "incident", "connectivity_issue", "answered_by")
 
@@ -387,9 +388,11 @@ class Feedback:
         }
         if self.account != self.settings.account_sid:
             query["Subaccount"] = self.account
-        uri: str | None = f"/v1/Voice/Summaries?{urlencode(query)}"
+        uri: str | None = f"{SUMMARIES}?{urlencode(query)}"
         seen: set[str] = set()
-        while uri and uri not in seen:
+        while uri:
+            if uri in seen:
+                raise BadAnswer(f"{SUMMARIES}: the pages go round in a circle; going on would leave ratings out")
             seen.add(uri)
             page = yield Ask(self.account, uri, "call_summaries", product="insights", key="call_sid")
             found.update({row["call_sid"]: (page, {**row, "score": score}) for row in page.rows})

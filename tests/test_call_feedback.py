@@ -286,3 +286,21 @@ def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None
     tap.sync()
     assert held(tap) == dict.fromkeys(calls[-5:], (4, "insights" if source == "insights" else "feedback"))
     assert len(tap.tables.rows["calls"]) == len(calls)
+
+
+@pytest.mark.parametrize("source", ["insights", "auto"])
+def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap, source: str) -> None:
+    """The list's end is never guessed at: exit code 3, one line; the calls are there, and the next sync has all."""
+    twilio, calls = rated()
+    for call in calls[-25:]:
+        twilio.annotate(call, call_score=2)
+    tap = tap_of(twilio, call_feedback_source=source, page_size=5).select("calls", "call_feedback")
+    twilio.fail_next("circle", path_contains="SortBy=start_time&PageSize=5&Page=1")
+    run = tap.sync(exits=3)
+    (line,) = [line for line in run.said if line.startswith("failed: ")]
+    assert line.startswith(f"failed: call_feedback {twilio.main}: ")
+    assert "round in a circle" in line
+    assert len(tap.tables.rows["calls"]) == len(calls)
+
+    tap.sync()
+    assert held(tap) == dict.fromkeys(calls[-25:], (2, "insights"))

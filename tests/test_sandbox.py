@@ -693,6 +693,7 @@ def test_every_fault_is_seen_by_a_plain_client_and_the_next_request_is_well(api:
         "error200": "an error's body",
         "redirect": 302,
         "duplicate": "itself next",
+        "circle": "itself next",  # being the first
         "foreign": "another host next",
         "keyless": "no rows",
     }
@@ -716,6 +717,20 @@ def outcome(it: Api) -> Any:
     if body["next_page_uri"] == body["uri"]:
         return "itself next"
     return "another host next" if urlsplit(body["next_page_uri"] or "").hostname == "localhost" else "all well"
+
+
+def test_a_page_in_a_circle_leads_back_to_the_first(api: Any) -> None:
+    """In both envelopes."""
+    it = api(Twilio())
+    it.twilio.calls(3)
+    second = it.get("Calls.json", PageSize=1).json()["next_page_uri"]
+    it.twilio.fail_next("circle")
+    body = it.get(second).json()
+    assert body["next_page_uri"] == body["first_page_uri"] != body["uri"]
+    second = it.get("/v1/Voice/Summaries", StartTime="1d", ProcessingState="all", PageSize=1).json()["meta"]
+    it.twilio.fail_next("circle")
+    meta = it.get(second["next_page_url"].removeprefix(it.server.url)).json()["meta"]
+    assert meta["next_page_url"] == meta["first_page_url"] != meta["url"]
 
 
 def test_faults_of_pages_concern_insights_as_well(api: Any) -> None:
