@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,21 @@ def entry_of(catalog: dict[str, Any], stream: str = "messages") -> dict[str, Any
 
 
 # Discovery
+
+
+def test_a_second_stream_with_a_parent_is_refused_where_it_is_declared(tmp_path: Path) -> None:
+    """The tap reads one such stream an account: it would leave the other out of a sync without a word."""
+    shutil.copytree(Path(__file__).parents[1] / "tap_twilio", tmp_path / "tap_twilio")
+    streams = tmp_path / "tap_twilio" / "streams.py"
+    (line,) = [line for line in streams.read_text("utf-8").splitlines() if 'parent="calls"' in line]
+    second = line.replace("call_feedback", "call_events").replace("Feedback.json", "Events.json")
+    streams.write_text(streams.read_text("utf-8").replace(line, f"{line}\n{second}"), "utf-8")
+    command = [sys.executable, "-c", "import tap_twilio.streams"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert "call_feedback, call_events" in done.stderr.splitlines()[-1]
+    assert "only one stream can have a parent" in done.stderr.splitlines()[-1]
 
 
 def test_the_catalog_in_the_repository_is_what_discovery_prints() -> None:
