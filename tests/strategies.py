@@ -189,8 +189,8 @@ def drive(read: Any, twilio: TwilioList, chatter: float = 0, lives: int | None =
                     twilio.now += timedelta(seconds=rng.choice((1, 60, 3600)))
                 try:
                     task["send"] = twilio.answer(effect)
-                except Refused as refused:
-                    task["error"] = refused
+                except PartitionError as failed:
+                    task["error"] = failed
                 tasks.append(task)
             elif effect:
                 task["children"] = len(effect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -15,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_twilio.config import Settings
-from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.errors import PartitionError, Refused, Unreachable
 from tap_twilio.feedback import Feedback
 from tap_twilio.plan import Bounds, Budget, Partition
 from tap_twilio.walk import Ask, Page, text
 
-from .strategies import ACCOUNT, DAY, HOUR, STREAM, Killed, TwilioList, drive, live, rfc2822
+from .strategies import ACCOUNT, DAY, HOUR, START, STREAM, Killed, TwilioList, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
 many = settings(
@@ -39,6 +40,7 @@ class RatedCalls(TwilioList):
         self.ratings: dict[str, dict[str, Any]] = {}
         self.annotations: dict[str, int] = {}
         self.feedback_asked: list[str] = []
+        self.trouble = 0.0  # which part of the answers about ratings are failures
 
     def add(self, created: Any = None) -> None:
         super().add(created)
@@ -64,7 +66,11 @@ class RatedCalls(TwilioList):
 
     def answer(self, ask: Ask) -> Page:
         path = urlsplit(ask.uri).path
-        if path.endswith("/Feedback.json"):
+        feedback = path.endswith("/Feedback.json")
+        if (feedback or ask.product == "insights") and self.rng.random() < self.trouble:
+            down = Unreachable("HTTP 500, for 15 minutes")
+            raise self.rng.choice((down, Refused(403, 20003, "no", path))) if feedback else down
+        if feedback:
             sid = path.split("/")[-2]
             self.feedback_asked.append(sid)
             if sid not in self.ratings:
@@ -90,7 +96,15 @@ class RatedCalls(TwilioList):
             return Page(rows, None, text(self.now))
         return super().answer(ask)
 
-    def truth(self) -> dict[str, tuple[str, int]]:
+    def truth(self, start_date: str | None = None) -> dict[str, tuple[str, int]]:
+        """Each rating of the calls that were created since."""
+        since = start_date or ""
+        return {sid: rating for sid, rating in self._ratings().items() if self.created(sid) >= since}
+
+    def created(self, sid: str) -> str:
+        return text(self.rows[sid]["date_created"])
+
+    def _ratings(self) -> dict[str, tuple[str, int]]:
         rated = {sid: ("insights", score) for sid, score in self.annotations.items()}
         return rated | {sid: ("feedback", rating["quality_score"]) for sid, rating in self.ratings.items()}
 
@@ -146,38 +160,60 @@ def rated_calls(seed: int, insights: bool = True) -> tuple[RatedCalls, FeedbackT
     return twilio, FeedbackTap(twilio)
 
 
+def start_dates(rng: Any) -> Iterator[str | None]:
+    """What is set from sync to sync: a date that is lowered now and then, in the end perhaps to none."""
+    days = rng.choice((10, 40, 70, None))
+    while True:
+        yield None if days is None else text(START - days * DAY)
+        if days and rng.random() < 0.3:
+            days = rng.choice((days + 10, days + 30, None))
+
+
 @pytest.mark.parametrize("alone", [False, True], ids=["with calls", "alone"])
 @pytest.mark.parametrize("source", ["auto", "feedback"])
 @many
 @given(SEEDS)
 def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
-    """With small budgets, pauses of the schedule and kills: the warehouse has each call's last rating."""
+    """
+    With small budgets, pauses of the schedule, kills, failures and a start_date that is lowered: the warehouse has each
+    call's last rating.
+    """
     twilio, tap = rated_calls(seed, insights=source == "auto")
-    rng = twilio.rng
+    rng, dates, chosen = twilio.rng, start_dates(twilio.rng), {"calls": not alone, "call_feedback_source": source}
     for _ in range(rng.randrange(2, 12)):
         live(twilio)
         lives = rng.randrange(0, 60) if rng.random() < 0.3 else None
-        tap.sync(requests=rng.choice((3, 10, 100)), calls=not alone, lives=lives, call_feedback_source=source)
+        twilio.trouble = rng.choice((0, 0, 0.02, 0.3, 1))
+        tap.sync(requests=rng.choice((3, 10, 100)), lives=lives, start_date=next(dates), **chosen)
+    twilio.trouble, start_date = 0, next(dates)
     for _ in range(30):
         twilio.now += 3 * HOUR
-        tap.sync(requests=10, calls=not alone, chatter=0, call_feedback_source=source)
+        assert tap.sync(requests=10, chatter=0, start_date=start_date, **chosen)
     ended = {sid for sid, row in twilio.rows.items() if row["status"] in ("completed", "canceled")}
-    assert tap.warehouse == {sid: rating for sid, rating in twilio.truth().items() if sid in ended}
+    held = {sid: rating for sid, rating in tap.warehouse.items() if twilio.created(sid) >= (start_date or "")}
+    assert held == {sid: rating for sid, rating in twilio.truth(start_date).items() if sid in ended}
     if not alone:
-        assert tap.calls == {sid: twilio.wire(row) for sid, row in twilio.rows.items()}
+        assert tap.calls == {
+            sid: twilio.wire(row) for sid, row in twilio.rows.items() if twilio.created(sid) >= (start_date or "")
+        }
 
 
 @many
 @given(SEEDS)
 def test_within_the_budget_ratings_are_right_after_every_sync(seed):
-    """Every rating given before a sync that ended well began is in the warehouse after it."""
+    """Every rating given before a sync that ended well began is in the warehouse after it; the last sync does."""
     twilio, tap = rated_calls(seed)
-    rng = twilio.rng
-    for _ in range(rng.randrange(2, 10)):
+    rng, start_date = twilio.rng, start_dates(twilio.rng)
+    for left in reversed(range(rng.randrange(2, 10))):
         live(twilio)
-        before, dates = dict(twilio.truth()), {sid: rating["date_updated"] for sid, rating in twilio.ratings.items()}
-        if tap.sync(lives=rng.randrange(0, 90) if rng.random() < 0.3 else None, calls=rng.random() < 0.7):
-            same = {sid for sid, date in dates.items() if twilio.ratings[sid]["date_updated"] == date}
+        since = next(start_date)
+        before, dates = twilio.truth(since), {sid: rating["date_updated"] for sid, rating in twilio.ratings.items()}
+        twilio.trouble = rng.choice((0, 0, 0, 0.02, 0.3, 1)) if left else 0
+        lives = rng.randrange(0, 90) if left and rng.random() < 0.3 else None
+        well = tap.sync(lives=lives, calls=rng.random() < 0.7, chatter=0.2 if left else 0, start_date=since)
+        assert well or left
+        if well:
+            same = {sid for sid in before if sid in dates and twilio.ratings[sid]["date_updated"] == dates[sid]}
             wrong = {
                 sid: (before[sid], tap.warehouse.get(sid))
                 for sid in same - set(twilio.annotations)
@@ -193,7 +229,8 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
     twilio, tap = rated_calls(seed, insights=False)
     for _ in range(3):
         twilio.now += DAY
-        tap.sync(chatter=0)
+        assert tap.sync(chatter=0)
+        assert tap.warehouse == twilio.truth()
     late = {
         s for s, row in twilio.rows.items() if not row["start_time"] or row["start_time"] - row["date_created"] > DAY
     }
@@ -205,7 +242,7 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
 def test_selecting_calls_too_reads_the_calls_once(seed):
     """As many pages of calls as there are, and as many ratings asked as calls that ended."""
     twilio, tap = rated_calls(seed, insights=False)
-    tap.sync(chatter=0)
+    assert tap.sync(chatter=0)
     pages = [ask.uri for ask in twilio.asked if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
     assert sorted(twilio.feedback_asked) == sorted(
@@ -213,7 +250,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     )
     twilio.asked.clear()
     twilio.now += DAY
-    tap.sync(chatter=0)
+    assert tap.sync(chatter=0)
     pages = [ask.uri for ask in twilio.asked if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
@@ -223,7 +260,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
 def test_without_the_backfill_only_the_window_is_asked(seed):
     """`feedback_backfill: false`: no call older than the window, and each of the window."""
     twilio, tap = rated_calls(seed, insights=False)
-    tap.sync(chatter=0, feedback_backfill=False)
+    assert tap.sync(chatter=0, feedback_backfill=False)
     edge = twilio.now - 31 * DAY
     assert all(
         (row := twilio.rows[sid])["start_time"] is None or row["start_time"] > edge for sid in twilio.feedback_asked
