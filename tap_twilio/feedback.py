@@ -78,6 +78,7 @@ class Feedback:
       refill   the feedback of all calls created before this is owed, whatever was asked so far
       older    how far the calls were read for that, as plan.Partition keeps it
       window   {began, cursor}: the round over the window's calls that is open; calls above the cursor were asked
+      late     rounds of `calls` went on without this stream since then: the next asks again what they met
       unasked  no window was ever asked whole: all is emitted until one was
     `emit` takes rows as Twilio's, of this stream. `calls` is the partition of the calls stream, if that is selected.
     A failure of this stream is kept in `failed`, and never ends the reading of the calls.
@@ -155,7 +156,8 @@ class Feedback:
             self.own.state.update({name: calls.state[name] for name in ("date_updated", "looked_back")})
             yield [self._guard(self._conclude_backfill(began))]
         if resumed and self.failed:
-            yield from calls.refresh()  # this stream has no bookmark yet, and so no window
+            calls.follow = None  # this stream has no bookmark yet, and so no window
+            yield from calls.refresh()
         elif resumed:
             yield from self._refresh(calls)
 
@@ -207,7 +209,10 @@ class Feedback:
         opened = self.state.get("window") or {}
         cursor = opened.get("cursor")
         self._window = Window(self.settings.feedback_requests, self.now(), tuple(cursor) if cursor else None)
+        begins = "round" not in calls.state
         yield from calls.refresh(back(self._reach, DAY), lambda whole: self._guard(self._ask_window(whole)))
+        if begins and not self.failed and "round" not in calls.state:
+            self.state.pop("late", None)
 
     def _edge(self, since: Moment = "~") -> Moment:
         """Where the window begins: a call leaves it only after it was asked when past its days."""
@@ -238,7 +243,8 @@ class Feedback:
                 self._announce(listing, page)
         else:  # those that no look-back meets, since they stand elsewhere than their time says
             rows = [row for row in page.rows if _began_late(row)]
-            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(self._read["date_updated"])))]
+            since = min(self._read["date_updated"], self.state.get("late", "~"))
+            asked = [sid for _, sid in self._ended(rows, min(self._reach, self._edge(since)))]
         yield [self._ask(sid, EVER) for sid in asked if sid not in self._asked]
 
     def _follow_older(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
@@ -250,15 +256,16 @@ class Feedback:
 
     def _follow_calls(self, kind: str, listing: Listing, page: Page, first: bool) -> Read:
         """The same for the partition of the calls stream, which goes on where this stream fails."""
-        if self.failed:
-            return
         try:
-            yield from self._follow(kind, listing, page, first)
+            if not self.failed:
+                yield from self._follow(kind, listing, page, first)
         except PartitionError as error:
             self.failed = error
             open_ = self.calls and self.calls.state.get("backfill")
             if open_ and open_.pop("followed", None):  # the calls go on; this stream does from here, by itself
                 self.state["calls"] = self.own.state = {"backfill": dict(open_)}
+        if self.failed and kind == "round":
+            self.state["late"] = min(self._read["date_updated"], self.state.get("late", "~"))
 
     def _announce(self, listing: Listing, page: Page) -> None:
         pages = 1 + (self.own.pages_left(listing, page) if page.next else 0)

@@ -17,7 +17,7 @@ from .records import iso
 
 LISTS = 9  # more than any stream has
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
-DATES = ("date_updated", "looked_back", "swept", "owed")
+DATES = ("date_updated", "looked_back", "swept", "owed", "late")
 
 
 class State:

@@ -274,6 +274,25 @@ def test_a_start_date_lowered_on_any_day_loses_no_rating(tap_of: MakeTap, stream
     assert len(asked(tap, "Feedback")) <= 31, "the older ones are asked once"
 
 
+@BESIDE
+def test_a_last_rating_of_a_call_that_never_began_outlives_a_failure(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
+    """Only the walk over all calls meets it; where its feedback fails in the sync in which it would be asked last."""
+    twilio, _ = rated()
+    (canceled,) = twilio.calls(1, status="canceled", created="2026-02-01T12:00:00Z")
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0, page_size=10).select(*streams)
+    tap.sync()
+    twilio.at("2026-03-03T01:00:00Z")
+    tap.sync()
+    twilio.at("2026-03-03T10:00:00Z").feedback(canceled, 1)
+    twilio.at("2026-03-06T12:00:00Z")
+    twilio.fail_next("500", path_contains=f"{canceled}/Feedback")
+    tap.sync(exits=3)
+    for day in range(8, 11):
+        twilio.at(f"2026-03-{day:02}T12:00:00Z")
+        tap.sync()
+    assert held(tap) == {canceled: (1, "feedback")}
+
+
 @pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
 def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None:
     """Errors, resets, throttling and broken bodies: more requests, and the same ratings."""
