@@ -142,7 +142,7 @@ def page_of(
 ) -> Answer:
     """A page in the classic envelope."""
     page = turn(twilio, question, query, rows, key, LIST_OF[listing.path])
-    following = page.here if fault == "duplicate" else page.following
+    following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
     if fault == "foreign":
         following = f"{question.elsewhere}{following or page.here}"
     envelope: Json = {

@@ -16,18 +16,19 @@ CONNECTION = (
     "trickle",  # a byte a second
 )
 
-# Faults of the answer's content. The last three concern list pages only.
+# Faults of the answer's content. The last four concern list pages only.
 CONTENT = (
     "broken",  # a body that ends in the middle of its JSON
     "error200",  # 200 with an error's body
     "redirect",  # 302 to another host
     "duplicate",  # next page is this page
+    "circle",  # next page is the first page
     "foreign",  # next page on another host
     "keyless",  # no rows under their key
 )
 
 KINDS = (*STATUSES, *CONNECTION, *CONTENT)
-OF_PAGES = frozenset({"duplicate", "foreign", "keyless"})
+OF_PAGES = frozenset({"duplicate", "circle", "foreign", "keyless"})
 
 
 class Faults:

@@ -144,7 +144,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
     page = turn(twilio, question, query, calls, key, "calls")
-    following = page.here if fault == "duplicate" else page.following
+    following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
     host = question.origin
     if fault == "foreign":
         host, following = question.elsewhere, following or page.here

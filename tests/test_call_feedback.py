@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import sandbox.server
 from sandbox import Twilio
-from tests.taps import LISTED, SIX, Tap
+from sandbox.talk import error
+from tests.taps import LISTED, SIX, Run, Tap
 
 MakeTap = Callable[..., Tap]
+BESIDE = pytest.mark.parametrize(
+    "streams", [("call_feedback",), ("calls", "call_feedback")], ids=["alone", "with calls"]
+)
 
 
 def held(tap: Tap) -> dict[str, tuple[Any, Any]]:
@@ -30,6 +36,18 @@ def rated() -> tuple[Twilio, list[str]]:
     return twilio, calls
 
 
+def stopped_at(tap: Tap, call: str, **settings: Any) -> Run:
+    """A sync that was stopped when it asked for this call's feedback, which never came."""
+    tap.twilio.fail_next("hang", path_contains=f"{call}/Feedback")
+    started = tap.start(**settings)
+    started.wait_for(lambda: any(call in path for path in asked(tap, "Feedback")))
+    started.process.send_signal(signal.SIGTERM)
+    run = started.wait()
+    assert run.exit_code == 143, run.log[-2000:]
+    tap.keep(run.lines)
+    return run
+
+
 def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None:
     """All accounts of the demo: each feedback, property by property, beside the five listed streams."""
     tap = tap_of(Twilio.demo(5), call_feedback_source="feedback").select(*SIX)
@@ -41,7 +59,7 @@ def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None
     assert not tap.wrong(SIX)
 
 
-@pytest.mark.parametrize("streams", [("call_feedback",), ("calls", "call_feedback")], ids=["alone", "with calls"])
+@BESIDE
 def test_a_rating_that_comes_or_changes_later_reaches_the_warehouse(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
     """One changed from 2 to 5, and one given 29 days after the call; no other is sent again."""
     twilio, calls = rated()
@@ -170,17 +188,109 @@ def test_insights_asked_for_by_name_and_not_there_is_an_error_that_says_so(tap_o
     assert not tap.wrong(LISTED)
 
 
-def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap) -> None:
+@BESIDE
+def test_feedback_that_fails_costs_the_calls_nothing(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
     """The calls are synced, the failure is named, and the next sync has the ratings."""
     twilio, calls = rated()
     twilio.feedback(calls[3], 3)
-    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0).select("calls", "call_feedback")
-    twilio.fail_next("500", times=5, path_contains="Feedback")
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0).select(*streams)
+    twilio.fail_next("500", path_contains=f"{calls[3]}/Feedback")
     run = tap.sync(exits=3)
     assert any("call_feedback" in line and "failed" in line for line in run.said)
-    assert len(tap.tables.rows["calls"]) == len(calls)
+    assert len(tap.tables.rows.get("calls", calls)) == len(calls)
     tap.sync()
     assert held(tap) == {calls[3]: (3, "feedback")}
+
+
+@BESIDE
+@pytest.mark.parametrize("failure", ["500", "403"])
+def test_feedback_that_fails_while_its_backfill_goes_on_does_not_crash_all_later_syncs(
+    tap_of: MakeTap, monkeypatch: pytest.MonkeyPatch, streams: tuple[str, ...], failure: str
+) -> None:
+    """It fails by itself: exit code 3, one line, every call is there; and the next sync has the ratings."""
+    twilio, calls = rated()
+    for call in calls:
+        twilio.feedback(call, 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0, page_size=10).select(*streams)
+    stopped_at(tap, calls[35])
+    with monkeypatch.context() as patch:
+        if failure == "500":
+            twilio.fail_next("500", path_contains=f"{calls[25]}/Feedback")
+        else:
+            answer, refusal = sandbox.server.answer, error(403, 20003, "No")
+            patch.setattr(
+                sandbox.server, "answer", lambda t, q, f="": refusal if "Feedback" in q.path else answer(t, q, f)
+            )
+        run = tap.sync(exits=3)
+    (line,) = [line for line in run.said if line.startswith("failed: ")]
+    assert line.startswith(f"failed: call_feedback {twilio.main}: ")
+    assert f"HTTP {failure}" in line
+    assert len(tap.tables.rows.get("calls", calls)) == len(calls)
+
+    tap.sync()
+    assert held(tap) == dict.fromkeys(calls, (3, "feedback"))
+
+
+@BESIDE
+@pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
+def test_a_start_date_lowered_while_the_backfill_is_open_brings_all_ratings(
+    tap_of: MakeTap, streams: tuple[str, ...], source: str
+) -> None:
+    """Those of the calls that were not asked yet, and those of the older ones."""
+    twilio, calls = rated()
+    for call in calls:
+        twilio.feedback(call, 3)
+    for call in calls[30:]:
+        twilio.annotate(call, call_score=3)
+    tap = tap_of(twilio, call_feedback_source=source, page_size=10).select(*streams)
+    if source == "insights":
+        twilio.fail_next("500", path_contains="Summaries")
+        tap.sync(exits=3, start_date="2026-02-15T00:00:00Z", retry_minutes=0)
+    else:
+        stopped_at(tap, calls[35], start_date="2026-01-15T00:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    should = calls[30:] if source == "insights" else calls[4:]
+    assert held(tap) == dict.fromkeys(should, (3, "insights" if source == "insights" else "feedback"))
+
+
+@BESIDE
+def test_a_start_date_lowered_on_any_day_loses_no_rating(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
+    """It brings those of the older calls, and, as on every day, those that came since the last sync."""
+    twilio, calls = rated()
+    for call in calls[:-1]:
+        twilio.feedback(call, 3)
+    tap = tap_of(twilio, call_feedback_source="feedback", page_size=10).select(*streams)
+    tap.sync(start_date="2026-01-15T00:00:00Z")
+    twilio.at("2026-03-02T01:00:00Z")
+    twilio.feedback(calls[-1], 1)
+    twilio.at("2026-03-02T13:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    should = {**dict.fromkeys(calls[4:-1], (3, "feedback")), calls[-1]: (1, "feedback")}
+    assert held(tap) == should
+
+    twilio.at("2026-03-02T16:00:00Z")
+    tap.sync(start_date="2026-01-05T00:00:00Z")
+    assert held(tap) == should
+    assert len(asked(tap, "Feedback")) <= 31, "the older ones are asked once"
+
+
+@BESIDE
+def test_a_last_rating_of_a_call_that_never_began_outlives_a_failure(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
+    """Only the walk over all calls meets it; where its feedback fails in the sync in which it would be asked last."""
+    twilio, _ = rated()
+    (canceled,) = twilio.calls(1, status="canceled", created="2026-02-01T12:00:00Z")
+    tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0, page_size=10).select(*streams)
+    tap.sync()
+    twilio.at("2026-03-03T01:00:00Z")
+    tap.sync()
+    twilio.at("2026-03-03T10:00:00Z").feedback(canceled, 1)
+    twilio.at("2026-03-06T12:00:00Z")
+    twilio.fail_next("500", path_contains=f"{canceled}/Feedback")
+    tap.sync(exits=3)
+    for day in range(8, 11):
+        twilio.at(f"2026-03-{day:02}T12:00:00Z")
+        tap.sync()
+    assert held(tap) == {canceled: (1, "feedback")}
 
 
 @pytest.mark.parametrize("source", ["feedback", "insights", "auto"])
@@ -195,3 +305,21 @@ def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None
     tap.sync()
     assert held(tap) == dict.fromkeys(calls[-5:], (4, "insights" if source == "insights" else "feedback"))
     assert len(tap.tables.rows["calls"]) == len(calls)
+
+
+@pytest.mark.parametrize("source", ["insights", "auto"])
+def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap, source: str) -> None:
+    """The list's end is never guessed at: exit code 3, one line; the calls are there, and the next sync has all."""
+    twilio, calls = rated()
+    for call in calls[-25:]:
+        twilio.annotate(call, call_score=2)
+    tap = tap_of(twilio, call_feedback_source=source, page_size=5).select("calls", "call_feedback")
+    twilio.fail_next("circle", path_contains="SortBy=start_time&PageSize=5&Page=1")
+    run = tap.sync(exits=3)
+    (line,) = [line for line in run.said if line.startswith("failed: ")]
+    assert line.startswith(f"failed: call_feedback {twilio.main}: ")
+    assert "round in a circle" in line
+    assert len(tap.tables.rows["calls"]) == len(calls)
+
+    tap.sync()
+    assert held(tap) == dict.fromkeys(calls[-25:], (2, "insights"))

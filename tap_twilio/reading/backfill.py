@@ -34,7 +34,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
     """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
     start_date = reading.bounds.start_date
     walk = Walk(listing, place=opened.place, thorough=bool(start_date))
-    judged = opened.place is not None or not listing.stream.filter
+    judged = opened.place is not None or not reading.sliceable
     while not walk.ended:
         try:
             page = yield from walk.turn()
@@ -43,7 +43,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
             if reading.may_restart():
                 walk = Walk(listing, thorough=bool(start_date))
                 continue
-            if not listing.stream.filter:
+            if not reading.sliceable:
                 raise reading.unfinished() from None
             return _begin_slices(reading, listing, opened, CUTS)
         if not judged and page.next:

@@ -139,6 +139,8 @@ class Reading:
         from .whole import read_whole
         from .window import read_window
 
+        for recent in self.recents:
+            recent.begin()
         if not any(getattr(sink, "reads_list", True) for sink in self.sinks):
             yield from self.beside(whole=True)
         elif isinstance(self.stream.reads, Window):
@@ -159,7 +161,10 @@ class Reading:
         """Read all of it into one version of the table."""
         from .whole import read_full
 
+        for recent in self.recents:
+            recent.begin()
         yield from read_full(self, version)
+        yield from self.beside(whole=True)
 
     def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
         """Hand a page to the sinks."""
@@ -196,6 +201,11 @@ class Reading:
         return [table.name for table in self.tables if table.in_rounds]
 
     # -- what the ways of reading share
+
+    @property
+    def sliceable(self) -> bool:
+        """Whether slices may stand in for walks: not where a child needs every row, since slices hide some."""
+        return self.stream.filter is not None and not any(recent.reads_list for recent in self.recents)
 
     @property
     def oldest(self) -> Moment:

@@ -147,15 +147,18 @@ class RecentBranch:
     failed: PartitionError | None = None
 
     def __post_init__(self) -> None:
-        state, root = self.table.state, self.table.root
         self.table.asks_rows = self.limits.first
         self.stream: Stream = self.table.stream
         self.account = self.table.account
-        self.progress = Progress.of(state.asked, f"bookmarks.{self.stream.name}, account {self.account},")
-        self.table.progress = self.progress
+        where = f"bookmarks.{self.stream.name}, account {self.account},"
+        self.progress = self.table.progress = Progress.of(self.table.state.asked, where)
         self._asked: set[str] = set()  # in this sync
         self._rated: set[str] = set()  # by the first source, in this sync
         self._announced = False
+
+    def begin(self) -> None:
+        """The sync begins, and the state holds what is owed."""
+        state, root = self.table.state, self.table.root
         if self.table.owes_older and not self.limits.backfill:
             state.date_updated = state.date_updated or earlier(self.began, self.margin)
             state.looked_back = state.looked_back or state.date_updated
@@ -166,6 +169,8 @@ class RecentBranch:
         # A round that began earlier meets what was in its window then.
         known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
         self._edge_of_rounds = earlier(min(known, default=self.began), self.limits.days)
+        # By the sync's start: the bookmark may move while rows are asked.
+        self._since = BEGINNING if self.progress.unasked or self._older else state.date_updated or BEGINNING
         self._looks = not self._older  # whether the rows of the window are met by this sync
         self._window = Window(self.limits.requests, self.progress.cursor)
         self.table.keep()
@@ -215,15 +220,18 @@ class RecentBranch:
         elif how in (How.ROUND, How.FULL):
             late = [row for row in page.rows if self._began_late(listing, row)]
             asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
-            if owed := self.table.state.owed:
-                rows = [row for row in late if (moment_of(listing.listed(row)) or BEGINNING) < owed]
-                asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
+        owed = self.table.state.owed
+        if owed and how in (How.FIRST, How.ROUND, How.FULL):
+            rows = [row for row in page.rows if (moment_of(listing.listed(row)) or BEGINNING) < owed]
+            asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
         if self._older and how is not How.LOOK_BACK and self._is_served(how):
-            refill = self.table.state.refill or END
+            state = self.table.state
+            refill = END if state.date_updated is None else state.refill or END
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
             asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
             self._announce()
-        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked])
+        # These are asked once, or seldom, so what they have is emitted whatever its date.
+        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked], BEGINNING)
 
     def _is_served(self, how: How) -> bool:
         return self.table.judge(how, None) is not None
@@ -305,14 +313,14 @@ class RecentBranch:
         """Ask those that this sync did not ask yet, and move the cursor past all of them."""
         for at in range(0, len(rows), SIDE_BY_SIDE):
             chunk = rows[at : at + SIDE_BY_SIDE]
-            yield from self._ask_all([key for _, key in chunk if key not in self._asked])
+            yield from self._ask_all([key for _, key in chunk if key not in self._asked], self._since)
             if moves_cursor:
                 self.progress.cursor = chunk[-1]
                 self.table.keep()
 
     def _sample(self, newest: list[Dated]) -> Read:
         """Ask a few; the window then counts as asked."""
-        yield [self._ask(key) for _, key in newest[:SAMPLE] if key not in self._asked]
+        yield [self._ask(key, self._since) for _, key in newest[:SAMPLE] if key not in self._asked]
         if self._sampling:
             self._finish_window(self.began, asked=False)
 
@@ -325,30 +333,29 @@ class RecentBranch:
 
     # -- the first source
 
-    def _ask_all(self, keys: list[str]) -> Read:
+    def _ask_all(self, keys: list[str], since: Moment) -> Read:
         for at in range(0, len(keys), SIDE_BY_SIDE):
             if not self._sampling:
-                yield [self._ask(key) for key in keys[at : at + SIDE_BY_SIDE]]
+                yield [self._ask(key, since) for key in keys[at : at + SIDE_BY_SIDE]]
 
-    def _ask(self, key: str) -> Read:
-        """What one row of the parent has below it: emitted when it changed. 404 is none."""
-        self._asked.add(key)
+    def _ask(self, key: str, since: Moment) -> Read:
+        """What one row of the parent has below it: emitted when it changed since then. 404 is none."""
         listing = Listing(self.stream, self.account, 1, values={brace: key for brace in self.parent.fills})
         try:
             page: Page = yield listing.top()
         except Refused as refused:
             if refused.status != 404:
                 raise
+            self._asked.add(key)  # not before: who finds it there takes the answer for known
             self._missed()
             return
-        self._found()
+        self._asked.add(key)
         self._rated.add(key)
+        self._found()
         page = listing.complete(page)
         row = {**page.rows[0]}
         if self.stream.second:
             row[self.stream.second.source] = self.stream.second.names[0]
-        state = self.table.state
-        since = BEGINNING if self.progress.unasked or self._older else state.date_updated or BEGINNING
         if (moment_of(row.get(self.stream.changed or "")) or END) >= since:
             yield Emit(self.table, page, [row])
 
@@ -383,7 +390,7 @@ class RecentBranch:
     def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:
         """Emit what the second source has, unless the first one has a row, which then counts."""
         if self.limits.first and key not in self._asked:
-            yield from self._ask(key)
+            yield from self._ask(key, self._since)
         if key not in self._rated:
             filled = yield from second.record(page, key, row)
             empty = dict.fromkeys(("date_created", "date_updated"))

@@ -73,7 +73,7 @@ def _head(
         yield from reading.take(how, listing, page)
         if listing.all_older(page, edge):
             break
-        if walk.pages == 1 and page.next and listing.stream.filter:
+        if walk.pages == 1 and page.next and reading.sliceable:
             pages = pages_between(listing, page, edge)
             if pages > reading.bounds.short_pages:
                 slices = cut(reading, listing, edge, later(reading.began, SECOND), pages)

@@ -198,8 +198,8 @@ class Pages:
             twilio.now += timedelta(seconds=rng.choice((1, 60, 3600)))
         try:
             return tag, twilio.answer(ask)
-        except Refused as refused:
-            return tag, refused
+        except PartitionError as failed:
+            return tag, failed
 
 
 def drive(reads: list[Read], pages: Pages, emit: Callable[[Emit], None]) -> None:

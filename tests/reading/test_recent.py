@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,13 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tap_twilio.config import Settings
-from tap_twilio.errors import PartitionError, Refused
-from tap_twilio.feedback import Feedback
-from tap_twilio.plan import Bounds, Budget, Partition
-from tap_twilio.walk import Ask, Page, text
+from tap_twilio.accounts import Account
+from tap_twilio.errors import PartitionError, Refused, Unreachable
+from tap_twilio.moments import format_moment as text
+from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.effects import Emit
+from tap_twilio.reading.reading import Bounds
+from tap_twilio.readings import Trees
+from tap_twilio.settings import Settings
+from tap_twilio.singer.state import State
+from tap_twilio.twilio.request import Ask, Page
 
-from .strategies import ACCOUNT, DAY, HOUR, STREAM, Killed, TwilioList, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
 many = settings(
@@ -39,6 +44,7 @@ class RatedCalls(TwilioList):
         self.ratings: dict[str, dict[str, Any]] = {}
         self.annotations: dict[str, int] = {}
         self.feedback_asked: list[str] = []
+        self.trouble = 0.0  # which part of the answers about ratings are failures
 
     def add(self, created: Any = None) -> None:
         super().add(created)
@@ -64,7 +70,11 @@ class RatedCalls(TwilioList):
 
     def answer(self, ask: Ask) -> Page:
         path = urlsplit(ask.uri).path
-        if path.endswith("/Feedback.json"):
+        feedback = path.endswith("/Feedback.json")
+        if (feedback or ask.host == "insights") and self.rng.random() < self.trouble:
+            down = Unreachable("HTTP 500, for 15 minutes")
+            raise self.rng.choice((down, Refused(403, 20003, "no", path))) if feedback else down
+        if feedback:
             sid = path.split("/")[-2]
             self.feedback_asked.append(sid)
             if sid not in self.ratings:
@@ -90,7 +100,15 @@ class RatedCalls(TwilioList):
             return Page(rows, None, text(self.now))
         return super().answer(ask)
 
-    def truth(self) -> dict[str, tuple[str, int]]:
+    def truth(self, start_date: str | None = None) -> dict[str, tuple[str, int]]:
+        """Each rating of the calls that were created since."""
+        since = start_date or ""
+        return {sid: rating for sid, rating in self._ratings().items() if self.created(sid) >= since}
+
+    def created(self, sid: str) -> str:
+        return text(self.rows[sid]["date_created"])
+
+    def _ratings(self) -> dict[str, tuple[str, int]]:
         rated = {sid: ("insights", score) for sid, score in self.annotations.items()}
         return rated | {sid: ("feedback", rating["quality_score"]) for sid, rating in self.ratings.items()}
 
@@ -100,7 +118,7 @@ class FeedbackTap:
 
     def __init__(self, twilio: RatedCalls) -> None:
         self.twilio = twilio
-        self.states: dict[str, dict[str, Any]] = {"calls": {}, "call_feedback": {}}
+        self.written: Any = None
         self.warehouse: dict[str, tuple[str, int]] = {}
         self.emitted: list[str] = []
         self.calls: dict[str, Any] = {}
@@ -108,32 +126,31 @@ class FeedbackTap:
     def sync(
         self, requests: int = 5000, calls: bool = True, lives: int | None = None, chatter: float = 0.2, **given: Any
     ) -> bool:
-        self.states = json.loads(json.dumps(self.states))
         self.emitted = []
         twilio = self.twilio
         chosen = Settings(ACCOUNT, ACCOUNT, "secret", feedback_requests=requests, page_size=5, **given)
-        bounds = Bounds(page_size=5, short_pages=3, margin=HOUR, start_date=chosen.start_date)
-        common = (lambda: text(twilio.now), Budget(10**6), bounds, text(twilio.now - 400 * DAY))
+        state = State(json.loads(json.dumps(self.written)))
+        selected = frozenset({"call_feedback", "calls"} if calls else {"call_feedback"})
+        trees = Trees(chosen, state, selected, text(twilio.now), lambda: text(twilio.now))
+        trees.bounds = Bounds(page_size=5, short_pages=3, margin=HOUR, start_date=chosen.start_date or "")
+        account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
+        reading = trees.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
+        reading.adopt()
+        try:
+            with suppress(Killed, PartitionError):
+                drive([reading.sync()], Pages(twilio, chatter, lives), self.take)
+                return not any(table.failed for table in reading.tables)
+            return False
+        finally:
+            self.written = state.dump({name: [ACCOUNT] for name in selected})
 
-        def take(page: Page, rows: list[dict[str, Any]]) -> None:
-            for row in rows:
+    def take(self, emit: Emit) -> None:
+        for row in emit.rows:
+            if emit.table.name == "calls":
+                self.calls[row["sid"]] = row
+            else:
                 self.warehouse[row["sid"]] = (row["source"], row["quality_score"])
                 self.emitted.append(row["sid"])
-
-        def take_calls(page: Page, rows: list[dict[str, Any]]) -> None:
-            self.calls.update({row["sid"]: row for row in rows})
-
-        parent = Partition(STREAM["calls"], ACCOUNT, self.states["calls"], take_calls, *common)
-        own = replace(parent, state=self.states["call_feedback"], emit=lambda page, rows: None)
-        parent.adopt()
-        own.adopt()
-        if self.states["call_feedback"].get("refill"):
-            self.states["call_feedback"].pop("calls", None)
-        feedback = Feedback(own, parent if calls else None, take, chosen, set())
-        with suppress(Killed, PartitionError):
-            drive(feedback.sync(), twilio, chatter, lives)
-            return feedback.failed is None
-        return False
 
 
 def rated_calls(seed: int, insights: bool = True) -> tuple[RatedCalls, FeedbackTap]:
@@ -147,38 +164,60 @@ def rated_calls(seed: int, insights: bool = True) -> tuple[RatedCalls, FeedbackT
     return twilio, FeedbackTap(twilio)
 
 
+def start_dates(rng: Any) -> Iterator[str | None]:
+    """What is set from sync to sync: a date that is lowered now and then, in the end perhaps to none."""
+    days = rng.choice((10, 40, 70, None))
+    while True:
+        yield None if days is None else text(START - days * DAY)
+        if days and rng.random() < 0.3:
+            days = rng.choice((days + 10, days + 30, None))
+
+
 @pytest.mark.parametrize("alone", [False, True], ids=["with calls", "alone"])
 @pytest.mark.parametrize("source", ["auto", "feedback"])
 @many
 @given(SEEDS)
 def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
-    """With small budgets, pauses of the schedule and kills: the warehouse has each call's last rating."""
+    """
+    With small budgets, pauses of the schedule, kills, failures and a start_date that is lowered: the warehouse has each
+    call's last rating.
+    """
     twilio, tap = rated_calls(seed, insights=source == "auto")
-    rng = twilio.rng
+    rng, dates, chosen = twilio.rng, start_dates(twilio.rng), {"calls": not alone, "call_feedback_source": source}
     for _ in range(rng.randrange(2, 12)):
         live(twilio)
         lives = rng.randrange(0, 60) if rng.random() < 0.3 else None
-        tap.sync(requests=rng.choice((3, 10, 100)), calls=not alone, lives=lives, call_feedback_source=source)
+        twilio.trouble = rng.choice((0, 0, 0.02, 0.3, 1))
+        tap.sync(requests=rng.choice((3, 10, 100)), lives=lives, start_date=next(dates), **chosen)
+    twilio.trouble, start_date = 0, next(dates)
     for _ in range(30):
         twilio.now += 3 * HOUR
-        tap.sync(requests=10, calls=not alone, chatter=0, call_feedback_source=source)
+        assert tap.sync(requests=10, chatter=0, start_date=start_date, **chosen)
     ended = {sid for sid, row in twilio.rows.items() if row["status"] in ("completed", "canceled")}
-    assert tap.warehouse == {sid: rating for sid, rating in twilio.truth().items() if sid in ended}
+    held = {sid: rating for sid, rating in tap.warehouse.items() if twilio.created(sid) >= (start_date or "")}
+    assert held == {sid: rating for sid, rating in twilio.truth(start_date).items() if sid in ended}
     if not alone:
-        assert tap.calls == {sid: twilio.wire(row) for sid, row in twilio.rows.items()}
+        assert tap.calls == {
+            sid: twilio.wire(row) for sid, row in twilio.rows.items() if twilio.created(sid) >= (start_date or "")
+        }
 
 
 @many
 @given(SEEDS)
 def test_within_the_budget_ratings_are_right_after_every_sync(seed):
-    """Every rating given before a sync that ended well began is in the warehouse after it."""
+    """Every rating given before a sync that ended well began is in the warehouse after it; the last sync does."""
     twilio, tap = rated_calls(seed)
-    rng = twilio.rng
-    for _ in range(rng.randrange(2, 10)):
+    rng, start_date = twilio.rng, start_dates(twilio.rng)
+    for left in reversed(range(rng.randrange(2, 10))):
         live(twilio)
-        before, dates = dict(twilio.truth()), {sid: rating["date_updated"] for sid, rating in twilio.ratings.items()}
-        if tap.sync(lives=rng.randrange(0, 90) if rng.random() < 0.3 else None, calls=rng.random() < 0.7):
-            same = {sid for sid, date in dates.items() if twilio.ratings[sid]["date_updated"] == date}
+        since = next(start_date)
+        before, dates = twilio.truth(since), {sid: rating["date_updated"] for sid, rating in twilio.ratings.items()}
+        twilio.trouble = rng.choice((0, 0, 0, 0.02, 0.3, 1)) if left else 0
+        lives = rng.randrange(0, 90) if left and rng.random() < 0.3 else None
+        well = tap.sync(lives=lives, calls=rng.random() < 0.7, chatter=0.2 if left else 0, start_date=since)
+        assert well or left
+        if well:
+            same = {sid for sid in before if sid in dates and twilio.ratings[sid]["date_updated"] == dates[sid]}
             wrong = {
                 sid: (before[sid], tap.warehouse.get(sid))
                 for sid in same - set(twilio.annotations)
@@ -194,7 +233,8 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
     twilio, tap = rated_calls(seed, insights=False)
     for _ in range(3):
         twilio.now += DAY
-        tap.sync(chatter=0)
+        assert tap.sync(chatter=0)
+        assert tap.warehouse == twilio.truth()
     late = {
         s for s, row in twilio.rows.items() if not row["start_time"] or row["start_time"] - row["date_created"] > DAY
     }
@@ -206,7 +246,7 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
 def test_selecting_calls_too_reads_the_calls_once(seed):
     """As many pages of calls as there are, and as many ratings asked as calls that ended."""
     twilio, tap = rated_calls(seed, insights=False)
-    tap.sync(chatter=0)
+    assert tap.sync(chatter=0)
     pages = [ask.uri for ask in twilio.asked if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
     assert sorted(twilio.feedback_asked) == sorted(
@@ -214,7 +254,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     )
     twilio.asked.clear()
     twilio.now += DAY
-    tap.sync(chatter=0)
+    assert tap.sync(chatter=0)
     pages = [ask.uri for ask in twilio.asked if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
@@ -224,7 +264,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
 def test_without_the_backfill_only_the_window_is_asked(seed):
     """`feedback_backfill: false`: no call older than the window, and each of the window."""
     twilio, tap = rated_calls(seed, insights=False)
-    tap.sync(chatter=0, feedback_backfill=False)
+    assert tap.sync(chatter=0, feedback_backfill=False)
     edge = twilio.now - 31 * DAY
     assert all(
         (row := twilio.rows[sid])["start_time"] is None or row["start_time"] > edge for sid in twilio.feedback_asked
