@@ -79,6 +79,7 @@ class Progress:
     cursor: Dated | None = None  # rows above it were asked
     unasked: bool = False  # no window was ever asked whole: all is emitted until one was
     misses: int = 0  # requests in a row that found nothing
+    second_owed: bool = False  # whether the second source is to be asked for all time
     late: Moment | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
 
     @classmethod
@@ -86,17 +87,19 @@ class Progress:
         """Raises TapError for a value that no tap wrote."""
         if value is None:
             return cls()
-        fits = isinstance(value, list) and len(value) == 6 and isinstance(value[3], bool) and type(value[4]) is int
-        moments = [value[0], value[1], value[5]] if fits else []
+        kinds = (object, object, object, bool, int, bool, object)
+        fits = isinstance(value, list) and [isinstance(*pair) for pair in zip(value, kinds)] == [True] * len(kinds)
+        moments = [value[0], value[1], value[6]] if fits else []
         if not fits or not all(item is None or item == moment_of(item) for item in moments):
             raise malformed(f"{where}.asked", "is not what the tap wrote")
-        began, at, key, unasked, misses, late = value
-        return cls(began, (at, key) if at is not None and isinstance(key, str) else None, unasked, misses, late)
+        began, at, key, unasked, misses, second_owed, late = value
+        cursor = (at, key) if at is not None and isinstance(key, str) else None
+        return cls(began, cursor, unasked, misses, second_owed, late)
 
     def kept(self) -> list[Any] | None:
         at, key = self.cursor or (None, None)
-        value = [self.began, at, key, self.unasked, self.misses, self.late]
-        return None if value == [None, None, None, False, 0, None] else value
+        value = [self.began, at, key, self.unasked, self.misses, self.second_owed, self.late]
+        return None if value == [None, None, None, False, 0, False, None] else value
 
 
 class RecentTable(Table):
@@ -165,6 +168,7 @@ class RecentBranch:
             state.refill = None
             self.progress.unasked = True
         self._older = self.table.owes_older  # whether this sync owes them
+        self.progress.second_owed |= self._older
         self._edge = earlier(state.date_updated or self.began, self.limits.days)
         # A round that began earlier meets what was in its window then.
         known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
@@ -268,7 +272,9 @@ class RecentBranch:
         """Ask the window, and the second source. `whole`: whether this sync met every row of the window."""
         try:
             if self.second and self.limits.second:
-                yield from self._ask_second(self.second, self.oldest if self._older else self._edge)
+                yield from self._ask_second(self.second, self.oldest if self.progress.second_owed else self._edge)
+                self.progress.second_owed = False
+                self.table.keep()
             if not self.limits.first:
                 self._finish_window(self.began)
                 self.table.state.refill = None
