@@ -129,7 +129,7 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
         ("--state", '{"bookmarks"', "not valid JSON"),
         ("--state", "[]", "state is malformed"),
         ("--state", '{"bookmarks": {"messages": 7}}', "bookmarks.messages"),
-        ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages is not a date"),
+        ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages: it is not a date"),
         ("--state", '{"bookmarks": {"messages": {"accounts": {"AC1": {"round": 1}}}}}', "accounts.AC1.round"),
         ("--catalog", None, "No such file"),
         ("--catalog", "streams:", "is not JSON"),
