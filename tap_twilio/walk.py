@@ -111,8 +111,8 @@ class Listing:
         """
         query: dict[str, str | int] = {"Status": self.status} if self.status else {}
         if since and until and self.stream.filter:
-            query[f"{self.stream.filter.param}>"] = self._bound(moment(since) - self.stream.filter.unit)
-            query[f"{self.stream.filter.param}<"] = self._bound(moment(until) + self.stream.filter.unit)
+            query[f"{self.stream.filter.param}>"] = self._bound(back(since, self.stream.filter.unit))
+            query[f"{self.stream.filter.param}<"] = self._bound(back(until, -self.stream.filter.unit))
         query["PageSize"] = self.page_size
         return self.at(f"{self._folder}.json?{urlencode(query)}", token=False)
 
@@ -140,9 +140,9 @@ class Listing:
     def _folder(self) -> str:
         return f"/2010-04-01/Accounts/{self.account}/{self.stream.path.removesuffix('.json')}"
 
-    def _bound(self, at: datetime) -> str:
+    def _bound(self, at: Moment) -> str:
         assert self.stream.filter
-        return at.strftime("%Y-%m-%d" if self.stream.filter.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
+        return at[:10] if self.stream.filter.unit >= DAY else f"{at[:19]}Z"
 
 
 class Walk:

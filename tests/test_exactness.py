@@ -416,6 +416,16 @@ def test_a_start_date_in_the_future_emits_nothing_and_loses_nothing(tap_of: Make
     assert tap.wrong(["messages"]) == {}
 
 
+def test_a_start_date_at_the_beginning_of_the_calendar_brings_all(tap_of: MakeTap) -> None:
+    """The year 1, which some write for "everything", before which the calendar has no day to ask from."""
+    twilio = a_year_old()
+    twilio.calls(400, **PAST)
+    twilio.conferences(400, **PAST)
+    tap = tap_of(twilio, page_size=5, start_date="0001-01-01").select("calls", "conferences")
+    tap.sync()
+    assert tap.wrong(["calls", "conferences"]) == {}
+
+
 def test_a_state_from_the_future_is_not_believed(tap_of: MakeTap) -> None:
     """One restored from another account's or a mistyped date: the partition is read anew, and the log says so."""
     twilio = a_year_old()
