@@ -119,10 +119,10 @@ def wrong(twilio: Twilio, out: Path) -> int:
 
 def work(config: str, out: str, syncs: int) -> None:
     """In the child: sync after sync, as cli.py makes one, and a line of figures for each."""
-    from tap_twilio.catalog import discover, selected_streams
-    from tap_twilio.config import load
-    from tap_twilio.output import Output
-    from tap_twilio.state import State
+    from tap_twilio.singer.catalog import discover, selected_streams
+    from tap_twilio.settings import load
+    from tap_twilio.singer.output import Output
+    from tap_twilio.singer.state import State
     from tap_twilio.sync import Sync
 
     logging.disable()

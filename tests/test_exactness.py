@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tap_twilio.config import Settings
-from tap_twilio.output import Output
-from tap_twilio.state import State
+from tap_twilio.settings import Settings
+from tap_twilio.singer.output import Output
+from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
 from tests.taps import DAY, HOUR, LISTED, Tap, expected, twice
 
@@ -414,6 +414,16 @@ def test_a_start_date_in_the_future_emits_nothing_and_loses_nothing(tap_of: Make
     twilio.at("2026-02-03")
     tap.sync()
     assert tap.wrong(["messages"]) == {}
+
+
+def test_a_start_date_at_the_beginning_of_the_calendar_brings_all(tap_of: MakeTap) -> None:
+    """The year 1, which some write for "everything", before which the calendar has no day to ask from."""
+    twilio = a_year_old()
+    twilio.calls(400, **PAST)
+    twilio.conferences(400, **PAST)
+    tap = tap_of(twilio, page_size=5, start_date="0001-01-01").select("calls", "conferences")
+    tap.sync()
+    assert tap.wrong(["calls", "conferences"]) == {}
 
 
 def test_a_state_from_the_future_is_not_believed(tap_of: MakeTap) -> None:

@@ -33,12 +33,12 @@ from sandbox import Twilio
 from sandbox.talk import Answer as Reply
 from tap_twilio import client as client_module
 from tap_twilio import pool as pool_module
-from tap_twilio.answers import read_page
-from tap_twilio.client import Again, Answer, Client
-from tap_twilio.config import Settings
+from tap_twilio.twilio.envelopes import read_page
+from tap_twilio.twilio.client import Again, Answer, Client
+from tap_twilio.settings import Settings
 from tap_twilio.errors import BadAnswer, PartitionError, Refused, TapError, Unreachable
-from tap_twilio.pool import Pool, Share
-from tap_twilio.walk import Ask
+from tap_twilio.twilio.pool import Pool, Share
+from tap_twilio.twilio.request import Ask
 from tests.taps import LISTED, Started, Tap
 
 AC = "AC" + "0" * 32

@@ -22,16 +22,16 @@ from hypothesis import strategies as st
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
-from tap_twilio.answers import read_page
-from tap_twilio.catalog import discover, load_schema, selected_streams
-from tap_twilio.client import Again, Answer, _date, _error_body, _retry_after
-from tap_twilio.config import SCHEMA, Settings, settings_from
+from tap_twilio.twilio.envelopes import read_page
+from tap_twilio.singer.catalog import discover, load_schema, selected_streams
+from tap_twilio.twilio.client import Again, Answer, _date, _error_body, _retry_after
+from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.errors import InvalidRecord, TapError
 from tap_twilio.plan import Bounds, Budget, Partition
-from tap_twilio.records import compile_record, parse, record_lines
-from tap_twilio.state import State
+from tap_twilio.singer.records import compile_record, parse, record_lines
+from tap_twilio.singer.state import State
 from tap_twilio.streams import STREAMS
-from tap_twilio.walk import Ask
+from tap_twilio.twilio.request import Ask
 from tests.taps import COMMAND, LISTED, ROOT, Tap
 
 AC = "AC" + "0" * 32
@@ -79,7 +79,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     """A page is taken only with all of its rows and a next page on the same host."""
     ask = Ask(AC, "/page") if single else ASK
     try:
-        page, _ = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
+        page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
     except Again as error:
         one_line(error)
         return
@@ -141,10 +141,10 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
     row = data.draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=5), json_of("a"), max_size=6))
     token = SECRET[::-1]  # no constant, since Hypothesis draws those of this module
     row["sid"] = data.draw(st.just("SM1") | SCALARS.filter(lambda sid: sid != SECRET))
-    row, _ = (
+    row = (
         parse(json.dumps({**row, "auth_token": token}, allow_nan=False, default=str).encode())
         if _finite(row)
-        else ({"sid": None}, 0)
+        else {"sid": None}
     )
     try:
         line = record_lines([row], RECORDS[stream], stream, NOW, NOW)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import singer
 
-from tap_twilio.output import Output, OutputFailed, TargetGone
+from tap_twilio.singer.output import Output, OutputFailed, TargetGone
 
 SCHEMA = {"type": "object", "properties": {"sid": {"type": "string"}}}
 LINE = b'{"type":"RECORD","stream":"messages","record":{"sid":"SM1"}}\n'
@@ -149,7 +149,7 @@ def test_nothing_follows_an_interrupted_write(pipe: tuple[int, int], monkeypatch
 def test_a_process_whose_target_is_gone_says_nothing() -> None:
     """No "Exception ignored" from Python's own stdout at exit."""
     program = (
-        "import sys; from tap_twilio.output import *\n"
+        "import sys; from tap_twilio.singer.output import *\n"
         "try:\n"
         "    while True: Output().records(b'x' * 1000)\n"
         "except TargetGone as gone: sys.exit(gone.exit_code)\n"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio, serve
-from tap_twilio.config import SCHEMA, settings_from
+from tap_twilio.settings import SCHEMA, settings_from
 from tap_twilio.errors import TapError
 from tests.taps import COMMAND, ROOT, Run, Tap, whole_lines
 
@@ -129,7 +129,7 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
         ("--state", '{"bookmarks"', "not valid JSON"),
         ("--state", "[]", "state is malformed"),
         ("--state", '{"bookmarks": {"messages": 7}}', "bookmarks.messages"),
-        ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages is not a date"),
+        ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages: it is not a date"),
         ("--state", '{"bookmarks": {"messages": {"accounts": {"AC1": {"round": 1}}}}}', "accounts.AC1.round"),
         ("--catalog", None, "No such file"),
         ("--catalog", "streams:", "is not JSON"),

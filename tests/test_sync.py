@@ -12,8 +12,8 @@ from decimal import Decimal
 import pytest
 
 from sandbox import Twilio
-from tap_twilio.client import Client
-from tap_twilio.config import Settings
+from tap_twilio.twilio.client import Client
+from tap_twilio.settings import Settings
 from tap_twilio.errors import TapError
 from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, properties
 

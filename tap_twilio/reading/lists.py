@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
-from tap_twilio.moments import DAY, Moment, moment_of, parse_moment
+from tap_twilio.moments import DAY, Moment, earlier, later, moment_of
 from tap_twilio.streams.model import Filter, Product, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -127,10 +126,10 @@ class Listing:
 def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
     """The parameters that ask for a span, a unit further on each side."""
 
-    def bound(at: datetime) -> str:
-        return at.strftime("%Y-%m-%d" if filter_.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
+    def bound(at: Moment) -> str:
+        return at[:10] if filter_.unit >= DAY else f"{at[:19]}Z"
 
     return {
-        filter_.after: bound(parse_moment(since) - filter_.unit),
-        filter_.before: bound(parse_moment(until) + filter_.unit),
+        filter_.after: bound(earlier(since, filter_.unit)),
+        filter_.before: bound(later(until, filter_.unit)),
     }
