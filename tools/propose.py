@@ -1,0 +1,1 @@
+def propose(a, b): return ""
