@@ -106,7 +106,7 @@ class Documents:
         """The GET of one row of a list, where there is one: the list's path and one more parameter."""
         stem, dot, suffix = operation.path.partition(".json")
         for (product, path), other in self.operations.items():
-            if product == operation.product and path.startswith(f"{stem}/{{") and path.endswith(f"}}{dot}{suffix}"):
-                if path.count("/") == stem.count("/") + 1:
-                    return other
+            is_below = path.startswith(f"{stem}/{{") and path.count("/") == stem.count("/") + 1
+            if product == operation.product and is_below and path.endswith(f"}}{dot}{suffix}"):
+                return other
         return None

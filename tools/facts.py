@@ -7,6 +7,7 @@ envelope; and the rows that Twilio published as examples.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .documents import Documents, Json, Operation
@@ -49,20 +50,22 @@ def row_schema(operation: Operation) -> Json:
 
 
 def published(operation: Operation, one: Operation | None) -> list[Any]:
-    """The rows that Twilio published, each once: those of the list, and those read by themselves."""
+    """The rows that Twilio published, each once: those of the list, and those read by themselves if they are alike."""
     _, rows = envelope_of(operation.answer())
     found: list[Any] = []
     for body in operation.examples():
         found += body.get(rows, []) if rows else [body]
-    if one is not None:
+    if one is not None and one.answer().get("properties", {}).keys() == row_schema(operation)["properties"].keys():
         found += one.examples()
     return [row for i, row in enumerate(found) if row not in found[:i]]
 
 
-def list_facts(documents: Documents, name: str, operation: Operation) -> Json:
-    """All that the sandbox needs to know of a list or of a single resource."""
+def list_facts(documents: Documents, name: str, operation: Operation, singles: Collection[str] = ()) -> Json:
+    """What the sandbox needs to know of a list or a single resource; `singles` are paths with a line of their own."""
     envelope, rows = envelope_of(operation.answer())
     one = documents.one_of(operation) if rows else None
+    if one is not None and one.path in singles:  # what is there is a resource of its own: a country's prices
+        one = None
     query = {p["name"]: p["schema"] for p in operation.parameters("query")}
     properties = row_schema(operation).get("properties", {})
     return {

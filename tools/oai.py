@@ -47,7 +47,8 @@ def all_facts(documents: Documents) -> dict[str, list[Json]]:
     found: dict[str, list[Json]] = defaultdict(list)
     for one in listed():
         operation = documents.operation(one.product, one.path)
-        found[one.product].append(list_facts(documents, one.name, operation))
+        singles = [other.path for other in listed() if other.product == one.product]
+        found[one.product].append(list_facts(documents, one.name, operation, singles))
     return dict(sorted(found.items()))
 
 
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not found:
             sys.exit(f"tools/lists.txt has no list {wanted!r}: add its line first")
         for name, operation in found:
-            print(propose(list_facts(documents, name, operation), [fact for fact in listed()]))
+            print(propose(list_facts(documents, name, operation), listed()))
     return 0
 
 
