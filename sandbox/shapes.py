@@ -14,6 +14,8 @@ from .moments import DAY, iso8601, moment, rfc2822
 from .rows import Json, new_sid, phone, snake
 
 SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9a-fA-F]{32}(?![0-9A-Za-z])")
+PART = re.compile(r"(?<=[/=])[^/?&=]+?(?=[/?&]|\.json|$)")  # of an address: a segment or a value
+IN_ADDRESSES = ("category", "start_date", "end_date")
 COUNTRIES = (
     "US GB DE FR ES IT NL BE AT CH SE NO DK FI IE PT PL CZ GR HU RO BG HR SI SK EE LV LT LU MT CY CA MX BR AR CL CO "
     "PE AU NZ JP KR SG HK MY TH ID PH VN IN ZA NG KE EG MA IL TR AE SA UA RS IS"
@@ -64,18 +66,26 @@ def new_row(fact: Fact, rng: Random, account: str, place: Json, created: int, nu
     sample = fact.published[0] if fact.published else blank(fact)
     data: Json = {name: copy.deepcopy(sample.get(name)) for name in fact.properties}
     given = as_written(fact, given)
-    own = _own_values(fact, rng, account, place, number, data) | given
+    own = _own_values(fact, rng, account, place, number, data) | _dates(fact, data, created) | given
+    told = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
     meant = {
         data[name]: own[name]
-        for name in sorted(data, key=lambda name: name != fact.key)
-        if isinstance(data[name], str) and SID.fullmatch(data[name]) and isinstance(own.get(name), str)
+        for name in sorted(told, key=lambda name: name != fact.key)
+        if isinstance(data[name], str) and isinstance(own.get(name), str)
     }
-    data = _replaced(data, meant) | own
-    for name in data:
-        kind = value_type(fact.properties, name)
-        if is_date(kind) and name not in given and (data[name] is not None or name in ("date_created", "date_updated")):
-            data[name] = written(kind, created)
+    data = _replaced(data, meant, account) | own
     return data | {name: value for name, value in _addresses(fact, account, place, data).items() if name not in given}
+
+
+def _is_sid(value: Any) -> bool:
+    return isinstance(value, str) and SID.fullmatch(value) is not None
+
+
+def _dates(fact: Fact, data: Json, created: int) -> Json:
+    """The dates that the published row has, and those of creation and change: all of them the row's creation."""
+    kinds = {name: value_type(fact.properties, name) for name in data}
+    always = ("date_created", "date_updated")
+    return {n: written(k, created) for n, k in kinds.items() if is_date(k) and (data[n] is not None or n in always)}
 
 
 def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int, data: Json) -> Json:
@@ -85,7 +95,7 @@ def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int,
         value, kind = data[name], value_type(fact.properties, name)
         if name == CONSTANT.get(fact.name):
             continue
-        if name == fact.key or (isinstance(value, str) and SID.fullmatch(value)):
+        if name == fact.key or (_is_sid(value)):
             own[name] = unlike(fact, rng, value, number, name)
         elif name == "unique_name" and value:
             own[name] = f"{value}-{number}"
@@ -109,22 +119,27 @@ def named(fact: Fact, place: Json) -> Json:
 def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> Any:
     """In place of a published value, one that no other row of the list has; of the key unless a name is given."""
     name = name or fact.key
-    if isinstance(value, str) and SID.fullmatch(value):
+    if _is_sid(value):
         return new_sid(rng, value[:2])
     if value_type(fact.properties, name) == "iso-country-code" or "country" in name or name == "iso_code":
         return COUNTRIES[number % len(COUNTRIES)] + ("" if number < len(COUNTRIES) else str(number))
     return number if isinstance(value, int) else f"{value}-{number}"
 
 
-def _replaced(value: Any, meant: Json) -> Any:
-    """A value in which published SIDs give way to this row's, also in the addresses within."""
+def _replaced(value: Any, meant: Json, account: str) -> Any:
+    """A value in which what was published gives way to this row's own, within addresses too."""
     if isinstance(value, str):
-        return SID.sub(lambda found: meant.get(found.group(), found.group()), value)
+        text = SID.sub(lambda found: _meant(found.group(), meant, account), value)
+        return PART.sub(lambda found: str(meant.get(found.group(), found.group())), text) if "/" in text else text
     if isinstance(value, list):
-        return [_replaced(item, meant) for item in value]
+        return [_replaced(item, meant, account) for item in value]
     if isinstance(value, dict):
-        return {name: _replaced(item, meant) for name, item in value.items()}
+        return {name: _replaced(item, meant, account) for name, item in value.items()}
     return value
+
+
+def _meant(sid: str, meant: Json, account: str) -> str:
+    return account if sid[:2] == "AC" and account else str(meant.get(sid, sid))
 
 
 def _addresses(fact: Fact, account: str, place: Json, data: Json) -> Json:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -42,13 +43,22 @@ def listed(path: Path = LISTS) -> list[Listed]:
     return [Listed(*line) for line in lines if line]
 
 
+def by_shape() -> dict[tuple[str, str], str]:
+    """The names of the lists by product and path, without the names of parameters and the suffix."""
+    return {(one.product, re.sub(r"\{\w+\}", "{}", one.path.removesuffix(".json"))): one.name for one in listed()}
+
+
+def facts_of(documents: Documents, one: Listed) -> Json:
+    """The facts of one list."""
+    singles = [other.path for other in listed() if other.product == one.product]
+    return list_facts(documents, one.name, documents.operation(one.product, one.path), singles)
+
+
 def all_facts(documents: Documents) -> dict[str, list[Json]]:
     """The facts of all lists, by product."""
     found: dict[str, list[Json]] = defaultdict(list)
     for one in listed():
-        operation = documents.operation(one.product, one.path)
-        singles = [other.path for other in listed() if other.product == one.product]
-        found[one.product].append(list_facts(documents, one.name, operation, singles))
+        found[one.product].append(facts_of(documents, one))
     return dict(sorted(found.items()))
 
 
@@ -68,6 +78,11 @@ def write_facts(documents: Documents) -> None:
         (FACTS / f"{product}.json").write_text(as_text(facts), encoding="utf-8")
 
 
+def names_of(fact: Json) -> tuple[str, str, str]:
+    """By what a person may ask for a list."""
+    return fact["name"], fact["operation"], f"{fact['product']}/{fact['operation']}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.oai", description=(__doc__ or "").strip().split("\n")[0])
@@ -83,16 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_facts(documents)
         return 0
     for wanted in options.lists:
-        found = [
-            (one.name, operation)
-            for one in listed()
-            for operation in [documents.operation(one.product, one.path)]
-            if wanted in (one.name, operation.id, f"{one.product}/{operation.id}")
-        ]
+        found = [fact for one in listed() for fact in [facts_of(documents, one)] if wanted in names_of(fact)]
         if not found:
             sys.exit(f"tools/lists.txt has no list {wanted!r}: add its line first")
-        for name, operation in found:
-            print(propose(list_facts(documents, name, operation), listed()))
+        for fact in found:
+            print(propose(fact, by_shape()))
     return 0
 
 
