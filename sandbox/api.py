@@ -157,7 +157,7 @@ def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
 def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
     """The rows that pass the filters of a request, in order, and what it asked for."""
     listing = LISTINGS[stream]
-    query = note_unknown(twilio, question, listing.parameters)
+    query = note_unknown(twilio, question, listing.parameters, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
     if stream == "messages":

@@ -31,7 +31,7 @@ def check_present(twilio: "Twilio", product: str) -> None:
     """Refuse if the account has not got the product."""
     status = twilio.absent_products.get(product)
     if status is not None:
-        raise Refused(status, *ABSENT[status])
+        raise Refused(status, *ABSENT.get(status, ABSENT[404]))
 
 
 def answer_generic(
@@ -111,11 +111,8 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
     """The filters on dates. Rows without the date do not pass."""
     passes: list[Passes] = []
     windows, meant = list(WINDOWS.get(fact.name, ())), set[str]()
-    for name in fact.query:
-        if name[-1] == ">" or (snake(name) in fact.properties and is_date(value_type(fact.query, name))):
-            own = snake(name.rstrip(">"))
-            windows.append(Window(name.rstrip(">") + ">", name.rstrip(">") + "<", own))
-    for window in dict.fromkeys(windows):
+    windows += [Window(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
+    for window in windows:
         exact = window.since.removesuffix(">")
         meant |= {window.since, window.until, exact}
         if exact != window.since and exact in query:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from .catalog import Fact, fact, facts, parent_of
+from .catalog import Fact, fact, parent_of
 from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, UNTIL_ENDED
 from .moments import DAY, HOUR, iso8601, moment
 from .rows import Json, snake
-from .shapes import CONSTANT, SID, adopted, as_written, new_row, unlike
+from .shapes import CONSTANT, SID, adopted, as_written, new_row, some_value, unlike
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -119,7 +119,10 @@ class Generic:
             data[of.key] = unlike(of, self.rng, data[of.key], self.counts[of.name])
         if data.get("index") in [item.data.get("index", ()) for item in shelf.items]:
             data["index"] = self._next_index(shelf)
-        return self._keep(of, account, place, data)
+        handle = self._keep(of, account, place, data)
+        item = self.items[handle]
+        item.shown = min(item.shown, self.twilio.clock)  # whatever it says of its creation, it is there
+        return handle
 
     def _free_period(self, shelf: Shelf, at: int) -> tuple[int, str]:
         """A day, at or before a moment, and a category of usage that have no row together."""
@@ -216,7 +219,7 @@ class Generic:
         """A parent that can have children now; made if there is none."""
         above = parent_of(of, of.parameters[-1])
         if above is None:
-            return {name: f"{name}{self.counts[of.name]}" for name in of.parameters}
+            return {name: some_value(self.rng, name, facts) for name, facts in of.path_parameters.items()}
         if above.name in HANDMADE:
             stream = "calls" if above.name == "call_summaries" else above.name
             status: Json = {"status": "in-progress"} if of.name in UNTIL_ENDED else {}
@@ -292,4 +295,4 @@ class Generic:
 
 def is_generic(name: str) -> bool:
     """Whether a list is not made by hand."""
-    return name not in HANDMADE and (name in facts() or "/" in name)
+    return name not in HANDMADE and name not in ("call_feedback", "annotations")

@@ -104,7 +104,7 @@ def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int,
         if "enum" in facts and own.get(name, value) not in [None, *facts["enum"]]:
             own[name] = facts["enum"][0]
     if "account_sid" in fact.properties:
-        own["account_sid"] = account
+        own["account_sid"] = account or data["account_sid"]
     return own | named(fact, place)
 
 
@@ -124,6 +124,12 @@ def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> 
     if value_type(fact.properties, name) == "iso-country-code" or "country" in name or name == "iso_code":
         return COUNTRIES[number % len(COUNTRIES)] + ("" if number < len(COUNTRIES) else str(number))
     return number if isinstance(value, int) else f"{value}-{number}"
+
+
+def some_value(rng: Random, name: str, facts: Json) -> str:
+    """A value for a path below no row: a SID if it has a pattern of one."""
+    prefix = re.match(r"\^([A-Z]{2})\[", facts.get("pattern", ""))
+    return new_sid(rng, prefix[1]) if prefix else f"{name}-{rng.randrange(1000)}"
 
 
 def _replaced(value: Any, meant: Json, account: str) -> Any:
@@ -154,5 +160,5 @@ def _addresses(fact: Fact, account: str, place: Json, data: Json) -> Json:
 
 def adopted(fact: Fact, published: Json, account: str, place: Json) -> Json:
     """A row exactly as Twilio published it, but for the account and the parents that it names."""
-    own = {"account_sid": account} if "account_sid" in fact.properties else {}
+    own = {"account_sid": account} if "account_sid" in fact.properties and account else {}
     return copy.deepcopy(published) | own | named(fact, place)

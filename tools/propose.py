@@ -17,6 +17,9 @@ NUMBERS = {"price", "balance", "usage", "count", "base_price", "current_price"}
 INTEGERS = {"duration", "queue_time"}
 STARTS = (("StartDate", "EndDate"), ("StartTime", "EndTime"), ("Start", "End"))
 
+# Keys of lists of which Twilio gives no row by itself.
+GUESSES = (("category", "start_date", "end_date"), ("call_sid",), ("iso_country",), ("index",))
+
 
 def snake(name: str) -> str:
     """
@@ -98,7 +101,8 @@ def key_of(fact: Json) -> tuple[str, ...]:
         return ("sid",)
     if last and last not in properties and "sid" in properties:
         return ("sid",)
-    return (*account, *(snake(p) for p in parents), *([last] if last else []))
+    guess = next((names for names in GUESSES if not last and set(names) <= set(properties)), ())
+    return (*account, *(snake(p) for p in parents), *([last] if last else guess))
 
 
 def parameters(fact: Json) -> list[str]:
