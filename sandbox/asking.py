@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .access import Reader, may_read
 from .catalog import Fact, value_type
-from .filters import HIDDEN, MOST_ROWS, SUMMED, WINDOWS, Window
+from .filters import HIDDEN, MOST_ROWS, SUMMED, UNTIL_ENDED, WINDOWS, Window
 from .generic import Item, Place, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
 from .moments import DAY, moment
-from .paging import classic_envelope, meta_envelope, pages
+from .paging import classic_envelope, meta_envelope, page_size, pages
 from .rows import Json, snake, to_json
 from .shapes import is_date
 from .talk import Answer, Question
@@ -77,7 +77,20 @@ def _judged(twilio: "Twilio", question: Question, fact: Fact) -> Query:
 
 
 def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
-    """The rows that pass a query, in the list's order."""
+    """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
+    asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
+    means = (twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
+    if fact.name in SUMMED or fact.name in UNTIL_ENDED:  # they depend on what is kept elsewhere
+        return _rows_of(twilio, fact, account, place, query)
+    views, key = twilio.generic.views, (fact.name, account, place, asked, means)
+    if key not in views:
+        if len(views) >= 64:
+            views.clear()
+        views[key] = _rows_of(twilio, fact, account, place, query)
+    return views[key]
+
+
+def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
     if fact.name in SUMMED and account == twilio.main and query.get("IncludeSubaccounts", ["true"])[-1] == "true":
         items = _summed(twilio, fact, items)
@@ -178,24 +191,10 @@ def _sum(one: Json, other: Json) -> Json:
 # Pages
 
 
-def largest(fact: Fact) -> int:
-    """The most rows a page: 1,000 unless the list says otherwise."""
-    return fact.page_size or 1000
-
-
-def _size(twilio: "Twilio", fact: Fact, query: Query) -> int:
-    text = query.get("PageSize", [str(min(50, largest(fact)))])[-1]
-    if not text.isdigit() or int(text) < 1:
-        raise refuse("PageSize")
-    if int(text) > largest(fact) and twilio.large_pages == "refused":
-        raise refuse("PageSize", f"must be at most {largest(fact)}")
-    return min(int(text), largest(fact))
-
-
 def _page(
     twilio: "Twilio", question: Question, fact: Fact, items: list[Item], shelf: Shelf, query: Query, fault: str
 ) -> Answer:
-    size = _size(twilio, fact, query)
+    size = page_size(twilio, query.get("PageSize", [None])[-1], fact.page_size or 1000)
     token, number = query.get("PageToken", [""])[-1], query.get("Page", ["0"])[-1]
     if not number.isdigit():
         raise refuse("Page")

@@ -7,6 +7,7 @@ parent that is gone are not listed. Which rows a request sees, and how, is `aski
 
 import math
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -56,6 +57,10 @@ class Item:
         """By what Twilio finds it, in its place."""
         return str(self.data.get(self.fact.key, "")) if self.fact.key else ""
 
+    def is_beside(self, other: "Item") -> bool:
+        """Whether both are rows of one list in one place."""
+        return (self.fact, self.account, self.place) == (other.fact, other.account, other.place)
+
     @property
     def path_values(self) -> Json:
         """The values of its path, by the names that properties have: `flow_sid`, `account_sid`."""
@@ -81,6 +86,7 @@ class Generic:
         self.lists: dict[str, list[Item]] = defaultdict(list)
         self.shelves: dict[tuple[str, str, Place], Shelf] = defaultdict(Shelf)
         self.counts: dict[str, int] = defaultdict(int)  # how many rows a list has had
+        self.views: dict[Hashable, list[Item]] = {}  # what passed a query, until a row changes
 
     # Making and changing
 
@@ -121,6 +127,7 @@ class Generic:
             data["index"] = self._next_index(shelf)
         handle = self._keep(of, account, place, data)
         item = self.items[handle]
+        self.views.clear()
         item.shown = min(item.shown, self.twilio.clock)  # whatever it says of its creation, it is there
         return handle
 
@@ -135,6 +142,7 @@ class Generic:
 
     def _keep(self, of: Fact, account: str, place: Place, data: Json) -> str:
         """Put a row on its shelf."""
+        self.views.clear()
         shelf, number = self.shelves[of.name, account, place], self.counts[of.name]
         key = str(data.get(of.key, "")) if of.key else ""
         is_sid = SID.fullmatch(key) is not None and key not in self.items and key not in self.twilio.rows
@@ -159,6 +167,7 @@ class Generic:
 
     def change(self, handle: str, silently: bool, properties: Json) -> None:
         """Change a row now; see `Twilio.change`."""
+        self.views.clear()
         item = self.items[handle]
         given = as_written(item.fact, {name.rstrip("_"): value for name, value in properties.items()})
         if "date_updated" in item.fact.properties and "date_updated" not in given and not silently:
@@ -175,12 +184,14 @@ class Generic:
 
     def delete(self, handle: str) -> None:
         """Delete a row: lists stop showing it, and whatever hangs below it."""
+        self.views.clear()
         item = self.items[handle]
         if item.deleted is None:
             item.deleted = self.twilio.clock
 
     def begin(self) -> None:
         """Forget what was deleted before."""
+        self.views.clear()
         for handle in [handle for handle, item in self.items.items() if item.deleted is not None]:
             item = self.items.pop(handle)
             shelf = self.shelves[item.fact.name, item.account, item.place]

@@ -123,19 +123,21 @@ def note_unknown(twilio: "Twilio", question: Question, known: frozenset[str], st
     return {name: value for name, value in query.items() if name in known}
 
 
-def page_size(query: dict[str, str]) -> int:
-    """50 unless asked; more than 1,000 is 1,000."""
-    text = query.get("PageSize", "50")
+def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
+    """50 unless asked; more than the list's largest is cut or refused, as the switch `large_pages` says."""
+    text = str(min(50, largest)) if asked is None else asked
     if not text.isdigit() or int(text) < 1:
-        raise Refused(400, 20001, "Parameter 'PageSize' is not valid")
-    return min(int(text), 1000)
+        raise refuse("PageSize")
+    if int(text) > largest and twilio.large_pages == "refused":
+        raise refuse("PageSize", f"must be at most {largest}")
+    return min(int(text), largest)
 
 
 def _cut(
     twilio: "Twilio", query: dict[str, str], rows: list[Row], key: Key, stream: str
 ) -> tuple[list[Row], bool, int, int]:
     """The page that a request asks for: its rows, whether more follow, its number and size."""
-    size, token, number = page_size(query), query.get("PageToken", ""), query.get("Page", "0")
+    size, token, number = page_size(twilio, query.get("PageSize")), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")
     if not token:

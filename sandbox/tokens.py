@@ -81,8 +81,8 @@ def where(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: 
         turned = backwards(query)
         passed = [i for i in items if (i.data["index"] >= int(rest) if turned else i.data["index"] <= int(rest))]
         return Where(len(passed))
-    named = shelf.by_value.get(rest) or _clear(twilio, rest)
-    if named is None or named not in shelf.items:
+    named = shelf.by_value.get(rest) or _clear(twilio, rest, shelf)
+    if named is None:
         raise refuse("PageToken")
     if named.deleted is not None and twilio.deleted_token != "taken":
         if twilio.deleted_token == "refused":
@@ -106,9 +106,10 @@ def _opaque(item: Item) -> str:
     return base64.urlsafe_b64encode(json.dumps({"key": item.handle}).encode()).decode()
 
 
-def _clear(twilio: "Twilio", text: str) -> Item | None:
-    """The row that an opaque token holds."""
+def _clear(twilio: "Twilio", text: str, shelf: Shelf) -> Item | None:
+    """The row of this list that an opaque token holds."""
     try:
-        return twilio.generic.items.get(json.loads(base64.urlsafe_b64decode(text))["key"])
+        named = twilio.generic.items.get(json.loads(base64.urlsafe_b64decode(text))["key"])
+        return named if named is not None and shelf.items and shelf.items[0].is_beside(named) else None
     except (binascii.Error, ValueError, KeyError, TypeError):
         return None

@@ -20,19 +20,10 @@ from .insights import summary
 from .life import Life, is_silent
 from .lists import LISTINGS, Table
 from .moments import DAY, HOUR, iso8601, moment
-from .rows import MAKERS, STREAMS, Json, Row, brought_by_status, new_sid
+from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
 from .samples import fill
 from .switches import Switches
 
-# What a row made without a status has.
-STATUSES = {
-    "messages": "delivered",
-    "calls": "completed",
-    "conferences": "completed",
-    "transcriptions": "completed",
-    "addresses": "",
-    "accounts": "active",
-}
 When = str | datetime | date | int | float
 
 ANNOTATION = {
@@ -155,11 +146,12 @@ class Twilio(Switches):
         with self.lock:
             if is_generic(stream):
                 return self.generic.add(stream, account, parent, n, more)
-            stream = "calls" if stream == "call_summaries" else stream
-            if stream not in MAKERS:
+            if stream == "accounts":
+                return [self.add_account(**more) for _ in range(n)]
+            make = {name: getattr(self, name) for name in PREFIXES} | {"call_summaries": self.calls}
+            if stream not in make:
                 raise ValueError(f"{stream} have a method of their own")
-            status = more.pop("status", STATUSES[stream])
-            return self._make(stream, n, account, status, more)
+            return list(make[stream](n, account, **more))
 
     def add_published(self, stream: str, account: str | None = None, parent: str | Json | None = None) -> list[str]:
         """
