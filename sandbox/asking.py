@@ -92,7 +92,11 @@ def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Que
 
 def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
-    if fact.name in SUMMED and account == twilio.main and query.get("IncludeSubaccounts", ["true"])[-1] == "true":
+    if (
+        fact.name in SUMMED
+        and account == twilio.main
+        and query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
+    ):
         items = _summed(twilio, fact, items)
     hidden, status = HIDDEN.get(fact.name, ("", ""))
     if hidden and query.get(hidden, ["false"])[-1].lower() != "true":
@@ -161,7 +165,10 @@ def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | N
     value = query[name][-1]
     if AGO.fullmatch(value):
         return twilio.clock - twilio.clock % DAY + int(value.removesuffix("days")) * DAY
-    at = moment(value.replace(" ", "+"))
+    try:
+        at = moment(value.replace(" ", "+"))
+    except ValueError:  # a parameter of no format, which nobody judged
+        raise refuse(name) from None
     ends = DATE.fullmatch(value) and not is_lower and (name[-1] != "<" or twilio.less_than_date_means == "end")
     return at + DAY - 1 if ends else at
 

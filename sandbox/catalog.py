@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from .rows import Json, snake
 
@@ -91,8 +92,8 @@ class Fact:
         return min(children, default="")
 
     def fill(self, path: str, values: Json) -> str:
-        """A path of this list with its values in place."""
-        return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), path)
+        """A path of this list with its values in place, escaped: identities are free text."""
+        return re.sub(r"\{(\w+)\}", lambda found: quote(str(values[found[1]]), safe=""), path)
 
 
 def _segments(path: str) -> tuple[str, ...]:
@@ -149,7 +150,7 @@ def find(product: str, path: str) -> tuple[Fact, Json, bool] | None:
     asked = _segments(path)
     for parts, found, is_row in _by_shape().get((product, len(asked)), ()):
         if all(part == value or (part[0] == "{" and value) for part, value in zip(parts, asked)):
-            values = {part[1:-1]: value for part, value in zip(parts, asked) if part[0] == "{"}
+            values = {part[1:-1]: unquote(value) for part, value in zip(parts, asked) if part[0] == "{"}
             return found, values, is_row
     return None
 

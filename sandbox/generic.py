@@ -22,16 +22,7 @@ if TYPE_CHECKING:
     from .twilio import Twilio
 
 HANDMADE = frozenset(
-    {
-        "messages",
-        "calls",
-        "conferences",
-        "transcriptions",
-        "addresses",
-        "accounts",
-        "call_summaries",
-        "call_annotations",
-    }
+    "messages calls conferences transcriptions addresses accounts call_summaries call_annotations".split()
 )
 Place = tuple[str, ...]
 Query = dict[str, list[str]]
