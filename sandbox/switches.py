@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "conference_default": ("in-progress", "all"),
     "insights_refusal": (401, 403, 404),
     "processing_default": ("completed", "partial", "all"),
+    "large_pages": ("cut", "refused"),
     "summary_annotation": ("whole", "part", "none"),
 }
 
@@ -66,6 +67,12 @@ class Switches:
     """Which summaries a list without ProcessingState shows."""
     summary_annotation: str = "whole"
     """What a listed summary carries of its annotation: all, `call_score` and `quality_issues` only, or nothing."""
+    absent_products: dict[str, int] = field(default_factory=dict)
+    """Which products the account has not got, and with which HTTP status they refuse: {"studio": 404}."""
+    large_pages: str = "cut"
+    """What a PageSize beyond a list's largest gets: the largest page, or 400."""
+    silent_changes: bool = False
+    """Whether `date_updated` stays where it is when a price is filled in or a body redacted."""
     gzip: bool = True
     """Whether bodies are compressed for those who accept it."""
 
