@@ -208,7 +208,7 @@ class Sync:
         if error is None:
             reading.state.absent = self.clock.now if self._is_empty_product(reading) else None
         elif self._is_absent(reading, error):
-            reading.state.absent = self.clock.now
+            reading.state.absent, reading.state.backfill = self.clock.now, None
             self.absent[reading.stream.product.host] += 1
             return
         failures: dict[str, PartitionError] = {t.name: t.failed for t in reading.tables if t.failed and t.failed is not error}
@@ -219,7 +219,7 @@ class Sync:
 
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
         account = next((one for one in self.accounts.chosen if one.sid == sid), None)
-        if isinstance(error, Refused) and account and account.closed and error.status in (401, 403, 404):
+        if isinstance(error, Refused) and account and account.closed and error.status in UNAVAILABLE:
             self.closed[sid] = self.closed.get(sid, 0) + 1
             self.failed.add((name, sid))
             return
@@ -233,7 +233,8 @@ class Sync:
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
         refused = isinstance(error, Refused) and error.status in UNAVAILABLE
-        never = not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        closed = any(one.closed for one in self.accounts.chosen if one.sid == reading.account)
+        never = not closed and not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
 
     def _is_empty_product(self, reading: Reading) -> bool:

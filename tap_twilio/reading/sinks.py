@@ -182,7 +182,7 @@ class Branch:
     page_size: int
     below: Sequence[Sink]
     failed: PartitionError | None = None
-    _asked: set[str] = field(default_factory=set)  # rows of the parent, in this sync
+    _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
 
     @property
     def tables(self) -> list[Table]:
@@ -208,14 +208,16 @@ class Branch:
         """The rows that are asked, each with the tables to which it is new."""
         changed = listing.stream.changed
         known = [(t, judge) for t in self.tables if not t.failed and (judge := t.judge(how, changed))]
+        served = frozenset(table.name for table, _ in known)
         for one, row in zip(listing.ids(page.rows), page.rows) if known else ():
             if self.parent.where and not self.parent.where.holds(row):
                 continue
             wanted = any(table.name in fresh or judge.wants(row, listing) for table, judge in known)
-            if not wanted and (one in self._asked or not self._stands_open(row)):
+            asked = (served, how is How.LOOK_BACK, one)  # a look-back judges by a later bound than a round
+            if not wanted and (asked in self._asked or not self._stands_open(row)):
                 continue
             if not isinstance(self.parent.asks, Changed):
-                self._asked.add(one)
+                self._asked.add(asked)
             new_to = (table.name for table, judge in known if self._is_new(row, listing, judge))
             yield row, fresh.union(new_to) if wanted else frozenset()
 

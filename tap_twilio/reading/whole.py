@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tap_twilio.errors import Refused
 from tap_twilio.moments import earlier
 from tap_twilio.singer.state import Full
 
@@ -25,6 +26,10 @@ def read_whole(reading: Reading) -> Read:
         except Moved:
             if not reading.may_restart():
                 raise reading.unfinished() from None
+        except Refused as refused:
+            if reading.stream.rows is not None or refused.status != 404:
+                raise
+            break  # a single resource that the account does not have
     reading.finish_round([table.name for table in reading.tables], reading.began)
 
 
