@@ -92,11 +92,8 @@ def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Que
 
 def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
-    if (
-        fact.name in SUMMED
-        and account == twilio.main
-        and query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
-    ):
+    with_subaccounts = query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
+    if fact.name in SUMMED and account == twilio.main and with_subaccounts:
         items = _summed(twilio, fact, items)
     hidden, status = HIDDEN.get(fact.name, ("", ""))
     if hidden and query.get(hidden, ["false"])[-1].lower() != "true":
