@@ -39,9 +39,8 @@ def answer_generic(
 ) -> Answer:
     """A page of a list, one of its rows, or a single resource."""
     fact, values, is_row = found
-    account = values.get(
-        "AccountSid", reader.account
-    )  # on a product's host: that of the credentials, whatever is asked
+    # A product's host knows no account but that of the credentials: it reads its rows, whatever was meant.
+    account = values.get("AccountSid", reader.account)
     may_read(twilio, reader, account)
     place = tuple(values[name] for name in fact.parameters)
     missing = Refused(404, 20404, f"The requested resource {question.path} was not found")
