@@ -39,9 +39,8 @@ def answer_generic(
 ) -> Answer:
     """A page of a list, one of its rows, or a single resource."""
     fact, values, is_row = found
-    account = values.get(
-        "AccountSid", reader.account
-    )  # on a product's host: that of the credentials, whatever is asked
+    # A product's host knows no account but that of the credentials: it reads its rows, whatever was meant.
+    account = values.get("AccountSid", reader.account)
     may_read(twilio, reader, account)
     place = tuple(values[name] for name in fact.parameters)
     missing = Refused(404, 20404, f"The requested resource {question.path} was not found")
@@ -92,11 +91,8 @@ def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Que
 
 def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
-    if (
-        fact.name in SUMMED
-        and account == twilio.main
-        and query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
-    ):
+    with_subaccounts = query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
+    if fact.name in SUMMED and account == twilio.main and with_subaccounts:
         items = _summed(twilio, fact, items)
     hidden, status = HIDDEN.get(fact.name, ("", ""))
     if hidden and query.get(hidden, ["false"])[-1].lower() != "true":

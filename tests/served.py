@@ -33,7 +33,7 @@ class Api:
 
     def pages(self, path: str, auth: Any = None, **query: Any) -> Iterator[dict[str, Any]]:
         """The bodies of all pages."""
-        product = path.split("/")[1]
+        product, seen = path.split("/")[1], set[str]()
         answer = self.get(path, auth, **query)
         while True:
             assert answer.status_code == 200, answer.text
@@ -41,6 +41,8 @@ class Api:
             following = answer.json().get("next_page_uri") or answer.json().get("meta", {}).get("next_page_url")
             if not following:
                 return
+            assert following not in seen, "the pages go round"
+            seen.add(following)
             answer = self.get(f"/{product}{following}" if following.startswith("/") else following, auth)
 
     def rows(self, name: str, values: dict[str, Any] | None = None, auth: Any = None, **query: Any) -> list[Any]:

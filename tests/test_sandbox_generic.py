@@ -110,6 +110,18 @@ def test_participants_are_listed_while_their_conference_goes_on(api: Any) -> Non
     assert len(it.twilio.truth("conference_participants")) == 2
 
 
+def test_what_stands_in_a_path_can_be_any_text(api: Any) -> None:
+    """Identities are: they are escaped in addresses, and found again."""
+    it = api(Twilio(start=OCTOBER))
+    (entity,) = it.twilio.add("verify_entities", identity="ana b/ö@x")
+    (factor,) = it.twilio.add("verify_factors", parent=entity)
+    (row,) = it.twilio.present("verify_entities")
+    assert row["url"].endswith("/Entities/ana%20b%2F%C3%B6%40x")
+    path = row["url"].replace("https://verify.twilio.com", "/verify")
+    assert it.get(path).json() == row
+    assert [one["sid"] for one in it.get(path + "/Factors").json()["factors"]] == [factor]
+
+
 def test_a_parent_is_found_or_made(api: Any) -> None:
     """So that a test that needs none says nothing of it."""
     twilio = Twilio(start=OCTOBER)

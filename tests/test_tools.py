@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.catalog import fact, facts
 from tools.documents import Documents
-from tools.oai import FACTS, all_facts, as_text, by_shape, listed
+from tools.oai import FACTS, all_facts, as_text, by_shape, listed, main
 from tools.propose import declaration, schema_of
 
 
@@ -21,6 +21,18 @@ def test_the_facts_are_those_of_the_documents() -> None:
         pytest.skip("TWILIO_OAI does not say where Twilio's OpenAPI documents are")
     derived = {product: as_text(found) for product, found in all_facts(Documents(Path(folder))).items()}
     assert {path.stem: path.read_text(encoding="utf-8") for path in FACTS.glob("*.json")} == derived
+
+
+def test_proposals_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, or by operation and product; one that is not listed ends the program with a word."""
+    folder = os.environ.get("TWILIO_OAI")
+    if not folder:
+        pytest.skip("TWILIO_OAI does not say where Twilio's OpenAPI documents are")
+    assert main(["propose", "alerts", "studio/ListFlow", "--documents", folder]) == 0
+    printed = capsys.readouterr().out
+    assert [name in printed for name in ("# schemas/alerts.json", 'Stream("studio_flows"')] == [True, True]
+    with pytest.raises(SystemExit, match="has no list 'gremlins'"):
+        main(["propose", "gremlins", "--documents", folder])
 
 
 def test_every_list_that_has_a_name_has_facts() -> None:
