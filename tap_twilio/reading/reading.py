@@ -122,13 +122,16 @@ class Reading:
         """What is open and serves no table any more begins anew."""
         names = {table.name for table in self.tables}
         state = self.state
-        for opened in (state.backfill, state.round, state.full):
-            if opened:
-                opened.tables = [name for name in opened.tables if name in names]
+        self._leave_out([name for opened in state.opened for name in opened.tables if name not in names])
         if state.round and not state.round.tables:
             state.round = None
         if state.backfill and not state.backfill.tables:
             state.backfill = None
+
+    def _leave_out(self, names: Sequence[str]) -> None:
+        """What is open goes on without these tables, and the next rounds pay them."""
+        for opened in self.state.opened if names else ():
+            opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
 
@@ -170,6 +173,7 @@ class Reading:
         """Hand a page to the sinks."""
         self.rows += len(page.rows)
         yield from feed(self.sinks, how, listing, page, fresh)
+        self._leave_out([table.name for table in self.tables if table.failed])
 
     def beside(self, whole: bool) -> Read:
         """What children read beside the list. `whole`: whether the look-back met all that they asked for."""

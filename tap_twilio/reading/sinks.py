@@ -115,11 +115,8 @@ class Table:
             yield Emit(self, page, rows)
 
     def fail(self, error: PartitionError) -> None:
-        """What is read from here on misses this table, unless it is the last: then the reading stops."""
+        """Nothing more is written to it in this sync."""
         self.failed = self.failed or error
-        for opened in (self.root.backfill, self.root.round, self.root.full):
-            if opened and self.name in opened.tables and len(opened.tables) > 1:
-                opened.tables.remove(self.name)
 
     def advance(self, bookmark: Moment) -> None:
         """Every change before `bookmark` is in the warehouse. It never moves backwards."""

@@ -106,6 +106,11 @@ class Partition:
     full: Full | None = None
 
     @property
+    def opened(self) -> list[Backfill | Round | Full]:
+        """The reads that are under way."""
+        return [opened for opened in (self.backfill, self.round, self.full) if opened]
+
+    @property
     def is_open(self) -> bool:
         """Whether something of it is under way, so that it is like no other."""
         return bool(self.backfill or self.round or self.full or self.asked)
