@@ -141,7 +141,7 @@ def page_of(
     twilio: "Twilio", question: Question, listing: Listing, query: dict[str, str], rows: list[Row], key: Key, fault: str
 ) -> Answer:
     """A page in the classic envelope."""
-    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path])
+    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
     following = page.here if fault == "duplicate" else page.following
     if fault == "foreign":
         following = f"{question.elsewhere}{following or page.here}"

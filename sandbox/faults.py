@@ -16,7 +16,7 @@ CONNECTION = (
     "trickle",  # a byte a second
 )
 
-# Faults of the answer's content. The last three concern list pages only.
+# Faults of the answer's content. The last four concern list pages only.
 CONTENT = (
     "broken",  # a body that ends in the middle of its JSON
     "error200",  # 200 with an error's body
@@ -24,10 +24,11 @@ CONTENT = (
     "duplicate",  # next page is this page
     "foreign",  # next page on another host
     "keyless",  # no rows under their key
+    "hollow",  # no rows, and a next page that holds what this one left out
 )
 
 KINDS = (*STATUSES, *CONNECTION, *CONTENT)
-OF_PAGES = frozenset({"duplicate", "foreign", "keyless"})
+OF_PAGES = frozenset({"duplicate", "foreign", "keyless", "hollow"})
 
 
 class Faults:

@@ -143,7 +143,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     key = by_dated
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
-    page = turn(twilio, question, query, calls, key, "calls")
+    page = turn(twilio, question, query, calls, key, "calls", fault)
     following = page.here if fault == "duplicate" else page.following
     host = question.origin
     if fault == "foreign":

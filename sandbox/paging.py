@@ -13,6 +13,8 @@ from .talk import Question
 if TYPE_CHECKING:
     from .twilio import Twilio
 
+TOP = "P0"  # a token that names no row: what follows it is the top of the list
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -27,9 +29,20 @@ class Turn:
     before: str | None
 
 
-def turn(twilio: "Twilio", question: Question, query: dict[str, str], rows: list[Row], key: Key, stream: str) -> Turn:
-    """The page that a request asks for, out of the rows that pass its filters."""
+def turn(
+    twilio: "Twilio",
+    question: Question,
+    query: dict[str, str],
+    rows: list[Row],
+    key: Key,
+    stream: str,
+    fault: str = "",
+) -> Turn:
+    """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
+    hollow = fault == "hollow"
+    token = (query.get("PageToken") or TOP) if hollow else f"PA{page[-1].sid}" if more else ""
+    page = [] if hollow else page
 
     def address(number: int, token: str = "") -> str:
         kept = [(name, value) for name, value in query.items() if name not in PAGING]
@@ -42,7 +55,7 @@ def turn(twilio: "Twilio", question: Question, query: dict[str, str], rows: list
         size=size,
         here=address(number, query.get("PageToken", "")),
         first=address(0),
-        following=address(number + 1, f"PA{page[-1].sid}") if more else None,
+        following=address(number + 1, token) if token else None,
         before=address(number - 1, f"PB{page[0].sid}") if number and page else None,
     )
 
@@ -69,10 +82,10 @@ def _cut(
     size, token, number = page_size(query), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")
-    if not token:
-        if int(number):
+    if token in ("", TOP):
+        if int(number) and not token:
             raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
-        return *page_after(rows, key, None, size, twilio.clock), 0, size
+        return *page_after(rows, key, None, size, twilio.clock), int(number), size
     place = twilio.rows.get(token[2:])
     if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")

@@ -53,4 +53,4 @@ class NotAvailable(PartitionError):
 
 
 class Unfinished(PartitionError):
-    """The list moved under every walk of this sync; the next sync goes on."""
+    """A list could not be read to its end in this sync; the next sync goes on."""

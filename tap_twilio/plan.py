@@ -22,6 +22,7 @@ HOUR = timedelta(hours=1)
 SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
 BEYOND_REACH = 20004  # Twilio's code for a filter that asks for longer ago than the list answers: time has passed
+EMPTY_HEAD = 10  # pages without a row after which a look-back leaves the rest to the round
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
 
 
@@ -169,7 +170,7 @@ class Partition:
                 walk = Walk(listing)
                 continue
             yield from self._take("head", page, listing, since, begins, first=walk.pages == 1)
-            if _all_older(listing, page, edge):
+            if _all_older(listing, page, edge) or walk.empty == EMPTY_HEAD:
                 break
             # What follows a page needs every row of the list, so that it is never sliced, which hides some.
             if walk.pages == 1 and page.next and listing.stream.filter and not self.follow:
@@ -288,7 +289,7 @@ class Partition:
                 pages = self._pages(listing, page, self._oldest(listing))
                 if pages > self.bounds.short_pages:
                     return self._begin_slices(listing, backfill, pages)
-            judged = True
+            judged = judged or bool(page.rows)
             yield from self._take("backfill", page, listing, EVER, first=walk.pages == 1)
             backfill["place"] = walk.place
             if walk.past(self.bounds.start_date, page):
@@ -486,8 +487,8 @@ class Partition:
 
 
 def _all_older(listing: Listing, page: Page, edge: Moment) -> bool:
-    """Whether every row of a page is dated, and before `edge`: where the head of a list ends."""
-    return all(newest is not None and newest < edge for newest in map(listing.newest, page.rows))
+    """Whether every row of a page is dated, and before `edge`: where the head of a list ends. No row says nothing."""
+    return bool(page.rows) and all(newest is not None and newest < edge for newest in map(listing.newest, page.rows))
 
 
 def _pages(dates: list[Moment], since: Moment) -> float:

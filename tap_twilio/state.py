@@ -107,9 +107,10 @@ def _check_open(part: dict[str, Any], where: str) -> None:
         for holder in (open_, *slices):
             if "place" in holder:
                 place = _object(holder["place"], f"{where}.{name}.place")
-                page = place.get("page")
-                if not isinstance(page, str) or not page.startswith("/") or page.startswith("//"):
-                    raise TapError(f"The state is malformed at {where}.{name}.place.page: {MALFORMED}")
+                after = place.get("after", [])
+                for page in (place.get("page"), *(after if isinstance(after, list) and len(after) in (0, 2) else [0])):
+                    if not isinstance(page, str) or not page.startswith("/") or page.startswith("//"):
+                        raise TapError(f"The state is malformed at {where}.{name}.place.page: {MALFORMED}")
                 _object(place.get("rows"), f"{where}.{name}.place.rows")
     if not isinstance(part.get("pages", 0), int):
         raise TapError(f"The state is malformed at {where}.pages: {MALFORMED}")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from .errors import Refused
+from .errors import Refused, Unfinished
 from .records import date
 from .streams import DAY, Stream
 
@@ -23,6 +23,7 @@ PageRead = Generator["Ask | list[Read]", "Page", "Page"]
 
 ASK_AGAIN = 10  # how often a page that names a page already read as its next is asked for again
 SAMPLE = 10  # the SIDs that a place keeps
+EMPTY_PAGES = 1000  # in a row: a million rows that a filter hid; a list that goes on so may have no end
 
 
 def moment(text: Moment) -> datetime:
@@ -149,6 +150,8 @@ class Walk:
     """Page after page of one list, from its top or from a place, with proof at each step that no row was skipped.
 
     A place in the state is {"page": uri of the last page read, "rows": {sid: list date, …}}: ten rows of that page.
+    A page without a row proves nothing, so after such pages it is still that of the last page with rows, and "after"
+    says what follows that page, and how far those without a row were read: [next page, page to go on with].
     """
 
     def __init__(self, listing: Listing, top: Ask | None = None, place: dict[str, Any] | None = None) -> None:
@@ -162,12 +165,14 @@ class Walk:
         self.by_list_date = False  # seen: the list is in order of its list date, and not of creation
         self._ask = top or listing.top()
         self._resumes = place
+        self._next: str | None = None  # what follows the page of the place
         self._last: Row | None = None  # of the page before: the row that the token names
         self._met: set[str] = set()
         self._first: set[str] = set()
         self._tokens: set[str] = set()
         self._ends: set[int] = set()  # of each page read, its first and last row
         self._repeated = 0
+        self.empty = 0  # pages without a row, in a row
         self._ordered, self._listed_before, self._created_before, self._created_rose = True, "~", "~", False
         if place:
             self._ask = listing.at(place["page"], token=place["page"] != self._ask.uri)
@@ -175,6 +180,7 @@ class Walk:
     def turn(self) -> PageRead:
         """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
         page = yield from self._page()
+        after = self._resumes and self._resumes.get("after")
         if self._resumes is not None:
             self._recognise(page)
         elif self._last is not None and self._doubtful(page):
@@ -183,19 +189,33 @@ class Walk:
         self.pages += 1
         sids = [row["sid"] for row in page.rows]
         self._first = self._first or set(sids)
-        self._met = self._first.union(sids)
+        self._met = self._first.union(sids) if sids else self._met
         self._learn(page.rows)
-        sample = page.rows[:: max(1, len(page.rows) // SAMPLE)][:SAMPLE]
-        self.place = {"page": self._ask.uri, "rows": {row["sid"]: self.listing.listed(row) for row in sample}}
         self._last = page.rows[-1] if page.rows else self._last
         self.ended = page.next is None
         if page.next is not None:
-            self._ask = self.listing.at(page.next)
+            following = after[1] if after and after[0] == page.next else page.next
+            self._keep_place(page, following)
+            self._ask = self.listing.at(following)
         return page
+
+    def _keep_place(self, page: Page, following: str) -> None:
+        if page.rows or self.place is None:
+            sample = page.rows[:: max(1, len(page.rows) // SAMPLE)][:SAMPLE]
+            self.place = {"page": self._ask.uri, "rows": {row["sid"]: self.listing.listed(row) for row in sample}}
+            self._next = page.next
+        if following != self._next:
+            self.place = {**self.place, "after": [self._next, following]}
 
     def _guard(self, page: Page) -> None:
         """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
-        ends = hash((page.rows[0]["sid"], page.rows[-1]["sid"])) if page.rows else 0
+        self.empty = 0 if page.rows else self.empty + 1
+        if self.empty > EMPTY_PAGES:
+            where = f"{self.listing.stream.name} {self.listing.account}"
+            raise Unfinished(f"{where}: {EMPTY_PAGES} pages in a row without a row; the next sync goes on there")
+        if not page.rows:
+            return
+        ends = hash((page.rows[0]["sid"], page.rows[-1]["sid"]))
         self._repeated += ends in self._ends
         self._ends.add(ends)
         if self._repeated > ASK_AGAIN:
@@ -238,7 +258,9 @@ class Walk:
 
     def _doubtful(self, page: Page) -> bool:
         """Whether the page may follow something other than the row that its token names."""
-        if not page.rows or page.rows[0]["sid"] in self._met:
+        if not page.rows:  # of several in a row, the first and the last are: where rows were hidden, more pages follow
+            return not self.empty or page.next is None
+        if page.rows[0]["sid"] in self._met:
             return True
         return (
             not self.by_creation
