@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "order": ("created", "first", "last"),
+    "order": ("created", "first", "last", "updated"),
     "deleted_token": ("taken", "refused", "empty"),
     "less_than_date_means": ("start", "end"),
     "conference_default": ("in-progress", "all"),
@@ -25,7 +25,7 @@ class Switches:
     """Every switch, and how the sandbox behaves when nobody touches it."""
 
     order: str = "last"
-    """How messages and calls are sorted: by creation, or by date with the undated ones first or last."""
+    """How lists are sorted: by creation, or by change; messages and calls by date too, undated rows first or last."""
     deleted_token: str = "taken"
     """What a token naming a deleted row gets: the page after where it stood, an error, or an empty last page."""
     late_hours: float = 0.0

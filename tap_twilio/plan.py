@@ -449,7 +449,10 @@ class Partition:
             while not walk.ended:
                 page = yield from walk.turn()
                 yield from self._take("full", page, listing, EVER)
-                if _all_older(listing, page, edge):
+                # In a list in order of change, rows older by every other date stand above those that moved up.
+                if _all_older(listing, page, edge) and all(
+                    (when(row.get("date_updated")) or "~") < edge for row in page.rows
+                ):
                     break
         full["done"] = True
 

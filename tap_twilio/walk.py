@@ -146,10 +146,58 @@ class Listing:
         return at.strftime("%Y-%m-%d" if self.stream.filter.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
 
 
+def _rises(moments: list[Moment]) -> bool:
+    """Whether one is later than the one before it."""
+    return any(former < latter for former, latter in zip(moments, moments[1:]))
+
+
+class Order:
+    """
+    What a walk has seen of its list's order, so that it may end early where only older rows follow.
+
+    Known orders in which it may: of creation; and of list date with the undated rows, by creation, before all others.
+    A single row out of place in both forbids it for the rest of the walk. Two more orders must be disproved first,
+    since rows of any age may stand at their end: undated rows last, and the last change first. Only what one page shows
+    at once disproves them, for rows move between pages.
+    """
+
+    def __init__(self, listing: Listing, agreed: list[str] | None = None) -> None:
+        self._listing = listing
+        self.agreed = set(("created", "undated first") if agreed is None else agreed)
+        self._dated_after_undated = self._change_after_older = False
+        self._created, self._listed, self._undated = "~", "~", True  # of the row before
+
+    @property
+    def proven(self) -> bool:
+        return bool(self.agreed) and self._dated_after_undated and self._change_after_older
+
+    def learn(self, rows: list[Row]) -> None:
+        if not self.agreed or not self._listing.stream.filter_hides_rows:
+            return
+        undated = None  # of the row before, on this page
+        for row in rows:
+            listed = when(self._listing.listed(row))
+            self._hold(listed, when(row.get("date_created")) or "~~")  # without a date no order can be told
+            self._dated_after_undated |= listed is not None and undated is True
+            undated = listed is None
+        self._change_after_older |= _rises([changed for row in rows if (changed := when(row.get("date_updated")))])
+
+    def _hold(self, listed: Moment | None, created: Moment) -> None:
+        """Hold a row against the one before it."""
+        fits = created <= self._created
+        if not fits:
+            self.agreed.discard("created")
+        if not (self._undated and (listed is not None or fits) or listed is not None and listed <= self._listed):
+            self.agreed.discard("undated first")
+        self._created, self._undated = created, listed is None
+        self._listed = listed or "~"
+
+
 class Walk:
     """Page after page of one list, from its top or from a place, with proof at each step that no row was skipped.
 
     A place in the state is {"page": uri of the last page read, "rows": {sid: list date, …}}: ten rows of that page.
+    "orders" are those that all rows so far agree with (see Order).
     A page without a row proves nothing, so after such pages it is still that of the last page with rows, and "after"
     says what follows that page, and how far those without a row were read: [next page, page to go on with].
     """
@@ -161,11 +209,11 @@ class Walk:
         self.pages = 0
         self.place: dict[str, Any] | None = None  # of the last page read
         self.by_creation = False  # seen: the list is in order of creation, so no row of it ever moves
-        self.dated_after_undated = False  # seen: never-sent rows do not all stand at the end
         self.by_list_date = False  # seen: the list is in order of its list date, and not of creation
         self._ask = top or listing.top()
         self._resumes = place
         self._next: str | None = None  # what follows the page of the place
+        self._order = Order(listing, (place or {}).get("orders"))
         self._last: Row | None = None  # of the page before: the row that the token names
         self._met: set[str] = set()
         self._first: set[str] = set()
@@ -173,7 +221,8 @@ class Walk:
         self._ends: set[int] = set()  # of each page read, its first and last row
         self._repeated = 0
         self.empty = 0  # pages without a row, in a row
-        self._ordered, self._listed_before, self._created_before, self._created_rose = True, "~", "~", False
+        self._ordered, self._listed_before, self._created_before = True, "~", "~"
+        self._created_rose = self._changed_rose = False
         if place:
             self._ask = listing.at(place["page"], token=place["page"] != self._ask.uri)
 
@@ -202,7 +251,11 @@ class Walk:
     def _keep_place(self, page: Page, following: str) -> None:
         if page.rows or self.place is None:
             sample = page.rows[:: max(1, len(page.rows) // SAMPLE)][:SAMPLE]
-            self.place = {"page": self._ask.uri, "rows": {row["sid"]: self.listing.listed(row) for row in sample}}
+            self.place = {
+                "page": self._ask.uri,
+                "rows": {row["sid"]: self.listing.listed(row) for row in sample},
+                "orders": sorted(self._order.agreed),
+            }
             self._next = page.next
         if following != self._next:
             self.place = {**self.place, "after": [self._next, following]}
@@ -222,8 +275,8 @@ class Walk:
             raise Moved
 
     def past(self, start_date: Moment | None, page: Page) -> bool:
-        """Whether every row from here on was created before `start_date`, by the order seen so far."""
-        if not start_date or not self.dated_after_undated or not page.rows:
+        """Whether every row from here on was created before `start_date`, by the order that all rows so far prove."""
+        if not start_date or not self._order.proven or not page.rows:
             return False
         for row in page.rows:
             newest = self.listing.newest(row)
@@ -282,18 +335,19 @@ class Walk:
 
     def _learn(self, rows: list[Row]) -> None:
         """What the page shows of the list's order. Only what one page shows at once counts: rows move between pages."""
+        self._order.learn(rows)
         column = self.listing.column
         if self.listing.stream.filter_hides_rows and not self.by_creation:
             dated = [bool(row.get(column)) for row in rows]
             steps = set(zip(dated, dated[1:]))
-            self.dated_after_undated |= (False, True) in steps
             self.by_creation = {(False, True), (True, False)} <= steps
 
     def follow_order(self, rows: list[Row], dates: list[Moment]) -> None:
         """
-        For slices, whose rows are all dated: tell order of list date from order of creation, where they differ.
+        For slices, whose rows are all dated: tell order of list date from those of creation and of change.
 
-        `dates`: the rows' list dates.
+        It is told only where all rows so far are in it, and some stand in neither of the others. `dates`: the rows'
+        list dates.
         """
         if self._ordered:
             listed = [self._listed_before, *dates]
@@ -303,4 +357,8 @@ class Walk:
             created = [self._created_before, *(when(row.get("date_created")) or "" for row in rows)]
             self._created_rose = created != sorted(created, reverse=True)
             self._created_before = created[-1]
-        self.by_list_date = self._ordered and (self._created_rose or self.listing.column == "date_created")
+        if self._ordered and not self._changed_rose:
+            self._changed_rose = _rises([changed for row in rows if (changed := when(row.get("date_updated")))])
+        self.by_list_date = (
+            self._ordered and self._changed_rose and (self._created_rose or self.listing.column == "date_created")
+        )

@@ -97,6 +97,8 @@ class TwilioList:
         return None
 
     def position(self, row: dict[str, Any]) -> tuple[Any, ...]:
+        if self.order == "updated":
+            return (0, -row["date_updated"].timestamp(), row["sid"])
         if self.order == "created" or self.column == "date_created":
             return (0, -row["date_created"].timestamp(), row["sid"])
         at = row[self.column]
@@ -278,7 +280,7 @@ def histories(seed: int, stream: str) -> Iterator[Any]:
     twilio = TwilioList(
         rng,
         stream,
-        rng.choice(("created", "first", "last")),
+        rng.choice(("created", "first", "last", "updated")),
         rng.choice(("taken", "refused", "empty")),
         rng.choice((0, 5)) * HOUR,
     )

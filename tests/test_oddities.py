@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tests.taps import LISTED, Tap
+from tests.taps import LISTED, Tap, expected
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -80,3 +80,50 @@ def test_a_chain_of_pages_without_a_row_that_never_ends_is_an_error(tap_of: Make
     twilio.script = script
     tap.sync()
     assert tap.wrong(["addresses"]) == {}
+
+
+# Orders ---------------------------------------------------------------------------------------------------------------
+
+
+def too_old(row: dict[str, Any]) -> bool:
+    return str(expected("messages", row)["date_created"]) < "2025-06-01"
+
+
+@pytest.mark.parametrize("rows", [25, 60])
+def test_old_rows_that_were_redacted_at_once_hide_no_row_below_them(tap_of: MakeTap, rows: int) -> None:
+    """A list in order of change, and a start_date: a page of rows older than it says nothing of the pages below."""
+    twilio = a_year_old(order="updated")
+    old = [
+        *twilio.messages(rows, since="2025-03-01", until="2025-05-01"),
+        *twilio.messages(rows // 10, status="canceled", since="2025-03-01", until="2025-05-01"),
+    ]
+    twilio.messages(80, since="2025-06-10", until="2025-12-01")
+    twilio.calls(3, **PAST)
+    for hour, sid in enumerate(sorted(old)):
+        twilio.at(f"2026-01-02T{hour // 60:02}:{hour % 60:02}:00Z").change(sid, body="")
+    tap = tap_of(twilio, page_size=10, start_date="2025-06-01").select("messages")
+    tap.sync()
+    assert tap.wrong(["messages"], but=too_old) == {}
+    twilio.at("2026-01-08").change(twilio.present("messages")[-1]["sid"], body="late")
+    for hour, sid in enumerate(old):
+        twilio.at(f"2026-01-09T{hour // 60:02}:{hour % 60:02}:00Z").change(sid, body="gone")
+    tap.sync()
+    assert tap.wrong(["messages"], but=too_old) == {}
+
+
+@pytest.mark.parametrize("order", ["created", "first"])
+def test_a_round_ends_where_the_order_of_the_list_shows_that_only_older_rows_follow(
+    tap_of: MakeTap, order: str
+) -> None:
+    """With a start_date, a list in a proven order is not read to its end."""
+    twilio = a_year_old(order=order)
+    sids = twilio.messages(300, **PAST)
+    twilio.change(sids[-20], body="edited")
+    for sid in twilio.messages(12, status="canceled", since="2025-11-01", until="2025-12-30"):
+        twilio.change(sid, body="edited")
+    tap = tap_of(twilio, page_size=10, start_date="2025-09-01").select("messages")
+    tap.sync()
+    twilio.at("2026-01-02")
+    tap.sync()
+    assert len(tap.pages()) < 20
+    assert tap.wrong(["messages"], but=lambda row: expected("messages", row)["date_created"] < "2025-09-01") == {}

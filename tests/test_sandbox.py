@@ -391,14 +391,21 @@ def test_a_row_that_arrives_while_paging_shifts_nothing(api: Any) -> None:
 # Switches
 
 
-@pytest.mark.parametrize("order", ["created", "first", "last"])
+@pytest.mark.parametrize("order", ["created", "first", "last", "updated"])
 def test_the_order_of_a_list(api: Any, order: str) -> None:
-    """By creation, or by date with the undated rows first or last; it can change at any time."""
+    """By creation, by date with the undated rows first or last, or by change; it can change at any time."""
     it = api(Twilio(order=order, start="2026-02-01"))
     (late,) = it.twilio.messages(1, created="2026-01-02", date_sent="2026-01-20")  # scheduled for long
     (soon,) = it.twilio.messages(1, created="2026-01-03")
     (never,) = it.twilio.messages(1, created="2026-01-04", status="canceled")
-    expected = {"created": [never, soon, late], "first": [never, late, soon], "last": [late, soon, never]}
+    it.twilio.change(late, body="edited", date_updated="2026-01-30")
+    it.twilio.change(soon, body="edited")
+    expected = {
+        "created": [never, soon, late],
+        "first": [never, late, soon],
+        "last": [late, soon, never],
+        "updated": [soon, late, never],
+    }
     assert it.sids("messages", PageSize=1) == expected[order]
     for other, sids in expected.items():
         it.twilio.order = other
