@@ -32,11 +32,54 @@ class Budget:
 
     left: int
 
+    @property
+    def spent(self) -> bool:
+        return self.left <= 0
+
     def take(self) -> bool:
         if self.left <= 0:
             return False
         self.left -= 1
         return True
+
+    def release(self) -> None:
+        """A partition's read ended; what was kept for it is for the others."""
+
+
+class Share(Budget):
+    """A partition's part of a budget: the pages kept for it, then those of the budget that are kept for none."""
+
+    def __init__(self, common: Budget) -> None:
+        super().__init__(0)
+        self._common = common
+
+    @property
+    def spent(self) -> bool:
+        return self.left <= 0 and self._common.spent
+
+    def keep(self, pages: int) -> None:
+        self._common.left -= pages
+        self.left += pages
+
+    def take(self) -> bool:
+        return super().take() or self._common.take()
+
+    def release(self) -> None:
+        self.keep(-self.left)
+
+
+def allot(budget: Budget, shares: list[tuple[Share, int]]) -> None:
+    """
+    Keep a part of the budget for each of these, given in turn, with the pages that it can use at most.
+
+    A list whose look-back is long asks late, and would get nothing if the first to ask got all. The parts are even, but
+    for those that need less; where there are fewer pages than lists, the first in turn get one each.
+    """
+    while shares and budget.left > 0:
+        each = max(1, budget.left // len(shares))
+        for share, most in shares:
+            share.keep(min(each, most - share.left, budget.left))
+        shares = [(share, most) for share, most in shares if share.left < most]
 
 
 @dataclass(frozen=True)
@@ -79,6 +122,8 @@ class Partition:
     restarts: int = 0
     swept_pages: int = 0  # in this sync, of the budget
     swept_whole: bool = False  # in this sync: all history was read again
+    begun: bool = False  # in this sync: the round that is read; one more is not
+    cut_short: bool = False  # by the budget
     slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
     slices_overlap: bool = False  # seen: filters list undated rows too, so that each further slice lists them again
 
@@ -185,13 +230,13 @@ class Partition:
 
     def rounds(self, walks: list[Walk | None] | None) -> Read:
         """Go on with the open round; when it ends with budget left, with one more, but never more than one whole."""
-        whole = walks is not None
+        self.begun |= walks is not None
         while (yield from self._round(walks)):
             self._finish_round()
-            self.swept_whole |= whole
-            if whole or not self.budget.left:
+            self.swept_whole |= self.begun
+            if self.begun or self.budget.spent:
                 return
-            whole, walks = True, None
+            self.begun, walks = True, None
             self._begin_round(self.now())
 
     def _begin_round(self, began: Moment) -> None:
@@ -220,7 +265,8 @@ class Partition:
                 walk = Walk(listing, place=round_.get("place"))
             round_["list"] = index
             while not walk.ended:
-                if not self.budget.take():
+                self.cut_short = not self.budget.take()
+                if self.cut_short:
                     return False
                 self.swept_pages += 1
                 self.state["swept"] = self.now()

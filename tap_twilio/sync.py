@@ -20,7 +20,7 @@ from .config import Settings
 from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
 from .feedback import Feedback
 from .output import Output
-from .plan import Bounds, Budget, Partition
+from .plan import Bounds, Budget, Partition, Share, allot
 from .pool import Pool
 from .records import Drift, compile_record, record_lines
 from .report import report
@@ -76,6 +76,7 @@ class Sync:
         self.skipped: set[tuple[str, str]] = set()
         self._insights_off: set[str] = set()
         self._wrote_state = time.monotonic()
+        self._begun: list[tuple[Partition, Callable[[PartitionError | None], None]]] = []
         self.state_parts: list[tuple[str, list[str]]] = []
 
     def stop(self) -> None:
@@ -106,7 +107,9 @@ class Sync:
         for table in self.tables:
             if table.selected.full_table and not self.runner.stopping:
                 self._begin_version(table)
+        self._allot_budget()
         self.runner.run(self._reads())
+        self.runner.run(self._rounds_cut_short())
         for table in self.tables:
             if table.selected.full_table:
                 self._end_version(table)
@@ -138,7 +141,7 @@ class Sync:
             state,
             self._emitter(table, account),
             lambda: self.clock.now,
-            self.budget,
+            Share(self.budget),
             self.bounds,
             account.created,
         )
@@ -178,7 +181,7 @@ class Sync:
         versions = {table.name: table.version for table in self.tables}
         full = {table.name for table in self.tables if table.selected.full_table}
         children = {one.account: one for one in self.partitions if one.stream.parent}
-        for partition in sorted(self.partitions, key=lambda one: one.state.get("swept", "")):
+        for partition in sorted(self.partitions, key=_swept):
             name, child = partition.stream.name, children.get(partition.account)
             if partition.stream.parent:
                 if partition.stream.parent not in versions or partition.stream.parent in full:
@@ -188,9 +191,30 @@ class Sync:
                 if version is not None:
                     yield partition.read_full(version), self._done(partition)
             elif child and child.stream.parent == name:
-                yield self._with_feedback(partition, child)
+                read, done = self._with_feedback(partition, child)
+                self._begun.append((partition, done))
+                yield read, done
             else:
+                self._begun.append((partition, self._done(partition)))
                 yield partition.sync(), self._done(partition)
+
+    def _allot_budget(self) -> None:
+        """To each list whose round may go on; those that are backfilled, or read whole, use none."""
+        full = {table.name for table in self.tables if table.selected.full_table}
+        shares = []
+        for partition in sorted(self.partitions, key=_swept):
+            state = _calls_state(partition)
+            opened = "date_updated" in state or "backfill" in state
+            if opened and partition.stream.name not in full and isinstance(partition.budget, Share):
+                shares.append((partition.budget, 1 + state.get("pages", self.settings.sweep_pages)))
+        allot(self.budget, shares)
+
+    def _rounds_cut_short(self) -> Iterator[tuple[Read, Callable[[PartitionError | None], None]]]:
+        """They go on with what was kept for others that did not use it."""
+        for partition, done in self._begun:
+            failed = (partition.stream.name, partition.account) in self.failed | self.skipped
+            if partition.cut_short and not failed and not self.budget.spent:
+                yield partition.rounds(None), done
 
     def _with_feedback(
         self, calls: Partition | None, child: Partition
@@ -212,6 +236,9 @@ class Sync:
 
         def done(error: PartitionError | None) -> None:
             name = (partition.stream.name, partition.account)
+            partition.budget.release()
+            if name in self.failed | self.skipped:
+                return  # said when it failed first
             full = partition.state.get("full")
             if full and error and not isinstance(error, (Unreachable, Unfinished)):
                 full.pop("place", None)  # there is no going on from it
@@ -293,3 +320,14 @@ class Sync:
             LOGGER.warning("this machine's clock is %s from Twilio's, which is the one that counts", apart)
         if self.settings.start_date and self.settings.start_date > self.clock.now:
             LOGGER.warning("start_date is in the future: no row is emitted until then")
+
+
+def _calls_state(partition: Partition) -> dict[str, Any]:
+    """Where a partition's round is kept: that of call_feedback, which reads calls, apart."""
+    found: dict[str, Any] = partition.state.get("calls", {}) if partition.stream.parent else partition.state
+    return found
+
+
+def _swept(partition: Partition) -> str:
+    """When a round last read here."""
+    return str(_calls_state(partition).get("swept", ""))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tests.taps import LISTED, Tap, expected
+from tests.taps import HOUR, LISTED, Tap, expected
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -18,6 +18,11 @@ PAST = {"since": "2025-03-01", "until": "2025-12-30"}
 def a_year_old(**options: Any) -> Twilio:
     """Accounts of a year: a backfill judges by their age how long a list is."""
     return Twilio(start="2025-01-01", **options).at("2026-01-01")
+
+
+def part(tap: Tap, stream: str, account: str) -> dict[str, Any]:
+    found: dict[str, Any] = tap.state["bookmarks"][stream]["accounts"][account]
+    return found
 
 
 # Pages without a row --------------------------------------------------------------------------------------------------
@@ -127,3 +132,62 @@ def test_a_round_ends_where_the_order_of_the_list_shows_that_only_older_rows_fol
     tap.sync()
     assert len(tap.pages()) < 20
     assert tap.wrong(["messages"], but=lambda row: expected("messages", row)["date_created"] < "2025-09-01") == {}
+
+
+# The budget -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_list_with_a_long_look_back_gets_its_part_of_the_budget(tap_of: MakeTap, concurrency: int) -> None:
+    """Whatever runs beside it: its old rows come within the syncs that the log promises."""
+    twilio = a_year_old(accounts=4)
+    accounts = [row["sid"] for row in twilio.truth("accounts")]
+    for account in accounts:
+        twilio.addresses(300, account, **PAST)
+    oldest = twilio.transcriptions(300, accounts[2], since="2025-08-01", until="2025-12-30")[0]
+    tap = tap_of(twilio, page_size=10, sweep_pages=8, lookback_days=60, concurrency=concurrency)
+    tap.select("addresses", "transcriptions")
+    tap.sync()
+    twilio.at("2026-01-01T03:00:00Z").change(oldest, transcription_text="late")
+    syncs, found = 0, False
+    while not found:
+        twilio.at(twilio.now + 3 * HOUR)
+        found, syncs = oldest in tap.sync().sids(), syncs + 1
+        assert syncs <= 20  # beyond the look-back, the list has 18 pages
+
+
+def test_the_budget_is_used_to_its_end_by_those_that_can_use_it(tap_of: MakeTap) -> None:
+    """Many short lists beside a long one keep nothing from it, and it keeps nothing from them."""
+    twilio = a_year_old(accounts=6)
+    accounts = [row["sid"] for row in twilio.truth("accounts")]
+    for account in accounts[1:]:
+        twilio.addresses(5, account, **PAST)
+    twilio.addresses(600, accounts[0], **PAST)
+    tap = tap_of(twilio, page_size=10, sweep_pages=30, lookback_days=0).select("addresses")
+    for day in (1, 2, 3):
+        twilio.at(f"2026-01-{day:02}")
+        tap.sync()
+    long = [page for page in tap.pages() if accounts[0] in page]
+    assert 30 <= len(long) <= 33
+
+
+def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> None:
+    """The one that was swept longest ago comes first in every sync."""
+    twilio = a_year_old(accounts=5)
+    accounts = [row["sid"] for row in twilio.truth("accounts")]
+    for account in accounts:
+        twilio.addresses(60, account, **PAST)
+    twilio.addresses(60, accounts[2], since="2025-12-22", until="2025-12-30")  # one has much to look back on
+    tap = tap_of(twilio, page_size=10, sweep_pages=1, lookback_days=15, concurrency=8).select("addresses")
+    tap.sync()
+    swept = []
+    for day in range(2, 14):
+        twilio.at(f"2026-01-{day:02}")
+        before = {account: part(tap, "addresses", account).get("round", {}) for account in accounts}
+        tap.sync()
+        swept += [
+            one
+            for one in accounts
+            if part(tap, "addresses", one).get("round", {}).get("place") != before[one].get("place")
+        ]
+    assert sorted(swept[-5:]) == sorted(swept[-10:-5]) == sorted(accounts)
