@@ -105,6 +105,8 @@ def _accounts(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     rows, key, query = select(twilio, question, "accounts", "")
     if reader.account != twilio.main:
         rows = [row for row in rows if row.sid == reader.account]
+    if twilio.accounts_listed != "all":
+        rows = [row for row in rows if row.sid != twilio.main and twilio.accounts_listed == "others"]
     return page_of(twilio, question, LISTINGS["accounts"], query, rows, key, fault)
 
 

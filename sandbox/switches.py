@@ -11,6 +11,7 @@ from typing import Any
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "order": ("created", "first", "last", "updated"),
+    "accounts_listed": ("all", "others", "none"),
     "deleted_token": ("taken", "refused", "empty"),
     "less_than_date_means": ("start", "end"),
     "conference_default": ("in-progress", "all"),
@@ -26,6 +27,8 @@ class Switches:
 
     order: str = "last"
     """How lists are sorted: by creation, or by change; messages and calls by date too, undated rows first or last."""
+    accounts_listed: str = "all"
+    """Which accounts Accounts.json shows: all, all but the main one, or none."""
     deleted_token: str = "taken"
     """What a token naming a deleted row gets: the page after where it stood, an error, or an empty last page."""
     late_hours: float = 0.0

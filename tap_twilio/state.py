@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import TapError
 from .records import iso
+from .versions import was_read
 
 LISTS = 9  # more than any stream has
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
@@ -66,10 +67,11 @@ class State:
         return part
 
     def dump(self, streams: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
-        """The state to write. `streams`: those that are read, with their accounts."""
+        """The state to write. `streams`: those that are read, with their accounts; one never read has no say."""
         for name, accounts in streams:
             part = self.bookmarks[name]
-            dates = [part["accounts"].get(account, {}).get("date_updated") for account in accounts]
+            read = filter(was_read, (part["accounts"].get(account, {}) for account in accounts))
+            dates = [account.get("date_updated") for account in read]
             if dates and all(dates):
                 part["date_updated"] = min(dates)
             else:

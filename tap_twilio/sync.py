@@ -71,6 +71,7 @@ class Sync:
         self.tables = [self._table(one) for one in selected]
         self.failures: list[str] = []
         self.accounts = Accounts((), False)
+        self._accounts: dict[str, Account] = {}
         self.partitions: list[Partition] = []
         self.failed: set[tuple[str, str]] = set()
         self.skipped: set[tuple[str, str]] = set()
@@ -100,8 +101,13 @@ class Sync:
             stream = table.selected.stream
             bookmark = [stream.replication_key] if stream.replication_key in table.selected.schema["properties"] else []
             self.output.schema(table.name, table.selected.schema, stream.key, bookmark)
+        self._accounts = {account.sid: account for account in self.accounts.chosen}
         self.runner.after_page = self._after_page
         self.partitions = [self._partition(table, account) for table in self.tables for account in self.accounts.chosen]
+        for table in self.tables:  # once a table: with a thousand accounts, once a partition would be a million steps
+            part = self.state.bookmarks[table.name]
+            used = {other.get("selection") for other in part["accounts"].values()}
+            part["selections"] = {name: value for name, value in part["selections"].items() if name in used}
         self.state_parts = [(table.name, [account.sid for account in self.accounts.chosen]) for table in self.tables]
         self._resume_versions()
         for table in self.tables:
@@ -164,8 +170,6 @@ class Sync:
             LOGGER.warning("%s %s: %s", table.name, account.sid, said)
         part["selections"][key] = names
         state["selection"] = key
-        used = {other.get("selection") for other in part["accounts"].values()}
-        part["selections"] = {name: value for name, value in part["selections"].items() if name in used}
         return partition
 
     def _emitter(self, table: Table, account: Account) -> Callable[[Page, list[Row]], None]:
@@ -232,7 +236,7 @@ class Sync:
         return feedback.sync(), done
 
     def _done(self, partition: Partition) -> Callable[[PartitionError | None], None]:
-        account = next(one for one in self.accounts.chosen if one.sid == partition.account)
+        account = self._accounts[partition.account]
 
         def done(error: PartitionError | None) -> None:
             name = (partition.stream.name, partition.account)
@@ -244,8 +248,9 @@ class Sync:
                 full.pop("place", None)  # there is no going on from it
                 full.update(version=0, done=True)  # but rows of the account may be in the warehouse
             if isinstance(error, Refused) and account.closed and error.status in (401, 403, 404):
+                if not any(sid == account.sid for _, sid in self.skipped):
+                    LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", account.sid)
                 self.skipped.add(name)
-                LOGGER.info("%s %s: the account is closed and Twilio no longer lists it; its bookmark is kept", *name)
             elif error:
                 self.failed.add(name)
                 self.failures.append(f"{partition.stream.name} {partition.account}: {error}")
@@ -305,7 +310,8 @@ class Sync:
             self._write_state()
 
     def _write_state(self) -> None:
-        self.output.state(self.state.dump(self.state_parts))
+        parts = [(name, [sid for sid in sids if (name, sid) not in self.skipped]) for name, sids in self.state_parts]
+        self.output.state(self.state.dump(parts))
         self._wrote_state = time.monotonic()
 
     # -- the log

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tests.taps import HOUR, LISTED, Tap, expected
+from tests.taps import HOUR, LISTED, SIX, Tap, expected
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -191,3 +191,45 @@ def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> No
             if part(tap, "addresses", one).get("round", {}).get("place") != before[one].get("place")
         ]
     assert sorted(swept[-5:]) == sorted(swept[-10:-5]) == sorted(accounts)
+
+
+# Accounts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listed", ["others", "none"])
+def test_the_main_account_is_read_whatever_the_list_of_accounts_leaves_out(tap_of: MakeTap, listed: str) -> None:
+    """And one warning says that it is not in the list. No row of a FULL_TABLE stream leaves for a list like that."""
+    twilio = a_year_old(accounts=3)
+    main, *others = (row["sid"] for row in twilio.truth("accounts"))
+    mine = twilio.messages(5, **PAST) + twilio.addresses(3, **PAST)
+    theirs = [sid for account in others for sid in twilio.addresses(2, account, **PAST)]
+    twilio.accounts_listed = listed
+    tap = tap_of(twilio).select(*LISTED, full_table=["addresses"])
+    run = tap.sync()
+    assert set(run.sids()) == {*mine, *(theirs if listed == "others" else [])}
+    (line,) = (line for line in run.said if main in line and "Accounts.json" in line)
+    twilio.accounts_listed = "all"
+    tap.sync()
+    assert tap.wrong() == {}
+    twilio.accounts_listed = listed
+    tap.sync()
+    assert tap.wrong() == {}
+
+
+def test_a_closed_account_is_one_line_in_the_log_and_the_streams_keep_their_date(tap_of: MakeTap) -> None:
+    """Whether it was ever read or not: what the state says of a stream is the oldest date of those that can be read."""
+    twilio = a_year_old(accounts=3)
+    main, closed, never = (row["sid"] for row in twilio.truth("accounts"))
+    twilio.close(never)
+    for account in (main, closed):
+        twilio.addresses(2, account, **PAST)
+    tap = tap_of(twilio)
+    tap.select(*SIX)
+    run = tap.sync()
+    assert sum(never in line for line in run.said) == 1
+    before = {name: part["date_updated"] for name, part in tap.state["bookmarks"].items()}
+    assert set(before) == set(SIX)
+    twilio.at("2026-01-05").close(closed)
+    run = tap.sync()
+    assert sum(never in line for line in run.said) == sum(closed in line for line in run.said) == 1
+    assert all(part["date_updated"] > before[name] for name, part in tap.state["bookmarks"].items())
