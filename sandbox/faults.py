@@ -21,6 +21,7 @@ CONTENT = (
     "broken",  # a body that ends in the middle of its JSON
     "error200",  # 200 with an error's body
     "redirect",  # 302 to another host
+    "misdated",  # the Date header is hours ahead
     "duplicate",  # next page is this page
     "foreign",  # next page on another host
     "keyless",  # no rows under their key

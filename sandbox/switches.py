@@ -53,6 +53,8 @@ class Switches:
     """How long a list page takes: seconds, and seconds a row."""
     faults: dict[str, float] = field(default_factory=dict)
     """Random faults: a rate from 0 to 1 for each kind (`faults.KINDS`)."""
+    misdated_hours: float = 7.0
+    """How far ahead a misdated answer is; behind, where it is negative."""
     hang_seconds: float = 30.0
     """How long a hanging request is held before its connection is closed."""
     trickle_seconds: float = 1.0

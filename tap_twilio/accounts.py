@@ -58,8 +58,8 @@ def find_accounts(settings: Settings, runner: Runner, probe: Stream) -> Accounts
         if any(account.sid == settings.account_sid for account in accounts):
             return Accounts(tuple(accounts), listed=True)
         LOGGER.warning(
-            "Accounts.json does not list %s, whose credentials these are: it is read all the same, and no other account "
-            "is taken for gone",
+            "Accounts.json does not list %s, whose credentials these are: it is read all the same, and no account is "
+            "taken for gone",
             settings.account_sid,
         )
         return Accounts((Account(settings.account_sid), *accounts), listed=False)

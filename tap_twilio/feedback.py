@@ -279,6 +279,7 @@ class Feedback:
                 opened["cursor"] = list(chunk[-1])
 
     def _finish_window(self, began: Moment) -> None:
+        began = min(began, self.now())  # should Twilio's clock have been put back since
         self.state["date_updated"] = max(self.state["date_updated"], back(began, self.own.bounds.margin))
         self.state.pop("window", None)
         self.state.pop("unasked", None)
@@ -308,6 +309,7 @@ class Feedback:
             since = max(since, self._edge())
         yield from self._ask_insights(since, began)
         self.state.pop("refill", None)
+        began = min(began, self.now())
         self.state["date_updated"] = max(self.state.get("date_updated", EVER), back(began, self.own.bounds.margin))
 
     def _ask_insights(self, since: Moment, until: Moment) -> Read:

@@ -122,6 +122,7 @@ class Partition:
     restarts: int = 0
     swept_pages: int = 0  # in this sync, of the budget
     swept_whole: bool = False  # in this sync: all history was read again
+    known: dict[str, Moment] = field(default_factory=dict)  # the bookmarks that this sync began with
     begun: bool = False  # in this sync: the round that is read; one more is not
     cut_short: bool = False  # by the budget
     slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
@@ -145,6 +146,7 @@ class Partition:
             state.clear()
             state["start_date"] = start_date
             return "its state is from the future and not believed: everything is read again"
+        self.known = {name: state[name] for name in ("date_updated", "looked_back") if name in state}
         covered = state.get("start_date", start_date)
         state["start_date"] = start_date
         owed = max("~" if properties_added else EVER, covered if start_date < covered else EVER)
@@ -154,6 +156,18 @@ class Partition:
         state.pop("round", None)
         state.pop("full", None)
         return "properties were added" if properties_added else "start_date is earlier than before"
+
+    def hold_back(self) -> None:
+        """Twilio's clock was put back: no moment that this sync took is later than it, whatever it showed then."""
+        now = self.now()
+        for opened in (self.state, self.state.get("calls", {})):
+            for name in ("round", "backfill", "full", "window"):
+                if name in opened:
+                    opened[name]["began"] = min(opened[name]["began"], now)
+        for name in ("date_updated", "looked_back"):
+            if name in self.state:
+                least = max(self.known.get(name, EVER), back(now, self.bounds.margin))
+                self.state[name] = min(self.state[name], least)
 
     def sync(self) -> Read:
         """Backfill what was never read; else the look-back, then rounds within the budget."""
@@ -177,7 +191,7 @@ class Partition:
         begins = "round" not in self.state
         walks = yield from self.look_back(began, begins, reach)
         if begins:
-            self._begin_round(began)
+            self._begin_round(self._since(began))
         rounds = self.rounds(walks if begins else None)
         yield [rounds, beside(None not in walks)] if beside else [rounds]
 
@@ -199,7 +213,7 @@ class Partition:
             walks.append(
                 (yield from self._head(listing, edge, EVER if self.bounds.lookback_emits_all else since, begins))
             )
-        self.state["looked_back"] = max(self.state["looked_back"], back(began, self.bounds.margin))
+        self.state["looked_back"] = max(self.state["looked_back"], back(self._since(began), self.bounds.margin))
         return walks
 
     def _head(
@@ -288,7 +302,9 @@ class Partition:
 
     def _finish_round(self) -> None:
         round_ = self.state.pop("round")
-        self.state["date_updated"] = max(self.state["date_updated"], back(round_["began"], self.bounds.margin))
+        self.state["date_updated"] = max(
+            self.state["date_updated"], back(self._since(round_["began"]), self.bounds.margin)
+        )
         self.state["pages"] = round_["pages"]
         self.state.pop("owed", None)
         self.state.pop("refill", None)
@@ -310,7 +326,7 @@ class Partition:
             backfill.pop("place", None)
             backfill["list"] += 1
         del self.state["backfill"]
-        bookmark = back(backfill["began"], self.bounds.margin)
+        bookmark = back(self._since(backfill["began"]), self.bounds.margin)
         for name in ("date_updated", "looked_back"):
             self.state[name] = max(self.state.get(name, EVER), bookmark)
         if "owed" in backfill:
@@ -489,7 +505,7 @@ class Partition:
                     break
             full["list"] = index + 1
             full.pop("place", None)
-        edge = back(full["began"], self.bounds.margin)
+        edge = back(self._since(full["began"]), self.bounds.margin)
         for listing in self.lists:
             walk = Walk(listing)
             while not walk.ended:
@@ -526,6 +542,10 @@ class Partition:
             self.emit(page, rows)
         if self.follow:
             yield from self.follow(kind, listing, page, first)
+
+    def _since(self, began: Moment) -> Moment:
+        """When something began, should the clock have been put back since."""
+        return min(began, self.now())
 
     def _may_restart(self) -> bool:
         self.restarts += 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from .accounts import Account, Accounts, find_accounts
+from .accounts import FOLDER, Account, Accounts, find_accounts
 from .catalog import Selected, load_schema
 from .client import Client
 from .config import Settings
@@ -28,10 +28,11 @@ from .run import Clock, Runner
 from .state import State, selection
 from .streams import STREAMS
 from .versions import begin, explain, interrupted, not_whole
-from .walk import Page, Read, Row, back, moment, text
+from .walk import Ask, Page, Read, Row, back, moment, text
 
 LOGGER = logging.getLogger("tap_twilio")
 HOUR = timedelta(hours=1)
+SETTLING = 4  # requests at most to find two answers that agree on the time
 PROBE = next(stream for stream in STREAMS if stream.name == "messages")
 
 
@@ -58,7 +59,7 @@ class Sync:
         self.client = Client(settings)
         self.client.origin("api")  # refuses a region that it cannot place, before anything is asked
         self.pool = Pool(self.client, settings.concurrency, settings.retry_minutes * 60, settings.request_timeout)
-        self.clock = Clock()
+        self.clock = Clock(machine_counts=not settings.base_url)  # behind base_url time may be simulated
         self.runner = Runner(self.pool, self.clock, self.client.origin)
         self.budget = Budget(settings.sweep_pages)
         self.bounds = Bounds(
@@ -96,6 +97,7 @@ class Sync:
             self.accounts = find_accounts(self.settings, self.runner, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
+        self._settle_clock()
         self._check_clock()
         for table in self.tables:
             stream = table.selected.stream
@@ -310,11 +312,25 @@ class Sync:
             self._write_state()
 
     def _write_state(self) -> None:
+        if self.clock.put_back:
+            for partition in self.partitions:
+                partition.hold_back()
         parts = [(name, [sid for sid in sids if (name, sid) not in self.skipped]) for name, sids in self.state_parts]
         self.output.state(self.state.dump(parts))
         self._wrote_state = time.monotonic()
 
     # -- the log
+
+    def _settle_clock(self) -> None:
+        """Before any moment is taken from one answer, others are asked for, until two agree."""
+        sid = self.settings.account_sid
+        for _ in range(SETTLING):
+            if self.clock.settled or not self.clock.now or self.runner.stopping:
+                return
+            try:
+                self.runner.ask(Ask(sid, f"{FOLDER}/{sid}.json"))
+            except PartitionError:
+                return  # a Standard key may not; its moments are held against the answers that come
 
     def _check_clock(self) -> None:
         now = text(datetime.now(timezone.utc))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from sandbox.moments import moment
 from tests.taps import HOUR, LISTED, SIX, Tap, expected
 
 MakeTap = Callable[..., Tap]
@@ -207,7 +208,7 @@ def test_the_main_account_is_read_whatever_the_list_of_accounts_leaves_out(tap_o
     tap = tap_of(twilio).select(*LISTED, full_table=["addresses"])
     run = tap.sync()
     assert set(run.sids()) == {*mine, *(theirs if listed == "others" else [])}
-    (line,) = (line for line in run.said if main in line and "Accounts.json" in line)
+    assert sum(main in line and "Accounts.json" in line for line in run.said) == 1
     twilio.accounts_listed = "all"
     tap.sync()
     assert tap.wrong() == {}
@@ -233,3 +234,42 @@ def test_a_closed_account_is_one_line_in_the_log_and_the_streams_keep_their_date
     run = tap.sync()
     assert sum(never in line for line in run.said) == sum(closed in line for line in run.said) == 1
     assert all(part["date_updated"] > before[name] for name, part in tap.state["bookmarks"].items())
+
+
+# The clock ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answers", [1, 2, 4])
+@pytest.mark.parametrize("hours", [6.5, 28, -28])
+def test_a_wrong_date_at_the_start_of_a_run_loses_no_change(tap_of: MakeTap, hours: float, answers: int) -> None:
+    """Of one answer or of several: no bookmark is taken from it, and the log says once that it is not believed."""
+    twilio = a_year_old()
+    twilio.messages(40, **PAST)
+    (sid, *_, other) = twilio.addresses(40, **PAST)
+    tap = tap_of(twilio, page_size=10, concurrency=1).select("messages", "addresses")
+    tap.sync()
+    twilio.at("2026-01-03").misdated_hours = hours
+    twilio.fail_next("misdated", answers)
+    run = tap.sync()
+    assert sum("not believed" in line for line in run.said) == 1
+    for changed, at in ((sid, "2026-01-03T00:20:00Z"), (other, "2026-01-03T20:00:00Z")):
+        twilio.at(at).change(changed, city="Moved")
+        twilio.at(moment(at) + 3 * 3600)
+        tap.sync()
+        assert tap.wrong(["messages", "addresses"]) == {}
+
+
+@pytest.mark.parametrize("hours", [6.5, 28, -28])
+def test_a_wrong_date_in_the_middle_of_a_run_loses_no_change(tap_of: MakeTap, hours: float) -> None:
+    """Nor does it write rows again that were read."""
+    twilio = a_year_old()
+    (sid, *_) = twilio.addresses(40, **PAST)
+    tap = tap_of(twilio, page_size=10).select("addresses")
+    twilio.misdated_hours = hours
+    twilio.fail_next("misdated", 1, "Page=2")
+    run = tap.sync()
+    assert sum("not believed" in line for line in run.said) == 1
+    twilio.at("2026-01-01T00:20:00Z").change(sid, city="Moved")
+    twilio.at("2026-01-02T10:00:00Z")
+    assert tap.sync().sids() == [sid]
+    assert tap.wrong(["addresses"]) == {}

@@ -699,6 +699,7 @@ def test_every_fault_is_seen_by_a_plain_client_and_the_next_request_is_well(api:
         "broken": "JSONDecodeError",
         "error200": "an error's body",
         "redirect": 302,
+        "misdated": "another time",
         "duplicate": "itself next",
         "foreign": "another host next",
         "keyless": "no rows",
@@ -714,6 +715,8 @@ def outcome(it: Api) -> Any:
         answer = requests.get(it.server.url + path, auth=auth, timeout=0.2, allow_redirects=False)
         if answer.status_code != 200:
             return answer.status_code
+        if moment(answer.headers["Date"]) != moment(it.twilio.now):
+            return "another time"
         body = answer.json()
     except requests.exceptions.RequestException as failure:
         return type(failure).__name__
