@@ -492,29 +492,36 @@ class Partition:
                     raise self._unfinished() from None
 
     def _walk_full(self, full: dict[str, Any]) -> Read:
+        # What was emitted of the heads, so that the second look emits only what changed. After a kill it emits all.
+        emitted: dict[str, int] = {}
+        moving = self.lists  # those of which rows may have moved up while they were read
+        edge = back(full["began"], self.bounds.margin)
         for index, listing in enumerate(self.lists):
             if index < full["list"]:
                 continue
-            walk = Walk(listing, place=full.get("place"))
+            walk, heading = Walk(listing, place=full.get("place")), True
             while not walk.ended:
                 page = yield from walk.turn()
                 yield from self._take("full", page, listing, EVER)
+                if heading:
+                    emitted.update((row["sid"], _content(row)) for row in page.rows)
+                    heading = not _settled(listing, page, edge)
                 full.update(list=index, place=walk.place)
                 self.state["full"] = full  # not before: until a page came, what an earlier version read is known
                 if walk.past(self.bounds.start_date, page):
                     break
             full["list"] = index + 1
             full.pop("place", None)
+            if walk.pages == 1 and walk.ended and not walk.resumed:
+                moving = [other for other in moving if other != listing]  # one page shows one moment
         edge = back(self._since(full["began"]), self.bounds.margin)
-        for listing in self.lists:
+        for listing in moving:
             walk = Walk(listing)
             while not walk.ended:
                 page = yield from walk.turn()
-                yield from self._take("full", page, listing, EVER)
-                # In a list in order of change, rows older by every other date stand above those that moved up.
-                if _all_older(listing, page, edge) and all(
-                    (when(row.get("date_updated")) or "~") < edge for row in page.rows
-                ):
+                rows = [row for row in page.rows if emitted.get(row["sid"]) != _content(row)]
+                yield from self._take("full", replace(page, rows=rows), listing, EVER)
+                if _settled(listing, page, edge):
                     break
         full["done"] = True
 
@@ -558,6 +565,15 @@ class Partition:
 def _all_older(listing: Listing, page: Page, edge: Moment) -> bool:
     """Whether every row of a page is dated, and before `edge`: where the head of a list ends. No row says nothing."""
     return bool(page.rows) and all(newest is not None and newest < edge for newest in map(listing.newest, page.rows))
+
+
+def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
+    """Whether no row that moved up since `edge` stands below a page; in a list in order of change, or in any other."""
+    return _all_older(listing, page, edge) and all((when(row.get("date_updated")) or "~") < edge for row in page.rows)
+
+
+def _content(row: Row) -> int:
+    return hash(repr(row))
 
 
 def _pages(dates: list[Moment], since: Moment) -> float:

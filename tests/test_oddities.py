@@ -273,3 +273,22 @@ def test_a_wrong_date_in_the_middle_of_a_run_loses_no_change(tap_of: MakeTap, ho
     twilio.at("2026-01-02T10:00:00Z")
     assert tap.sync().sids() == [sid]
     assert tap.wrong(["addresses"]) == {}
+
+
+# FULL_TABLE -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [18, 60])
+def test_a_full_table_run_writes_each_row_once(tap_of: MakeTap, rows: int) -> None:
+    """Lists of a page are asked for once; of longer ones the head is read again, and only what changed is written."""
+    twilio = a_year_old()
+    fresh = {"since": "2025-12-20", "until": "2025-12-31T23:00:00Z"}
+    made = twilio.addresses(rows, **fresh) + twilio.conferences(rows, **fresh) + twilio.messages(rows, **fresh)
+    tap = tap_of(twilio, page_size=20)
+    tap.select("addresses", "conferences", "messages", full_table=["addresses", "conferences", "messages"])
+    assert sorted(tap.sync().sids()) == sorted(made)
+    if rows < 20:
+        assert len(tap.pages()) == 5  # conferences are three lists
+    twilio.at("2026-01-01T02:00:00Z").delete(made[0])
+    assert sorted(tap.sync().sids()) == sorted(made[1:])
+    assert tap.wrong(["addresses", "conferences", "messages"], rows=twilio.present) == {}
