@@ -140,6 +140,8 @@ def _accounts(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     rows, key, query = select(twilio, question, "accounts", "")
     if reader.account != twilio.main:
         rows = [row for row in rows if row.sid == reader.account]
+    if twilio.accounts_listed != "all":
+        rows = [row for row in rows if row.sid != twilio.main and twilio.accounts_listed == "others"]
     return page_of(twilio, question, LISTINGS["accounts"], query, rows, key, fault)
 
 
@@ -176,7 +178,7 @@ def page_of(
     twilio: "Twilio", question: Question, listing: Listing, query: dict[str, str], rows: list[Row], key: Key, fault: str
 ) -> Answer:
     """A page in the classic envelope."""
-    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path])
+    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
     envelope = classic_envelope(question, page, fault)
     if fault == "keyless":
         return Answer(200, to_json(envelope).encode(), rows=len(page.rows))

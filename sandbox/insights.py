@@ -141,7 +141,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     key = by_dated
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
-    page = turn(twilio, question, query, calls, key, "calls")
+    page = turn(twilio, question, query, calls, key, "calls", fault)
     body: Json = {"meta": meta_envelope(question, page, "call_summaries", fault)}
     if fault != "keyless":
         body["call_summaries"] = [summary(twilio, call) for call in page.rows]

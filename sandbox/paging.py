@@ -15,6 +15,8 @@ from .talk import Question
 if TYPE_CHECKING:
     from .twilio import Twilio
 
+TOP = "P0"  # a token that names no row: what follows it is the top of the list
+
 
 Kind = TypeVar("Kind")
 
@@ -60,10 +62,19 @@ def pages(
 
 
 def turn(
-    twilio: "Twilio", question: Question, query: dict[str, str], rows: list[Row], key: Key, stream: str
+    twilio: "Twilio",
+    question: Question,
+    query: dict[str, str],
+    rows: list[Row],
+    key: Key,
+    stream: str,
+    fault: str = "",
 ) -> Turn[Row]:
-    """The page that a request asks for, out of the rows that pass its filters."""
+    """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
+    hollow = fault == "hollow"
+    token = (query.get("PageToken") or TOP) if hollow else f"PA{page[-1].sid}" if more else ""
+    page = [] if hollow else page
     return pages(
         question,
         [(name, value) for name, value in query.items() if name not in PAGING],
@@ -71,7 +82,7 @@ def turn(
         number=number,
         size=size,
         token=query.get("PageToken", ""),
-        after=f"PA{page[-1].sid}" if more else "",
+        after=token,
         before=f"PB{page[0].sid}" if number and page else "",
     )
 
@@ -140,10 +151,10 @@ def _cut(
     size, token, number = page_size(twilio, query.get("PageSize")), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")
-    if not token:
-        if int(number):
+    if token in ("", TOP):
+        if int(number) and not token:
             raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
-        return *page_after(rows, key, None, size, twilio.clock), 0, size
+        return *page_after(rows, key, None, size, twilio.clock), int(number), size
     place = twilio.rows.get(token[2:])
     if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .api import account_of, answer, is_page, kind_of, split_product
 from .faults import STATUSES
-from .moments import http_date
+from .moments import HOUR, http_date
 from .rows import to_json
 from .talk import Answer, Question, error
 from .twilio import Twilio
@@ -216,6 +216,8 @@ class Handler(BaseHTTPRequestHandler):
         with twilio.lock:
             reply = answer(twilio, question, fault)
             reply.at = twilio.clock
+        if fault == "misdated":
+            reply.at += int(twilio.misdated_hours * HOUR)
         if fault == "broken":
             reply.body = reply.body[: len(reply.body) * 2 // 3]
         return reply

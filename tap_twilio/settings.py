@@ -365,7 +365,12 @@ def _origin(url: str) -> str:
     except ValueError:
         host = ""
         parts = urlsplit("")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host) or "@" in url or parts.path.strip("/") not in ("", PRODUCT) or "?" in url:
+    if (
+        not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host)
+        or "@" in url
+        or parts.path.strip("/") not in ("", PRODUCT)
+        or "?" in url
+    ):
         raise TapError(
             "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from .accounts import Account, Accounts, find_accounts
+from .accounts import FOLDER, Account, Accounts, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
 from .reading.budget import Budget
@@ -32,8 +32,10 @@ from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
 from .twilio.pool import Pool
+from .twilio.request import Ask
 
 LOGGER = logging.getLogger("tap_twilio")
+SETTLING = 4  # requests at most to find two answers that agree on the time
 UNAVAILABLE = (401, 403, 404, 410)  # how a product answers that an account does not have
 
 
@@ -51,7 +53,7 @@ class Sync:
         self.settings, self.state, self.output = settings, state, output
         self.selected = {one.stream.name: one for one in selected}
         self.credentials = Credentials(settings.account_sid, settings.user, settings.password, hide)
-        self.clock = Clock()
+        self.clock = Clock(machine_counts=not settings.base_url)  # behind base_url time may be simulated
         client = Client(settings, self.credentials)
         client.origin("api")  # refuses a region that it cannot place, before anything is asked
         self.pool = Pool(
@@ -83,6 +85,7 @@ class Sync:
             self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
+        self._settle_clock()
         self._check_clock()
         self._plan()
         for name, one in self.selected.items():
@@ -211,7 +214,9 @@ class Sync:
             reading.state.absent, reading.state.backfill = self.clock.now, None
             self.absent[reading.stream.product.host] += 1
             return
-        failures: dict[str, PartitionError] = {t.name: t.failed for t in reading.tables if t.failed and t.failed is not error}
+        failures: dict[str, PartitionError] = {
+            t.name: t.failed for t in reading.tables if t.failed and t.failed is not error
+        }
         if error:
             failures = {reading.stream.name: error, **failures}
         for name, failure in failures.items():
@@ -226,15 +231,15 @@ class Sync:
         self.failed.add((name, sid))
         self.failures.append(f"{name} {sid}: {error}")
         what = str(error).rstrip(".")
-        LOGGER.error(
-            "%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step
-        )
+        LOGGER.error("%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step)
 
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
         refused = isinstance(error, Refused) and error.status in UNAVAILABLE
         closed = any(one.closed for one in self.accounts.chosen if one.sid == reading.account)
-        never = not closed and not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        never = (
+            not closed and not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        )
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
 
     def _is_empty_product(self, reading: Reading) -> bool:
@@ -282,10 +287,25 @@ class Sync:
             self._write_state()
 
     def _write_state(self) -> None:
-        self.output.state(self.state.dump(self._dated))
+        if self.clock.put_back:
+            for reading in self.readings:
+                reading.hold_back(self.clock.now)
+        dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
+        self.output.state(self.state.dump(dated))
         self._wrote_state = time.monotonic()
 
     # -- the log
+
+    def _settle_clock(self) -> None:
+        """Before any moment is taken from one answer, others are asked for, until two agree."""
+        sid = self.settings.account_sid
+        for _ in range(SETTLING):
+            if self.clock.settled or not self.clock.now or self.scheduler.stopping:
+                return
+            try:
+                self.scheduler.ask(Ask(sid, f"{FOLDER}/{sid}.json"))
+            except PartitionError:
+                return  # a Standard key may not; its moments are held against the answers that come
 
     def _check_clock(self) -> None:
         now = machine_now()
@@ -305,7 +325,7 @@ class Sync:
             self.output.metric_rows(name, self.emitted[name])
         self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
         for sid, lists in self.closed.items():
-            LOGGER.info("%s is closed, and Twilio refuses %d of its lists; their bookmarks are kept", sid, lists)
+            LOGGER.info("%s is closed, and %d of its lists are left out; their bookmarks are kept", sid, lists)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
@@ -316,5 +336,3 @@ class Sync:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
         for failure in self.failures:
             LOGGER.error("failed: %s", failure)
-
-

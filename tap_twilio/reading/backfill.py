@@ -50,7 +50,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
             pages = pages_between(listing, page, reading.oldest)
             if pages > reading.bounds.short_pages:
                 return _begin_slices(reading, listing, opened, pages)
-        judged = True
+        judged = judged or bool(page.rows)
         yield from reading.take(How.BACKFILL, listing, page)
         opened.place = walk.place
         if walk.order.past(start_date, page.rows):

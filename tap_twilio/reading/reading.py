@@ -50,6 +50,7 @@ class Reading:
     bounds: Bounds = field(default_factory=Bounds)
     created: Moment | None = None  # of the account
     restarts: int = 0
+    known: list[tuple[Partition, Moment | None, Moment | None, Moment | None]] = field(default_factory=list)  # at first
     swept_pages: int = 0  # in this sync, of the budget
     swept_whole: bool = False  # in this sync: all history was read again
     rows: int = 0  # that were read in this sync
@@ -88,17 +89,33 @@ class Reading:
         """
         said = []
         if self._is_from_the_future():
-            for state in (self.state, *(table.state for table in self.tables)):
+            for state in self._states():
                 vars(state).update(vars(Partition()))
             said.append("its state is from the future and not believed: everything is read again")
         for table in self.tables:
             said += self._owe(table, table.name in added)
         self._leave_out_unserved()
+        self.known = [(s, s.date_updated, s.looked_back, s.finished) for s in self._states()]
         return said
 
+    def hold_back(self, now: Moment) -> None:
+        """Twilio's clock was put back: no moment that this sync took is later than it, whatever it showed then."""
+        self.began = min(self.began, now)
+        for opened in self.state.opened:
+            opened.began = min(opened.began, now)
+        for recent in self.recents:
+            recent.hold_back(now)
+        for state, *before in self.known:
+            for name, known in zip(("date_updated", "looked_back", "finished"), before):
+                if date := getattr(state, name):
+                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.margin))))
+
+    def _states(self) -> list[Partition]:
+        others = [table.state for table in self.tables if table.state is not self.state]
+        return [self.state, *others]
+
     def _is_from_the_future(self) -> bool:
-        states = [self.state, *(table.state for table in self.tables)]
-        known = [date for state in states for date in (state.date_updated, state.looked_back, state.finished)]
+        known = [date for state in self._states() for date in (state.date_updated, state.looked_back, state.finished)]
         known += [opened.began for opened in (self.state.backfill, self.state.round) if opened]
         return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
 
@@ -214,7 +231,9 @@ class Reading:
     @property
     def oldest(self) -> Moment:
         """Where slices begin: at `start_date`, else when the account was created, else as far as the filter reaches."""
-        since = self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        since = (
+            self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        )
         return max(since, self.reach)
 
     @property

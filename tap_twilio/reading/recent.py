@@ -179,6 +179,13 @@ class RecentBranch:
         self._window = Window(self.limits.requests, self.progress.cursor)
         self.table.keep()
 
+    def hold_back(self, now: Moment) -> None:
+        """Twilio's clock was put back."""
+        self.began = min(self.began, now)
+        if self.progress.began:
+            self.progress.began = min(self.progress.began, now)
+            self.table.keep()
+
     @property
     def tables(self) -> list[Table]:
         return [self.table]

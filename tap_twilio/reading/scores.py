@@ -115,5 +115,3 @@ class SecondSource:
             self.account,
             refused.status,
         )
-
-

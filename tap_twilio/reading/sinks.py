@@ -155,9 +155,7 @@ class Sink(Protocol):
     def fail(self, error: PartitionError) -> None: ...
 
 
-def feed(
-    sinks: Sequence[Sink], how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()
-) -> Read:
+def feed(sinks: Sequence[Sink], how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
     """Hand a page to each sink that did not fail; where none is left, raise what the first one failed with."""
     for sink in sinks:
         if sink.failed is None:

@@ -132,5 +132,3 @@ def pages_to(dates: list[Moment], since: Moment) -> float:
         return 0
     spread = max(parse_moment(max(dates)) - parse_moment(min(dates)), SECOND)
     return (parse_moment(min(dates)) - parse_moment(since)) / spread
-
-

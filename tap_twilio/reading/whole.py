@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tap_twilio.errors import Refused
-from tap_twilio.moments import earlier
+from tap_twilio.moments import END, Moment, earlier, moment_of
 from tap_twilio.singer.state import Full
+from tap_twilio.twilio.request import Page, Row
 
 from .effects import Read
+from .lists import Listing
 from .reading import Reading
 from .sinks import How
 from .walk import Moved, Walk
@@ -60,26 +64,42 @@ def _begin(reading: Reading, version: int) -> Full:
 
 def _walk_full(reading: Reading, full: Full) -> Read:
     start_date, lists = reading.bounds.start_date, reading.lists
-    heads: dict[int, bool] = {}  # the lists that one page held
+    edge = earlier(full.began, reading.bounds.margin)
+    moving = list(lists)  # those of which rows may have moved up while they were read
+    emitted: dict[str, int] = {}  # the content of the heads, so that the second look emits only what changed
     for index in range(full.at, len(lists)):
-        walk = Walk(lists[index], place=full.place, thorough=bool(start_date))
+        listing, heading = lists[index], True
+        walk = Walk(listing, place=full.place, thorough=bool(start_date))
         while not walk.ended:
             page = yield from walk.turn()
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
-            yield from reading.take(How.FULL, lists[index], page)
+            yield from reading.take(How.FULL, listing, page)
             full.at, full.place = index, walk.place
+            if heading:
+                emitted.update((one, _content(row)) for one, row in zip(listing.ids(page.rows), page.rows))
+                heading = not _settled(listing, page, edge)
             if walk.order.past(start_date, page.rows):
                 break
-        heads[index] = walk.ended and walk.pages == 1 and not walk.resumed
+        if walk.ended and walk.pages == 1 and not walk.resumed:
+            moving.remove(listing)  # one page shows one moment
         full.at, full.place = index + 1, None
-    edge = earlier(full.began, reading.bounds.margin)
-    for index, listing in enumerate(lists):
-        if heads.get(index) and len(lists) == 1:
-            continue  # one page is one moment: no row can have moved past it
+    for listing in moving:
         walk = Walk(listing)
         while not walk.ended:
             page = yield from walk.turn()
-            yield from reading.take(How.FULL, listing, page)
-            if listing.all_older(page, edge):
+            rows = [row for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
+            yield from reading.take(How.FULL, listing, replace(page, rows=rows))
+            if _settled(listing, page, edge):
                 break
     full.done = True
+
+
+def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
+    """Whether no row that moved up since `edge` stands below a page; in a list in order of change, or in any other."""
+    return listing.all_older(page, edge) and all(
+        (moment_of(row.get("date_updated")) or END) < edge for row in page.rows
+    )
+
+
+def _content(row: Row) -> int:
+    return hash(repr(row))

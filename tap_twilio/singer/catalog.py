@@ -173,7 +173,9 @@ def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[s
         )
     key = about.get("replication-key") or entry.get("replication_key") or stream.changed
     if method == INCREMENTAL and key != stream.changed:
-        LOGGER.warning("%s: replication-key %s is not possible; %s is used.", stream.name, _named(str(key)), stream.changed)
+        LOGGER.warning(
+            "%s: replication-key %s is not possible; %s is used.", stream.name, _named(str(key)), stream.changed
+        )
     return bool(method == FULL_TABLE)
 
 
