@@ -22,8 +22,11 @@ def a_year_old(**options: Any) -> Twilio:
 
 
 def part(tap: Tap, stream: str, account: str) -> dict[str, Any]:
-    found: dict[str, Any] = tap.state["bookmarks"][stream]["accounts"][account]
-    return found
+    """What the state keeps of a stream in an account, without what is null."""
+    for accounts, found in tap.state["bookmarks"][stream]["partitions"]:
+        if account in (accounts if isinstance(accounts, list) else tap.state["accounts"][accounts]):
+            return {name: value for name, value in found.items() if value is not None}
+    raise KeyError(account)
 
 
 # Pages without a row --------------------------------------------------------------------------------------------------
