@@ -91,8 +91,9 @@ def _alerts(twilio: "Twilio", account: str) -> None:
 
 def _conversations(twilio: "Twilio", account: str) -> None:
     begun = twilio.clock - 9 * DAY
+    (service,) = twilio.add("conversation_services", account, created=begun, friendly_name="Shop")
     for name, lines, state in (("Order 1041", 5, "active"), ("Order 977", 3, "closed")):
-        (talk,) = twilio.add("conversations", account, created=begun, friendly_name=name, state=state)
+        (talk,) = twilio.add("conversations", account, service, created=begun, friendly_name=name, state=state)
         for i in range(lines):
             author = "+14155550188" if i % 2 == 0 else "front-desk"
             twilio.add(
