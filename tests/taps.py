@@ -55,6 +55,15 @@ def expected(stream: str, row: Json) -> Json:
     return {name: _expected(row.get(name), kind) for name, kind in kinds.items() if name != "received_at"}
 
 
+def expected_value(value: Any, about: Json) -> Any:
+    """A property's value, as what it should become; of a property that may be anything, what its JSON text says."""
+    if "contentMediaType" in about:
+        return _storable(value)
+    types = [about["type"]] if isinstance(about["type"], str) else about["type"]
+    (kind,) = (kind for kind in types if kind != "null")
+    return _expected(value, about.get("format", kind) if about.get("format") == "date-time" else kind)
+
+
 @cache
 def _kinds(stream: str) -> dict[str, str]:
     kinds = {}
