@@ -26,7 +26,7 @@ class Walk:
         self, listing: Listing, top: Ask | None = None, place: Place | None = None, thorough: bool = False
     ) -> None:
         self.listing = listing
-        self.order = Order(listing, thorough)
+        self.order = Order(listing, thorough, place.agreed) if place else Order(listing, thorough)
         self.ended = False
         self.resumed = place is not None
         self.pages = self.rows = 0
@@ -60,7 +60,7 @@ class Walk:
         if self.listing.stream.token_names_row and ids:
             step = max(1, len(ids) // SAMPLE)
             rows = [[one, self.listing.listed(row)] for one, row in zip(ids[::step], page.rows[::step])]
-            self.place = Place(self._ask.uri, rows[:SAMPLE])
+            self.place = Place(self._ask.uri, rows[:SAMPLE], self.order.agreed)
         self._last = page.rows[-1] if page.rows else self._last
         self.ended = page.next is None
         if page.next is not None:

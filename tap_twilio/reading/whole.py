@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from typing import Any
 
 from tap_twilio.errors import Refused
-from tap_twilio.moments import END, Moment, earlier, moment_of
+from tap_twilio.moments import BEGINNING, END, Moment, earlier, moment_of
 from tap_twilio.singer.state import Full
 from tap_twilio.twilio.request import Page, Row
 
-from .effects import Read
+from .effects import Effect, Read
 from .lists import Listing
 from .reading import Reading
-from .sinks import How
+from .sinks import RESTARTS, How
 from .walk import Moved, Walk
 
 
@@ -84,14 +86,26 @@ def _walk_full(reading: Reading, full: Full) -> Read:
             moving.remove(listing)  # one page shows one moment
         full.at, full.place = index + 1, None
     for listing in moving:
-        walk = Walk(listing)
-        while not walk.ended:
-            page = yield from walk.turn()
-            rows = [row for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
-            yield from reading.take(How.FULL, listing, replace(page, rows=rows))
-            if _settled(listing, page, edge):
+        for _ in range(RESTARTS):  # a row may move up once more while the head is looked at
+            if not (yield from _look_again(reading, listing, edge, emitted, full.began)):
                 break
     full.done = True
+
+
+def _look_again(
+    reading: Reading, listing: Listing, edge: Moment, emitted: dict[str, int], began: Moment
+) -> Generator[Effect, Any, bool]:
+    """Read a head, and emit what the version does not hold so; whether a row was among it that the read should know."""
+    walk, moved = Walk(listing), False
+    while not walk.ended:
+        page = yield from walk.turn()
+        new = [(one, row) for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
+        moved |= any((moment_of(row.get("date_created")) or BEGINNING) < began for _, row in new)
+        emitted.update((one, _content(row)) for one, row in new)
+        yield from reading.take(How.FULL, listing, replace(page, rows=[row for _, row in new]))
+        if _settled(listing, page, edge):
+            break
+    return moved
 
 
 def _settled(listing: Listing, page: Page, edge: Moment) -> bool:

@@ -38,6 +38,7 @@ class Place:
 
     page: Address
     rows: list[list[Any]]
+    agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
 
 
 @dataclass
