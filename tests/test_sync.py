@@ -12,9 +12,10 @@ from decimal import Decimal
 import pytest
 
 from sandbox import Twilio
-from tap_twilio.twilio.client import Client
-from tap_twilio.settings import Settings
 from tap_twilio.errors import TapError
+from tap_twilio.settings import Settings
+from tap_twilio.twilio.client import Client
+from tap_twilio.twilio.credentials import Credentials
 from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, properties
 
 MakeTap = Callable[..., Tap]
@@ -244,14 +245,17 @@ def test_settings_that_the_file_leaves_out_come_from_twilios_environment_variabl
 def test_region_and_edge_name_the_host(settings: dict[str, str], host: str) -> None:
     """product.edge.region.twilio.com; without either, Twilio's plain host; base_url goes before both."""
     one = Settings("AC" + "0" * 32, "AC", "token", **settings)  # type: ignore[arg-type]  # only text here
-    assert Client(one).origin("api") == f"https://{host}"
-    assert Client(replace(one, base_url="http://127.0.0.1:1")).origin("api") == "http://127.0.0.1:1"
+    assert Client(one, Credentials("AC", "AC", "x")).origin("api") == f"https://{host}"
+    assert (
+        Client(replace(one, base_url="http://127.0.0.1:1"), Credentials("AC", "AC", "x")).origin("api")
+        == "http://127.0.0.1:1"
+    )
 
 
 def test_a_region_whose_edge_is_unknown_asks_for_it() -> None:
     """One that opened after this version: the setting that is missing is named."""
     with pytest.raises(TapError, match="Setting edge is missing"):
-        Client(Settings("AC" + "0" * 32, "AC", "token", region="xx1")).origin("api")
+        Client(Settings("AC" + "0" * 32, "AC", "token", region="xx1"), Credentials("AC", "AC", "x")).origin("api")
 
 
 def test_no_token_of_any_account_leaves_the_tap(tap_of: MakeTap) -> None:

@@ -222,5 +222,3 @@ def test_all_streams_at_once_fill_every_table_and_each_subaccount_with_its_own_r
     secrets = [row["auth_token"] for row in twilio.present("accounts")]
     printed = run.log + b"".join(run.lines).decode("utf-8", "replace")
     assert not [secret for secret in secrets if secret in printed]
-
-
