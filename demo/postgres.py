@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import stat
 import subprocess
 import sys
 import warnings
@@ -19,6 +18,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from demo import modes
 
 
 class PostgresError(Exception):
@@ -36,11 +37,13 @@ def embedded(folder: Path) -> Iterator[str]:
         (runtime / "python_PostgresServer").mkdir()
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         pgserver = _pgserver()
-        for path in (folder.resolve(), Path(pgserver.__file__).resolve()):
-            stack.enter_context(_modes_kept(path))
         try:
-            server = pgserver.get_server(folder, cleanup_mode=None, start=False)
+            # The wheel opens what is above its own folder as the path is written, symbolic links and all.
+            stack.enter_context(modes.kept([folder.resolve(), Path(pgserver.__file__), runtime / "socket"]))
+            with modes.one_at_a_time():  # for root, this makes the user that the server runs as
+                server = pgserver.get_server(folder, cleanup_mode=None, start=False)
             stack.callback(atexit.unregister, server._cleanup)
+            _forget_another_process(folder)
             server.start()
         except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
             reason = _last_line(folder / "log") or str(error)
@@ -56,6 +59,22 @@ def stop(folder: Path) -> None:
     if (folder / "postmaster.pid").exists():
         with embedded(folder):
             pass  # a running one is taken over, and stopped at the end
+    modes.give_back()
+
+
+def _forget_another_process(folder: Path) -> None:
+    """After a crash, the number in postmaster.pid may be another process's: the wheel would stop that one."""
+    import psutil  # the wheel needs it
+
+    file = folder / "postmaster.pid"
+    try:
+        running = psutil.Process(int(file.read_text().split("\n")[0])).cmdline()
+    except FileNotFoundError:
+        return
+    except (ValueError, psutil.Error):
+        running = []
+    if str(folder.resolve()) not in running:
+        file.unlink()
 
 
 def psql() -> Path:
@@ -75,23 +94,6 @@ def _pgserver() -> Any:
 
 def _last_line(log: Path) -> str:
     return next(reversed(log.read_text("utf-8", "replace").split("\n")[:-1]), "") if log.is_file() else ""
-
-
-@contextmanager
-def _modes_kept(path: Path) -> Iterator[None]:
-    """
-    Give the folders above `path` their permissions back.
-
-    For root, the server runs as a user `pgserver`, and the wheel opens every folder above its own to everybody
-    so that this user gets there: root's home directory as well, which is nobody's wish once the server stops.
-    """
-    before = [(folder, stat.S_IMODE(folder.stat().st_mode)) for folder in path.parents]
-    try:
-        yield
-    finally:
-        for folder, mode in before:
-            if stat.S_IMODE(folder.stat().st_mode) != mode:
-                folder.chmod(mode)
 
 
 if __name__ == "__main__":
