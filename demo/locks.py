@@ -7,6 +7,7 @@ Who uses a thing together with others holds a share of its lock; who can take th
 from __future__ import annotations
 
 import fcntl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,3 +34,10 @@ def alone(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def outlast(file: IO[str]) -> None:
+    """Take the lock for this process alone once what a killed run left has ended, as it soon does."""
+    if not alone(file):
+        print("Waiting until all that a killed run left has ended.", file=sys.stderr)
+        fcntl.flock(file, fcntl.LOCK_EX)
