@@ -66,7 +66,7 @@ class Sync:
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
         self.failed: set[tuple[str, str]] = set()
-        self.closed: dict[str, int] = {}  # closed accounts that Twilio no longer lists, and how many of their lists
+        self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
         self.emitted: Counter[str] = Counter()
         self._wrote_state = time.monotonic()
@@ -214,18 +214,16 @@ class Sync:
             reading.state.absent, reading.state.backfill = self.clock.now, None
             self.absent[reading.stream.product.host] += 1
             return
-        failures: dict[str, PartitionError] = {
-            t.name: t.failed for t in reading.tables if t.failed and t.failed is not error
-        }
-        if error:
-            failures = {reading.stream.name: error, **failures}
+        failures: dict[str, PartitionError] = {table.name: table.failed for table in reading.tables if table.failed}
+        if error and error not in failures.values():
+            failures[reading.stream.name] = error
         for name, failure in failures.items():
             self._failed(name, reading.account, failure)
 
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
         account = next((one for one in self.accounts.chosen if one.sid == sid), None)
         if isinstance(error, Refused) and account and account.closed and error.status in UNAVAILABLE:
-            self.closed[sid] = self.closed.get(sid, 0) + 1
+            self.closed.add(sid)
             self.failed.add((name, sid))
             return
         self.failed.add((name, sid))
@@ -324,8 +322,8 @@ class Sync:
                 LOGGER.warning("%s", line)
             self.output.metric_rows(name, self.emitted[name])
         self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
-        for sid, lists in self.closed.items():
-            LOGGER.info("%s is closed, and %d of its lists are left out; their bookmarks are kept", sid, lists)
+        for sid in self.closed:
+            LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)

@@ -372,9 +372,32 @@ class Started:
         return self._out.read_bytes()
 
 
+def kept(state: Json, stream: str) -> dict[str, Json]:
+    """What a state keeps of a stream, by account, without what is null."""
+    found = {}
+    for named, part in state["bookmarks"][stream]["partitions"]:
+        for account in state["accounts"][named] if isinstance(named, str) else named:
+            found[account] = {name: value for name, value in part.items() if value is not None}
+    return found
+
+
 def twice(run: Run) -> dict[str, int]:
     """The rows that a run emitted more than once."""
     return {sid: times for sid, times in Counter(run.sids()).items() if times > 1}
 
 
-__all__ = ["COMMAND", "DAY", "HOUR", "LISTED", "ROOT", "SIX", "Run", "Started", "Tables", "Tap", "expected", "twice"]
+__all__ = [
+    "COMMAND",
+    "DAY",
+    "HOUR",
+    "LISTED",
+    "ROOT",
+    "SIX",
+    "Run",
+    "Started",
+    "Tables",
+    "Tap",
+    "expected",
+    "kept",
+    "twice",
+]

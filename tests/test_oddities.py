@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Twilio
 from sandbox.moments import moment
-from tests.taps import HOUR, LISTED, SIX, Tap, expected
+from tests.taps import HOUR, LISTED, SIX, Tap, expected, kept
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -23,10 +23,7 @@ def a_year_old(**options: Any) -> Twilio:
 
 def part(tap: Tap, stream: str, account: str) -> dict[str, Any]:
     """What the state keeps of a stream in an account, without what is null."""
-    for accounts, found in tap.state["bookmarks"][stream]["partitions"]:
-        if account in (accounts if isinstance(accounts, list) else tap.state["accounts"][accounts]):
-            return {name: value for name, value in found.items() if value is not None}
-    raise KeyError(account)
+    return kept(tap.state, stream)[account]
 
 
 # Pages without a row --------------------------------------------------------------------------------------------------

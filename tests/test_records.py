@@ -51,6 +51,7 @@ MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES)
 
 def compiled(stream: str = "messages", **options: Any) -> Compiled:
     schema = load_schema(stream)
+    options.setdefault("key", next(one.key for one in STREAMS if one.name == stream))
     return compile_record(stream, schema, options.pop("selected", set(schema["properties"])), **options)
 
 

@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -874,6 +875,14 @@ def test_a_later_start_replays_the_advances_of_the_clock_file(tmp_path: Path) ->
         timeout=10,
     )
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_signal_ends_the_sandbox_while_clients_connect() -> None:
+    """Whichever of its threads the system hands the signal to; six times, since that is left to chance."""
+    for _ in range(6):
+        with Process() as it, socket.create_connection(("127.0.0.1", int(it.url.rpartition(":")[2]))):
+            it.process.send_signal(signal.SIGTERM)
+            assert it.process.wait(timeout=10) == 0
 
 
 def test_hundreds_of_advances_are_replayed_in_no_time() -> None:

@@ -16,7 +16,7 @@ from tap_twilio.errors import TapError
 from tap_twilio.settings import Settings
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
-from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, properties
+from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, kept, properties
 
 MakeTap = Callable[..., Tap]
 
@@ -98,7 +98,7 @@ def test_history_beyond_the_reach_of_filters_comes_with_the_first_round(tap_of: 
     twilio.at("2026-01-01T03:00:00Z")
     tap.sync()
     assert tap.wrong(["messages"]) == {}
-    assert "owed" not in tap.state["bookmarks"]["messages"]["accounts"][main]
+    assert "owed" not in kept(tap.state, "messages")[main]
 
 
 def test_state_covers_what_was_written_before_it(tap_of: MakeTap) -> None:
@@ -124,7 +124,7 @@ def test_bookmarks_are_kept_for_each_account(tap_of: MakeTap) -> None:
     tap = tap_of(twilio)
     state = tap.sync().states[-1]
     for stream in LISTED:
-        accounts = state["bookmarks"][stream]["accounts"]
+        accounts = kept(state, stream)
         assert set(accounts) == {row["sid"] for row in twilio.truth("accounts")}
         assert {part["date_updated"] for part in accounts.values()} == {"2025-12-31T18:00:00.000000Z"}
         assert state["bookmarks"][stream]["date_updated"] == "2025-12-31T18:00:00.000000Z"
@@ -154,13 +154,13 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
         twilio.messages(5, account, created="2025-12-01")
     tap = tap_of(twilio)
     tap.sync()
-    before = tap.state["bookmarks"]["messages"]["accounts"][closed]
+    before = kept(tap.state, "messages")[closed]
     twilio.at("2026-01-02").change(suspended, status="suspended")
     late = twilio.messages(1, suspended)
     twilio.close(closed)
     run = tap.sync()
     assert run.sids("messages") == late
-    assert tap.state["bookmarks"]["messages"]["accounts"][closed] == before
+    assert kept(tap.state, "messages")[closed] == before
     assert f"{closed}: the account is closed and left out; its bookmarks are kept" in run.said
     assert not any("backfill" in line or "failed" in line for line in run.said)
     assert tap.wrong(rows=twilio.truth) == {}

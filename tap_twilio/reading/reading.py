@@ -1,4 +1,4 @@
-"""One stream's list in one account: what a sync reads of it, and for whom. The ways of reading are modules beside it."""
+"""One stream's list in one account: what a sync reads of it, and for whom. How it is read, the modules beside say."""
 
 from __future__ import annotations
 

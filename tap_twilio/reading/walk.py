@@ -1,4 +1,4 @@
-"""Reading one list, page after page, with proof at each step that no row was skipped. What rows mean is not known here."""
+"""Reading one list, page after page, with proof at each step that no row was skipped. It knows no meaning of rows."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Walk:
     def _recognise(self, page: Page, ids: list[str]) -> None:
         """On resuming: the page must still hold one of the place's rows, with the same date."""
         assert self._resumes is not None
-        known, self._resumes = {one: date for one, date in self._resumes.rows}, None
+        known, self._resumes = dict(self._resumes.rows), None
         if self._ask.token and not any(
             one in known and known[one] == self.listing.listed(row) for one, row in zip(ids, page.rows)
         ):

@@ -1,4 +1,4 @@
-"""Reading a list whole: into one version of the table (FULL_TABLE), or because its rows have no date that tells changes."""
+"""Reading a list whole: into one version of the table (FULL_TABLE), or because no date of its rows tells changes."""
 
 from __future__ import annotations
 

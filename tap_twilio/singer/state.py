@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tap_twilio.errors import TapError
 from tap_twilio.moments import BEGINNING, END, to_moment
@@ -194,7 +194,7 @@ class State:
         if "partitions" not in part:
             return _first_version(part, where) if "accounts" in part else _foreign(part, where)
         stream = StreamState(
-            _as(Union[int, None], part.get("version"), f"{where}.version"),
+            _as(Count | None, part.get("version"), f"{where}.version"),
             _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
         for number, entry in enumerate(_as(list[list[Any]], part["partitions"], f"{where}.partitions")):
@@ -244,7 +244,7 @@ def _foreign(part: Json, where: str) -> StreamState:
 def _first_version(part: Json, where: str) -> StreamState:
     """A part as version 0.1 wrote it, with an object for each account."""
     stream = StreamState(
-        _as(Union[int, None], part.get("version"), f"{where}.version"),
+        _as(Count | None, part.get("version"), f"{where}.version"),
         _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
     )
     name = where.removeprefix("bookmarks.")

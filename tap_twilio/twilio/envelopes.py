@@ -47,12 +47,7 @@ def _date(answer: Answer, clock: Clock) -> Moment:
 
 def _is_row(row: object, has: tuple[str, ...]) -> bool:
     """A key is plain text: one that had to be mended (body.py) may be another row's."""
-    if not isinstance(row, dict):
-        return False
-    for name in has:
-        if row.get(name).__class__ is not str:
-            return False
-    return True
+    return isinstance(row, dict) and all(row.get(name).__class__ is str for name in has)
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
