@@ -15,9 +15,10 @@ from typing import Any
 
 from .errors import Refused, Unfinished
 from .streams import DAY, SECOND, Stream
-from .walk import Ask, Listing, Moment, Moved, Page, Read, Row, Walk, back, moment, text, when
+from .walk import Ask, Listing, Moment, Moved, Page, Read, Row, Walk, back, changes_rise, moment, text, when
 
 EVER: Moment = ""
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
@@ -494,7 +495,8 @@ class Partition:
     def _walk_full(self, full: dict[str, Any]) -> Read:
         # What was emitted of the heads, so that the second look emits only what changed. After a kill it emits all.
         emitted: dict[str, int] = {}
-        moving = self.lists  # those of which rows may have moved up while they were read
+        moving = self.lists  # those of which rows may have moved up while they were read,
+        once: list[Listing] = []  # and of these, where each row does so once at most: not in order of change
         edge = back(full["began"], self.bounds.margin)
         for index, listing in enumerate(self.lists):
             if index < full["list"]:
@@ -503,6 +505,8 @@ class Partition:
             while not walk.ended:
                 page = yield from walk.turn()
                 yield from self._take("full", page, listing, EVER)
+                if listing not in once and changes_rise(page.rows):
+                    once.append(listing)
                 if heading:
                     emitted.update((row["sid"], _content(row)) for row in page.rows)
                     heading = not _settled(listing, page, edge)
@@ -516,14 +520,26 @@ class Partition:
                 moving = [other for other in moving if other != listing]  # one page shows one moment
         edge = back(self._since(full["began"]), self.bounds.margin)
         for listing in moving:
-            walk = Walk(listing)
+            yield from self._read_head_again(listing, edge, emitted, once=listing in once)
+        full["done"] = True
+
+    def _read_head_again(self, listing: Listing, edge: Moment, emitted: dict[str, int], once: bool) -> Read:
+        """
+        Emit what moved up since `edge`. Where a row may move up more than `once`, it may do so during this read as
+        well: that is repeated until one page shows all of the head at once, or the list moves too fast for it.
+        """
+        for _ in range(1 if once else 1 + RESTARTS):
+            walk, began = Walk(listing), self.now()
             while not walk.ended:
                 page = yield from walk.turn()
                 rows = [row for row in page.rows if emitted.get(row["sid"]) != _content(row)]
+                emitted.update((row["sid"], _content(row)) for row in rows)
                 yield from self._take("full", replace(page, rows=rows), listing, EVER)
                 if _settled(listing, page, edge):
                     break
-        full["done"] = True
+            if walk.pages == 1:
+                return
+            edge = back(began, MINUTE)
 
     # -- what all of these share
 

@@ -146,8 +146,9 @@ class Listing:
         return at.strftime("%Y-%m-%d" if self.stream.filter.unit >= DAY else "%Y-%m-%dT%H:%M:%SZ")
 
 
-def _rises(moments: list[Moment]) -> bool:
-    """Whether one is later than the one before it."""
+def changes_rise(rows: list[Row]) -> bool:
+    """Whether a row changed later than the one before it: the list is not in order of change."""
+    moments = [changed for row in rows if (changed := when(row.get("date_updated")))]
     return any(former < latter for former, latter in zip(moments, moments[1:]))
 
 
@@ -180,7 +181,7 @@ class Order:
             self._hold(listed, when(row.get("date_created")) or "~~")  # without a date no order can be told
             self._dated_after_undated |= listed is not None and undated is True
             undated = listed is None
-        self._change_after_older |= _rises([changed for row in rows if (changed := when(row.get("date_updated")))])
+        self._change_after_older |= changes_rise(rows)
 
     def _hold(self, listed: Moment | None, created: Moment) -> None:
         """Hold a row against the one before it."""
@@ -358,7 +359,7 @@ class Walk:
             self._created_rose = created != sorted(created, reverse=True)
             self._created_before = created[-1]
         if self._ordered and not self._changed_rose:
-            self._changed_rose = _rises([changed for row in rows if (changed := when(row.get("date_updated")))])
+            self._changed_rose = changes_rise(rows)
         self.by_list_date = (
             self._ordered and self._changed_rose and (self._created_rose or self.listing.column == "date_created")
         )
