@@ -95,6 +95,14 @@ def moment_of(value: object) -> Moment | None:
         return None
 
 
+def is_day(text: str) -> bool:
+    """
+    >>> is_day("2026-01-31"), is_day("2026-02-31")
+    (True, False)
+    """
+    return bool(_DAY_ALONE.fullmatch(text)) and moment_of(text) is not None
+
+
 def parse_moment(text: Moment) -> datetime:
     """
     >>> parse_moment("2026-03-01T00:00:00.000000Z")

@@ -57,7 +57,7 @@ def expected(stream: str, row: Json) -> Json:
 
 def expected_value(value: Any, about: Json) -> Any:
     """A property's value, as what it should become; of a property that may be anything, what its JSON text says."""
-    if "contentMediaType" in about:
+    if about.get("format") == "json":
         return _storable(value)
     types = [about["type"]] if isinstance(about["type"], str) else about["type"]
     (kind,) = (kind for kind in types if kind != "null")

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache
+from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache, is_day
 from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Page
 
@@ -29,9 +29,8 @@ Compiled = Callable[[Row, str], Record]
 
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
-JSON_TEXT = (
-    "application/json"  # the contentMediaType of a property that may be anything: its value goes out as JSON text
-)
+# What a text holds: a moment, a plain day, or the JSON of a value that may be anything.
+FORMATS = ("date-time", "date", "json")
 
 
 # Numbers ------------------------------------------------------------------------------------------------------------
@@ -186,6 +185,7 @@ def compile_record(
         "integers": _Integers(),
         "numbers": _Numbers(),
         "json_text": json_text,
+        "is_day": is_day,
         "NUMERIC": frozenset((int, float, Decimal)),
         "BIGINT": BIGINT,
     }
@@ -195,13 +195,11 @@ def compile_record(
 
 def _kind(schema: dict[str, Any]) -> str:
     """How values are converted: by their type, or as `date-time`, or as `strings`, an array of them."""
-    if schema.get("contentMediaType") == JSON_TEXT:
-        return "json"
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     (kind,) = [name for name in types if name != "null"]
     if kind == "array" and schema.get("items", {}).get("type") == "string":
         return "strings"
-    return "date-time" if schema.get("format") == "date-time" else str(kind)
+    return str(schema["format"]) if schema.get("format") in FORMATS else str(kind)
 
 
 def _fits(value: Mended, kind: str) -> bool:
@@ -259,6 +257,7 @@ def _written(fits: str, cache: str) -> str:
 _STEPS = {
     "string": _taken("VALUE.__class__ is str", empty="False"),
     "json": _JSON,
+    "date": _taken("VALUE.__class__ is str and is_day(VALUE)"),
     "boolean": _taken("VALUE.__class__ is bool"),
     "object": _taken("VALUE.__class__ is dict"),
     "array": _taken("VALUE.__class__ is list"),
@@ -276,6 +275,8 @@ _EXPECTED = {
     "integer": "a whole number of 64 bits",
     "number": "a number",
     "date-time": "a date with a time and a zone",
+    "date": "a day, as 2026-01-31",
+    "json": "anything",
 }
 _SEEN = {
     bool: "a boolean",

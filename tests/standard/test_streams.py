@@ -78,7 +78,7 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
 
 def table(run: Run, stream: Stream) -> dict[Key, Json]:
     """What the run wrote, by key; a property of JSON text as what it says."""
-    texts = {name for name, about in properties(stream.name).items() if "contentMediaType" in about}
+    texts = {name for name, about in properties(stream.name).items() if about.get("format") == "json"}
     found = {}
     for record in run.records(stream.name):
         read = {
