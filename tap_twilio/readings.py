@@ -50,9 +50,7 @@ class Trees:
         """A root's list in one account."""
         root = self.state.partition(stream.name, account.sid)
         sinks = self._sinks(stream, account, root)
-        return Reading(
-            stream, account.sid, root, sinks, self.began, self.now, budget, self.bounds, account.created
-        )
+        return Reading(stream, account.sid, root, sinks, self.began, self.now, budget, self.bounds, account.created)
 
     def _sinks(self, stream: Stream, account: Account, root: Partition) -> list[Sink]:
         found: list[Sink] = []

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
+
 from . import __version__
 from .errors import TapError
+from .moments import to_moment
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
@@ -285,8 +288,6 @@ def _validate(values: dict[str, Any]) -> None:
         raise TapError(
             "Setting account_sid is not an account SID: AC and 32 hexadecimal digits, from Twilio's console."
         )
-    from jsonschema import Draft4Validator  # late: it costs more than all the rest of this module
-
     for error in sorted(Draft4Validator(SCHEMA).iter_errors(values), key=lambda e: list(map(str, e.path))):
         name = str(error.path[0])
         schema = SCHEMA["properties"][name]
@@ -319,8 +320,6 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 
 def _date(text: str) -> str:
-    from .moments import to_moment
-
     try:
         return to_moment(text if "T" in text or " " in text else f"{text}T00:00:00Z")
     except ValueError:

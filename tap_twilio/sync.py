@@ -19,7 +19,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, summary
+from .report import forecasts, metrics, summary
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -211,7 +211,9 @@ class Sync:
             reading.state.absent = self.clock.now
             self.absent[reading.stream.product.host] += 1
             return
-        failures: dict[str, PartitionError] = {t.name: t.failed for t in reading.tables if t.failed and t.failed is not error}
+        failures: dict[str, PartitionError] = {
+            t.name: t.failed for t in reading.tables if t.failed and t.failed is not error
+        }
         if error:
             failures = {reading.stream.name: error, **failures}
         for name, failure in failures.items():
@@ -226,9 +228,7 @@ class Sync:
         self.failed.add((name, sid))
         self.failures.append(f"{name} {sid}: {error}")
         what = str(error).rstrip(".")
-        LOGGER.error(
-            "%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step
-        )
+        LOGGER.error("%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step)
 
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
@@ -298,22 +298,19 @@ class Sync:
             LOGGER.warning("start_date is in the future: no row is emitted until then")
 
     def _report(self, seconds: float) -> None:
-        for name, recorder in self.recorders.items():
+        emitted = [(name, self.emitted[name]) for name in self.selected]
+        for recorder in self.recorders.values():
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line)
-            self.output.metric_rows(name, self.emitted[name])
-        self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
+        metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         for sid, lists in self.closed.items():
             LOGGER.info("%s is closed, and Twilio refuses %d of its lists; their bookmarks are kept", sid, lists)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
         forecasts(self.readings, self.failed)
-        emitted = [(name, self.emitted[name]) for name in self.selected]
         summary(self.pool.pages, self.pool.requests, seconds, emitted)
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
         for failure in self.failures:
             LOGGER.error("failed: %s", failure)
-
-

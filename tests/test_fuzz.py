@@ -24,7 +24,7 @@ from sandbox import Twilio
 from sandbox.talk import Answer as Reply
 from tap_twilio.twilio.envelopes import read_page
 from tap_twilio.singer.catalog import discover, load_schema, selected_streams
-from tap_twilio.twilio.client import Again, Answer, _date, _error_body, _retry_after
+from tap_twilio.twilio.client import Retry, Answer, _date, _error_body, _retry_after
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.errors import InvalidRecord, TapError
 from tap_twilio.plan import Bounds, Budget, Partition
@@ -80,7 +80,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     ask = Ask(AC, "/page") if single else ASK
     try:
         page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
-    except Again as error:
+    except Retry as error:
         one_line(error)
         return
     assert page.next is None or (page.next.startswith("/") and not page.next.startswith("//"))
@@ -97,7 +97,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
 def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
     """Whatever the wire brings, and whatever it calls it."""
     for encoding in (None, "gzip"):
-        with pytest.raises(Again):
+        with pytest.raises(Retry):
             read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, NOW)
     _, said = _error_body(Answer(body, None, NOW))
     assert said.isprintable() and len(said) <= 200

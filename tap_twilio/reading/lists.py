@@ -56,18 +56,14 @@ class Listing:
         stream = self.stream
         has = tuple(name for name in stream.key if name not in stream.adds)
         product = stream.product
-        return Ask(
-            self.account, uri, stream.rows, product.host, product.own_credentials, has, stream.paged, token
-        )
+        return Ask(self.account, uri, stream.rows, product.host, product.own_credentials, has, stream.paged, token)
 
     def row(self, row: Row) -> Ask:
         """The request for one row."""
         folder = self.path.removesuffix(self.stream.product.suffix)
         key = quote(str(row[self.stream.key[-1]]), safe="")
         product = self.stream.product
-        return Ask(
-            self.account, f"{folder}/{key}{product.suffix}", None, product.host, product.own_credentials, ()
-        )
+        return Ask(self.account, f"{folder}/{key}{product.suffix}", None, product.host, product.own_credentials, ())
 
     @cached_property
     def path(self) -> str:

@@ -210,7 +210,9 @@ class Reading:
     @property
     def oldest(self) -> Moment:
         """Where slices begin: at `start_date`, else when the account was created, else as far as the filter reaches."""
-        since = self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        since = (
+            self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        )
         return max(since, self.reach)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from tap_twilio.errors import Moved
 from tap_twilio.moments import SECOND, Moment, earlier, later
 from tap_twilio.singer.state import Round
 
@@ -13,7 +14,7 @@ from .lists import Listing
 from .reading import Reading
 from .sinks import How
 from .slices import cut, pages_between, read_slices
-from .walk import Moved, Walk
+from .walk import Walk
 
 Walks = Sequence["Walk | None"]
 

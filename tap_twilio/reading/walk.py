@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_twilio.errors import Refused
+from tap_twilio.errors import Moved, Refused
 from tap_twilio.singer.state import Place
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -10,13 +10,9 @@ from .effects import PageRead, Read
 from .lists import Listing
 from .order import Order
 
-ASK_AGAIN = 10  # how often a page that names a page already read as its next is asked for again
+RETRIES = 10  # how often a page that names a page already read as its next is asked for again
 EMPTY_PAGES = 10_000  # empty pages in a row that a list may have in its middle, as filters applied after paging give
 SAMPLE = 10  # the rows that a place keeps
-
-
-class Moved(Exception):
-    """The row that a place or a page token names has moved or is gone: what follows it is not what is left to read."""
 
 
 class Walk:
@@ -69,7 +65,7 @@ class Walk:
     def _page(self) -> PageRead:
         """The page asked for, with a next page that was not read before: Twilio names none twice, a faulty hop may."""
         self._tokens.add(self._ask.uri)
-        for _ in range(ASK_AGAIN):
+        for _ in range(RETRIES):
             try:
                 page: Page = yield self._ask
             except Refused as refused:
@@ -86,7 +82,7 @@ class Walk:
         self._repeated += bool(ids) and ends in self._ends
         self._empty = 0 if ids else self._empty + 1
         self._ends.add(ends)
-        if self._repeated > ASK_AGAIN or self._empty > EMPTY_PAGES:
+        if self._repeated > RETRIES or self._empty > EMPTY_PAGES:
             raise Moved
 
     def _recognise(self, page: Page, ids: list[str]) -> None:

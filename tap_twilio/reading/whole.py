@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tap_twilio.errors import Moved
 from tap_twilio.moments import earlier
 from tap_twilio.singer.state import Full
 
 from .effects import Read
 from .reading import Reading
 from .sinks import How
-from .walk import Moved, Walk
+from .walk import Walk
 
 
 def read_whole(reading: Reading) -> Read:

@@ -29,7 +29,9 @@ Compiled = Callable[[Row, str], Record]
 
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
-JSON_TEXT = "application/json"  # the contentMediaType of a property that may be anything: its value goes out as JSON text
+JSON_TEXT = (
+    "application/json"  # the contentMediaType of a property that may be anything: its value goes out as JSON text
+)
 
 
 # Numbers ------------------------------------------------------------------------------------------------------------
