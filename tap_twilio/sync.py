@@ -15,6 +15,7 @@ from functools import partial
 from .accounts import Account, Accounts, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
+from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
@@ -175,7 +176,7 @@ class Sync:
     def _read_versions(self, resumed: dict[str, int]) -> None:
         self.versions = dict(resumed)
         readings = [one for one in self.readings if one.stream.name in resumed]
-        self.scheduler.run((one.full(resumed[one.stream.name]), partial(self._done, one)) for one in readings)
+        self.scheduler.run((plan.full(one, resumed[one.stream.name]), partial(self._done, one)) for one in readings)
         for name in resumed:
             self._end_version(name)
 
@@ -189,9 +190,9 @@ class Sync:
                 version = self.versions.get(one.stream.name)
                 reading.budget.end(reading.key)
                 if version is not None:
-                    yield reading.full(version), partial(self._done, reading)
+                    yield plan.full(reading, version), partial(self._done, reading)
             else:
-                yield reading.sync(), partial(self._done, reading)
+                yield plan.sync(reading), partial(self._done, reading)
 
     def _left_out(self, reading: Reading) -> bool:
         """Whether the account lacked the product less than a day ago, which is not asked again so soon."""
