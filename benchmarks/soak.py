@@ -119,8 +119,8 @@ def wrong(twilio: Twilio, out: Path) -> int:
 
 def work(config: str, out: str, syncs: int) -> None:
     """In the child: sync after sync, as cli.py makes one, and a line of figures for each."""
-    from tap_twilio.singer.catalog import discover, selected_streams
     from tap_twilio.settings import load
+    from tap_twilio.singer.catalog import discover, selected_streams
     from tap_twilio.singer.output import Output
     from tap_twilio.singer.state import State
     from tap_twilio.sync import Sync

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from demo.leash import Start
+
 SHOWN = re.compile(r"\W*(WARNING|ERROR|CRITICAL)\b")
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
 QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
@@ -80,6 +82,7 @@ def pipe(
     target: Sequence[str | Path],
     state: Path,
     logs: Path,
+    start: Start,
     tap_environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run `tap --state state | target`, and keep the state that comes out."""
@@ -87,18 +90,9 @@ def pipe(
     state.parent.mkdir(parents=True, exist_ok=True)
     printed = state.with_suffix(".tmp")
     tap = [*tap, "--state", state] if state.exists() else tap
-    # Sessions of their own: an interrupt at the keyboard reaches this process, which ends them in order.
     with printed.open("wb") as stdout:
-        first = subprocess.Popen(
-            tap,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=tap_environment,
-        )
-        second = subprocess.Popen(
-            target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
-        )
+        first = start(tap, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=tap_environment)
+        second = start(target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE)
     assert first.stdout is not None
     first.stdout.close()  # the target's alone now: when it ends, the tap is told
     tap_log, target_log = _log(first, logs / "tap.log", shown=True), _log(second, logs / "target.log", shown=False)

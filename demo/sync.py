@@ -9,7 +9,6 @@ only, and runs each in a virtual environment of its own. All that it makes lies 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -30,6 +29,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from demo import postgres, report
+from demo.leash import Start, leash
+from demo.locks import alone, outlast, share
 from demo.pipe import Outcome, pipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ SANDBOX_HOURS = "3"  # by which each run but the first moves the sandbox's time 
 SANDBOX_READY = re.compile(
     r"sandbox: (?P<base_url>\S+)  account_sid=(?P<account_sid>\w+)  auth_token=(?P<auth_token>\w+)$"
 )
+PATIENCE = "&options=-c%20lock_timeout%3D5s"  # of the target, where an open psql holds a lock
 
 
 class DemoError(Exception):
@@ -70,12 +72,11 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        DEMO.mkdir(mode=0o700, exist_ok=True)  # logs and states tell of accounts
+        if arguments.psql:
+            return _psql()
         with _alone():
-            if arguments.stop:
-                postgres.stop(DEMO / "postgres")
-                return 0
-            with _database() as url:
-                return _psql(url) if arguments.psql else _sync(url)
+            return _stop() if arguments.stop else _sync()
     except BrokenPipeError:  # make sync | head: the rows are loaded, and whoever read of it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -97,22 +98,30 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Two runs at once would read the same state and both move the sandbox on."""
-    DEMO.mkdir(mode=0o700, exist_ok=True)  # logs and states tell of accounts
-    with (DEMO / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DemoError(
-                "Another make sync (or make psql) runs in this folder: wait until it has ended, or stop it."
-            ) from None
+    with (DEMO / "lock").open("a") as lock:
+        if not alone(lock):
+            raise DemoError("Another make sync runs in this folder: wait until it has ended, or stop it.")
         yield
 
 
-def _sync(url: str) -> int:
+def _stop() -> int:
+    """Nothing runs any more once this returns, whatever a killed run left."""
+    with (DEMO / "psql").open("a") as psql, (DEMO / "started").open("a") as started:
+        if not alone(psql):
+            raise DemoError("make psql is open in this folder: leave it with \\q, then run make clean again.")
+        outlast(started)
+        postgres.stop(DEMO / "postgres")
+    return 0
+
+
+def _sync() -> int:
     with ExitStack() as stack:
-        source = stack.enter_context(_source())
+        url = stack.enter_context(_database())
+        start = stack.enter_context(leash(DEMO / "started"))
+        source = stack.enter_context(_source(start))
         state = _state_file(url, source)
-        target_config = _private(stack, "target.json", _target_config(url, source.schema))
+        patience = "" if os.environ.get("TARGET_POSTGRES_URL") else PATIENCE
+        target_config = _private(stack, "target.json", _target_config(url + patience, source.schema))
         before = stack.enter_context(report.as_it_was(url))
         since = datetime.now(timezone.utc)
         outcome = pipe(
@@ -120,6 +129,7 @@ def _sync(url: str) -> int:
             [TARGET / "target-postgres", "--config", target_config],
             state,
             logs=DEMO,
+            start=start,
             tap_environment=source.environment,
         )
         _refuse(outcome)
@@ -137,6 +147,11 @@ def _refuse(outcome: Outcome) -> None:
     """Say what failed. When the target dies the tap does too, so the target is named first."""
     if outcome.interrupted:
         raise KeyboardInterrupt
+    if "LockNotAvailable" in outcome.target_said:
+        raise DemoError(
+            "Another session, such as an open make psql, holds rows or tables that the sync changes:"
+            " commit or roll back there, then make sync again."
+        )
     if outcome.target_exit:
         raise DemoError(f"target-postgres failed (.demo/target.log): {outcome.target_said or outcome.target_exit}")
     if outcome.tap_exit not in (0, 3):
@@ -161,7 +176,7 @@ def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def _source() -> Iterator[Source]:
+def _source(start: Start) -> Iterator[Source]:
     config = ROOT / "config.json"
     if config.exists():
         try:
@@ -174,14 +189,14 @@ def _source() -> Iterator[Source]:
         return
     print("No config.json, so this reads the sandbox, a simulated Twilio (sample_config.json shows how to read yours).")
     with ExitStack() as stack:
-        settings = stack.enter_context(_sandbox())
+        settings = stack.enter_context(_sandbox(start))
         # Credentials in the environment are for the real one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
         yield Source(settings["account_sid"], _private(stack, "config.json", settings), "twilio_sandbox", environment)
 
 
 @contextmanager
-def _sandbox() -> Iterator[dict[str, Any]]:
+def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
     """A running sandbox; gives the tap's settings for it. It keeps its seed and its clock from run to run."""
     clock, port = DEMO / "sandbox.json", os.environ.get("SANDBOX_PORT") or "0"
     command: list[str | Path] = [
@@ -198,9 +213,7 @@ def _sandbox() -> Iterator[dict[str, Any]]:
     if clock.exists():
         command += ["--advance", SANDBOX_HOURS]
     with (DEMO / "sandbox.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-        )
+        process = start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None
         ready = SANDBOX_READY.match(process.stdout.readline())
@@ -222,7 +235,7 @@ def _database() -> Iterator[str]:
     """The URL of the database, reachable."""
     url = os.environ.get("TARGET_POSTGRES_URL")
     if not url:
-        with postgres.embedded(DEMO / "postgres") as embedded:
+        with postgres.kept(DEMO / "postgres") as embedded:
             yield embedded
         return
     try:
@@ -284,11 +297,14 @@ def _state_file(url: str, source: Source) -> Path:
     return DEMO / "state" / f"{source.account_sid}-{name}.json"
 
 
-def _psql(url: str) -> int:
-    """Both schemas on its search path, so that `select * from messages` does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's: it ends a query
-    options = {"PGOPTIONS": "-c search_path=twilio,twilio_sandbox,public"}
-    return subprocess.run([postgres.psql(), url], env=os.environ | options, check=False).returncode
+def _psql() -> int:
+    """Both schemas on its search path, so that `select * from messages` does. A sync may run meanwhile."""
+    with (DEMO / "psql").open("a") as lock:
+        share(lock)  # for make clean to see
+        with _database() as url:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's: it ends a query
+            options = {"PGOPTIONS": "-c search_path=twilio,twilio_sandbox,public"}
+            return subprocess.run([postgres.psql(), url], env=os.environ | options, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """
 A simulated Twilio over HTTP, for demonstrations, tests and benchmarks. It is true to Twilio, not to any client of it.
 
+Six lists are made by hand (`rows`, `lists`, `life`); all others come from the facts of Twilio's OpenAPI documents
+(`facts/`, `catalog`, `generic`, `asking`). A product's host is the first segment of the path: /studio/v2/Flows.
+
     from sandbox import Twilio, serve
 
     with serve(Twilio.demo(seed=7)) as server:

@@ -8,7 +8,6 @@ import argparse
 import json
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from .switches import CHOICES, Switches
 from .twilio import Twilio
 
 NOW = "2026-04-01T09:00:00Z"
+ENDS = (signal.SIGTERM, signal.SIGINT)
 BULK = ("messages", "calls", "conferences", "transcriptions", "addresses")
 
 
@@ -90,9 +90,10 @@ def world(options: argparse.Namespace, clock: dict[str, Any]) -> Twilio:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
-    options, stopped = arguments().parse_args(argv), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    options = arguments().parse_args(argv)
+    # Blocked in every thread, and waited for. A handler runs in the main thread only, and nothing wakes that one where
+    # the system hands the signal to another.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         clock = read_clock(options.clock, options.seed)
         twilio = world(options, clock)
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with serve(twilio, options.port) as server:
             server.on_advance = record
             print(f"sandbox: {server.url}  account_sid={twilio.main}  auth_token={twilio.auth_token}", flush=True)
-            stopped.wait()
+            signal.sigwait(ENDS)
     except ValueError as mistake:
         print(f"sandbox: {mistake}", file=sys.stderr)
         return 1

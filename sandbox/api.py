@@ -1,7 +1,7 @@
 """
 What Twilio answers: from a request to status, headers and body, without any socket.
 
-It knows the paths, who may read what, the classic envelope and the bodies of errors.
+It knows the paths and the six lists made by hand; all others are answered by `asking`.
 """
 
 import json
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from . import insights
 from .access import Reader, authenticate, credentials, may_read
+from .asking import answer_generic, check_present
+from .catalog import Fact, facts, find, products
+from .generic import HANDMADE
 from .lists import LISTINGS, Key, Listing, Refused, read_spans
 from .moments import DAY
-from .paging import note_unknown, turn
+from .paging import classic_envelope, note_unknown, turn
 from .rows import API, Json, Row, to_json
 from .talk import Answer, Question, error
 
@@ -26,8 +29,36 @@ ONE = re.compile(rf"{API}/(?P<account>\w+)(?:/(?P<path>\w+)(?:/(?P<sid>\w+)(?P<f
 PER_ACCOUNT = frozenset({"messages", "calls", "conferences", "transcriptions", "addresses"})
 
 
-def kind_of(path: str) -> str:
-    """Which kind of resource a path names: `messages`, `messages/one`, `feedback`, `call_summaries`, …"""
+def split_product(path: str) -> tuple[str, str]:
+    """
+    The product that a path begins with, if it does, and the rest: what a host's first label is at Twilio.
+
+    >>> split_product("/studio/v2/Flows"), split_product("/v1/Voice/Summaries")
+    (('studio', '/v2/Flows'), ('', '/v1/Voice/Summaries'))
+    """
+    first, slash, rest = path[1:].partition("/")
+    return (first, slash + rest) if first in products() and slash else ("", path)
+
+
+def host_of(path: str) -> str:
+    """The product whose path needs none before it."""
+    return "api" if path.startswith("/2010-04-01/") else "insights"
+
+
+def kind_of(path: str, product: str = "") -> str:
+    """Which kind of resource a path names: `messages`, `messages/one`, `feedback`, `call_summaries`, `recordings`, …"""
+    kind = _handmade_kind(path) if product in ("", host_of(path)) else "other"
+    found = generic_at(path, product) if kind == "other" else None
+    return kind if found is None else found[0].name + ("/one" if found[2] else "")
+
+
+def generic_at(path: str, product: str) -> tuple[Fact, Json, bool] | None:
+    """The list of facts that a path names, its values, and whether it asks for one row."""
+    found = find(product or host_of(path), path)
+    return None if found is None or found[0].name in HANDMADE else found
+
+
+def _handmade_kind(path: str) -> str:
     if path in ("/v1/Voice/Summaries", "/v1/Voice/Summaries/"):
         return "call_summaries"
     if path.startswith("/v1/Voice/") and path.endswith("/Annotation"):
@@ -47,9 +78,10 @@ def kind_of(path: str) -> str:
     return stream if match["sid"] is None else f"{stream}/one"
 
 
-def is_page(path: str) -> bool:
+def is_page(path: str, product: str = "") -> bool:
     """Whether a path names a list."""
-    return kind_of(path) in LISTINGS or kind_of(path) == "call_summaries"
+    kind = kind_of(path, product)
+    return kind in LISTINGS or (kind in facts() and facts()[kind].envelope != "single")
 
 
 def account_of(question: Question) -> str:
@@ -69,11 +101,14 @@ def answer(twilio: "Twilio", question: Question, fault: str = "") -> Answer:
 
 def _answer(twilio: "Twilio", question: Question, fault: str) -> Answer:
     reader = authenticate(twilio, question.authorization)
-    kind, path = kind_of(question.path), question.path
+    kind, path = kind_of(question.path, question.product), question.path
+    check_present(twilio, question.product or host_of(path))
     if kind == "other":
         raise Refused(404, 20404, f"The requested resource {path} was not found")
     if question.method != "GET":
         raise Refused(405, 20004, "Method not allowed")
+    if kind.partition("/")[0] in facts() and (found := generic_at(path, question.product)) is not None:
+        return answer_generic(twilio, question, reader, found, fault)
     if kind == "call_summaries":
         return insights.summaries(twilio, question, reader, fault)
     if kind == "annotation":
@@ -105,6 +140,8 @@ def _accounts(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     rows, key, query = select(twilio, question, "accounts", "")
     if reader.account != twilio.main:
         rows = [row for row in rows if row.sid == reader.account]
+    if twilio.accounts_listed != "all":
+        rows = [row for row in rows if row.sid != twilio.main and twilio.accounts_listed == "others"]
     return page_of(twilio, question, LISTINGS["accounts"], query, rows, key, fault)
 
 
@@ -122,7 +159,7 @@ def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
 def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
     """The rows that pass the filters of a request, in order, and what it asked for."""
     listing = LISTINGS[stream]
-    query = note_unknown(twilio, question, listing.parameters)
+    query = note_unknown(twilio, question, listing.parameters, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
     if stream == "messages":
@@ -141,20 +178,8 @@ def page_of(
     twilio: "Twilio", question: Question, listing: Listing, query: dict[str, str], rows: list[Row], key: Key, fault: str
 ) -> Answer:
     """A page in the classic envelope."""
-    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path])
-    following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
-    if fault == "foreign":
-        following = f"{question.elsewhere}{following or page.here}"
-    envelope: Json = {
-        "first_page_uri": page.first,
-        "end": page.number * page.size + max(0, len(page.rows) - 1),
-        "previous_page_uri": page.before,
-        "uri": page.here,
-        "page_size": page.size,
-        "start": page.number * page.size,
-        "next_page_uri": following,
-        "page": page.number,
-    }
+    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
+    envelope = classic_envelope(question, page, fault)
     if fault == "keyless":
         return Answer(200, to_json(envelope).encode(), rows=len(page.rows))
     content = ",".join([row.text() for row in page.rows])

@@ -21,14 +21,16 @@ CONTENT = (
     "broken",  # a body that ends in the middle of its JSON
     "error200",  # 200 with an error's body
     "redirect",  # 302 to another host
+    "misdated",  # the Date header is hours ahead
     "duplicate",  # next page is this page
     "circle",  # next page is the first page
     "foreign",  # next page on another host
     "keyless",  # no rows under their key
+    "hollow",  # no rows, and a next page that holds what this one left out
 )
 
 KINDS = (*STATUSES, *CONNECTION, *CONTENT)
-OF_PAGES = frozenset({"duplicate", "circle", "foreign", "keyless"})
+OF_PAGES = frozenset({"duplicate", "circle", "foreign", "keyless", "hollow"})
 
 
 class Faults:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .access import Reader, may_read
 from .lists import PAGING, Refused, by_dated, by_ended
 from .moments import DAY, HOUR, MINUTE, iso8601, moment
-from .paging import note_unknown, turn
+from .paging import meta_envelope, note_unknown, turn
 from .rows import Json, Row, to_json
 from .talk import Answer, Question
 
@@ -28,6 +28,7 @@ PARAMETERS = PAGING | {
 }  # fmt: skip
 STATES = {"in-progress": "answered", "failed": "fail", "no-answer": "noanswer", "queued": "undialed"}
 DIRECTIONS = {"outbound-api": "outbound_api", "outbound-dial": "outbound_dial"}
+HOST = "https://insights.twilio.com"
 UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
@@ -53,7 +54,7 @@ def _moment(twilio: "Twilio", name: str, text: str) -> int:
         raise Refused(400, 20001, f"Parameter '{name}' is not valid") from None
 
 
-def summary(twilio: "Twilio", call: Row, origin: str) -> Json:
+def summary(twilio: "Twilio", call: Row) -> Json:
     """The summary of a call: `partial` until half an hour after its end."""
     data, state = call.data, processing_state(twilio, call)
     duration = int(data["duration"] or 0) if data["duration"] is not None else None
@@ -76,7 +77,7 @@ def summary(twilio: "Twilio", call: Row, origin: str) -> Json:
         "sdk_edge": None,
         "sip_edge": None,
         "tags": [],
-        "url": f"{origin}/v1/Voice/{call.sid}/Summary",
+        "url": f"{HOST}/v1/Voice/{call.sid}/Summary",
         "attributes": {"conference_participant": False},
         "properties": {"direction": DIRECTIONS.get(data["direction"], data["direction"]), "queue_time": 0},
         "trust": {"verified_caller": {"verified": False}},
@@ -116,7 +117,7 @@ def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
         return False
     if not any(query.get(name) for name in ("From", "To", "CallState", "CallType", "Direction", "AnsweredBy")):
         return True
-    whole = summary(twilio, call, "")
+    whole = summary(twilio, call)
     found = {
         "From": whole["from"]["caller"],
         "To": whole["to"]["callee"],
@@ -131,35 +132,19 @@ def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
 def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) -> Answer:
     """A page of call summaries: of one account, between two times, four hours ago and now unless asked."""
     _available(twilio)
-    query = note_unknown(twilio, question, PARAMETERS)
+    query = note_unknown(twilio, question, PARAMETERS, "call_summaries")
     account = query.get("Subaccount") or reader.account
     may_read(twilio, reader, account)
-    for name, allowed in (("ProcessingState", "completed started partial all"), ("SortBy", "start_time end_time")):
-        if query.get(name) and query[name] not in allowed.split():
-            raise Refused(400, 20001, f"Parameter '{name}' is not valid")
     since = _moment(twilio, "StartTime", query.get("StartTime") or "4h")
     until = _moment(twilio, "EndTime", query.get("EndTime") or "0m")
     calls = [call for call in _candidates(twilio, account, query, since, until) if _wanted(twilio, call, query)]
     key = by_dated
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
-    page = turn(twilio, question, query, calls, key, "calls")
-    following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
-    host = question.origin
-    if fault == "foreign":
-        host, following = question.elsewhere, following or page.here
-    meta = {
-        "page": page.number,
-        "page_size": page.size,
-        "first_page_url": question.origin + page.first,
-        "previous_page_url": page.before and question.origin + page.before,
-        "url": question.origin + page.here,
-        "next_page_url": following and host + following,
-        "key": "call_summaries",
-    }
-    body: Json = {"meta": meta}
+    page = turn(twilio, question, query, calls, key, "calls", fault)
+    body: Json = {"meta": meta_envelope(question, page, "call_summaries", fault)}
     if fault != "keyless":
-        body["call_summaries"] = [summary(twilio, call, question.origin) for call in page.rows]
+        body["call_summaries"] = [summary(twilio, call) for call in page.rows]
     return Answer(200, to_json(body).encode(), rows=len(page.rows))
 
 
@@ -180,4 +165,4 @@ def annotation(twilio: "Twilio", question: Question, reader: Reader) -> Answer:
     if call is None or call.deleted is not None or given is None:
         raise Refused(404, 20404, f"The requested resource {question.path} was not found")
     may_read(twilio, reader, call.account)
-    return Answer(200, to_json(given | {"url": f"{question.origin}{question.path}"}).encode())
+    return Answer(200, to_json(given | {"url": f"{HOST}{question.path}"}).encode())

@@ -92,6 +92,11 @@ def undated_last(row: Row) -> Any:
     return (0, -row.dated, row.sid) if row.dated is not None else (1, -row.created, row.sid)
 
 
+def by_updated(row: Row) -> Any:
+    """The last change first."""
+    return (-(row.updated or row.created), row.sid)
+
+
 def by_dated(row: Row) -> Any:
     """Dated rows only."""
     return (-(row.dated or 0), row.sid)
@@ -102,7 +107,7 @@ def by_ended(row: Row) -> Any:
     return (-(row.ended or 0), row.sid)
 
 
-ORDERS: dict[str, Key] = {"created": by_created, "first": undated_first, "last": undated_last}
+ORDERS: dict[str, Key] = {"created": by_created, "first": undated_first, "last": undated_last, "updated": by_updated}
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -200,7 +205,9 @@ class Table:
         self._views.clear()
 
     def _sort(self, order: str | None = None) -> None:
-        if order and self.by_date and order != self.order:
+        if order and not self.by_date and order != "updated":
+            order = "created"
+        if order and order != self.order:
             self.order, self._unsorted = order, True
             self._views.clear()
         if self._unsorted:
@@ -230,7 +237,7 @@ class Table:
             rows = [r for r in rows if all(span.holds(r) for span in spans)]
             if equals:
                 rows = [r for r in rows if all(equal(r.data[prop], asked) for prop, asked in equals.items())]
-            self._views[name] = rows if first is None or self.order != "created" else sorted(rows, key=key)
+            self._views[name] = rows if first is None or self.order in ("first", "last") else sorted(rows, key=key)
         return self._views[name], key
 
 

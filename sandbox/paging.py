@@ -3,22 +3,29 @@ Pages: sizes, numbers and tokens of a request, and the addresses that lead from 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
+from .catalog import fact
+from .judging import misfit, refuse
 from .lists import PAGING, Key, Refused, page_after, page_before
-from .rows import Row
+from .rows import Json, Row
 from .talk import Question
 
 if TYPE_CHECKING:
     from .twilio import Twilio
 
+TOP = "P0"  # a token that names no row: what follows it is the top of the list
+
+
+Kind = TypeVar("Kind")
+
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(Generic[Kind]):
     """A page and where it leads: its rows, its number and size, and the addresses of it and its neighbours."""
 
-    rows: list[Row]
+    rows: list[Kind]
     number: int
     size: int
     here: str
@@ -27,52 +34,127 @@ class Turn:
     before: str | None
 
 
-def turn(twilio: "Twilio", question: Question, query: dict[str, str], rows: list[Row], key: Key, stream: str) -> Turn:
-    """The page that a request asks for, out of the rows that pass its filters."""
-    page, more, number, size = _cut(twilio, query, rows, key, stream)
+def pages(
+    question: Question,
+    kept: list[tuple[str, str]],
+    rows: list[Kind],
+    number: int,
+    size: int,
+    token: str,
+    after: str,
+    before: str,
+) -> Turn[Kind]:
+    """A page with the addresses of itself and its neighbours; `kept` is what the query asks for beside paging."""
 
     def address(number: int, token: str = "") -> str:
-        kept = [(name, value) for name, value in query.items() if name not in PAGING]
         paging = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
         return f"{question.path}?{urlencode(kept + paging, quote_via=quote, safe='')}"
 
     return Turn(
-        rows=page,
+        rows=rows,
         number=number,
         size=size,
-        here=address(number, query.get("PageToken", "")),
+        here=address(number, token),
         first=address(0),
-        following=address(number + 1, f"PA{page[-1].sid}") if more else None,
-        before=address(number - 1, f"PB{page[0].sid}") if number and page else None,
+        following=address(number + 1, after) if after else None,
+        before=address(number - 1, before) if before else None,
     )
 
 
-def note_unknown(twilio: "Twilio", question: Question, known: frozenset[str]) -> dict[str, str]:
-    """The parameters that the list knows; Twilio ignores the others, and tests want to hear of them."""
-    query = question.parameters()
+def turn(
+    twilio: "Twilio",
+    question: Question,
+    query: dict[str, str],
+    rows: list[Row],
+    key: Key,
+    stream: str,
+    fault: str = "",
+) -> Turn[Row]:
+    """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
+    page, more, number, size = _cut(twilio, query, rows, key, stream)
+    hollow = fault == "hollow"
+    token = (query.get("PageToken") or TOP) if hollow else f"PA{page[-1].sid}" if more else ""
+    page = [] if hollow else page
+    return pages(
+        question,
+        [(name, value) for name, value in query.items() if name not in PAGING],
+        rows=page,
+        number=number,
+        size=size,
+        token=query.get("PageToken", ""),
+        after=token,
+        before=f"PB{page[0].sid}" if number and page else "",
+    )
+
+
+def classic_envelope(question: Question, page: Turn[Kind], fault: str = "") -> Json:
+    """What stands beside the rows of a classic list; its addresses have no host."""
+    following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
+    if fault == "foreign":
+        following = f"{question.elsewhere}{following or page.here}"
+    return {
+        "first_page_uri": page.first,
+        "end": page.number * page.size + max(0, len(page.rows) - 1),
+        "previous_page_uri": page.before,
+        "uri": page.here,
+        "page_size": page.size,
+        "start": page.number * page.size,
+        "next_page_uri": following,
+        "page": page.number,
+    }
+
+
+def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "") -> Json:
+    """The member `meta` of a newer list; its addresses have the host, and the prefix, that was asked."""
+    following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), question.origin
+    if fault == "foreign":
+        host, following = question.elsewhere, following or page.here
+    return {
+        "page": page.number,
+        "page_size": page.size,
+        "first_page_url": question.origin + page.first,
+        "previous_page_url": page.before and question.origin + page.before,
+        "url": question.origin + page.here,
+        "next_page_url": following and host + following,
+        "key": key,
+    }
+
+
+def note_unknown(twilio: "Twilio", question: Question, known: frozenset[str], stream: str) -> dict[str, str]:
+    """
+    The parameters that a list made by hand knows, judged by its facts.
+
+    The others are ignored, and tests want to hear of them.
+    """
+    query, facts = question.parameters(), fact(stream).query
     twilio.unknown_parameters += [(question.path, name) for name in query if name not in known]
+    for name, value in query.items():
+        if value and name in known and (wrong := misfit(facts.get(name, {}), value)):
+            raise refuse(name, wrong)
     return {name: value for name, value in query.items() if name in known}
 
 
-def page_size(query: dict[str, str]) -> int:
-    """50 unless asked; more than 1,000 is 1,000."""
-    text = query.get("PageSize", "50")
+def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
+    """50 unless asked; more than the list's largest is cut or refused, as the switch `large_pages` says."""
+    text = str(min(50, largest)) if asked is None else asked
     if not text.isdigit() or int(text) < 1:
-        raise Refused(400, 20001, "Parameter 'PageSize' is not valid")
-    return min(int(text), 1000)
+        raise refuse("PageSize")
+    if int(text) > largest and twilio.large_pages == "refused":
+        raise refuse("PageSize", f"must be at most {largest}")
+    return min(int(text), largest)
 
 
 def _cut(
     twilio: "Twilio", query: dict[str, str], rows: list[Row], key: Key, stream: str
 ) -> tuple[list[Row], bool, int, int]:
     """The page that a request asks for: its rows, whether more follow, its number and size."""
-    size, token, number = page_size(query), query.get("PageToken", ""), query.get("Page", "0")
+    size, token, number = page_size(twilio, query.get("PageSize")), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")
-    if not token:
-        if int(number):
+    if token in ("", TOP):
+        if int(number) and not token:
             raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
-        return *page_after(rows, key, None, size, twilio.clock), 0, size
+        return *page_after(rows, key, None, size, twilio.clock), int(number), size
     place = twilio.rows.get(token[2:])
     if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")

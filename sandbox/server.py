@@ -22,9 +22,9 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .api import account_of, answer, is_page, kind_of
+from .api import account_of, answer, is_page, kind_of, split_product
 from .faults import STATUSES
-from .moments import http_date
+from .moments import HOUR, http_date
 from .rows import to_json
 from .talk import Answer, Question, error
 from .twilio import Twilio
@@ -44,11 +44,12 @@ class Request:
     authorized: bool  # whether credentials came with it
     status: int = 0
     fault: str = ""
+    product: str = ""  # what stood before the path, as the host's first label does at Twilio
 
     @property
     def kind(self) -> str:
         """Which kind of resource it asked for."""
-        return kind_of(self.path)
+        return kind_of(self.path, self.product)
 
 
 class Server(ThreadingHTTPServer):
@@ -158,7 +159,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(control(self.server, self.command, parts.path, parts.query))
             return
         authorization, server = self.headers.get("Authorization", ""), self.server
-        question = Question(self.command, parts.path, parts.query, authorization, server.url, server.elsewhere)
+        product, path = split_product(parts.path)
+        origin, elsewhere = (f"{url}/{product}" if product else url for url in (server.url, server.elsewhere))
+        question = Question(self.command, path, parts.query, authorization, origin, elsewhere, product)
         self._twilio(question)
 
     do_POST = do_DELETE = do_PUT = do_GET
@@ -168,19 +171,21 @@ class Handler(BaseHTTPRequestHandler):
         account = twilio.keys[account][0] if account in twilio.keys else account
         host = self.headers.get("Host", "")
         seen = Request(question.method, question.path, question.query, host, account, bool(question.authorization))
+        seen.product = question.product
         self.server.requests.append(seen)
         count = self.server.enter(account)
         try:
             with twilio.lock:
-                uri = f"{question.path}?{question.query}"
-                seen.fault = twilio.script.next(uri, twilio.faults, is_page(question.path))
+                paged = is_page(question.path, question.product)
+                uri = f"{f'/{question.product}' if question.product else ''}{question.path}?{question.query}"
+                seen.fault = twilio.script.next(uri, twilio.faults, paged)
             if seen.fault == "hang":
                 self.server.stopping.wait(twilio.hang_seconds)
             if seen.fault in ("hang", "reset"):
                 self._reset()
                 return
             reply = self._reply(question, seen.fault, count)
-            pause = twilio.latency[0] + twilio.latency[1] * reply.rows if is_page(question.path) else 0
+            pause = twilio.latency[0] + twilio.latency[1] * reply.rows if paged else 0
             if pause:
                 self.server.stopping.wait(pause)
         finally:
@@ -211,6 +216,8 @@ class Handler(BaseHTTPRequestHandler):
         with twilio.lock:
             reply = answer(twilio, question, fault)
             reply.at = twilio.clock
+        if fault == "misdated":
+            reply.at += int(twilio.misdated_hours * HOUR)
         if fault == "broken":
             reply.body = reply.body[: len(reply.body) * 2 // 3]
         return reply

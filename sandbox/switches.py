@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "order": ("created", "first", "last"),
+    "order": ("created", "first", "last", "updated"),
+    "accounts_listed": ("all", "others", "none"),
     "deleted_token": ("taken", "refused", "empty"),
     "less_than_date_means": ("start", "end"),
     "conference_default": ("in-progress", "all"),
     "insights_refusal": (401, 403, 404),
     "processing_default": ("completed", "partial", "all"),
+    "large_pages": ("cut", "refused"),
     "summary_annotation": ("whole", "part", "none"),
 }
 
@@ -25,7 +27,9 @@ class Switches:
     """Every switch, and how the sandbox behaves when nobody touches it."""
 
     order: str = "last"
-    """How messages and calls are sorted: by creation, or by date with the undated ones first or last."""
+    """How lists are sorted: by creation, or by change; messages and calls by date too, undated rows first or last."""
+    accounts_listed: str = "all"
+    """Which accounts Accounts.json shows: all, all but the main one, or none."""
     deleted_token: str = "taken"
     """What a token naming a deleted row gets: the page after where it stood, an error, or an empty last page."""
     late_hours: float = 0.0
@@ -50,6 +54,8 @@ class Switches:
     """How long a list page takes: seconds, and seconds a row."""
     faults: dict[str, float] = field(default_factory=dict)
     """Random faults: a rate from 0 to 1 for each kind (`faults.KINDS`)."""
+    misdated_hours: float = 7.0
+    """How far ahead a misdated answer is; behind, where it is negative."""
     hang_seconds: float = 30.0
     """How long a hanging request is held before its connection is closed."""
     trickle_seconds: float = 1.0
@@ -66,6 +72,12 @@ class Switches:
     """Which summaries a list without ProcessingState shows."""
     summary_annotation: str = "whole"
     """What a listed summary carries of its annotation: all, `call_score` and `quality_issues` only, or nothing."""
+    absent_products: dict[str, int] = field(default_factory=dict)
+    """Which products the account has not got, and with which HTTP status they refuse: {"studio": 404}."""
+    large_pages: str = "cut"
+    """What a PageSize beyond a list's largest gets: the largest page, or 400."""
+    silent_changes: bool = False
+    """Whether `date_updated` stays where it is when a price is filled in or a body redacted."""
     gzip: bool = True
     """Whether bodies are compressed for those who accept it."""
 

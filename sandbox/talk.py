@@ -10,7 +10,11 @@ from .rows import to_json
 
 @dataclass
 class Question:
-    """A request: who asks for what. `origin` is where absolute addresses point, `elsewhere` another host."""
+    """
+    A request: who asks for what. `origin` is where absolute addresses point, `elsewhere` another host.
+
+    `product` is the first label of the host that is asked; empty if the path did not say.
+    """
 
     method: str
     path: str
@@ -18,10 +22,15 @@ class Question:
     authorization: str = ""
     origin: str = "https://api.twilio.com"
     elsewhere: str = "https://elsewhere.example"
+    product: str = ""
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The query, decoded, in its order."""
+        return parse_qsl(self.query, keep_blank_values=True)
 
     def parameters(self) -> dict[str, str]:
         """The query, decoded."""
-        return dict(parse_qsl(self.query, keep_blank_values=True))
+        return dict(self.pairs())
 
 
 @dataclass

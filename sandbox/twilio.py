@@ -5,7 +5,6 @@ What it says over HTTP is decided in `api` and `insights`, how a page is cut in 
 `life`.
 """
 
-import gc
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -14,11 +13,15 @@ from random import Random
 from threading import RLock
 from typing import Any
 
+from .bulk import load
 from .faults import Faults
-from .life import Life
+from .generic import Generic, is_generic
+from .insights import summary
+from .life import Life, is_silent
 from .lists import LISTINGS, Table
 from .moments import DAY, HOUR, iso8601, moment
-from .rows import MAKERS, STREAMS, Json, Row, brought_by_status, new_sid, templates
+from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
+from .samples import fill
 from .switches import Switches
 
 When = str | datetime | date | int | float
@@ -50,7 +53,7 @@ class Twilio(Switches):
         self.seed = seed
         self.lock = RLock()  # guards all below against requests that arrive together
         self.rng = Random(f"twilio {seed}")
-        self._now = self._latest = moment(start)
+        self._now = self.latest = moment(start)
         self.rows: dict[str, Row] = {}  # all, also deleted ones
         self.streams: dict[str, dict[str, Row]] = {stream: {} for stream in STREAMS}
         self.tables: dict[tuple[str, str], Table] = {}
@@ -61,6 +64,7 @@ class Twilio(Switches):
         self.unknown_parameters: list[tuple[str, str]] = []  # (path, name) that no list of Twilio's takes
         self.script = Faults(seed)
         self.life = Life(self)
+        self.generic = Generic(self)
         self.main = ""
         self.main = self.add_account()
         self.auth_token: str = self.rows[self.main].data["auth_token"]
@@ -72,6 +76,7 @@ class Twilio(Switches):
         """Three months of an ordinary customer: five accounts, one suspended, one closed; now is 2026-04-01T09:00Z."""
         twilio = cls(seed, **switches)
         twilio.life.three_months()
+        fill(twilio)
         return twilio
 
     # The clock
@@ -90,7 +95,7 @@ class Twilio(Switches):
         """Set the clock, forwards or backwards; nothing else happens."""
         with self.lock:
             self._now = moment(when)
-            self._latest = max(self._latest, self._now)
+            self.latest = max(self.latest, self._now)
         return self
 
     def advance(self, hours: float = 1, busy: float = 1.0) -> "Twilio":
@@ -127,6 +132,36 @@ class Twilio(Switches):
         """New addresses, as `messages`; they have no status."""
         return self._make("addresses", n, account, "", more)
 
+    def add(
+        self, stream: str, account: str | None = None, parent: str | Json | None = None, n: int = 1, **more: Any
+    ) -> list[str]:
+        """
+        New rows of any list of Twilio's, by its name in `tools/lists.txt` or its operation ("studio/ListExecution").
+
+        They look like the first one that Twilio published. `parent` is the handle of the row that they belong to, or
+        the values of their path by name, also in snake case; without it, any that there is, or else a new one. `since`,
+        `until`, `created` and properties are as for `messages`. Returned are their handles: what `change` and `delete`
+        take; a SID if the rows have one.
+        """
+        with self.lock:
+            if is_generic(stream):
+                return self.generic.add(stream, account, parent, n, more)
+            if stream == "accounts":
+                return [self.add_account(**more) for _ in range(n)]
+            make = {name: getattr(self, name) for name in PREFIXES} | {"call_summaries": self.calls}
+            if stream not in make:
+                raise ValueError(f"{stream} have a method of their own")
+            return list(make[stream](n, account, **more))
+
+    def add_published(self, stream: str, account: str | None = None, parent: str | Json | None = None) -> list[str]:
+        """
+        The rows of a list that Twilio published as examples, word for word.
+
+        Only the account and the parents are those of here, and a key that is taken gives way to one that is not.
+        """
+        with self.lock:
+            return self.generic.add(stream, account, parent, 0, {}, published=True)
+
     def add_account(self, status: str = "active", **more: Any) -> str:
         """A new subaccount."""
         (sid,) = self._make("accounts", 1, self.main, status, more)
@@ -154,16 +189,16 @@ class Twilio(Switches):
         if sid in self.rows:
             raise ValueError(f"{sid} is there already")
         row = Row(stream, sid if stream == "accounts" else account, sid)
-        row.mute = self._chance(sid) < self.null_date_updated
+        row.mute = self.chance(sid) < self.null_date_updated
         row.update(data | given | ({"date_updated": None} if row.mute and "date_updated" not in given else {}))
-        row.shown = row.created + int(self._chance(sid[::-1]) * self.late_hours * HOUR)
+        row.shown = row.created + int(self.chance(sid[::-1]) * self.late_hours * HOUR)
         self.rows[sid] = self.streams[stream][sid] = row
         self.table(stream, account).add(row)
         if stream == "accounts" and data["status"] == "closed":
             self.gone[sid] = -math.inf
         return sid
 
-    def _chance(self, sid: str) -> float:
+    def chance(self, sid: str) -> float:
         """A number from 0 to 1 that belongs to a SID and to nothing else: no draw disturbs the others."""
         return Random(f"{self.seed} {sid}").random() if self.late_hours or self.null_date_updated else 1.0
 
@@ -183,57 +218,32 @@ class Twilio(Switches):
         They are never late, always have a `date_updated`, and afterwards are rows like all others.
         """
         with self.lock:
-            account = account if account is not None else self.main
-            rng, kinds = Random(f"bulk {self.seed} {stream} {account} {n}"), templates(stream, account, self.rng)
-            start, length = moment(since), moment(until) - moment(since)
-            months = max(1, length // (30 * DAY))
-            middle = months // 2
-            moments = []
-            for _ in range(n):
-                part = rng.random()
-                if skew and months > 1:
-                    other = rng.randrange(months - 1)
-                    month = middle if rng.random() < 10 / (months + 9) else other + (other >= middle)
-                    part = (month + part) / months
-                moments.append(start + int(part * length))
-            rows, enabled = [], gc.isenabled()
-            gc.disable()
-            try:
-                for created in sorted(moments, reverse=True):
-                    status, prefix, template = kinds[int(rng.random() * len(kinds))]
-                    row = Row(stream, account, f"{prefix}{rng.getrandbits(128):032x}")
-                    row.template, row.created, row.shown = template, created, created
-                    row.updated = created + 60
-                    if stream in ("messages", "calls") and status != "canceled":
-                        row.dated = created + int(rng.random() * 60)
-                        row.ended = row.updated = row.dated + int(rng.random() * 60)
-                    rows.append(row)
-                for row in rows:
-                    self.rows[row.sid] = self.streams[stream][row.sid] = row
-                self.table(stream, account).load(rows)
-                gc.freeze()
-            finally:
-                if enabled:
-                    gc.enable()
+            load(self, stream, n, moment(since), moment(until), account if account is not None else self.main, skew)
 
     # Changing rows
 
-    def change(self, sid: str, **properties: Any) -> None:
+    def change(self, sid: str, silently: bool = False, **properties: Any) -> None:
         """
         Change a row now: `date_updated` becomes now unless given, and a status brings what Twilio sets with it.
 
-        A message that gets sent gets its `date_sent`, a call its `start_time`, `end_time` and `duration`.
+        A message that gets sent gets its `date_sent`, a call its `start_time`, `end_time` and `duration`. With
+        `silently`, `date_updated` stays where it is; so it does for some changes if `silent_changes` says so.
         """
         with self.lock:
-            row = self.rows[sid]
             given = {name.rstrip("_"): value for name, value in properties.items()}
+            silently = silently or (self.silent_changes and is_silent(given))
+            if sid in self.generic.items:
+                self.generic.change(sid, silently, given)
+                return
+            row = self.rows[sid]
             _known(row.stream, row.data, given)
             changes = brought_by_status(row, given, self._now) | given
-            if "date_updated" not in given:
+            if "date_updated" not in given and not silently:
                 changes["date_updated"] = None if row.mute else self._now
             table = self.table(row.stream, self.main if row.stream == "accounts" else row.account)
             listed = row.deleted is None
             moves = listed and any(name in changes for name in ("date_created", "date_sent", "start_time"))
+            moves |= listed and table.order == "updated"
             if moves:
                 table.discard(row)
             row.update(changes)
@@ -250,6 +260,9 @@ class Twilio(Switches):
     def delete(self, sid: str) -> None:
         """Delete a row: lists stop showing it."""
         with self.lock:
+            if sid in self.generic.items:
+                self.generic.delete(sid)
+                return
             row = self.rows[sid]
             if row.deleted is None:
                 self.table(row.stream, self.main if row.stream == "accounts" else row.account).discard(row)
@@ -300,6 +313,7 @@ class Twilio(Switches):
                 del self.streams[self.rows.pop(sid).stream][sid]
                 self.feedbacks.pop(sid, None)
                 self.annotations.pop(sid, None)
+            self.generic.begin()
             self.gone = dict.fromkeys(self.gone, -math.inf)
         return self
 
@@ -336,11 +350,23 @@ class Twilio(Switches):
         return self._rows(stream, account, self._ever_listed)
 
     def present(self, stream: str, account: str | None = None) -> list[Json]:
-        """The rows that lists show now."""
+        """The rows that lists show now, be it for some parameter only."""
         return self._rows(stream, account, self._listed_now)
+
+    def present_at(self, stream: str, account: str | None = None) -> list[tuple[Json, Json]]:
+        """The same, each after the values of the path of its list: `account_sid`, and its parents' by name."""
+        with self.lock:
+            if is_generic(stream):
+                return [(i.path_values, dict(i.data)) for i in self.generic.of(stream, account, now=True)]
+            return [({"account_sid": row.get("account_sid")}, row) for row in self.present(stream, account)]
 
     def _rows(self, stream: str, account: str | None, counts: "Callable[[Row], bool]") -> list[Json]:
         with self.lock:
+            if is_generic(stream):
+                return [dict(i.data) for i in self.generic.of(stream, account, counts == self._listed_now)]
+            if stream == "call_summaries":
+                calls = [r for r in self.streams["calls"].values() if self._counts(r.sid, account, counts)]
+                return [summary(self, call) for call in calls if call.dated is not None]
             if stream == "annotations":
                 return [dict(a) for sid, a in self.annotations.items() if self._counts(sid, account, counts)]
             if stream == "call_feedback":
@@ -352,7 +378,7 @@ class Twilio(Switches):
         return row is not None and account in (None, row.account) and counts(row)
 
     def _ever_listed(self, row: Row) -> bool:
-        ends = [self._latest, math.inf if row.deleted is None else row.deleted]
+        ends = [self.latest, math.inf if row.deleted is None else row.deleted]
         if row.stream != "accounts":
             ends.append(self.gone.get(row.account, math.inf))
         return row.shown <= min(ends)

@@ -6,18 +6,21 @@ nothing else of a row but SID, status and date goes any further.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 
 from .errors import BadAnswer, Refused, TapError
 from .moments import Moment, moment_of
 from .reading.lists import Listing
+from .reading.walk import EMPTY_PAGES
 from .scheduler import Scheduler
 from .settings import Settings
 from .streams import Stream
 from .twilio.credentials import Credentials
 from .twilio.request import Ask, Row
 
+LOGGER = logging.getLogger("tap_twilio")
 FOLDER = "/2010-04-01/Accounts"
 SID = "AC[0-9a-fA-F]{32}"
 DENIED = (401, 403)
@@ -55,7 +58,15 @@ def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credent
     takes the credentials for none, PartitionError when it does not answer.
     """
     if settings.subaccounts is True:
-        return Accounts(tuple(_all(settings, scheduler, credentials, probe)), listed=True)
+        accounts = _all(settings, scheduler, credentials, probe)
+        if any(account.sid == settings.account_sid for account in accounts):
+            return Accounts(tuple(accounts), listed=True)
+        LOGGER.warning(
+            "Accounts.json does not list %s, whose credentials these are: it is read all the same, and no account is "
+            "taken for gone",
+            settings.account_sid,
+        )
+        return Accounts((Account(settings.account_sid), *accounts), listed=False)
     chosen = [settings.account_sid] if settings.subaccounts is False else list(settings.subaccounts or ())
     found = [_one(sid, settings, scheduler, credentials) for sid in chosen]
     if all(account.status is None for account in found):
@@ -66,7 +77,7 @@ def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credent
 def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
     found: dict[str, Account] = {}
     ask = Ask(settings.account_sid, f"{FOLDER}.json?PageSize=1000", "accounts")
-    tokens = {ask.uri}
+    tokens, empty = {ask.uri}, 0
     while True:
         try:
             page = scheduler.ask(ask)
@@ -87,6 +98,9 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
         if page.next in tokens:
             raise BadAnswer(f"{FOLDER}.json: the pages go round in a circle; going on would leave accounts out")
         tokens.add(page.next)
+        empty = 0 if page.rows else empty + 1
+        if empty > EMPTY_PAGES:
+            raise BadAnswer(f"{FOLDER}.json: {EMPTY_PAGES} pages in a row without a row")
         ask = Ask(settings.account_sid, page.next, "accounts", token=True)
     accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
     others = [account for account in accounts if account.sid != settings.account_sid and not account.closed]

@@ -80,7 +80,11 @@ class Unfinished(PartitionError):
 
 
 class Retry(Error):
-    """The pool's move: an attempt failed in a way that may pass. `wait_s` is how long Twilio asks to wait, if it does."""
+    """
+    The pool's move: an attempt failed in a way that may pass.
+
+    `wait_s` is how long Twilio asks to wait, where it says so.
+    """
 
     def __init__(
         self, reason: str, wait_s: float | None = None, throttled: bool = False, bad_answer: bool = False
@@ -90,8 +94,11 @@ class Retry(Error):
 
 
 class Moved(Error):
-    """The move of whoever walks: the row that a place or a token names moved or is gone, so what follows it is not
-    what is left to read."""
+    """
+    The move of whoever walks a list: to begin again, or to leave it to the next sync.
+
+    The row that a place or a page token names moved or is gone, so what follows it is not what is left to read.
+    """
 
 
 class Contradiction(Error):

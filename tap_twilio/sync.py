@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from .accounts import Account, Accounts, find_accounts
+from .accounts import FOLDER, Account, Accounts, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
 from .reading import plan
@@ -33,8 +33,10 @@ from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
 from .twilio.pool import Pool
+from .twilio.request import Ask
 
 LOGGER = logging.getLogger("tap_twilio")
+SETTLING = 4  # requests at most to find two answers that agree on the time
 UNAVAILABLE = (401, 403, 404, 410)  # how a product answers that an account does not have
 
 
@@ -52,7 +54,7 @@ class Sync:
         self.settings, self.state, self.output = settings, state, output
         self.selected = {one.stream.name: one for one in selected}
         self.credentials = Credentials(settings.account_sid, settings.user, settings.password, hide)
-        self.clock = Clock()
+        self.clock = Clock(machine_counts=not settings.base_url)  # behind base_url time may be simulated
         client = Client(settings, self.credentials)
         client.origin("api")  # refuses a region that it cannot place, before anything is asked
         self.pool = Pool(
@@ -65,7 +67,7 @@ class Sync:
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
         self.failed: set[tuple[str, str]] = set()
-        self.closed: dict[str, int] = {}  # closed accounts that Twilio no longer lists, and how many of their lists
+        self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
         self.emitted: Counter[str] = Counter()
         self._wrote_state = time.monotonic()
@@ -84,6 +86,7 @@ class Sync:
             self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
+        self._settle_clock()
         self._check_clock()
         self._plan()
         for name, one in self.selected.items():
@@ -209,21 +212,19 @@ class Sync:
         if error is None:
             reading.state.absent = self.clock.now if self._is_empty_product(reading) else None
         elif self._is_absent(reading, error):
-            reading.state.absent = self.clock.now
+            reading.state.absent, reading.state.backfill = self.clock.now, None
             self.absent[reading.stream.product.host] += 1
             return
-        failures: dict[str, PartitionError] = {
-            t.name: t.failed for t in reading.tables if t.failed and t.failed is not error
-        }
-        if error:
-            failures = {reading.stream.name: error, **failures}
+        failures: dict[str, PartitionError] = {table.name: table.failed for table in reading.tables if table.failed}
+        if error and error not in failures.values():
+            failures[reading.stream.name] = error
         for name, failure in failures.items():
             self._failed(name, reading.account, failure)
 
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
         account = next((one for one in self.accounts.chosen if one.sid == sid), None)
-        if isinstance(error, Refused) and account and account.closed and error.status in (401, 403, 404):
-            self.closed[sid] = self.closed.get(sid, 0) + 1
+        if isinstance(error, Refused) and account and account.closed and error.status in UNAVAILABLE:
+            self.closed.add(sid)
             self.failed.add((name, sid))
             return
         self.failed.add((name, sid))
@@ -234,7 +235,10 @@ class Sync:
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
         refused = isinstance(error, Refused) and error.status in UNAVAILABLE
-        never = not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        closed = any(one.closed for one in self.accounts.chosen if one.sid == reading.account)
+        never = (
+            not closed and not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
+        )
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
 
     def _is_empty_product(self, reading: Reading) -> bool:
@@ -282,10 +286,25 @@ class Sync:
             self._write_state()
 
     def _write_state(self) -> None:
-        self.output.state(self.state.dump(self._dated))
+        if self.clock.put_back:
+            for reading in self.readings:
+                reading.hold_back(self.clock.now)
+        dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
+        self.output.state(self.state.dump(dated))
         self._wrote_state = time.monotonic()
 
     # -- the log
+
+    def _settle_clock(self) -> None:
+        """Before any moment is taken from one answer, others are asked for, until two agree."""
+        sid = self.settings.account_sid
+        for _ in range(SETTLING):
+            if self.clock.settled or not self.clock.now or self.scheduler.stopping:
+                return
+            try:
+                self.scheduler.ask(Ask(sid, f"{FOLDER}/{sid}.json"))
+            except PartitionError:
+                return  # a Standard key may not; its moments are held against the answers that come
 
     def _check_clock(self) -> None:
         now = machine_now()
@@ -304,8 +323,8 @@ class Sync:
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line)
         metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        for sid, lists in self.closed.items():
-            LOGGER.info("%s is closed, and Twilio refuses %d of its lists; their bookmarks are kept", sid, lists)
+        for sid in self.closed:
+            LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)

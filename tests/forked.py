@@ -15,9 +15,9 @@ from pathlib import Path
 import jsonschema  # noqa: F401  # as below: imported by the server, for those that it forks
 import requests  # noqa: F401
 
-import tap_twilio.singer.catalog
 import tap_twilio.cli
 import tap_twilio.settings
+import tap_twilio.singer.catalog
 import tap_twilio.sync
 
 CONTEXT = multiprocessing.get_context("forkserver")

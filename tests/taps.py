@@ -55,6 +55,15 @@ def expected(stream: str, row: Json) -> Json:
     return {name: _expected(row.get(name), kind) for name, kind in kinds.items() if name != "received_at"}
 
 
+def expected_value(value: Any, about: Json) -> Any:
+    """A property's value, as what it should become; of a property that may be anything, what its JSON text says."""
+    if "contentMediaType" in about:
+        return _storable(value)
+    types = [about["type"]] if isinstance(about["type"], str) else about["type"]
+    (kind,) = (kind for kind in types if kind != "null")
+    return _expected(value, about.get("format", kind) if about.get("format") == "date-time" else kind)
+
+
 @cache
 def _kinds(stream: str) -> dict[str, str]:
     kinds = {}
@@ -363,9 +372,32 @@ class Started:
         return self._out.read_bytes()
 
 
+def kept(state: Json, stream: str) -> dict[str, Json]:
+    """What a state keeps of a stream, by account, without what is null."""
+    found = {}
+    for named, part in state["bookmarks"][stream]["partitions"]:
+        for account in state["accounts"][named] if isinstance(named, str) else named:
+            found[account] = {name: value for name, value in part.items() if value is not None}
+    return found
+
+
 def twice(run: Run) -> dict[str, int]:
     """The rows that a run emitted more than once."""
     return {sid: times for sid, times in Counter(run.sids()).items() if times > 1}
 
 
-__all__ = ["COMMAND", "DAY", "HOUR", "LISTED", "ROOT", "SIX", "Run", "Started", "Tables", "Tap", "expected", "twice"]
+__all__ = [
+    "COMMAND",
+    "DAY",
+    "HOUR",
+    "LISTED",
+    "ROOT",
+    "SIX",
+    "Run",
+    "Started",
+    "Tables",
+    "Tap",
+    "expected",
+    "kept",
+    "twice",
+]

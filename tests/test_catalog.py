@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from singer import Catalog, Transformer
 from singer import metadata as singer_metadata
 
-from tap_twilio.singer.catalog import Selected, discover, load_schema, read_catalog, selected_streams
 from tap_twilio.errors import TapError
+from tap_twilio.singer.catalog import Selected, discover, load_schema, read_catalog, selected_streams
 from tap_twilio.streams import STREAMS
 
 ALL = [stream.name for stream in STREAMS]

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -56,6 +57,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
         for name in ("demo", "sandbox"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / ".venv-target").symlink_to(ROOT / ".venv-target")
@@ -81,14 +83,24 @@ class Checkout:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """`make sync`, once its environments are there."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self.folder / ".venv-target/bin/python", "-m", "demo.sync", *arguments],
             cwd=self.folder,
             env={**{k: v for k, v in os.environ.items() if not k.startswith("TWILIO_")}, **environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a test that failed left running."""
+        for process in self._started:
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
 
     def sync(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """The same, to its end."""
@@ -96,15 +108,28 @@ class Checkout:
         out, err = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def running(self) -> list[str]:
+        """Every process of this checkout: whatever ran from it has its path on the command line."""
+        listed = subprocess.run(["ps", "-axww", "-o", "command"], capture_output=True, text=True, check=True).stdout
+        return [command for command in listed.splitlines() if str(self.folder) in command]
+
+    def database(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection to the embedded Postgres while it runs, one that no query holds for ever."""
+        socket_folder = (self.folder / ".demo/postgres/postmaster.pid").read_text().splitlines()[4]
+        url = f"postgresql://postgres@/postgres?host={socket_folder}"
+        return psycopg.connect(url, autocommit=True, options="-c statement_timeout=30s")
+
     def states(self) -> list[object]:
         """Every state kept."""
         return [json.loads(path.read_text()) for path in sorted((self.folder / ".demo/state").glob("*"))]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
     """One with the fake tap."""
-    return Checkout(tmp_path / "checkout").fake_tap()
+    checkout = Checkout(tmp_path / "checkout").fake_tap()
+    yield checkout
+    checkout.close()
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +155,13 @@ def table(shown: str) -> dict[str, tuple[int, int, int]]:
     """Rows, new and changed, by table, as printed."""
     found = re.findall(r"^  (\w+) +([\d,]+) +([\d,]+) +([\d,]+)  ", shown, re.M)
     return {name: tuple(int(number.replace(",", "")) for number in rest) for name, *rest in found}  # type: ignore[misc]
+
+
+def waits(process: subprocess.Popen[str]) -> None:
+    """Read on until the fake tap says that it waits."""
+    assert process.stdout is not None
+    while "waiting" not in process.stdout.readline():
+        assert process.poll() is None, process.communicate()
 
 
 def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(tmp_path: Path) -> None:
@@ -245,15 +277,136 @@ def test_a_target_that_fails_is_named_and_its_state_is_not_taken(
 def test_a_sync_that_is_stopped_lets_the_target_finish(checkout: Checkout, new_database: Callable[[], str]) -> None:
     """The tap is told to stop; what it wrote is loaded, and the state that covers it is kept."""
     process = checkout.configure("AC1").start(TARGET_POSTGRES_URL=new_database(), FAKE_WAIT="1")
-    assert process.stdout is not None
-    while "waiting" not in process.stdout.readline():
-        assert process.poll() is None
+    waits(process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate()
 
     assert process.returncode == 130
     assert errors.endswith("Stopped; make sync again goes on from what is loaded.\n")
     assert checkout.states() == [{"runs": 1}]
+
+
+def test_the_sandbox_and_the_postgres_of_a_killed_sync_end(checkout: Checkout) -> None:
+    """SIGKILL lets nobody tidy up, so what a sync started sees for itself that the sync is gone."""
+    process = checkout.start(FAKE_WAIT="1")
+    waits(process)
+    url = urlsplit(json.loads((checkout.folder / ".demo/config.json").read_text())["base_url"])
+    with checkout.database() as postgres, socket.create_connection((url.hostname, url.port), timeout=30) as sandbox:
+        process.kill()
+
+        assert sandbox.recv(1) == b""
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            postgres.execute("select pg_sleep(60)")
+    process.communicate()
+
+
+def test_make_clean_after_a_killed_sync_leaves_nothing_running(checkout: Checkout) -> None:
+    """The tap and the target neither, though they may be at it for hours."""
+    process = checkout.start(FAKE_WAIT="1")
+    waits(process)
+    process.kill()
+    process.communicate()
+
+    done = checkout.sync("--stop")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert checkout.running() == []
+
+
+def test_a_sync_right_after_a_killed_one_goes_on(checkout: Checkout) -> None:
+    """No lock is left behind, and no half of the killed run works beside the new one."""
+    process = checkout.start(FAKE_WAIT="1")
+    waits(process)
+    process.kill()
+    process.communicate()
+
+    done = checkout.sync()
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"messages +2 +2 ", done.stdout)
+    assert checkout.running() == []
+
+
+def answer(psql: subprocess.Popen[str], query: str) -> str:
+    """What an open psql shows: one value."""
+    assert psql.stdin is not None
+    assert psql.stdout is not None
+    psql.stdin.write(f"\\pset tuples_only on\n\\pset format unaligned\n{query};\n\\echo answered\n")
+    psql.stdin.flush()
+    shown = ""
+    while (line := psql.stdout.readline()) != "answered\n":
+        assert line, psql.communicate()
+        shown = line.strip()
+    return shown
+
+
+def test_a_sync_works_while_psql_is_open(checkout: Checkout) -> None:
+    """Both use one server, which the last of them stops."""
+    psql = checkout.start("--psql")
+    assert answer(psql, "select 'open'") == "open"
+
+    done = checkout.sync()
+
+    assert done.returncode == 0, done.stderr
+    assert answer(psql, "select count(*) from messages") == "2"
+    psql.communicate()
+    assert checkout.running() == []
+
+
+def test_psql_opened_during_a_sync_stays_when_the_sync_ends(checkout: Checkout) -> None:
+    """The sync started the server, and leaves it to psql; a new connection works as well."""
+    process = checkout.start(FAKE_WAIT="1")
+    waits(process)
+    psql = checkout.start("--psql")
+    assert answer(psql, "select 'open'") == "open"
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+    assert answer(psql, "\\connect -\nselect count(*) from messages") == "2"
+    psql.communicate()
+    assert checkout.running() == []
+
+
+def test_rows_that_an_open_psql_holds_are_no_silent_wait(checkout: Checkout) -> None:
+    """A change that was not committed blocks the target: the sync ends with a line that says how to go on."""
+    checkout.sync()
+    psql = checkout.start("--psql")
+    assert answer(psql, "begin;\nupdate messages set body = 'mine'") == "UPDATE 2"
+
+    _, errors = checkout.start().communicate(timeout=60)
+
+    assert re.fullmatch("Another session, such as an open make psql, holds rows .*: commit or roll back .*\n", errors)
+    assert answer(psql, "rollback") == "ROLLBACK"
+    psql.communicate()
+    done = checkout.sync()
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_clean_says_that_psql_is_open(checkout: Checkout) -> None:
+    """It ends with an error, before it removes anything; once psql is left, it does its work."""
+    psql = checkout.start("--psql")
+    assert answer(psql, "select 'open'") == "open"
+
+    refused = checkout.sync("--stop")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "make psql is open in this folder: leave it with \\q, then run make clean again.\n"
+    assert answer(psql, "select 'still open'") == "still open"
+    psql.communicate()
+    assert checkout.sync("--stop").returncode == 0
+
+
+def test_make_clean_after_a_killed_psql_leaves_nothing_running(checkout: Checkout) -> None:
+    """No lock is left behind either."""
+    psql = checkout.start("--psql")
+    assert answer(psql, "select 'open'") == "open"
+    psql.kill()
+    psql.communicate()
+
+    done = checkout.sync("--stop")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert not [command for command in checkout.running() if "demo" in command]
 
 
 def test_two_runs_at_once_are_refused(checkout: Checkout) -> None:
@@ -266,7 +419,7 @@ def test_two_runs_at_once_are_refused(checkout: Checkout) -> None:
 
     for done in refused:
         assert (done.returncode, done.stdout) == (1, "")
-        assert re.fullmatch("Another make sync .* runs in this folder: .*\n", done.stderr)
+        assert re.fullmatch("Another make sync runs in this folder: .*\n", done.stderr)
 
 
 def test_a_port_in_use_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
@@ -295,6 +448,17 @@ def test_a_database_out_of_reach_is_one_line_without_the_password(checkout: Chec
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(f"{says}.*\n", done.stderr)
     assert "hunter2" not in done.stderr
+
+
+def test_a_postgres_that_does_not_start_is_one_line(checkout: Checkout) -> None:
+    """It quotes what Postgres said, and says what to do."""
+    (checkout.folder / ".demo/postgres").mkdir(parents=True)
+    (checkout.folder / ".demo/postgres/PG_VERSION").write_text("18\n")
+
+    done = checkout.sync()
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch("The embedded Postgres does not start: make clean, then try again. It said: .+\n", done.stderr)
 
 
 @pytest.mark.parametrize("text", ['{"account_sid"', "[]"])

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tap_twilio import __version__
-from tap_twilio.singer.catalog import Selected, discover, selected_streams
 from tap_twilio.settings import SCHEMA
+from tap_twilio.singer.catalog import Selected, discover, selected_streams
 from tap_twilio.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,7 +24,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
-from tests.taps import DAY, HOUR, LISTED, Tap, expected, twice
+from tests.taps import DAY, HOUR, LISTED, Tap, expected, kept, twice
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -36,7 +36,7 @@ def a_year_old(**options: Any) -> Twilio:
 
 
 def part(tap: Tap, stream: str = "messages", account: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = tap.state["bookmarks"][stream]["accounts"][account or tap.twilio.main]
+    found: dict[str, Any] = kept(tap.state, stream)[account or tap.twilio.main]
     return found
 
 
@@ -477,7 +477,7 @@ def test_bookmarks_only_move_forward(tap_of: MakeTap) -> None:
         now = {
             (stream, account): one["date_updated"]
             for stream in LISTED
-            for account, one in tap.state["bookmarks"][stream]["accounts"].items()
+            for account, one in kept(tap.state, stream).items()
             if "date_updated" in one
         }
         assert all(now[name] >= bookmark for name, bookmark in before.items())

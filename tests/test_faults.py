@@ -31,13 +31,16 @@ from hypothesis import strategies as st
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
-from tap_twilio import client as client_module
-from tap_twilio import pool as pool_module
-from tap_twilio.twilio.envelopes import read_page
-from tap_twilio.twilio.client import Retry, Answer, Client
+from tap_twilio.errors import BadAnswer, PartitionError, Refused, Retry, TapError, Unreachable
 from tap_twilio.settings import Settings
-from tap_twilio.errors import BadAnswer, PartitionError, Refused, TapError, Unreachable
-from tap_twilio.twilio.pool import Pool, Share
+from tap_twilio.twilio import client as client_module
+from tap_twilio.twilio import pool as pool_module
+from tap_twilio.twilio.client import Answer, Client
+from tap_twilio.twilio.clock import Clock
+from tap_twilio.twilio.credentials import Credentials
+from tap_twilio.twilio.envelopes import read_page
+from tap_twilio.twilio.limiter import QUIETEST_S, Share
+from tap_twilio.twilio.pool import Pool
 from tap_twilio.twilio.request import Ask
 from tests.taps import LISTED, Started, Tap
 
@@ -86,7 +89,7 @@ def wire(*pieces: bytes | float, reset: bool = False) -> Iterator[str]:
 
 
 def client_of(url: str, **settings: Any) -> Client:
-    return Client(Settings(AC, AC, SECRET, base_url=url, **settings))
+    return Client(Settings(AC, AC, SECRET, base_url=url, **settings), Credentials(AC, AC, SECRET))
 
 
 def trickle(data: bytes) -> list[bytes | float]:
@@ -130,7 +133,7 @@ def test_a_whole_answer_is_taken_however_it_is_framed(answer: tuple[bytes, ...])
 def test_what_may_pass_is_asked_again(answer: tuple[bytes, ...]) -> None:
     """Half answers of any kind, gateways' pages and redirects: no rows are taken from them, and no secret is named."""
     with wire(*answer) as url, pytest.raises(Retry) as error:
-        read_page(ASK, client_of(url).get(ASK), url, NOW)
+        read_page(ASK, client_of(url).get(ASK), url, Clock())
 
     assert not [word for word in (SECRET, HEADER, "PAsecret", url) if word in str(error.value)]
 
@@ -147,7 +150,7 @@ def test_a_gzip_cut_without_a_length_is_no_page() -> None:
     """Nothing on the wire tells that it was cut; what is left of it is no JSON."""
     cut = ZIPPED[: len(ZIPPED) // 2]
     with wire(head("200 OK", "Content-Encoding: gzip", "Connection: close"), cut) as url, pytest.raises(Retry):
-        read_page(ASK, client_of(url).get(ASK), url, NOW)
+        read_page(ASK, client_of(url).get(ASK), url, Clock())
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410])
@@ -205,7 +208,7 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
     monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
     for pieces in HANGS.values():
         with wire(*pieces) as url:
-            pool = Pool(client_of(url, request_timeout=1), 1, 0, 1)
+            pool = Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1)
             pool.submit(ASK, "tag")
             began = time.monotonic()
             found = pool.next()
@@ -220,7 +223,7 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
 
 def prepared(base_url: str | None) -> tuple[Any, Any]:
     """A request and its connection's settings, as the session makes them."""
-    session = Client(Settings(AC, AC, SECRET, base_url=base_url))._session()
+    session = Client(Settings(AC, AC, SECRET, base_url=base_url), Credentials(AC, AC, SECRET))._session()
     url = f"{base_url or 'https://api.twilio.com'}/page"
     return (
         session.prepare_request(requests.Request("GET", url)).headers,
@@ -279,7 +282,7 @@ class Script:
 
 
 def asked(*outcomes: Answer | Exception, retry_s: float = 60) -> tuple[Answer | PartitionError, Pool]:
-    pool = Pool(Script(*outcomes), 2, retry_s, 60)  # type: ignore[arg-type]
+    pool = Pool(Script(*outcomes), Clock(), 2, retry_s, 60)  # type: ignore[arg-type]
     pool.submit(ASK, "tag")
     found = pool.next()
     pool.close()
@@ -367,7 +370,7 @@ def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
 
 def test_a_limit_that_rises_is_found() -> None:
     """What was refused for an hour is tried again within five minutes, and then the rest follows quickly."""
-    share = Share(8, refused=4, quiet_s=pool_module.QUIETEST_S, changed=0.0)
+    share = Share(8, refused=4, quiet_s=QUIETEST_S, changed=0.0)
     share.limit = 3
     times = [now for now in range(400) if share.recovered(8, float(now))]
 
@@ -396,7 +399,7 @@ ORIGIN = "https://api.twilio.com"
 
 
 def page(**body: Any) -> Any:
-    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, NOW)
+    return read_page(ASK, Answer(json.dumps(body).encode(), NOW, NOW), ORIGIN, Clock())
 
 
 @pytest.mark.parametrize(

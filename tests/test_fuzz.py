@@ -18,19 +18,21 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tap_twilio.plan import Bounds, Budget, Partition
 
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
-from tap_twilio.twilio.envelopes import read_page
-from tap_twilio.singer.catalog import discover, load_schema, selected_streams
-from tap_twilio.twilio.client import Retry, Answer, _date, _error_body, _retry_after
+from tap_twilio.errors import InvalidRecord, Retry, TapError
 from tap_twilio.settings import SCHEMA, Settings, settings_from
-from tap_twilio.errors import InvalidRecord, TapError
-from tap_twilio.plan import Bounds, Budget, Partition
-from tap_twilio.singer.records import compile_record, parse, record_lines
+from tap_twilio.singer.catalog import discover, load_schema, selected_streams
+from tap_twilio.singer.records import compile_record, record_lines
 from tap_twilio.singer.state import State
 from tap_twilio.streams import STREAMS
+from tap_twilio.twilio.body import parse
+from tap_twilio.twilio.client import Answer, _date, _error_body, _retry_after
+from tap_twilio.twilio.clock import Clock
+from tap_twilio.twilio.envelopes import read_page
 from tap_twilio.twilio.request import Ask
 from tests.taps import COMMAND, LISTED, ROOT, Tap
 
@@ -77,9 +79,9 @@ BODIES = json_of("messages", "sid", "next_page_uri", "meta", "next_page_url", "c
 @example({"messages": [{"sid": "SM1"}], "next_page_uri": "http://[::1"}, False)
 def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     """A page is taken only with all of its rows and a next page on the same host."""
-    ask = Ask(AC, "/page") if single else ASK
+    ask = Ask(AC, "/page", None) if single else ASK
     try:
-        page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, NOW)
+        page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, Clock())
     except Retry as error:
         one_line(error)
         return
@@ -98,7 +100,7 @@ def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
     """Whatever the wire brings, and whatever it calls it."""
     for encoding in (None, "gzip"):
         with pytest.raises(Retry):
-            read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, NOW)
+            read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, Clock())
     _, said = _error_body(Answer(body, None, NOW))
     assert said.isprintable() and len(said) <= 200
 

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
 
-from tap_twilio.singer.catalog import load_schema
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.singer.records import Compiled, Drift, Record, Row, compile_record, iso, parse, record_lines
+from tap_twilio.moments import to_moment as iso
+from tap_twilio.singer.catalog import load_schema
+from tap_twilio.singer.records import Compiled, Drift, Record, Row, compile_record, record_lines
 from tap_twilio.streams import STREAMS
+from tap_twilio.twilio.body import parse
 
 RECEIVED = "2026-03-03T12:00:00.250000Z"
 MESSAGE: Row = {
@@ -49,6 +51,7 @@ MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES)
 
 def compiled(stream: str = "messages", **options: Any) -> Compiled:
     schema = load_schema(stream)
+    options.setdefault("key", next(one.key for one in STREAMS if one.name == stream))
     return compile_record(stream, schema, options.pop("selected", set(schema["properties"])), **options)
 
 

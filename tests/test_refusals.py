@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio, serve
-from tap_twilio.settings import SCHEMA, settings_from
 from tap_twilio.errors import TapError
+from tap_twilio.settings import SCHEMA, settings_from
 from tests.taps import COMMAND, ROOT, Run, Tap, whole_lines
 
 SECRET = "5ecre7" + "0" * 26

@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -391,14 +392,21 @@ def test_a_row_that_arrives_while_paging_shifts_nothing(api: Any) -> None:
 # Switches
 
 
-@pytest.mark.parametrize("order", ["created", "first", "last"])
+@pytest.mark.parametrize("order", ["created", "first", "last", "updated"])
 def test_the_order_of_a_list(api: Any, order: str) -> None:
-    """By creation, or by date with the undated rows first or last; it can change at any time."""
+    """By creation, by date with the undated rows first or last, or by change; it can change at any time."""
     it = api(Twilio(order=order, start="2026-02-01"))
     (late,) = it.twilio.messages(1, created="2026-01-02", date_sent="2026-01-20")  # scheduled for long
     (soon,) = it.twilio.messages(1, created="2026-01-03")
     (never,) = it.twilio.messages(1, created="2026-01-04", status="canceled")
-    expected = {"created": [never, soon, late], "first": [never, late, soon], "last": [late, soon, never]}
+    it.twilio.change(late, body="edited", date_updated="2026-01-30")
+    it.twilio.change(soon, body="edited")
+    expected = {
+        "created": [never, soon, late],
+        "first": [never, late, soon],
+        "last": [late, soon, never],
+        "updated": [soon, late, never],
+    }
     assert it.sids("messages", PageSize=1) == expected[order]
     for other, sids in expected.items():
         it.twilio.order = other
@@ -692,9 +700,11 @@ def test_every_fault_is_seen_by_a_plain_client_and_the_next_request_is_well(api:
         "broken": "JSONDecodeError",
         "error200": "an error's body",
         "redirect": 302,
+        "misdated": "another time",
         "duplicate": "itself next",
         "foreign": "another host next",
         "keyless": "no rows",
+        "hollow": "no rows yet",
     }
 
 
@@ -706,6 +716,8 @@ def outcome(it: Api) -> Any:
         answer = requests.get(it.server.url + path, auth=auth, timeout=0.2, allow_redirects=False)
         if answer.status_code != 200:
             return answer.status_code
+        if moment(answer.headers["Date"]) != moment(it.twilio.now):
+            return "another time"
         body = answer.json()
     except requests.exceptions.RequestException as failure:
         return type(failure).__name__
@@ -713,6 +725,8 @@ def outcome(it: Api) -> Any:
         return "an error's body"
     if "messages" not in body:
         return "no rows"
+    if not body["messages"] and body["next_page_uri"]:
+        return "no rows yet"
     if body["next_page_uri"] == body["uri"]:
         return "itself next"
     return "another host next" if urlsplit(body["next_page_uri"] or "").hostname == "localhost" else "all well"
@@ -861,6 +875,14 @@ def test_a_later_start_replays_the_advances_of_the_clock_file(tmp_path: Path) ->
         timeout=10,
     )
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_signal_ends_the_sandbox_while_clients_connect() -> None:
+    """Whichever of its threads the system hands the signal to; six times, since that is left to chance."""
+    for _ in range(6):
+        with Process() as it, socket.create_connection(("127.0.0.1", int(it.url.rpartition(":")[2]))):
+            it.process.send_signal(signal.SIGTERM)
+            assert it.process.wait(timeout=10) == 0
 
 
 def test_hundreds_of_advances_are_replayed_in_no_time() -> None:

@@ -7,10 +7,10 @@ from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
 from .effects import Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
-from .slices import CUTS, cut, pages_between, read_slices
+from .slices import CUTS, cut, read_slices
 from .walk import Walk
 
 
@@ -51,7 +51,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
             pages = pages_between(listing, page, reading.oldest)
             if pages > reading.bounds.short_pages:
                 return _begin_slices(reading, listing, opened, pages)
-        judged = True
+        judged = judged or bool(page.rows)
         yield from reading.take(How.BACKFILL, listing, page)
         opened.place = walk.place
         if walk.order.past(start_date, page.rows):

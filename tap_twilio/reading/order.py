@@ -5,10 +5,14 @@ Agreement counts over all pages. Two rows contradict an order only within one pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tap_twilio.moments import BEGINNING, END, Moment, moment_of
 from tap_twilio.twilio.request import Row
 
 from .lists import Listing
+
+ORDERS = CREATION, LIST_DATE = ("creation", "list date")
 
 
 class Order:
@@ -18,10 +22,11 @@ class Order:
     With `thorough` every page is looked at; else only until the list is seen to be in order of creation.
     """
 
-    def __init__(self, listing: Listing, thorough: bool) -> None:
+    def __init__(self, listing: Listing, thorough: bool, agreed: Sequence[str] = ORDERS) -> None:
         self._listing, self._thorough = listing, thorough
-        self._by_creation = True  # all that was seen agrees with it
-        self._by_list_date = True  # likewise, of the dated rows
+        # All that was seen agrees with it, also by the walk that this one goes on with.
+        self._by_creation = not thorough or CREATION in agreed
+        self._by_list_date = LIST_DATE in agreed  # likewise, of the dated rows
         self._not_by_change = False  # a page contradicts the order of date_updated
         self._undated_above_dated = self._dated_above_undated = False
         self._creation_differs = False  # the list date falls where the creation date rises
@@ -59,6 +64,12 @@ class Order:
         self._creation_differs |= not _falls([born for born, date in zip(created, listed) if date])
 
     @property
+    def agreed(self) -> list[str]:
+        """The orders that all rows so far agree with, for a place; none where not every page was looked at."""
+        known = {CREATION: self._by_creation, LIST_DATE: self._by_list_date}
+        return [order for order, agrees in known.items() if agrees and self._thorough]
+
+    @property
     def by_creation(self) -> bool:
         """Whether the list is in order of creation, so that no row of it ever moves."""
         scattered = self._undated_above_dated and self._dated_above_undated
@@ -67,7 +78,8 @@ class Order:
     @property
     def by_list_date(self) -> bool:
         """Whether dated rows are in order of their list date, and visibly in no other."""
-        return self._by_list_date and (self._creation_differs or self._listing.column == "date_created")
+        differs = self._creation_differs or self._listing.column == "date_created"
+        return self._by_list_date and self._not_by_change and differs
 
     def past(self, start_date: Moment | None, rows: list[Row]) -> bool:
         """Whether every row below these was created before `start_date`."""

@@ -50,6 +50,7 @@ class Reading:
     bounds: Bounds = field(default_factory=Bounds)
     created: Moment | None = None  # of the account
     restarts: int = 0
+    known: list[tuple[Partition, Moment | None, Moment | None, Moment | None]] = field(default_factory=list)  # at first
     swept_pages: int = 0  # in this sync, of the budget
     swept_whole: bool = False  # in this sync: all history was read again
     rows: int = 0  # that were read in this sync
@@ -88,17 +89,33 @@ class Reading:
         """
         said = []
         if self._is_from_the_future():
-            for state in (self.state, *(table.state for table in self.tables)):
+            for state in self._states():
                 vars(state).update(vars(Partition()))
             said.append("its state is from the future and not believed: everything is read again")
         for table in self.tables:
             said += self._owe(table, table.name in added)
         self._leave_out_unserved()
+        self.known = [(s, s.date_updated, s.looked_back, s.finished) for s in self._states()]
         return said
 
+    def hold_back(self, now: Moment) -> None:
+        """Twilio's clock was put back: no moment that this sync took is later than it, whatever it showed then."""
+        self.began = min(self.began, now)
+        for opened in self.state.opened:
+            opened.began = min(opened.began, now)
+        for recent in self.recents:
+            recent.hold_back(now)
+        for state, *before in self.known:
+            for name, known in zip(("date_updated", "looked_back", "finished"), before):
+                if date := getattr(state, name):
+                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.margin))))
+
+    def _states(self) -> list[Partition]:
+        others = [table.state for table in self.tables if table.state is not self.state]
+        return [self.state, *others]
+
     def _is_from_the_future(self) -> bool:
-        states = [self.state, *(table.state for table in self.tables)]
-        known = [date for state in states for date in (state.date_updated, state.looked_back, state.finished)]
+        known = [date for state in self._states() for date in (state.date_updated, state.looked_back, state.finished)]
         known += [opened.began for opened in (self.state.backfill, self.state.round) if opened]
         return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
 
@@ -122,13 +139,16 @@ class Reading:
         """What is open and serves no table any more begins anew."""
         names = {table.name for table in self.tables}
         state = self.state
-        for opened in (state.backfill, state.round, state.full):
-            if opened:
-                opened.tables = [name for name in opened.tables if name in names]
+        self._leave_out([name for opened in state.opened for name in opened.tables if name not in names])
         if state.round and not state.round.tables:
             state.round = None
         if state.backfill and not state.backfill.tables:
             state.backfill = None
+
+    def _leave_out(self, names: Sequence[str]) -> None:
+        """What is open goes on without these tables, and the next rounds pay them."""
+        for opened in self.state.opened if names else ():
+            opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
 
@@ -136,6 +156,7 @@ class Reading:
         """Hand a page to the sinks."""
         self.rows += len(page.rows)
         yield from feed(self.sinks, how, listing, page, fresh)
+        self._leave_out([table.name for table in self.tables if table.failed])
 
     def beside(self, whole: bool) -> Read:
         """What children read beside the list. `whole`: whether the look-back met all that they asked for."""

@@ -20,7 +20,7 @@ from tap_twilio.twilio.request import Page, Row
 
 from .asked import Dated, Progress, Window
 from .effects import Emit, Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .scores import Found, SecondSource
 from .sinks import Fresh, How, Table
 
@@ -118,6 +118,13 @@ class RecentBranch:
         self._window = Window(self.limits.requests, self.progress.cursor)
         self.table.keep()
 
+    def hold_back(self, now: Moment) -> None:
+        """Twilio's clock was put back."""
+        self.began = min(self.began, now)
+        if self.progress.began:
+            self.progress.began = min(self.progress.began, now)
+            self.table.keep()
+
     @property
     def tables(self) -> list[Table]:
         return [self.table]
@@ -172,7 +179,7 @@ class RecentBranch:
             refill = END if state.date_updated is None else state.refill or END
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
             asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
-            self._announce()
+            self._announce(listing, page, len(page.rows))
         # These are asked once, or seldom, so what they have is emitted whatever its date.
         yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked], BEGINNING)
 
@@ -196,13 +203,15 @@ class RecentBranch:
             return True
         return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
 
-    def _announce(self) -> None:
-        if not self._announced:
+    def _announce(self, listing: Listing, page: Page, rows: int) -> None:
+        if not self._announced and rows:
             self._announced = True
+            pages = 1 + (pages_between(listing, page, self.oldest) if page.next else 0)
             LOGGER.info(
-                "%s %s: asks for each call that ended, a request each; feedback_backfill: false skips them",
+                "%s %s: about %d requests, one for each call that ended; feedback_backfill: false skips them",
                 self.stream.name,
                 self.account,
+                round(pages * rows),
             )
 
     # -- after the look-back, or the backfill
@@ -285,7 +294,7 @@ class RecentBranch:
 
     def _ask(self, key: str, since: Moment) -> Read:
         """What one row of the parent has below it: emitted when it changed since then. 404 is none."""
-        listing = Listing(self.stream, self.account, 1, values={brace: key for brace in self.parent.fills})
+        listing = Listing(self.stream, self.account, 1, values=dict.fromkeys(self.parent.fills, key))
         try:
             page: Page = yield listing.top()
         except Refused as refused:

@@ -10,12 +10,13 @@ from tap_twilio.moments import SECOND, Moment, earlier, later
 from tap_twilio.singer.state import Round
 
 from .effects import Effect, Pause, Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
-from .slices import cut, pages_between, read_slices
+from .slices import cut, read_slices
 from .walk import Walk
 
+EMPTY_HEAD = 10  # pages without a row after which a look-back leaves the rest to the round
 Walks = Sequence["Walk | None"]
 
 
@@ -72,7 +73,7 @@ def _head(
             walk = _first(reading, listing)
             continue
         yield from reading.take(how, listing, page)
-        if listing.all_older(page, edge):
+        if listing.all_older(page, edge) or walk.empty == EMPTY_HEAD:
             break
         if walk.pages == 1 and page.next and reading.sliceable:
             pages = pages_between(listing, page, edge)
@@ -141,7 +142,8 @@ def _walk_on(reading: Reading, walks: Walks | None) -> Generator[Effect, Any, bo
             walk = Walk(listing, place=opened.place, thorough=bool(start_date))
         opened.at = index
         while not walk.ended:
-            again = walk.resumed and walk.pages == 0  # the page of the place, which is not counted
+            # Neither the page of the place counts again, nor those without a row, which show nothing.
+            again = (walk.resumed and walk.pages == 0) or walk.empty > 0
             if not again and not (yield from _may_turn(reading, listing)):
                 return False
             page = yield from walk.turn()

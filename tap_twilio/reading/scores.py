@@ -40,7 +40,7 @@ class SecondSource:
         return self.stream.second
 
     def find(self, since: Moment, until: Moment, found: Found) -> Read:
-        """All that was scored of what began in that time: one list for each score. A score that changes is found twice."""
+        """All that was scored of what began in that time: one list a score. A score that changes is found twice."""
         while since < until and self.account not in self.off:
             upper = min(until, later(since, SPAN))
             try:

@@ -115,11 +115,8 @@ class Table:
             yield Emit(self, page, rows)
 
     def fail(self, error: PartitionError) -> None:
-        """What is read from here on misses this table, unless it is the last: then the reading stops."""
+        """Nothing more is written to it in this sync."""
         self.failed = self.failed or error
-        for opened in (self.root.backfill, self.root.round, self.root.full):
-            if opened and self.name in opened.tables and len(opened.tables) > 1:
-                opened.tables.remove(self.name)
 
     def advance(self, bookmark: Moment) -> None:
         """Every change before `bookmark` is in the warehouse. It never moves backwards."""
@@ -180,7 +177,7 @@ class Branch:
     page_size: int
     below: Sequence[Sink]
     failed: PartitionError | None = None
-    _asked: set[str] = field(default_factory=set)  # rows of the parent, in this sync
+    _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
 
     @property
     def tables(self) -> list[Table]:
@@ -206,14 +203,16 @@ class Branch:
         """The rows that are asked, each with the tables to which it is new."""
         changed = listing.stream.changed
         known = [(t, judge) for t in self.tables if not t.failed and (judge := t.judge(how, changed))]
+        served = frozenset(table.name for table, _ in known)
         for one, row in zip(listing.ids(page.rows), page.rows) if known else ():
             if self.parent.where and not self.parent.where.holds(row):
                 continue
             wanted = any(table.name in fresh or judge.wants(row, listing) for table, judge in known)
-            if not wanted and (one in self._asked or not self._stands_open(row)):
+            asked = (served, how is How.LOOK_BACK, one)  # a look-back judges by a later bound than a round
+            if not wanted and (asked in self._asked or not self._stands_open(row)):
                 continue
             if not isinstance(self.parent.asks, Changed):
-                self._asked.add(one)
+                self._asked.add(asked)
             new_to = (table.name for table, judge in known if self._is_new(row, listing, judge))
             yield row, fresh.union(new_to) if wanted else frozenset()
 

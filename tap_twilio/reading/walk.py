@@ -1,8 +1,8 @@
-"""Reading one list, page after page, with proof at each step that no row was skipped. What rows mean is not known here."""
+"""Reading one list, page after page, with proof at each step that no row was skipped. It knows no meaning of rows."""
 
 from __future__ import annotations
 
-from tap_twilio.errors import Moved, Refused
+from tap_twilio.errors import Moved, Refused, Unfinished
 from tap_twilio.singer.state import Place
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -11,7 +11,7 @@ from .lists import Listing
 from .order import Order
 
 RETRIES = 10  # how often a page that names a page already read as its next is asked for again
-EMPTY_PAGES = 10_000  # empty pages in a row that a list may have in its middle, as filters applied after paging give
+EMPTY_PAGES = 1000  # in a row: a million rows that a filter hid; a list that goes on so may have no end
 SAMPLE = 10  # the rows that a place keeps
 
 
@@ -22,7 +22,7 @@ class Walk:
         self, listing: Listing, top: Ask | None = None, place: Place | None = None, thorough: bool = False
     ) -> None:
         self.listing = listing
-        self.order = Order(listing, thorough)
+        self.order = Order(listing, thorough, place.agreed) if place else Order(listing, thorough)
         self.ended = False
         self.resumed = place is not None
         self.pages = self.rows = 0
@@ -34,7 +34,8 @@ class Walk:
         self._first: set[str] = set()
         self._tokens: set[str] = set()  # the addresses asked for
         self._ends: set[tuple[str, str]] = set()  # of each page read, its first and last row
-        self._repeated = self._empty = 0
+        self._repeated = 0
+        self.empty = 0  # pages without a row, in a row
         if place:
             self._ask = listing.at(place.page, token=place.page != self._ask.uri)
 
@@ -50,12 +51,12 @@ class Walk:
         self.pages += 1
         self.rows += len(ids)
         self._first = self._first or set(ids)
-        self._met = self._first.union(ids)
+        self._met = self._first.union(ids) if ids else self._met
         self.order.see(page.rows)
         if self.listing.stream.token_names_row and ids:
             step = max(1, len(ids) // SAMPLE)
             rows = [[one, self.listing.listed(row)] for one, row in zip(ids[::step], page.rows[::step])]
-            self.place = Place(self._ask.uri, rows[:SAMPLE])
+            self.place = Place(self._ask.uri, rows[:SAMPLE], self.order.agreed)
         self._last = page.rows[-1] if page.rows else self._last
         self.ended = page.next is None
         if page.next is not None:
@@ -80,15 +81,17 @@ class Walk:
         """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
         ends = (ids[0], ids[-1]) if ids else ("", "")
         self._repeated += bool(ids) and ends in self._ends
-        self._empty = 0 if ids else self._empty + 1
+        self.empty = 0 if ids else self.empty + 1
         self._ends.add(ends)
-        if self._repeated > RETRIES or self._empty > EMPTY_PAGES:
+        if self._repeated > RETRIES:
             raise Moved
+        if self.empty > EMPTY_PAGES:
+            raise Unfinished(f"{self.listing.path}: {EMPTY_PAGES} pages in a row without a row; the next sync goes on.")
 
     def _recognise(self, page: Page, ids: list[str]) -> None:
         """On resuming: the page must still hold one of the place's rows, with the same date."""
         assert self._resumes is not None
-        known, self._resumes = {one: date for one, date in self._resumes.rows}, None
+        known, self._resumes = dict(self._resumes.rows), None
         if self._ask.token and not any(
             one in known and known[one] == self.listing.listed(row) for one, row in zip(ids, page.rows)
         ):

@@ -1,14 +1,20 @@
-"""Reading a list whole: into one version of the table (FULL_TABLE), or because its rows have no date that tells changes."""
+"""Reading a list whole: into one version of the table (FULL_TABLE), or because no date of its rows tells changes."""
 
 from __future__ import annotations
 
-from tap_twilio.errors import Moved
-from tap_twilio.moments import earlier
-from tap_twilio.singer.state import Full
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
 
-from .effects import Read
+from tap_twilio.errors import Moved, Refused
+from tap_twilio.moments import BEGINNING, END, Moment, earlier, moment_of
+from tap_twilio.singer.state import Full
+from tap_twilio.twilio.request import Page, Row
+
+from .effects import Effect, Read
+from .lists import Listing
 from .reading import Reading
-from .sinks import How
+from .sinks import RESTARTS, How
 from .walk import Walk
 
 
@@ -26,6 +32,10 @@ def read_whole(reading: Reading) -> Read:
         except Moved:
             if not reading.may_restart():
                 raise reading.unfinished() from None
+        except Refused as refused:
+            if reading.stream.rows is not None or refused.status != 404:
+                raise
+            break  # a single resource that the account does not have
     reading.finish_round([table.name for table in reading.tables], reading.began)
 
 
@@ -56,26 +66,54 @@ def _begin(reading: Reading, version: int) -> Full:
 
 def _walk_full(reading: Reading, full: Full) -> Read:
     start_date, lists = reading.bounds.start_date, reading.lists
-    heads: dict[int, bool] = {}  # the lists that one page held
+    edge = earlier(full.began, reading.bounds.margin)
+    moving = list(lists)  # those of which rows may have moved up while they were read
+    emitted: dict[str, int] = {}  # the content of the heads, so that the second look emits only what changed
     for index in range(full.at, len(lists)):
-        walk = Walk(lists[index], place=full.place, thorough=bool(start_date))
+        listing, heading = lists[index], True
+        walk = Walk(listing, place=full.place, thorough=bool(start_date))
         while not walk.ended:
             page = yield from walk.turn()
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
-            yield from reading.take(How.FULL, lists[index], page)
+            yield from reading.take(How.FULL, listing, page)
             full.at, full.place = index, walk.place
+            if heading:
+                emitted.update((one, _content(row)) for one, row in zip(listing.ids(page.rows), page.rows))
+                heading = not _settled(listing, page, edge)
             if walk.order.past(start_date, page.rows):
                 break
-        heads[index] = walk.ended and walk.pages == 1 and not walk.resumed
+        if walk.ended and walk.pages == 1 and not walk.resumed:
+            moving.remove(listing)  # one page shows one moment
         full.at, full.place = index + 1, None
-    edge = earlier(full.began, reading.bounds.margin)
-    for index, listing in enumerate(lists):
-        if heads.get(index) and len(lists) == 1:
-            continue  # one page is one moment: no row can have moved past it
-        walk = Walk(listing)
-        while not walk.ended:
-            page = yield from walk.turn()
-            yield from reading.take(How.FULL, listing, page)
-            if listing.all_older(page, edge):
+    for listing in moving:
+        for _ in range(RESTARTS):  # a row may move up once more while the head is looked at
+            if not (yield from _look_again(reading, listing, edge, emitted, full.began)):
                 break
     full.done = True
+
+
+def _look_again(
+    reading: Reading, listing: Listing, edge: Moment, emitted: dict[str, int], began: Moment
+) -> Generator[Effect, Any, bool]:
+    """Read a head, and emit what the version does not hold so; whether a row was among it that the read should know."""
+    walk, moved = Walk(listing), False
+    while not walk.ended:
+        page = yield from walk.turn()
+        new = [(one, row) for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
+        moved |= any((moment_of(row.get("date_created")) or BEGINNING) < began for _, row in new)
+        emitted.update((one, _content(row)) for one, row in new)
+        yield from reading.take(How.FULL, listing, replace(page, rows=[row for _, row in new]))
+        if _settled(listing, page, edge):
+            break
+    return moved
+
+
+def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
+    """Whether no row that moved up since `edge` stands below a page; in a list in order of change, or in any other."""
+    return listing.all_older(page, edge) and all(
+        (moment_of(row.get("date_updated")) or END) < edge for row in page.rows
+    )
+
+
+def _content(row: Row) -> int:
+    return hash(repr(row))

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tap_twilio.errors import TapError
 from tap_twilio.moments import BEGINNING, END, to_moment
@@ -38,6 +38,7 @@ class Place:
 
     page: Address
     rows: list[list[Any]]
+    agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
 
 
 @dataclass
@@ -104,6 +105,11 @@ class Partition:
     backfill: Backfill | None = None
     round: Round | None = None
     full: Full | None = None
+
+    @property
+    def opened(self) -> list[Backfill | Round | Full]:
+        """The reads that are under way."""
+        return [opened for opened in (self.backfill, self.round, self.full) if opened]
 
     @property
     def is_open(self) -> bool:
@@ -188,7 +194,7 @@ class State:
         if "partitions" not in part:
             return _first_version(part, where) if "accounts" in part else _foreign(part, where)
         stream = StreamState(
-            _as(Union[int, None], part.get("version"), f"{where}.version"),
+            _as(Count | None, part.get("version"), f"{where}.version"),
             _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
         for number, entry in enumerate(_as(list[list[Any]], part["partitions"], f"{where}.partitions")):
@@ -238,7 +244,7 @@ def _foreign(part: Json, where: str) -> StreamState:
 def _first_version(part: Json, where: str) -> StreamState:
     """A part as version 0.1 wrote it, with an object for each account."""
     stream = StreamState(
-        _as(Union[int, None], part.get("version"), f"{where}.version"),
+        _as(Count | None, part.get("version"), f"{where}.version"),
         _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
     )
     name = where.removeprefix("bookmarks.")

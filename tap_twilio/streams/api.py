@@ -37,7 +37,7 @@ STREAMS = (
         "call_feedback",
         API,
         "Calls/{call_sid}/Feedback",
-        None,  # the classic subresource has no list and left the OpenAPI document in 2023 (docs, Call Feedback resource)
+        None,  # it has no list, and left the OpenAPI document in 2023 (docs, Call Feedback resource)
         parent=Parent("calls", {"call_sid": "sid"}, Recent(), where=ENDED_CALL),
         adds={"sid": "call_sid"},
         second=CALL_SCORES,

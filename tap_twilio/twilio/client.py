@@ -109,7 +109,7 @@ class Client:
         try:
             with self._session().get(
                 origin + ask.uri,
-                auth=self._credentials.of(ask),  # with it, ~/.netrc is not read
+                auth=self._credentials.of(ask),
                 timeout=(CONNECT_S, self._settings.request_timeout),
                 allow_redirects=False,
                 stream=True,
@@ -127,6 +127,7 @@ class Client:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             session = self._local.session = requests.Session()
+            session.auth = (self._settings.user, self._settings.password)  # with it, ~/.netrc is not read
             # Plain http stays on this machine, so a proxy from the environment gets none of it.
             session.trust_env = not (self._settings.base_url or "").startswith("http:")
             session.headers["User-Agent"] = self._settings.user_agent

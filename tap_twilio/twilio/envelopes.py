@@ -13,14 +13,15 @@ from tap_twilio.moments import Moment
 
 from .body import parse
 from .client import Answer
+from .clock import Clock
 from .request import Ask, Page
 
 
-def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> Page:
+def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
     """
-    The page in an answer.
+    The page in an answer, whose `Date` the clock gets to see.
 
-    `clock` stands in where the answer has no `Date`. Raises Retry for a body that is no such page.
+    The clock stands in where the answer has none, or one that is not believed. Raises Retry for a body that is no page.
     """
     try:
         body = parse(answer.unpacked())
@@ -31,21 +32,22 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Moment) -> Page:
     if ask.rows is None:
         if "sid" not in body and "account_sid" not in body:
             raise Retry("the answer is not the resource asked for", bad_answer=True)
-        return Page([body], None, answer.date or clock, answer.received_at)
+        return Page([body], None, _date(answer, clock), answer.received_at)
     rows = body.get(ask.rows)
     if not isinstance(rows, list) or not all(_is_row(row, ask.has) for row in rows):
         raise Retry(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
-    return Page(rows, _next(ask, body, origin), answer.date or clock, answer.received_at)
+    return Page(rows, _next(ask, body, origin), _date(answer, clock), answer.received_at)
+
+
+def _date(answer: Answer, clock: Clock) -> Moment:
+    if answer.date:
+        clock.saw(answer.date, answer.received_at)
+    return min(answer.date or clock.now, clock.now)
 
 
 def _is_row(row: object, has: tuple[str, ...]) -> bool:
     """A key is plain text: one that had to be mended (body.py) may be another row's."""
-    if not isinstance(row, dict):
-        return False
-    for name in has:
-        if row.get(name).__class__ is not str:
-            return False
-    return True
+    return isinstance(row, dict) and all(row.get(name).__class__ is str for name in has)
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:

@@ -97,13 +97,12 @@ class Pool:
             if not isinstance(outcome, Answer):
                 return job.tag, outcome
             try:
-                page = read_page(job.ask, outcome, self._client.origin(job.ask.host), self._clock.now)
+                page = read_page(job.ask, outcome, self._client.origin(job.ask.host), self._clock)
             except Retry as retry:
                 failed = self.retry_later(job, retry)
                 if failed:
                     return job.tag, failed
                 continue
-            self._clock.saw(page.date)
             self.pages += 1
             return job.tag, page
 

@@ -62,6 +62,7 @@ class TwilioList:
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
+        self.hollow = rng.choice((0, 0, 0, 1, 3))  # pages without a row after each third row that a token names
 
     @property
     def statuses(self) -> tuple[str, ...]:
@@ -106,6 +107,8 @@ class TwilioList:
         return None
 
     def position(self, row: dict[str, Any]) -> tuple[Any, ...]:
+        if self.order == "updated":
+            return (0, -row["date_updated"].timestamp(), row["sid"])
         if self.order == "created" or self.column == "date_created":
             return (0, -row["date_created"].timestamp(), row["sid"])
         at = row[self.column]
@@ -138,6 +141,10 @@ class TwilioList:
         if "PageToken" in query:
             named = query["PageToken"][2:]
             row = self.rows.get(named)
+            number = int(query.get("Page", "0"))
+            if number < self.hollow and int(named[1:]) % 3 == 0:
+                token = {**query, "Page": str(number + 1)}
+                return Page([], f"{path}?{'&'.join(f'{k}={v}' for k, v in token.items())}", text(self.now))
             if row and self.statuses and row["status"] != query["Status"] and self.deleted_token == "empty":
                 return Page([], None, text(self.now))
             if row is None:
@@ -152,7 +159,7 @@ class TwilioList:
         following = None
         if len(rows) > size:
             self.named = page[-1]["sid"]
-            token = {**query, "PageToken": f"PA{page[-1]['sid']}"}
+            token = {**query, "PageToken": f"PA{page[-1]['sid']}", "Page": "0"}
             following = f"{path}?{'&'.join(f'{k}={v}' for k, v in token.items())}"
         return Page([self.wire(row) for row in page], following, text(self.now))
 
@@ -292,7 +299,7 @@ def histories(seed: int, stream: str) -> Iterator[Any]:
     twilio = TwilioList(
         rng,
         stream,
-        rng.choice(("created", "first", "last")),
+        rng.choice(("created", "first", "last", "updated")),
         rng.choice(("taken", "refused", "empty")),
         rng.choice((0, 5)) * HOUR,
     )

@@ -1,0 +1,176 @@
+"""
+Every list that the sandbox knows, as Twilio's OpenAPI documents have it: the facts in `facts/`, read once.
+
+It finds a list by its name or by the path that a request asks for, and says which list holds a list's parents.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from .rows import Json, snake
+
+FOLDER = Path(__file__).parent / "facts"
+
+# Paths whose parent's list has another path; insights finds a call by its SID alone.
+PARENTS = {("insights", "CallSid"): "calls"}
+
+# Lists that are the same for all accounts. Source: Twilio's documentation of each; their rows name no account.
+EVERYBODYS = frozenset(
+    {
+        "event_types",
+        "event_schema_versions",
+        "intelligence_operator_types",
+        "intelligence_prebuilt_operators",
+        "regulatory_end_user_types",
+        "regulatory_regulations",
+        "regulatory_supporting_document_types",
+        "supersim_networks",
+        "trusthub_end_user_types",
+        "trusthub_policies",
+        "trusthub_supporting_document_types",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """What is known of one list, or of a single resource (its envelope is `single`)."""
+
+    name: str
+    product: str
+    version: str
+    operation: str
+    path: str
+    one: str | None  # the path of one of its rows
+    envelope: str  # classic, meta, none or single
+    rows: str  # the member of the envelope that holds the rows
+    page_size: int | None  # the largest
+    path_parameters: Json
+    query: Json  # without those of paging
+    properties: Json
+    published: list[Json]
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The path in parts: "{FlowSid}" stands for any value."""
+        return _segments(self.path)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """What its path takes beside the account, from left to right."""
+        return tuple(part[1:-1] for part in self.segments if part[0] == "{" and part != "{AccountSid}")
+
+    @property
+    def of_everybody(self) -> bool:
+        """Whether all accounts see the same rows."""
+        return self.product == "pricing" or self.name in EVERYBODYS
+
+    def property_of(self, parameter: str) -> str:
+        """
+        Which property of a row a path takes as this parameter: `sid` for most that are called something with Sid.
+
+        >>> fact("studio_flows").property_of("FlowSid"), fact("pricing_voice_countries").property_of("IsoCountry")
+        ('sid', 'iso_country')
+        """
+        if parameter.endswith("Sid") and "sid" in self.properties:
+            return "sid"
+        return snake(parameter) if snake(parameter) in self.properties or "sid" not in self.properties else "sid"
+
+    @cached_property
+    def key(self) -> str:
+        """The property by which Twilio finds one row, or an empty string."""
+        if self.one is not None:
+            return self.property_of(_segments(self.one)[-1][1:-1])
+        if "sid" in self.properties or self.envelope == "single":
+            return "sid" if "sid" in self.properties else ""
+        children = {self.property_of(p) for f in facts().values() for p in f.parameters if parent_of(f, p) is self}
+        return min(children, default="")
+
+    def fill(self, path: str, values: Json) -> str:
+        """A path of this list with its values in place, escaped: identities are free text."""
+        return re.sub(r"\{(\w+)\}", lambda found: quote(str(values[found[1]]), safe=""), path)
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(path.removesuffix(".json").strip("/").split("/"))
+
+
+@lru_cache(maxsize=1)
+def facts() -> dict[str, Fact]:
+    """All lists by name."""
+    read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json")))
+    return {row["name"]: Fact(**row) for rows in read for row in rows}
+
+
+@lru_cache(maxsize=1)
+def products() -> frozenset[str]:
+    """The first label of each host."""
+    return frozenset(fact.product for fact in facts().values())
+
+
+def fact(name: str) -> Fact:
+    """
+    A list by its name, or by its operation and product ("studio/ListExecution").
+
+    Raises: ValueError if there is none, or more than one.
+    """
+    if name in facts():
+        return facts()[name]
+    product, _, operation = name.rpartition("/")
+    found = [f for f in facts().values() if f.operation == operation and product in ("", f.product)]
+    if len(found) != 1:
+        names = ", ".join(f.name for f in found)
+        raise ValueError(f"{name!r} is {'one of ' + names if found else 'no list of Twilio: see tools/lists.txt'}")
+    return found[0]
+
+
+@lru_cache(maxsize=1)
+def _by_shape() -> dict[tuple[str, int], list[tuple[tuple[str, ...], Fact, bool]]]:
+    """The paths by product and length; those with the fewest braces first."""
+    shapes: dict[tuple[str, int], list[tuple[tuple[str, ...], Fact, bool]]] = {}
+    for one in facts().values():
+        for path, is_row in ((one.path, False), (one.one, True)):
+            if path is not None:
+                parts = _segments(path)
+                shapes.setdefault((one.product, len(parts)), []).append((parts, one, is_row))
+    for found in shapes.values():
+        found.sort(key=lambda entry: (sum(part[0] == "{" for part in entry[0]), entry[2]))
+    return shapes
+
+
+def find(product: str, path: str) -> tuple[Fact, Json, bool] | None:
+    """The list that a path names, the values in it, and whether it asks for a single row."""
+    if (product == "api") != path.endswith(".json"):
+        return None
+    asked = _segments(path)
+    for parts, found, is_row in _by_shape().get((product, len(asked)), ()):
+        if all(part == value or (part[0] == "{" and value) for part, value in zip(parts, asked)):
+            values = {part[1:-1]: unquote(value) for part, value in zip(parts, asked) if part[0] == "{"}
+            return found, values, is_row
+    return None
+
+
+@cache
+def parent_of(child: Fact, parameter: str) -> Fact | None:
+    """The list whose rows fill a parameter of a path."""
+    known = PARENTS.get((child.product, parameter))
+    if known is not None:
+        return facts()[known]
+    at = child.segments.index(f"{{{parameter}}}")
+    above = _unnamed(child.segments[:at])
+    siblings = (f for f in facts().values() if f.product == child.product and f.envelope != "single")
+    return next((other for other in siblings if _unnamed(other.segments) == above), None)
+
+
+def _unnamed(segments: tuple[str, ...]) -> list[str]:
+    return [re.sub(r"\{\w+\}", "{}", part) for part in segments]
+
+
+def value_type(properties: Any, name: str) -> str:
+    """The format of a property if it has one, else its type."""
+    return str(properties[name].get("format") or properties[name].get("type") or "")

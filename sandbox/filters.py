@@ -1,0 +1,112 @@
+"""
+What the documents cannot say as facts: which property a date filter compares, how far back a list reaches, and so on.
+
+Each entry says where it is from. A filter whose property has its own name (`DateCreated>`) needs no entry.
+"""
+
+from dataclasses import dataclass
+
+from .moments import DAY, MINUTE, moment
+from .rows import Json
+
+# By which property a row is dated and sorted, whichever of them it has first.
+DATED_BY = (
+    "date_created", "date_generated", "event_date", "created_time", "create_time", "start_time", "start_date",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Window:
+    """Two parameters that bound a property; without `since`, a list may go back only so many seconds."""
+
+    since: str
+    until: str
+    column: str
+    with_end: bool = True
+    default: int | None = None
+    until_column: str = ""  # if it is another one
+
+
+CREATED = "date_created"
+PERIOD = Window("StartDate", "EndDate", "start_date", until_column="end_date")
+
+WINDOWS: dict[str, tuple[Window, ...]] = {
+    # The day of the rows lies between the two, both included (parameters' text, oai).
+    "usage_records": (PERIOD,),
+    "usage_records_period": (PERIOD,),
+    "usage_records_all_time": (PERIOD,),
+    "usage_records_last_month": (PERIOD,),
+    "usage_records_monthly": (PERIOD,),
+    "usage_records_this_month": (PERIOD,),
+    "usage_records_today": (PERIOD,),
+    "usage_records_yearly": (PERIOD,),
+    "usage_records_yesterday": (PERIOD,),
+    # Both included (parameters' text, oai).
+    "alerts": (Window("StartDate", "EndDate", "date_generated"),),
+    "monitor_events": (Window("StartDate", "EndDate", "event_date"),),
+    # From is included and To is not (parameters' text, oai).
+    "studio_executions": (Window("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    "studio_executions_v1": (Window("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    # Whole days of creation (parameters' text, oai).
+    "conversations": (Window("StartDate", "EndDate", CREATED),),
+    "service_conversations": (Window("StartDate", "EndDate", CREATED),),
+    # Which property they compare is not said; by its name it is the one of creation.
+    "notify_bindings": (Window("StartDate", "EndDate", CREATED),),
+    "conference_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),
+    "video_room_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),
+    "intelligence_transcripts": (
+        Window("AfterDateCreated", "BeforeDateCreated", CREATED),
+        Window("AfterStartTime", "BeforeStartTime", "media_start_time"),
+    ),
+    "verify_attempts": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    # After is included and Before is not (parameters' text, oai).
+    "video_compositions": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_composition_hooks": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_recordings": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_rooms": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_participants": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_recordings": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    # Without dates, the last day and the last quarter of an hour (parameters' text, oai; docs taskrouter/api/event).
+    "serverless_logs": (Window("StartDate", "EndDate", CREATED, default=DAY),),
+    "taskrouter_events": (Window("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """For how long lists show a row: counted from a property, for all rows or for those of one status."""
+
+    seconds: int
+    column: str
+    status: str = ""
+
+    def is_over(self, data: Json, now: int) -> bool:
+        """Whether a row is shown no more."""
+        if self.status and data.get("status") != self.status:
+            return False
+        return bool(data.get(self.column)) and moment(data[self.column]) < now - self.seconds
+
+
+KEPT = {
+    # docs usage/monitor-alert
+    "alerts": Kept(30 * DAY, "date_generated"),
+    # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
+    "recordings": Kept(40 * DAY, "date_updated", "deleted"),
+}
+
+# docs usage/monitor-alert: what lies beyond is cut off without a word.
+MOST_ROWS = {"alerts": 10_000}
+
+# Lists that show rows of a parent that is still going on, by its status (docs conference-participant-resource).
+UNTIL_ENDED = {"conference_participants": ("init", "in-progress")}
+
+# Rows of this status are listed only for a parameter that says so.
+HIDDEN = {"recordings": ("IncludeSoftDeleted", "deleted")}
+
+# Lists whose rows of the main account count those of its subaccounts too, unless told otherwise (oai).
+SUMMED = {name for name in WINDOWS if name.startswith("usage_records")}
+# Some of what usage is counted by (docs usage/api/usage-record, categories).
+CATEGORIES = (
+    "totalprice", "sms", "sms-inbound", "sms-outbound", "calls", "calls-inbound", "calls-outbound", "recordings",
+    "transcriptions", "phonenumbers", "mms", "studio-engagements",
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""
+A little of everything, for the demo: what its rows say is made up here, and their shape comes from the facts.
+
+It draws from a randomness of its own, so that the six lists made by hand stay as they are.
+"""
+
+from typing import TYPE_CHECKING
+
+from .moments import DAY, HOUR, MINUTE, iso8601
+from .rows import Json
+
+if TYPE_CHECKING:
+    from .twilio import Twilio
+
+COUNTRIES = (("US", "United States"), ("GB", "United Kingdom"), ("DE", "Germany"), ("BR", "Brazil"), ("DK", "Denmark"))
+SAID = (
+    "Hi, is the blue one still there?",
+    "It is. Shall we put it aside for you?",
+    "Yes please, I'll come by on Friday.",
+    "Wir haben bis 18 Uhr geöffnet.",
+    "👍",
+)
+
+
+def fill(twilio: "Twilio") -> None:
+    """Rows of the lists that are not made by hand: for the main account and for its first active subaccount."""
+    accounts = [row["sid"] for row in twilio.present("accounts") if row["status"] == "active"]
+    for account in accounts[:2]:
+        _numbers(twilio, account)
+        _usage(twilio, account)
+        _recordings(twilio, account)
+        _alerts(twilio, account)
+        _conversations(twilio, account)
+        _studio(twilio, account)
+    for account in accounts:
+        _below_handmade(twilio, account)
+    for number, (code, country) in enumerate(COUNTRIES):
+        for prices in ("pricing_voice_countries", "pricing_voice_countries_v1"):
+            twilio.add(prices, country=country, iso_country=code)
+        twilio.add("pricing_voice_prices", parent={"iso_country": code}, country=country, iso_country=code)
+        for account in accounts:
+            twilio.add(
+                "available_phone_number_countries", account, country=country, country_code=code, beta=number == 3
+            )
+
+
+def _numbers(twilio: "Twilio", account: str) -> None:
+    long_ago = twilio.clock - 80 * DAY
+    twilio.add("account_balance", account, balance="241.07")
+    twilio.add("incoming_phone_numbers", account, n=3, since=long_ago, status="in-use")
+    twilio.add("outgoing_caller_ids", account, n=2, created=long_ago, friendly_name=lambda i: f"Front desk {i + 1}")
+    twilio.add("messaging_services", account, created=long_ago, friendly_name="Reminders")
+
+
+def _usage(twilio: "Twilio", account: str) -> None:
+    """Three categories a day, for as many days as people look back at."""
+    for back in range(21):
+        day, asked = twilio.clock - back * DAY, str(iso8601(twilio.clock)).replace("Z", "+00:00")
+        for category, count in (("calls", 31 - back), ("sms", 60 + 3 * back), ("totalprice", 0)):
+            price = f"{0.0075 * count:.5f}" if count else "1.21500"
+            about: Json = {
+                "category": category,
+                "count": str(count),
+                "usage": str(count),
+                "price": price,
+                "as_of": asked,
+            }
+            twilio.add("usage_records", account, start_date=day, end_date=day, **about)
+
+
+def _recordings(twilio: "Twilio", account: str) -> None:
+    """Of completed calls: one is being processed and has no price yet, one was deleted since."""
+    calls = [row for row in twilio.present("calls", account) if row["status"] == "completed"][-8:]
+    for i, call in enumerate(calls):
+        about = {"call_sid": call["sid"], "duration": call["duration"], "start_time": call["start_time"]}
+        status, price = ("processing", None) if i == 7 else ("completed", "-0.0025")
+        (made,) = twilio.add("recordings", account, created=call["start_time"], status=status, price=price, **about)
+        if i == 2:
+            twilio.change(made, status="deleted")
+
+
+def _alerts(twilio: "Twilio", account: str) -> None:
+    texts: Json = {
+        "alert_text": "Msg=Attempt to retrieve content returned 502",
+        "log_level": "error",
+        "error_code": "11200",
+    }
+    twilio.add("alerts", account, n=6, since=twilio.clock - 26 * DAY, **texts)
+    twilio.add("alerts", account, log_level="warning", error_code="30003", alert_text="Unreachable destination handset")
+
+
+def _conversations(twilio: "Twilio", account: str) -> None:
+    begun = twilio.clock - 9 * DAY
+    (service,) = twilio.add("conversation_services", account, created=begun, friendly_name="Shop")
+    for name, lines, state in (("Order 1041", 5, "active"), ("Order 977", 3, "closed")):
+        (talk,) = twilio.add("conversations", account, service, created=begun, friendly_name=name, state=state)
+        for i in range(lines):
+            author = "+14155550188" if i % 2 == 0 else "front-desk"
+            twilio.add(
+                "conversation_messages", account, talk, created=begun + i * 7 * MINUTE, author=author, body=SAID[i]
+            )
+
+
+def _studio(twilio: "Twilio", account: str) -> None:
+    """One flow, four executions of it, of which the last is still going on, and their steps."""
+    begun = twilio.clock - 12 * DAY
+    (flow,) = twilio.add("studio_flows", account, created=begun, friendly_name="Opening hours", status="published")
+    for i in range(4):
+        at = begun + i * 2 * DAY if i < 3 else twilio.clock - 5 * MINUTE
+        status = "ended" if i < 3 else "active"
+        (run,) = twilio.add("studio_executions", account, flow, created=at, status=status)
+        for step, name in enumerate(("Trigger", "split_by_hour", "say_open")[: 3 if i < 3 else 2]):
+            twilio.add("studio_execution_steps", account, run, created=at + step * 4, name=name)
+
+
+def _below_handmade(twilio: "Twilio", account: str) -> None:
+    """Media of the messages that have some, and participants of the conferences that are going on."""
+    for message in twilio.present("messages", account):
+        if message["num_media"] != "0":
+            many = int(message["num_media"])
+            twilio.add("message_media", account, message["sid"], n=many, created=message["date_created"])
+    for conference in twilio.present("conferences", account):
+        if conference["status"] in ("init", "in-progress"):
+            for label in ("caller", "agent"):
+                began = twilio.clock - HOUR // 4
+                twilio.add("conference_participants", account, conference["sid"], created=began, label=label)

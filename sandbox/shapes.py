@@ -1,0 +1,164 @@
+"""
+What a row of any list looks like: as the first one that Twilio published, with values of its own.
+
+SIDs are fresh and of the list's pattern, the account and the parents are those asked for, and dates are the sandbox's.
+"""
+
+import copy
+import re
+from random import Random
+from typing import Any
+
+from .catalog import Fact, value_type
+from .moments import DAY, iso8601, moment, rfc2822
+from .rows import Json, new_sid, phone, snake
+
+SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9a-fA-F]{32}(?![0-9A-Za-z])")
+PART = re.compile(r"(?<=[/=])[^/?&=]+?(?=[/?&]|\.json|$)")  # of an address: a segment or a value
+IN_ADDRESSES = ("category", "start_date", "end_date")
+COUNTRIES = (
+    "US GB DE FR ES IT NL BE AT CH SE NO DK FI IE PT PL CZ GR HU RO BG HR SI SK EE LV LT LU MT CY CA MX BR AR CL CO "
+    "PE AU NZ JP KR SG HK MY TH ID PH VN IN ZA NG KE EG MA IL TR AE SA UA RS IS"
+).split()
+# Written by Twilio for all rows alike: a SID that identifies nothing (oai, its description and example).
+CONSTANT = {"us_app_to_person": "sid"}
+BLANKS: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number": 0, "array": [], "object": {}}
+
+
+def written(kind: str, at: int) -> str | None:
+    """A moment as a property of this format writes it."""
+    if kind == "date":
+        return str(iso8601(at - at % DAY))[:10]
+    return rfc2822(at) if kind == "date-time-rfc-2822" else iso8601(at)
+
+
+def is_date(kind: str) -> bool:
+    """Whether a format is one of the three of dates."""
+    return kind in ("date", "date-time", "date-time-rfc-2822")
+
+
+def as_written(fact: Fact, given: Json) -> Json:
+    """Properties as the list writes them: dates may be moments, ISO 8601 or RFC 2822."""
+    if unknown := set(given) - set(fact.properties):
+        raise ValueError(f"{fact.name} have no {', '.join(sorted(unknown))}")
+    return {
+        name: written(value_type(fact.properties, name), moment(value))
+        if value is not None and is_date(value_type(fact.properties, name))
+        else value
+        for name, value in given.items()
+    }
+
+
+def blank(fact: Fact) -> Json:
+    """A row of a list of which none was published."""
+    return {
+        name: None if facts.get("nullable") else facts.get("enum", [BLANKS.get(facts.get("type", ""))])[0]
+        for name, facts in fact.properties.items()
+    }
+
+
+def new_row(fact: Fact, rng: Random, account: str, place: Json, created: int, number: int, given: Json) -> Json:
+    """
+    A new row of a list.
+
+    `place` holds the values of its path, `number` is how many rows the list has had, `given` wins over all.
+    """
+    sample = fact.published[0] if fact.published else blank(fact)
+    data: Json = {name: copy.deepcopy(sample.get(name)) for name in fact.properties}
+    given = as_written(fact, given)
+    own = _own_values(fact, rng, account, place, number, data) | _dates(fact, data, created) | given
+    told = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
+    meant = {
+        data[name]: own[name]
+        for name in sorted(told, key=lambda name: name != fact.key)
+        if isinstance(data[name], str) and isinstance(own.get(name), str)
+    }
+    data = _replaced(data, meant, account) | own
+    return data | {name: value for name, value in _addresses(fact, account, place, data).items() if name not in given}
+
+
+def _is_sid(value: Any) -> bool:
+    return isinstance(value, str) and SID.fullmatch(value) is not None
+
+
+def _dates(fact: Fact, data: Json, created: int) -> Json:
+    """The dates that the published row has, and those of creation and change: all of them the row's creation."""
+    kinds = {name: value_type(fact.properties, name) for name in data}
+    always = ("date_created", "date_updated")
+    return {n: written(k, created) for n, k in kinds.items() if is_date(k) and (data[n] is not None or n in always)}
+
+
+def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int, data: Json) -> Json:
+    """What makes a row another one than the published one."""
+    own = {}
+    for name, facts in fact.properties.items():
+        value, kind = data[name], value_type(fact.properties, name)
+        if name == CONSTANT.get(fact.name):
+            continue
+        if name == fact.key or (_is_sid(value)):
+            own[name] = unlike(fact, rng, value, number, name)
+        elif name == "unique_name" and value:
+            own[name] = f"{value}-{number}"
+        elif name == "phone_number" and kind == "phone-number":
+            own[name] = phone(rng)
+        if "enum" in facts and own.get(name, value) not in [None, *facts["enum"]]:
+            own[name] = facts["enum"][0]
+    if "account_sid" in fact.properties:
+        own["account_sid"] = account or data["account_sid"]
+    return own | named(fact, place)
+
+
+def named(fact: Fact, place: Json) -> Json:
+    """The properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
+    found = {snake(name): value for name, value in place.items() if snake(name) in fact.properties}
+    if fact.parameters and "parent_sid" in fact.properties and snake(fact.parameters[-1]) not in fact.properties:
+        found["parent_sid"] = place[fact.parameters[-1]]
+    return found
+
+
+def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> Any:
+    """In place of a published value, one that no other row of the list has; of the key unless a name is given."""
+    name = name or fact.key
+    if _is_sid(value):
+        return new_sid(rng, value[:2])
+    if value_type(fact.properties, name) == "iso-country-code" or "country" in name or name == "iso_code":
+        return COUNTRIES[number % len(COUNTRIES)] + ("" if number < len(COUNTRIES) else str(number))
+    return number if isinstance(value, int) else f"{value}-{number}"
+
+
+def some_value(rng: Random, name: str, facts: Json) -> str:
+    """A value for a path below no row: a SID if it has a pattern of one."""
+    prefix = re.match(r"\^([A-Z]{2})\[", facts.get("pattern", ""))
+    return new_sid(rng, prefix[1]) if prefix else f"{name}-{rng.randrange(1000)}"
+
+
+def _replaced(value: Any, meant: Json, account: str) -> Any:
+    """A value in which what was published gives way to this row's own, within addresses too."""
+    if isinstance(value, str):
+        text = SID.sub(lambda found: _meant(found.group(), meant, account), value)
+        return PART.sub(lambda found: str(meant.get(found.group(), found.group())), text) if "/" in text else text
+    if isinstance(value, list):
+        return [_replaced(item, meant, account) for item in value]
+    if isinstance(value, dict):
+        return {name: _replaced(item, meant, account) for name, item in value.items()}
+    return value
+
+
+def _meant(sid: str, meant: Json, account: str) -> str:
+    return account if sid[:2] == "AC" and account else str(meant.get(sid, sid))
+
+
+def _addresses(fact: Fact, account: str, place: Json, data: Json) -> Json:
+    """The row's own address: `url` with its host, `uri` without."""
+    if fact.one is None or data.get(fact.key) is None:
+        return {}
+    last = fact.one.removesuffix(".json").rpartition("/")[2][1:-1]
+    path = fact.fill(fact.one, {"AccountSid": account} | place | {last: data[fact.key]})
+    made = {"url": f"https://{fact.product}.twilio.com{path}", "uri": path}
+    return {name: made[name] for name in ("url", "uri") if name in fact.properties}
+
+
+def adopted(fact: Fact, published: Json, account: str, place: Json) -> Json:
+    """A row exactly as Twilio published it, but for the account and the parents that it names."""
+    own = {"account_sid": account} if "account_sid" in fact.properties and account else {}
+    return copy.deepcopy(published) | own | named(fact, place)

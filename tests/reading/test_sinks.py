@@ -1,0 +1,216 @@
+"""A list and its children over random histories: each table becomes equal to Twilio, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tap_twilio.accounts import Account
+from tap_twilio.errors import PartitionError, Refused, Unreachable
+from tap_twilio.moments import format_moment as text
+from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.effects import Emit
+from tap_twilio.reading.reading import Bounds
+from tap_twilio.readings import Trees
+from tap_twilio.settings import Settings
+from tap_twilio.singer.state import State
+from tap_twilio.twilio.request import Ask, Page
+
+from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, drive, live, rfc2822
+
+SEEDS = st.integers(0, 10**9)
+many = settings(
+    max_examples=int(os.environ.get("PLAN_HISTORIES", "25")), deadline=None, suppress_health_check=list(HealthCheck)
+)
+TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
+
+
+class Family(TwilioList):
+    """Flows, whose executions come and change without them, whose steps come while they are active."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng, "studio_flows", "created", "taken", timedelta(0))
+        self.below: dict[str, dict[str, dict[str, Any]]] = {}  # the rows below each row
+        self.trouble = 0.0  # which part of the answers about children are failures
+
+    def _add_below(self, parent: str, **more: Any) -> dict[str, Any]:
+        self.count += 1
+        row = {"sid": f"R{self.count:05d}", "date_created": self.now, "date_updated": self.now, "value": 0, **more}
+        self.below.setdefault(parent, {})[row["sid"]] = row
+        return row
+
+    def executions(self) -> list[dict[str, Any]]:
+        return [row for flow in self.rows for row in self.below.get(flow, {}).values()]
+
+    def happen(self) -> None:
+        """A flow changes, an execution begins, changes or ends, or a step is added to one that is active."""
+        chance, active = self.rng.random(), [row for row in self.executions() if row["status"] == "active"]
+        if chance < 0.3 or not self.rows:
+            return super().happen()
+        if chance < 0.5 or not active:
+            flow = self.rng.choice(list(self.rows))
+            self._add_below(flow, status="active", flow_sid=flow)
+            return None
+        execution = self.rng.choice(active)
+        if chance < 0.7:
+            execution.update(value=execution["value"] + 1, date_updated=self.now)
+        elif chance < 0.9:
+            self._add_below(execution["sid"], execution_sid=execution["sid"])
+        else:
+            self._add_below(execution["sid"], execution_sid=execution["sid"])
+            execution.update(status="ended", date_updated=self.now)
+        return None
+
+    def answer(self, ask: Ask) -> Page:
+        parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
+        if len(parts) == 1:
+            return super().answer(ask)
+        if self.rng.random() < self.trouble:
+            raise Unreachable("HTTP 500, for 15 minutes")
+        parents = self.rows if len(parts) == 3 else self.below.get(parts[1], {})
+        if parts[-2] not in parents or parts[1] not in self.rows:
+            raise Refused(404, 20404, "not found", ask.uri)
+        rows = self.below.get(parts[-2], {}).values()
+        return Page([self.row(row) for row in rows], None, text(self.now))
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "date_created": rfc2822(row["date_created"]), "date_updated": rfc2822(row["date_updated"])}
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        executions = self.executions()
+        steps = [step for execution in executions for step in self.below.get(execution["sid"], {}).values()]
+        return {
+            "studio_flows": {sid: self.wire(row) for sid, row in self.rows.items()},
+            "studio_executions": {row["sid"]: self.row(row) for row in executions},
+            "studio_execution_steps": {row["sid"]: self.row(row) for row in steps},
+        }
+
+
+class Tap:
+    """The tap's reading of a family, and its warehouse."""
+
+    def __init__(self, twilio: Family) -> None:
+        self.twilio, self.written = twilio, None
+        self.warehouse: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        self.emitted: list[str] = []
+
+    def sync(
+        self,
+        selected: tuple[str, ...] = TABLES,
+        budget: int = 10**6,
+        lives: int | None = None,
+        chatter: float = 0.2,
+        **bounds: Any,
+    ) -> bool:
+        """Whether it ended well, for every table."""
+        twilio, self.emitted = self.twilio, []
+        state = State(json.loads(json.dumps(self.written)))
+        trees = Trees(
+            Settings(ACCOUNT, ACCOUNT, "secret"), state, frozenset(selected), text(twilio.now), lambda: text(twilio.now)
+        )
+        trees.bounds = Bounds(page_size=3, short_pages=3, margin=HOUR, **bounds)
+        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
+        reading = trees.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
+        reading.adopt()
+        try:
+            with suppress(Killed, PartitionError):
+                drive([reading.sync()], Pages(twilio, chatter, lives), self._take)
+                return not any(table.failed for table in reading.tables)
+            return False
+        finally:
+            self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
+
+    def _take(self, emit: Emit) -> None:
+        for row in emit.rows:
+            self.warehouse[emit.table.name][row["sid"]] = row
+            self.emitted.append(row["sid"])
+
+    def wrong(self, tables: tuple[str, ...] = TABLES) -> dict[str, Any]:
+        truth = self.twilio.truth()
+        return {
+            sid: (table, row, self.warehouse[table].get(sid))
+            for table in tables
+            for sid, row in truth[table].items()
+            if self.warehouse[table].get(sid) != row
+        }
+
+
+def family(seed: int) -> tuple[Family, Tap]:
+    twilio = Family(random.Random(seed))
+    for _ in range(twilio.rng.randrange(0, 12)):
+        twilio.add(START - 300 * DAY * twilio.rng.random())
+    for _ in range(20):
+        twilio.happen()
+    return twilio, Tap(twilio)
+
+
+def some_tables(rng: random.Random) -> tuple[str, ...]:
+    return rng.choice((TABLES, TABLES, TABLES[:1], TABLES[1:], TABLES[2:], TABLES[1:2], TABLES[::2]))
+
+
+@many
+@given(SEEDS)
+def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(seed: int) -> None:
+    """Children that fail, that are selected late or without their parent, kills in between, parents that vanish."""
+    twilio, tap = family(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 12)):
+        live(twilio)
+        twilio.trouble = rng.choice((0, 0, 0.1, 0.5, 1))
+        lives = rng.randrange(0, 40) if rng.random() < 0.3 else None
+        tap.sync(some_tables(rng), rng.randrange(1, 6), lives, lookback=rng.choice((0, 1, 15)) * DAY)
+    twilio.trouble = 0
+    for _ in range(25):
+        twilio.now += 3 * HOUR
+        assert tap.sync(budget=3, chatter=0)
+    assert not tap.wrong()
+
+
+@many
+@given(SEEDS)
+def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(seed: int) -> None:
+    """Also those selected without what is above them."""
+    twilio, tap = family(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 9)):
+        live(twilio)
+        twilio.trouble = rng.choice((0, 0, 0.3))
+        selected = some_tables(rng)
+        if tap.sync(selected, lives=rng.randrange(0, 60) if rng.random() < 0.3 else None, chatter=0):
+            assert not tap.wrong(selected)
+
+
+@many
+@given(SEEDS)
+def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
+    """Where every answer about children fails, the parent's table is right, and the children are paid later."""
+    twilio, tap = family(seed)
+    twilio.trouble = 1
+    for _ in range(3):
+        live(twilio)
+        tap.sync(chatter=0)
+        assert not tap.wrong(TABLES[:1])
+    twilio.trouble = 0
+    twilio.now += HOUR
+    assert tap.sync(chatter=0)
+    assert not tap.wrong()
+
+
+@many
+@given(SEEDS)
+def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
+    """Open rows are asked again, and what has not changed below them is not emitted."""
+    twilio, tap = family(seed)
+    twilio.without_date_updated = False
+    for _ in range(3):
+        twilio.now += DAY
+        assert tap.sync(chatter=0)
+    assert tap.emitted == []

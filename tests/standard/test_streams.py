@@ -1,0 +1,224 @@
+"""
+What every stream must hold, over the sandbox, which serves each list as Twilio's OpenAPI documents have it.
+
+A stream is covered the moment that it is declared. `call_feedback` has no list and is tested by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sandbox import Twilio
+from tap_twilio.singer.catalog import discover
+from tap_twilio.streams import BY_NAME, STREAMS, Stream
+from tap_twilio.streams.model import Recent, Rounds
+from tests.taps import Json, Run, Tap, expected_value, properties
+
+MakeTap = Callable[..., Tap]
+Key = tuple[str, ...]
+NOW = "2026-01-20T00:00:00Z"
+LISTED = [stream for stream in STREAMS if not (stream.parent and isinstance(stream.parent.asks, Recent))]
+SINGLE = [stream for stream in LISTED if stream.rows is None]
+MANY = [stream for stream in LISTED if stream.rows is not None and stream.name != "accounts"]
+EACH = pytest.mark.parametrize("stream", LISTED, ids=lambda stream: stream.name)
+EACH_OF_MANY = pytest.mark.parametrize("stream", MANY, ids=lambda stream: stream.name)
+
+
+@pytest.fixture
+def twilio() -> Twilio:
+    return Twilio(seed=11, start="2025-06-01", accounts=2).at(NOW)
+
+
+def accounts_of(twilio: Twilio) -> list[str]:
+    return [row["sid"] for row in twilio.present("accounts")]
+
+
+def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "2025-12-30") -> Any:
+    """A row above the stream's, and those above it, such as the declaration asks."""
+    if stream.parent is None:
+        return None
+    asked: Json = {}
+    if where := stream.parent.where:
+        asked[where.column] = where.among[-1] if where.among else str((where.above or 0) + 1)
+    above = BY_NAME[stream.parent.stream]
+    higher = parent_of(twilio, above, account, created)
+    (handle,) = twilio.add(above.name, account, higher, created=created, **asked)
+    return handle
+
+
+def fill(twilio: Twilio, stream: Stream, many: int = 23, now: bool = False) -> None:
+    """Rows in each account, below two parents where the stream has one; made over the last days, or now."""
+    if stream.name == "accounts":
+        return
+    for account in accounts_of(twilio) if stream.scope == "account" else accounts_of(twilio)[:1]:
+        for share in (many // 2, many - many // 2) if stream.parent else (1 if stream.rows is None else many,):
+            span = {} if now or stream.rows is None else {"since": "2025-12-31", "until": "2026-01-19"}
+            made = str(twilio.now) if now else "2025-12-30"
+            twilio.add(stream.name, account, parent_of(twilio, stream, account, made), n=share, **span)
+
+
+def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
+    """Each row that Twilio lists, as the record that it should become, `received_at` aside."""
+    kinds = properties(stream.name)
+    found = {}
+    for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
+        for values, row in twilio.present_at(stream.name, account):
+            filled = {**{name: values[name] for name in kinds if name in values}, **row}
+            record = {
+                name: expected_value(filled.get(name), about) for name, about in kinds.items() if name != "received_at"
+            }
+            found[tuple(record[name] for name in stream.key)] = record
+    return found
+
+
+def table(run: Run, stream: Stream) -> dict[Key, Json]:
+    """What the run wrote, by key; a property of JSON text as what it says."""
+    texts = {name for name, about in properties(stream.name).items() if "contentMediaType" in about}
+    found = {}
+    for record in run.records(stream.name):
+        read = {
+            name: json.loads(value, parse_float=Decimal) if name in texts and value is not None else value
+            for name, value in record.items()
+            if name != "received_at"
+        }
+        found[tuple(read[name] for name in stream.key)] = read
+    return found
+
+
+def tap_for(tap_of: MakeTap, twilio: Twilio, *streams: Stream, **settings: Any) -> Tap:
+    tap = tap_of(twilio, page_size=10, **settings)
+    tap.settings["base_url"] += "/{product}"
+    return tap.select(*(stream.name for stream in streams))
+
+
+def differences(held: dict[Key, Json], should: dict[Key, Json]) -> list[Any]:
+    missing = [("missing", key) for key in should.keys() - held.keys()]
+    other = [("should not be there", key) for key in held.keys() - should.keys()]
+    wrong = [
+        (key, name, held[key][name], value)
+        for key in should.keys() & held.keys()
+        for name, value in should[key].items()
+        if held[key][name] != value
+    ]
+    return (missing + other + wrong)[:5]
+
+
+@EACH
+def test_it_is_discovered_with_its_key_and_the_date_that_tells_changes(stream: Stream) -> None:
+    """The catalog's entry says what the declaration says; the key is never null, and neither is hidden."""
+    (entry,) = [one for one in discover()["streams"] if one["tap_stream_id"] == stream.name]
+    about = next(one["metadata"] for one in entry["metadata"] if one["breadcrumb"] == [])
+    held = entry["schema"]["properties"]
+    assert about["table-key-properties"] == list(stream.key)
+    assert about.get("replication-key") == stream.changed
+    assert about["selected-by-default"] is stream.default
+    assert all(held[name]["type"] == "string" for name in stream.key)
+    assert not stream.hidden & held.keys()
+
+
+@EACH
+def test_every_row_of_every_account_arrives_alone_without_its_parent(
+    tap_of: MakeTap, twilio: Twilio, stream: Stream
+) -> None:
+    """Page after page, each property as Twilio has it; the key is unique; no other table is written."""
+    fill(twilio, stream)
+    tap = tap_for(tap_of, twilio, stream)
+    run = tap.run()
+    assert run.exit_code == 0, run.log[-2000:]
+    should = truth(twilio, stream)
+    assert len(should) >= (2 if stream in (*SINGLE, BY_NAME["accounts"]) else 23)
+    assert differences(table(run, stream), should) == []
+    assert len(run.records(stream.name)) == len(should)
+    assert {message["stream"] for message in run.messages("RECORD")} == {stream.name}
+    assert all(list(record) == list(properties(stream.name)) for record in run.records(stream.name))
+
+
+@EACH_OF_MANY
+def test_a_second_sync_brings_what_changed_and_no_other_row(tap_of: MakeTap, twilio: Twilio, stream: Stream) -> None:
+    """Where rows have a date that tells; a list without is written again."""
+    fill(twilio, stream)
+    tap = tap_for(tap_of, twilio, stream)
+    run = tap.run()
+    tap.state = run.states[-1]
+    twilio.at("2026-01-20T09:00:00Z")
+    if not isinstance(stream.reads, Rounds):
+        again = tap.run()
+        assert again.exit_code == 0, again.log[-2000:]
+        assert differences(table(again, stream) | table(run, stream), truth(twilio, stream)) == []
+        return
+    quiet = tap.run()
+    assert quiet.exit_code == 0, quiet.log[-2000:]
+    assert quiet.records(stream.name) == []
+    tap.state = quiet.states[-1]
+    fill(twilio, stream, many=2, now=True)
+    new = tap.run()
+    assert table(new, stream).keys() == truth(twilio, stream).keys() - table(run, stream).keys()
+
+
+@EACH_OF_MANY
+def test_killed_anywhere_the_next_run_goes_on_to_the_same_table(
+    tap_of: MakeTap, twilio: Twilio, stream: Stream
+) -> None:
+    """From the first, a middle and the last STATE of a run: what was written up to it, and what comes then, is all."""
+    fill(twilio, stream)
+    tap = tap_for(tap_of, twilio, stream, state_seconds=0, concurrency=1)
+    run = tap.run()
+    at = [number for number, line in enumerate(run.lines) if line.startswith(b'{"type":"STATE"')]
+    for cut in {at[0], at[len(at) // 2], at[-1]}:
+        before = Run(0, run.lines[: cut + 1], "")
+        tap.state = before.states[-1]
+        after = tap.run()
+        assert after.exit_code == 0, after.log[-2000:]
+        assert differences(table(before, stream) | table(after, stream), truth(twilio, stream)) == []
+
+
+@pytest.mark.parametrize("stream", [one for one in MANY if one.name != "call_summaries"], ids=lambda one: one.name)
+def test_nulls_and_odd_text_arrive(tap_of: MakeTap, twilio: Twilio, stream: Stream) -> None:
+    """A row of which all is null but its key and dates, and one whose texts hold what databases refuse."""
+    account, kinds = accounts_of(twilio)[0], properties(stream.name)
+    parent, when = parent_of(twilio, stream, account), {"created": "2026-01-10"}
+    twilio.add(stream.name, account, parent, **when)
+    (_, sample), *_ = twilio.present_at(stream.name, account)
+    kept = {*stream.key, "sid", "index", "account_sid", "date_created", "date_updated", "status", "state"}
+    kept |= {stream.filter.column, "end_date"} if stream.filter else set()
+    free = [name for name in sample if name in kinds and name not in kept and not name.endswith("_sid")]
+    texts = [name for name in free if "string" in kinds[name]["type"] and len(kinds[name]) == 2]
+    for values in (dict.fromkeys(free), dict.fromkeys(texts, "NUL \0 and half \ud83d")):
+        twilio.add(stream.name, account, parent, **when, **{f"{name}_": value for name, value in values.items()})
+    run = tap_for(tap_of, twilio, stream).run()
+    assert run.exit_code == 0, run.log[-2000:]
+    assert len(run.records(stream.name)) >= 3
+    assert differences(table(run, stream), truth(twilio, stream)) == []
+
+
+@EACH_OF_MANY
+def test_what_twilio_published_comes_out_as_it_went_in(tap_of: MakeTap, stream: Stream) -> None:
+    """The rows in the documents' examples, which Twilio wrote."""
+    twilio = Twilio(seed=11, start="2010-01-01").at(NOW)
+    account = accounts_of(twilio)[0]
+    if not twilio.add_published(stream.name, account, parent_of(twilio, stream, account)):
+        pytest.skip("no example of this list is published")
+    run = tap_for(tap_of, twilio, stream).run()
+    assert run.exit_code == 0, run.log[-2000:]
+    assert differences(table(run, stream), truth(twilio, stream)) == []
+
+
+def test_all_streams_at_once_fill_every_table_and_each_subaccount_with_its_own_rows(
+    tap_of: MakeTap, twilio: Twilio
+) -> None:
+    """Product hosts are asked with each account's own credentials, and no token leaves."""
+    for stream in LISTED:
+        fill(twilio, stream, many=3)
+    tap = tap_for(tap_of, twilio, *LISTED)
+    run = tap.run()
+    assert run.exit_code == 0, run.log[-2000:]
+    wrong = {stream.name: differences(table(run, stream), truth(twilio, stream)) for stream in LISTED}
+    assert {name: found for name, found in wrong.items() if found} == {}
+    secrets = [row["auth_token"] for row in twilio.present("accounts")]
+    printed = run.log + b"".join(run.lines).decode("utf-8", "replace")
+    assert not [secret for secret in secrets if secret in printed]

@@ -1,0 +1,85 @@
+"""
+Facts: what the documents say of a list, without their prose. The sandbox is made from them.
+
+A fact is the name of a property, its type, format, pattern and values; the parameters of a query; the members of an
+envelope; and the rows that Twilio published as examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from .documents import Documents, Json, Operation
+
+KEPT = ("type", "format", "pattern", "nullable", "enum")
+PAGING = ("PageSize", "Page", "PageToken")
+
+
+def value_facts(operation: Operation, schema: Json) -> Json:
+    """What a value may be; for an array also what its items may be."""
+    schema = operation.resolve(schema)
+    facts = {name: schema[name] for name in KEPT if name in schema}
+    if "items" in schema:
+        items = value_facts(operation, schema["items"])
+        facts |= {"items": items} if items else {}
+    return facts
+
+
+def envelope_of(answer: Json) -> tuple[str, str]:
+    """How the rows come, and under which name: classic, meta, none (a list without a next page) or single."""
+    properties = answer.get("properties", {})
+    arrays = [name for name, schema in properties.items() if schema.get("type") == "array"]
+    if "meta" in properties:
+        kind = "meta"
+    elif "next_page_uri" in properties:
+        kind = "classic"
+    elif len(arrays) == 1 and set(properties) <= {arrays[0], "uri", "url"}:
+        kind = "none"
+    else:
+        return "single", ""
+    (rows,) = arrays
+    return kind, rows
+
+
+def row_schema(operation: Operation) -> Json:
+    """The schema of one row."""
+    answer = operation.answer()
+    _, rows = envelope_of(answer)
+    return operation.resolve(answer["properties"][rows]["items"]) if rows else answer
+
+
+def published(operation: Operation, one: Operation | None) -> list[Any]:
+    """The rows that Twilio published, each once: those of the list, and those read by themselves if they are alike."""
+    _, rows = envelope_of(operation.answer())
+    found: list[Any] = []
+    for body in operation.examples():
+        found += body.get(rows, []) if rows else [body]
+    if one is not None and one.answer().get("properties", {}).keys() == row_schema(operation)["properties"].keys():
+        found += one.examples()
+    return [row for i, row in enumerate(found) if row not in found[:i]]
+
+
+def list_facts(documents: Documents, name: str, operation: Operation, singles: Collection[str] = ()) -> Json:
+    """What the sandbox needs to know of a list or a single resource; `singles` are paths with a line of their own."""
+    envelope, rows = envelope_of(operation.answer())
+    one = documents.one_of(operation) if rows else None
+    if one is not None and one.path in singles:  # what is there is a resource of its own: a country's prices
+        one = None
+    query = {p["name"]: p["schema"] for p in operation.parameters("query")}
+    properties = row_schema(operation).get("properties", {})
+    return {
+        "name": name,
+        "product": operation.product,
+        "version": operation.version,
+        "operation": operation.id,
+        "path": operation.path,
+        "one": one and one.path,
+        "envelope": envelope,
+        "rows": rows,
+        "page_size": query.get("PageSize", {}).get("maximum"),
+        "path_parameters": {p["name"]: value_facts(operation, p["schema"]) for p in operation.parameters("path")},
+        "query": {n: value_facts(operation, s) for n, s in sorted(query.items()) if n not in PAGING},
+        "properties": {n: value_facts(operation, s) for n, s in properties.items()},
+        "published": published(operation, one),
+    }

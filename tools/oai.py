@@ -1,0 +1,110 @@
+"""
+Derive from Twilio's OpenAPI documents what the project knows of Twilio's lists. A person runs it, never the tap.
+
+    python -m tools.oai facts DOCUMENTS                  # writes sandbox/facts/, a file a product
+    python -m tools.oai propose LIST... --documents DOCUMENTS   # prints a schema and a declaration for each
+
+DOCUMENTS is a folder of the OpenAPI documents (https://github.com/twilio/twilio-oai, spec/json). Which lists there are
+stands in tools/lists.txt: to add one, add a line there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .documents import Documents, Json
+from .facts import list_facts
+from .propose import propose
+
+HERE = Path(__file__).resolve().parent
+LISTS = HERE / "lists.txt"
+FACTS = HERE.parent / "sandbox" / "facts"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of lists.txt."""
+
+    name: str
+    product: str
+    path: str
+
+
+def listed(path: Path = LISTS) -> list[Listed]:
+    """The lists that the project knows by name."""
+    lines = [line.partition("#")[0].split() for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Listed(*line) for line in lines if line]
+
+
+def by_shape() -> dict[tuple[str, str], str]:
+    """The names of the lists by product and path, without the names of parameters and the suffix."""
+    return {(one.product, re.sub(r"\{\w+\}", "{}", one.path.removesuffix(".json"))): one.name for one in listed()}
+
+
+def facts_of(documents: Documents, one: Listed) -> Json:
+    """The facts of one list."""
+    singles = [other.path for other in listed() if other.product == one.product]
+    return list_facts(documents, one.name, documents.operation(one.product, one.path), singles)
+
+
+def all_facts(documents: Documents) -> dict[str, list[Json]]:
+    """The facts of all lists, by product."""
+    found: dict[str, list[Json]] = defaultdict(list)
+    for one in listed():
+        found[one.product].append(facts_of(documents, one))
+    return dict(sorted(found.items()))
+
+
+def as_text(facts: list[Json]) -> str:
+    """The facts of a product as JSON, a list a line."""
+    lines = [json.dumps(fact, ensure_ascii=False, separators=(",", ":")) for fact in facts]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def write_facts(documents: Documents) -> None:
+    """Write sandbox/facts/, and remove what is no longer derived."""
+    found = all_facts(documents)
+    for path in FACTS.glob("*.json"):
+        if path.stem not in found:
+            path.unlink()
+    for product, facts in found.items():
+        (FACTS / f"{product}.json").write_text(as_text(facts), encoding="utf-8")
+
+
+def names_of(fact: Json) -> tuple[str, str, str]:
+    """By what a person may ask for a list."""
+    return fact["name"], fact["operation"], f"{fact['product']}/{fact['operation']}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.oai", description=(__doc__ or "").strip().split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    facts = commands.add_parser("facts", help="write sandbox/facts/")
+    facts.add_argument("documents", type=Path)
+    proposal = commands.add_parser("propose", help="print a schema and a declaration")
+    proposal.add_argument("lists", nargs="+", metavar="LIST", help="its name in lists.txt, or product/operationId")
+    proposal.add_argument("--documents", type=Path, required=True)
+    options = parser.parse_args(argv)
+    documents = Documents(options.documents)
+    if options.command == "facts":
+        write_facts(documents)
+        return 0
+    for wanted in options.lists:
+        found = [fact for one in listed() for fact in [facts_of(documents, one)] if wanted in names_of(fact)]
+        if not found:
+            sys.exit(f"tools/lists.txt has no list {wanted!r}: add its line first")
+        for fact in found:
+            print(propose(fact, by_shape()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

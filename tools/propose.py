@@ -1,0 +1,188 @@
+"""
+Propose a schema and a declaration for a list: a beginning that a person reads, corrects and describes.
+
+Descriptions are placeholders made from the names of the properties: nothing is copied from the documents.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from .documents import Json
+
+DATES = ("date-time", "date-time-rfc-2822")
+NUMBERS = {"price", "balance", "usage", "count", "base_price", "current_price"}
+INTEGERS = {"duration", "queue_time"}
+STARTS = (("StartDate", "EndDate"), ("StartTime", "EndTime"), ("Start", "End"))
+
+# Keys of lists of which Twilio gives no row by itself.
+GUESSES = (("category", "start_date", "end_date"), ("call_sid",), ("iso_country",), ("index",))
+
+
+def snake(name: str) -> str:
+    """
+    As a property has it.
+
+    >>> snake("FlowSid"), snake("IsoCountry")
+    ('flow_sid', 'iso_country')
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def schema_of(fact: Json) -> Json:
+    """A JSON Schema of a row, in the style of schemas/."""
+    keys = key_of(fact)
+    added = [snake(name) for name in fact["path_parameters"] if snake(name) in keys]
+    properties: Json = {name: {"type": "string"} for name in added if name not in fact["properties"]}
+    properties |= {name: property_schema(name, facts, fact) for name, facts in fact["properties"].items()}
+    for name in keys:
+        if name in properties:
+            kind = properties[name]["type"]
+            properties[name]["type"] = kind[1] if isinstance(kind, list) else kind
+    properties["received_at"] = {"type": ["null", "string"], "format": "date-time"}
+    return {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "description": f"{words(fact['name'])}.",
+        "type": "object",
+        "properties": {n: p | {"description": placeholder(n, p)} for n, p in properties.items()},
+    }
+
+
+def property_schema(name: str, facts: Json, fact: Json) -> Json:
+    """The type of a column: numbers that Twilio writes as text are numbers, dates are date-time."""
+    kind, form = facts.get("type"), facts.get("format")
+    if form in DATES:
+        return {"type": ["null", "string"], "format": "date-time"}
+    if form == "date":
+        return {"type": ["null", "string"], "format": "date"}
+    if name in NUMBERS:
+        kind = "number"
+    elif kind == "string" and (name in INTEGERS or name.startswith("num_")):
+        kind = "integer"
+    if kind is None:  # the documents do not say; what was published may
+        kind = next((json_type(row[name]) for row in fact["published"] if row.get(name) is not None), "object")
+    return {"type": ["null", kind]}
+
+
+def json_type(value: Any) -> str:
+    """The JSON Schema type of a value."""
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", int: "integer", float: "number", dict: "object", list: "array"}
+    return names[type(value)]
+
+
+def words(name: str) -> str:
+    """
+    A name as words.
+
+    >>> words("studio_flows")
+    'Studio flows'
+    """
+    return name.replace("_", " ").capitalize()
+
+
+def placeholder(name: str, schema: Json) -> str:
+    """What stands for a description until a person writes one."""
+    return f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}."
+
+
+# The declaration
+
+
+def key_of(fact: Json) -> tuple[str, ...]:
+    """What tells the rows apart: by what Twilio finds one of them, in its place if that is not unique by itself."""
+    properties, parents = fact["properties"], parameters(fact)
+    account = ("account_sid",) if "{AccountSid}" in fact["path"] or "account_sid" in properties else ()
+    last = snake((fact["one"] or "").removesuffix(".json").rpartition("/")[2].strip("{}"))
+    if "sid" in properties and last in ("", "sid"):
+        return ("sid",)
+    if last and last not in properties and "sid" in properties:
+        return ("sid",)
+    guess = next((names for names in GUESSES if not last and set(names) <= set(properties)), ())
+    return (*account, *(snake(p) for p in parents), *([last] if last else guess))
+
+
+def parameters(fact: Json) -> list[str]:
+    """What the path takes beside the account."""
+    return [name for name in re.findall(r"\{(\w+)\}", fact["path"]) if name != "AccountSid"]
+
+
+def filters_of(fact: Json) -> list[tuple[str, str, str]]:
+    """Pairs of parameters that bound a date, and the property that they seem to compare."""
+    query, found = fact["query"], []
+    for name in query:
+        if name.endswith(">"):
+            found.append((name, name[:-1] + "<", snake(name[:-1])))
+        for since, until in (("From", "To"), ("After", "Before")):
+            if name != since and name.endswith(since) and name.removesuffix(since) + until in query:
+                found.append((name, name.removesuffix(since) + until, snake(name.removesuffix(since))))
+    dated = [name for name, facts in fact["properties"].items() if facts.get("format") in (*DATES, "date")]
+    guesses = ("date_generated", "event_date", "start_time", "start_date", "date_created")
+    guess = next((name for name in guesses if name in dated), "?")
+    found.sort(key=lambda pair: pair[2].startswith("end"))
+    return found + [(since, until, guess) for since, until in STARTS if since in query and until in query]
+
+
+def path_of(fact: Json) -> str:
+    """The path as a declaration has it: without the version and the account, parents in snake case."""
+    path = fact["path"].removeprefix(f"/{fact['version']}/").removeprefix("Accounts/{AccountSid}/")
+    return re.sub(r"\{(\w+)\}", lambda found: f"{{{snake(found[1])}}}", path.removesuffix(".json"))
+
+
+def parent_of(fact: Json, lists: dict[tuple[str, str], str]) -> str:
+    """The stream of the parent, and which of its properties fill the path."""
+    names = parameters(fact)
+    above = fact["path"][: fact["path"].index(f"/{{{names[-1]}}}")]
+    shape = re.sub(r"\{\w+\}", "{}", above)
+    stream = lists.get((fact["product"], shape), "?")
+    fills = {snake(name): snake(name) for name in names[:-1]}
+    fills[snake(names[-1])] = "sid" if names[-1].endswith("Sid") else snake(names[-1])
+    pairs = ", ".join(f'"{name}": "{prop}"' for name, prop in fills.items())
+    return f'Parent("{stream}", {{{pairs}}})'
+
+
+def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
+    """A `Stream`, as Python; what is the default is left out."""
+    product = fact["product"].upper().replace("-", "_")
+    constant = product if fact["product"] == "api" else f"{product}_{fact['version'].upper()}"
+    parts = [f'"{fact["name"]}"', constant, f'"{path_of(fact)}"', f'"{fact["rows"]}"']
+    if key_of(fact) != ("sid",):
+        parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
+    if "date_updated" not in fact["properties"]:
+        dates = [n for n in filters_of(fact) if n[2] in fact["properties"]]
+        parts.append(f'reads=Window("{dates[0][2]}")' if dates else "reads=Whole()")
+    for since, until, column in filters_of(fact)[:1]:
+        unit = ", unit=DAY" if fact["query"][since].get("format") == "date" else ""
+        parts.append(f'filter=Filter("{since}", "{until}", "{column}"{unit})')
+    if parameters(fact):
+        parts.append(f"parent={parent_of(fact, lists)}")
+    if (fact["page_size"] or 1000) < 1000:
+        parts.append(f"page_size={fact['page_size']}")
+    if fact["one"] is None:
+        parts.append("fetch=False")
+    if "auth_token" in fact["properties"]:
+        parts.append('hides=frozenset({"auth_token"})')
+    return f"Stream({', '.join(parts)}),"
+
+
+def notes(fact: Json) -> list[str]:
+    """What a person has to decide."""
+    said = [f"envelope: {fact['envelope']}"]
+    enums = [f"{name}={'|'.join(map(str, facts['enum']))}" for name, facts in fact["query"].items() if "enum" in facts]
+    others = sorted(set(fact["query"]) - {name for pair in filters_of(fact) for name in pair[:2]})
+    said += [f"query: {', '.join(others)}"] if others else []
+    said += [f"values: {'; '.join(enums)}"] if enums else []
+    if fact["rows"] and set(key_of(fact)) <= {"account_sid", *map(snake, parameters(fact))}:
+        said.append("key: the documents do not say what tells the rows apart")
+    if "account_sid" not in fact["properties"]:
+        said.append("no account_sid in the row: add it, or say that the list is everybody's")
+    return [f"# {line}" for line in said]
+
+
+def propose(fact: Json, lists: dict[tuple[str, str], str]) -> str:
+    """The schema and the declaration of a list; `lists` has the names of all by product and path without names."""
+    schema = json.dumps(schema_of(fact), indent=2, ensure_ascii=False)
+    return "\n".join([f"# schemas/{fact['name']}.json", schema, "", *notes(fact), declaration(fact, lists), ""])
