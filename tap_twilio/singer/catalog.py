@@ -138,7 +138,7 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
     known = {stream.name for stream in STREAMS}
     if unknown := sorted(entries.keys() - known):
         raise TapError(
-            f"catalog: unknown stream {_named(unknown[0])} is selected; the tap has {', '.join(sorted(known))}."
+            f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
             " Deselect or remove it."
         )
     return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
