@@ -26,7 +26,7 @@ from .settings import Settings
 from .singer.catalog import Selected
 from .singer.output import Output
 from .singer.records import Recorder
-from .singer.state import State, malformed, selection
+from .singer.state import State, selection
 from .singer.versions import begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
 from .twilio.client import Client
@@ -128,10 +128,7 @@ class Sync:
     def _adopt(self, reading: Reading) -> None:
         """Hold the state of a list and its tables against what is asked for now."""
         added = []
-        where = f"bookmarks.{reading.stream.name}, account {reading.account},"
-        for opened in (reading.state.backfill, reading.state.round, reading.state.full):
-            if opened and opened.at > len(reading.lists):
-                raise malformed(where, "has a list that the stream does not have")
+        reading.check()
         for table in reading.tables:
             stream = self.state.stream(table.name)
             key, names = selection(self.selected[table.name].properties)

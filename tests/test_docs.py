@@ -55,15 +55,15 @@ def test_the_readme_lists_every_stream_as_it_is() -> None:
     assert [row[0] for row in rows] == [code(stream.name) for stream in STREAMS]
     for (_, key, path, filtered, bookmark), stream in zip(rows, STREAMS):
         assert tuple(re.findall("`(.+?)`", key)) == stream.key
-        assert f"/{stream.path.removesuffix('.json')}`" in path
-        assert set(stream.statuses) <= set(re.findall("`(.+?)`", path))
+        assert f"/{re.sub('{.*?}', '{sid}', stream.path)}`" in path
+        assert {value for values in stream.each.values() for value in values} <= set(re.findall("`(.+?)`", path))
         if stream.filter:
-            assert code(stream.filter.param) in filtered
+            assert code(stream.filter.after.rstrip(">")) in filtered
         elif not stream.parent:
             assert filtered.startswith("none")
         if stream.filter and stream.filter.reach:
             assert f"{stream.filter.reach.days} days" in filtered
-        assert bookmark == code(stream.replication_key)
+        assert bookmark == (code(stream.changed) if stream.changed else "none")
 
 
 def test_the_readme_lists_every_exit_code() -> None:

@@ -42,7 +42,7 @@ def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf) -> None:
     # Conferences are three lists, of which two are empty; there is no address.
     pages = {"messages": 9, "calls": 4, "conferences": 3 + 2, "transcriptions": 1, "addresses": 1}
     assert {stream: len(tap.pages(stream)) for stream in LISTED} == pages
-    assert len(tap.requests) == sum(pages.values()) + 1
+    assert len(tap.requests) == sum(pages.values()) + 2  # the accounts, and what time it is
     assert len(tap.tables.rows["messages"]) == 420
 
 
@@ -69,7 +69,7 @@ def test_a_sync_in_which_nothing_changed_asks_for_no_more_than_the_history(tap_o
 
     assert unchanged.sids() == []
     assert len(tap.pages()) == 9 + 4 + 5  # messages, calls, and a page of each other list
-    assert len(tap.requests) == 9 + 4 + 5 + 10 + 1
+    assert len(tap.requests) == 9 + 4 + 5 + 10 + 2
 
 
 # What is held ---------------------------------------------------------------------------------------------------------

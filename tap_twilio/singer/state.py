@@ -15,9 +15,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import orjson
 
 from tap_twilio.errors import TapError
 from tap_twilio.moments import BEGINNING, END, to_moment
@@ -145,6 +147,12 @@ class State:
         if isinstance(value, dict) and value.get("type") == "STATE":
             value = value.get("value")  # a whole STATE message, as some keep it
         self._value: Json = dict(_object(value, "it"))
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            raise TapError(
+                f"The state is malformed: it holds a number or a text that no STATE line can hold. {MALFORMED}"
+            ) from None
         self._value.pop("currently_syncing", None)
         self._bookmarks: Json = dict(_object(self._value.get("bookmarks", {}), "bookmarks"))
         self._sets: dict[str, list[str]] = _as(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
@@ -252,9 +260,10 @@ def _first_version(part: Json, where: str) -> StreamState:
         at = f"{where}.accounts.{account}"
         new = {key: value for key, value in _object(old, at).items() if key in _hints(Partition)}
         new["finished"] = new.get("date_updated")
-        for key in ("backfill", "round", "full"):
+        for key, absent in (("backfill", ("place", "slices", "owed")), ("round", ("place",)), ("full", ("place",))):
             if new.get(key) is not None:
-                new[key] = {**_renamed(_object(new[key], f"{at}.{key}"), f"{at}.{key}"), "tables": [name]}
+                opened = {**dict.fromkeys(absent), "done": False, **_object(new[key], f"{at}.{key}")}
+                new[key] = {**_renamed(opened, f"{at}.{key}"), "tables": [name]}
         if "date_updated" in new:
             new.setdefault("looked_back", new["date_updated"])
         stream.partitions[account] = _as(Partition, new, at)
@@ -272,7 +281,8 @@ def _renamed(old: Json, where: str) -> Json:
     if isinstance(new.get("slices"), list):
         slices = [_object(one, f"{where}.slices") for one in new["slices"]]
         new["slices"] = [
-            {**_renamed(one, f"{where}.slices"), "since": one.get("from"), "until": one.get("to")} for one in slices
+            {**_renamed({"place": None, **one}, f"{where}.slices"), "since": one.get("from"), "until": one.get("to")}
+            for one in slices
         ]
     return new
 
@@ -317,12 +327,15 @@ def _as(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+_LATER = ("agreed",)  # what a place of an older version does not hold
+
+
 def _dataclass(cls: Any, value: Any, where: str) -> Any:
     found, known = {}, _object(value, where)
     for part in fields(cls):
         if part.name in known:
             found[part.name] = _as(_hints(cls)[part.name], known[part.name], f"{where}.{part.name}")
-        elif part.default is MISSING and part.default_factory is MISSING:
+        elif part.name not in _LATER and cls is not Partition:
             raise malformed(f"{where}.{part.name}", "is missing")
     return cls(**found)
 

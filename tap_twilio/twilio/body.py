@@ -48,7 +48,8 @@ def parse(body: bytes) -> Any:
     """
     body = body.removeprefix(BOM_UTF8)
     try:
-        if not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
+        bare = body[:1] in b"-0123456789"  # a number alone, which is no answer of Twilio's
+        if not bare and not (_LONG in body.translate(_SHAPE) and _LONG_NUMBER.search(body)):
             value = orjson.loads(body)
             return _mended(value) if _NUL.search(body) else value
     except orjson.JSONDecodeError:
