@@ -26,7 +26,8 @@ from sandbox.talk import Answer as Reply
 from tap_twilio.errors import InvalidRecord, Retry, TapError
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import discover, load_schema, selected_streams
-from tap_twilio.singer.records import compile_record, record_lines
+from tap_twilio.singer.compiled import compile_record
+from tap_twilio.singer.records import record_lines
 from tap_twilio.singer.state import State
 from tap_twilio.streams import STREAMS
 from tap_twilio.twilio.body import parse

@@ -17,7 +17,8 @@ from jsonschema import Draft4Validator, FormatChecker
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.moments import to_moment as iso
 from tap_twilio.singer.catalog import load_schema
-from tap_twilio.singer.records import Compiled, Drift, Record, Row, compile_record, record_lines
+from tap_twilio.singer.compiled import Compiled, Drift, Record, Row, compile_record
+from tap_twilio.singer.records import record_lines
 from tap_twilio.streams import STREAMS
 from tap_twilio.twilio.body import parse
 

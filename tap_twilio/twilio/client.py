@@ -1,6 +1,6 @@
 """How Twilio is asked: one attempt at one request, and what came of it.
 
-What is asked at once, and what is asked again, is pool.py's business; what an answer says, answers.py's.
+What is asked at once, and what is asked again, is pool.py's business; what an answer says, envelopes.py's.
 """
 
 from __future__ import annotations
