@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,7 +35,7 @@ setup(
         "Topic :: Database",
     ],
     python_requires=">=3.10",
-    packages=["tap_twilio", "tap_twilio.schemas"],
+    packages=[*find_packages(include=["tap_twilio", "tap_twilio.*"]), "tap_twilio.schemas"],
     package_dir={"tap_twilio.schemas": "schemas"},
     package_data={"tap_twilio.schemas": ["*.json"]},
     install_requires=[

@@ -1,26 +1,49 @@
-"""All errors of the tap, as a tree. Each message is one line that says what happened and what to do.
+"""All errors of the tap, as one tree. Each docstring says whose move it is, each message what happened and what to do.
 
-`TapError` ends the run; its `exit_code` is the process's. The others fail one partition, and the run goes on.
+Error
+├── TapError            ends the run with one line on stderr, and with its `exit_code`
+│   └── OutputFailed
+├── TargetGone          ends the run without a word
+├── PartitionError      fails one partition; the others go on, and the run ends with exit code 3
+│   ├── Refused, Unreachable, BadAnswer, InvalidRecord, NotAvailable, Unfinished
+├── Retry, Moved        never leave the tap: a request, or a walk, is begun again
+└── Contradiction       never leaves a developer's machine
+
 Foreign exceptions (requests, json, OSError) become one of these where they are met, and never leave that place.
 """
 
 from __future__ import annotations
 
 
-class TapError(Exception):
-    """Ends the run with one line on stderr: the user's to mend."""
+class Error(Exception):
+    """Any error of the tap. Nothing raises this one itself."""
+
+
+class TapError(Error):
+    """The user's move: a setting, a file, credentials or a right is to be mended before anything can be read."""
 
     exit_code = 1
 
 
-class PartitionError(Exception):
-    """Fails one partition: the others go on, the state keeps what was done, and the run ends with exit code 3."""
+class OutputFailed(TapError):
+    """The user's move: stdout takes no more, as on a full disk or a closed file."""
+
+
+class TargetGone(Error):
+    """The target's user's move: it closed its end of the pipe, and has said why."""
+
+    exit_code = 1
+
+
+class PartitionError(Error):
+    """The next sync's move, where a subclass says nothing else: the state keeps what was read."""
 
     next_step = "The next sync goes on there."  # what to do about it, for the log
 
 
 class Refused(PartitionError):
-    """Twilio answered, and said no: asking again does not help.
+    """
+    The move of whoever owns the credentials: Twilio answered, and said no, so asking again does not help.
 
     `status` is the HTTP status, `code` Twilio's error code (None where the body had none).
     """
@@ -33,34 +56,50 @@ class Refused(PartitionError):
 
 
 class Unreachable(PartitionError):
-    """A request made no progress for as long as retrying is allowed."""
+    """The next sync's move: a request made no progress for as long as `retry_minutes` allows."""
 
 
 class BadAnswer(PartitionError):
-    """Twilio answered with something that is not one of its two envelopes; taking it would lose rows."""
+    """The next sync's move: Twilio answered with something that is no page; taking it would lose rows."""
 
 
 class InvalidRecord(PartitionError):
-    """A value does not fit its schema."""
+    """Our move, and the user's until then: a value does not fit its schema."""
 
     next_step = "It stays so until the schema fits, or on_invalid is null: please report it."
 
 
 class NotAvailable(PartitionError):
-    """A product that the settings ask for by name, and that the account does not have."""
+    """The user's move: the settings ask by name for a product that the account does not have."""
 
     next_step = "Other streams are not concerned."
 
 
 class Unfinished(PartitionError):
-    """The list moved under every walk of this sync; the next sync goes on."""
+    """The next sync's move: the list moved under every walk of this one."""
 
 
-class Again(Exception):
-    """An attempt failed in a way that may pass. `wait_s`: how long Twilio asks to wait, where it says so."""
+class Retry(Error):
+    """
+    The pool's move: an attempt failed in a way that may pass.
+
+    `wait_s` is how long Twilio asks to wait, where it says so.
+    """
 
     def __init__(
         self, reason: str, wait_s: float | None = None, throttled: bool = False, bad_answer: bool = False
     ) -> None:
         super().__init__(reason)
         self.wait_s, self.throttled, self.bad_answer = wait_s, throttled, bad_answer
+
+
+class Moved(Error):
+    """
+    The move of whoever walks a list: to begin again, or to leave it to the next sync.
+
+    The row that a place or a page token names moved or is gone, so what follows it is not what is left to read.
+    """
+
+
+class Contradiction(Error):
+    """The developer's move: a declaration that cannot be obeyed."""

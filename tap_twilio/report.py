@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 
 from .reading.reading import Reading
+from .singer.library import Metric, Point, Tag, log_metric
 
 LOGGER = logging.getLogger("tap_twilio")
 
@@ -50,3 +51,11 @@ def summary(pages: int, requests: int, seconds: float, emitted: Sequence[tuple[s
         seconds,
         ", ".join(f"{count} {name}" for name, count in emitted) or "nothing",
     )
+
+
+def metrics(emitted: Iterable[tuple[str, int]], seconds: float, requests: int, retries: int) -> None:
+    """Rows of each stream, and how long all requests took together, as monitors of Singer taps look for them."""
+    for name, count in emitted:
+        log_metric(LOGGER, Point("counter", Metric.record_count, count, {Tag.endpoint: name}))
+    tags = {"requests": requests, "retries": retries}
+    log_metric(LOGGER, Point("timer", Metric.http_request_duration, round(seconds, 3), tags))

@@ -1,4 +1,4 @@
-"""The settings: one JSON Schema says what each is, and drives validation, defaults and README's table.
+"""The settings: one field declares each. Validation, defaults, environment names and README's table follow from it.
 
 Reads a config file and Twilio's own environment variables; never prints a value, since some are secret.
 """
@@ -9,207 +9,188 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
+
 from . import __version__
 from .errors import TapError
+from .moments import to_moment
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
+CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
-# `env`: where a setting that the file leaves out is taken from; the names are those of Twilio's own tools.
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "account_sid": {
-            "type": "string",
-            "pattern": ACCOUNT,
-            "env": "TWILIO_ACCOUNT_SID",
-            "description": "the account whose credentials these are; starts with AC",
-        },
-        "auth_token": {
-            "type": "string",
-            "pattern": HEADER,
-            "env": "TWILIO_AUTH_TOKEN",
-            "secret": True,
-            "description": "its auth token: either this",
-        },
-        "api_key_sid": {
-            "type": "string",
-            "pattern": "^SK[0-9a-fA-F]{32}$",
-            "env": "TWILIO_API_KEY",
-            "description": "or an API key, which starts with SK,",
-        },
-        "api_key_secret": {
-            "type": "string",
-            "pattern": HEADER,
-            "env": "TWILIO_API_SECRET",
-            "secret": True,
-            "description": "and its secret",
-        },
-        "start_date": {
-            "type": "string",
-            "description": "rows created before this date (ISO 8601) are not emitted; none: all that Twilio still has",
-        },
-        "subaccounts": {
-            "type": ["boolean", "array"],
-            "items": {"type": "string", "pattern": ACCOUNT},
-            "default": True,
-            "description": "`true`: the account and all its subaccounts; `false`: itself only; "
-            "a list of SIDs: exactly these, the main one only if named",
-        },
-        "region": {
-            "type": "string",
-            "pattern": "^[a-z0-9-]+$",
-            "env": "TWILIO_REGION",
-            "description": "where Twilio is asked, such as `ie1`",
-        },
-        "edge": {
-            "type": "string",
-            "pattern": "^[a-z0-9-]+$",
-            "env": "TWILIO_EDGE",
-            "description": "through which edge, such as `dublin`",
-        },
-        "lookback_days": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": CENTURY_DAYS,
-            "default": 15,
-            "description": "how much of the past every sync reads again first, in days",
-        },
-        "lookback_emits": {
-            "type": "string",
-            "enum": ["changed", "all"],
-            "default": "changed",
-            "description": "`all` emits every row of the look-back, "
-            "should Twilio ever change a row without touching `date_updated`",
-        },
-        "sweep_pages": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 500,
-            "description": "pages of older history that a sync reads again, over all partitions",
-        },
-        "margin_hours": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 24 * CENTURY_DAYS,
-            "default": 6,
-            "description": "how late a list may show a row, in hours; rows this fresh are emitted again",
-        },
-        "state_seconds": {
-            "type": "number",
-            "minimum": 0,
-            "default": 10,
-            "description": "seconds between STATE lines, at least; 0: one after every page",
-        },
-        "concurrency": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 100,
-            "default": 8,
-            "description": "requests at once",
-        },
-        "page_size": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000, "description": "rows a page"},
-        "request_timeout": {
-            "type": "number",
-            "minimum": 1,
-            "maximum": 3600,
-            "default": 120,
-            "description": "how long one request may take, in seconds",
-        },
-        "retry_minutes": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1440,
-            "default": 15,
-            "description": "how long one request may go without progress, in minutes",
-        },
-        "call_feedback_source": {
-            "type": "string",
-            "enum": ["auto", "feedback", "insights"],
-            "default": "auto",
-            "description": "where `call_feedback` comes from: the calls' feedback, "
-            "Voice Insights' annotations, or both",
-        },
-        "feedback_days": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": CENTURY_DAYS,
-            "default": 30,
-            "description": "for how many days a call is asked for its feedback",
-        },
-        "feedback_requests": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 5000,
-            "description": "requests for feedback a sync and account, after the backfill",
-        },
-        "feedback_backfill": {
-            "type": "boolean",
-            "default": True,
-            "description": "whether older calls are asked for their feedback once",
-        },
-        "subaccount_tokens": {
-            "type": "boolean",
-            "default": True,
-            "description": "whether subaccounts are read on product hosts with the tokens that the main account lists; "
-            "`false`: product streams are read in the main account only",
-        },
-        "on_invalid": {
-            "type": "string",
-            "enum": ["fail", "null"],
-            "default": "fail",
-            "description": "a value that does not fit its schema fails its partition, or becomes null",
-        },
-        "base_url": {
-            "type": "string",
-            "description": "another origin for all hosts (a proxy, the sandbox): https, or http on a loopback address; "
-            "`{product}` in its path or host stands for the product asked",
-        },
-        "user_agent": {
-            "type": "string",
-            "pattern": "^[!-~][ -~]*$",
-            "default": f"tap-twilio/{__version__}",
-            "description": "how requests name themselves",
-        },
-    },
-}
+# The JSON types of the fields below, by their annotation.
+KINDS = {"str": "string", "str | None": "string", "bool": "boolean", "int": "integer", "float": "number"}
+
+
+def setting(description: str, **rules: Any) -> dict[str, Any]:
+    """
+    What a setting is, as the metadata of its field. Its default is the field's.
+
+    `rules` are JSON Schema's, and two of our own: `env` names the variable of Twilio's own tools that stands in where
+    the file leaves the setting out, and `secret` says that the value is never shown.
+    """
+    return {"rules": rules, "description": description}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A valid configuration; units are in the names, or in `SCHEMA`."""
+    """
+    A valid configuration, and the only declaration of each setting: `SCHEMA` and README's table follow from it.
 
-    account_sid: str
+    A field with metadata is a setting. `user` and `password` are what the credentials in the file come to.
+    """
+
+    account_sid: str = field(
+        metadata=setting(
+            "the account whose credentials these are; starts with AC", pattern=ACCOUNT, env="TWILIO_ACCOUNT_SID"
+        )
+    )
     user: str
     password: str = field(repr=False)
-    start_date: str | None = None  # as records.iso writes it
-    subaccounts: bool | tuple[str, ...] = True
-    region: str | None = None
-    edge: str | None = None
-    lookback_days: float = 15
-    lookback_emits: str = "changed"
-    sweep_pages: int = 500
-    margin_hours: float = 6
-    state_seconds: float = 10
-    concurrency: int = 8
-    page_size: int = 1000
-    request_timeout: float = 120
-    retry_minutes: float = 15
-    call_feedback_source: str = "auto"
-    feedback_days: float = 30
-    feedback_requests: int = 5000
-    feedback_backfill: bool = True
-    subaccount_tokens: bool = True
-    on_invalid: str = "fail"
-    base_url: str | None = None
-    user_agent: str = f"tap-twilio/{__version__}"
+    # The three that follow are read from the file into `user` and `password`, and are not kept.
+    auth_token: None = field(
+        default=None,
+        init=False,
+        repr=False,
+        metadata=setting(
+            "its auth token: either this", type="string", pattern=HEADER, env="TWILIO_AUTH_TOKEN", secret=True
+        ),
+    )
+    api_key_sid: None = field(
+        default=None,
+        init=False,
+        repr=False,
+        metadata=setting(
+            "or an API key, which starts with SK,", type="string", pattern="^SK[0-9a-fA-F]{32}$", env="TWILIO_API_KEY"
+        ),
+    )
+    api_key_secret: None = field(
+        default=None,
+        init=False,
+        repr=False,
+        metadata=setting("and its secret", type="string", pattern=HEADER, env="TWILIO_API_SECRET", secret=True),
+    )
+    start_date: str | None = field(  # a Moment
+        default=None,
+        metadata=setting("rows created before this date (ISO 8601) are not emitted; none: all that Twilio still has"),
+    )
+    subaccounts: bool | tuple[str, ...] = field(
+        default=True,
+        metadata=setting(
+            "`true`: the account and all its subaccounts; `false`: itself only; "
+            "a list of SIDs: exactly these, the main one only if named",
+            type=["boolean", "array"],
+            items={"type": "string", "pattern": ACCOUNT},
+        ),
+    )
+    region: str | None = field(
+        default=None,
+        metadata=setting("where Twilio is asked, such as `ie1`", pattern="^[a-z0-9-]+$", env="TWILIO_REGION"),
+    )
+    edge: str | None = field(
+        default=None,
+        metadata=setting("through which edge, such as `dublin`", pattern="^[a-z0-9-]+$", env="TWILIO_EDGE"),
+    )
+    lookback_days: float = field(
+        default=15,
+        metadata=setting("how much of the past every sync reads again first, in days", minimum=0, maximum=CENTURY_DAYS),
+    )
+    lookback_emits: str = field(
+        default="changed",
+        metadata=setting(
+            "`all` emits every row of the look-back, should Twilio ever change a row without touching `date_updated`",
+            enum=["changed", "all"],
+        ),
+    )
+    sweep_pages: int = field(
+        default=500,
+        metadata=setting("pages of older history that a sync reads again, over all partitions", minimum=1),
+    )
+    margin_hours: float = field(
+        default=6,
+        metadata=setting(
+            "how late a list may show a row, in hours; rows this fresh are emitted again",
+            minimum=0,
+            maximum=24 * CENTURY_DAYS,
+        ),
+    )
+    state_seconds: float = field(
+        default=10,
+        metadata=setting("seconds between STATE lines, at least; 0: one after every page", minimum=0),
+    )
+    concurrency: int = field(default=8, metadata=setting("requests at once", minimum=1, maximum=100))
+    page_size: int = field(default=1000, metadata=setting("rows a page", minimum=1, maximum=1000))
+    request_timeout: float = field(
+        default=120, metadata=setting("how long one request may take, in seconds", minimum=1, maximum=3600)
+    )
+    retry_minutes: float = field(
+        default=15,
+        metadata=setting("how long one request may go without progress, in minutes", minimum=0, maximum=1440),
+    )
+    call_feedback_source: str = field(
+        default="auto",
+        metadata=setting(
+            "where `call_feedback` comes from: the calls' feedback, Voice Insights' annotations, or both",
+            enum=["auto", "feedback", "insights"],
+        ),
+    )
+    feedback_days: float = field(
+        default=30,
+        metadata=setting("for how many days a call is asked for its feedback", minimum=0, maximum=CENTURY_DAYS),
+    )
+    feedback_requests: int = field(
+        default=5000,
+        metadata=setting("requests for feedback a sync and account, after the backfill", minimum=1),
+    )
+    feedback_backfill: bool = field(
+        default=True, metadata=setting("whether older calls are asked for their feedback once")
+    )
+    subaccount_tokens: bool = field(
+        default=True,
+        metadata=setting(
+            "whether subaccounts are read on product hosts with the tokens that the main account lists; "
+            "`false`: product streams are read in the main account only"
+        ),
+    )
+    on_invalid: str = field(
+        default="fail",
+        metadata=setting(
+            "a value that does not fit its schema fails its partition, or becomes null", enum=["fail", "null"]
+        ),
+    )
+    base_url: str | None = field(
+        default=None,
+        metadata=setting(
+            "another origin for all hosts (a proxy, the sandbox): https, or http on a loopback address; "
+            "`{product}` in its path or host stands for the product asked"
+        ),
+    )
+    user_agent: str = field(
+        default=f"tap-twilio/{__version__}",
+        metadata=setting("how requests name themselves", pattern="^[!-~][ -~]*$"),
+    )
+
+
+def _property(one: Field[Any]) -> dict[str, Any]:
+    """A setting in JSON Schema."""
+    kind = {"type": KINDS[str(one.type)]} if "type" not in one.metadata["rules"] else {}
+    default = {} if one.default in (MISSING, None) else {"default": one.default}
+    return {**kind, **one.metadata["rules"], **default, "description": one.metadata["description"]}
+
+
+# What a config may hold, in JSON Schema (Draft 4).
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {one.name: _property(one) for one in fields(Settings) if one.metadata},
+}
 
 
 def read_json(path: str, what: str) -> Any:
@@ -253,21 +234,17 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     values = {name: value for name, value in values.items() if value not in (None, "")}
     _from_environment(values, environ)
     _validate(values)
-    for name, schema in known.items():
-        if "default" in schema:
-            values.setdefault(name, schema["default"])
     user, password = _credentials(values)
     if "start_date" in values:
         values["start_date"] = _date(values["start_date"])
     if "base_url" in values:
         values["base_url"] = _origin(values["base_url"])
-    if not isinstance(values["subaccounts"], bool):
+    if isinstance(values.get("subaccounts"), list):
         values["subaccounts"] = tuple(dict.fromkeys(values["subaccounts"]))
         if not values["subaccounts"]:
             raise TapError("Setting subaccounts is an empty list: name at least one account SID, or use true or false.")
-    for name in ("auth_token", "api_key_sid", "api_key_secret"):
-        values.pop(name, None)
-    return Settings(user=user, password=password, **values), warnings
+    kept = {name: value for name, value in values.items() if name not in CREDENTIALS}
+    return Settings(user=user, password=password, **kept), warnings
 
 
 def _typed(value: Any, schema: dict[str, Any]) -> Any:
@@ -291,7 +268,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
 def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     """Fills what the file leaves out; credentials only as a whole, so that two pairs never mix."""
     names = ["account_sid", "region", "edge"]
-    if not {"auth_token", "api_key_sid", "api_key_secret"} & set(values):
+    if not CREDENTIALS & set(values):
         names += (
             ["api_key_sid", "api_key_secret"]
             if environ.get("TWILIO_API_KEY") and not environ.get("TWILIO_AUTH_TOKEN")
@@ -311,8 +288,6 @@ def _validate(values: dict[str, Any]) -> None:
         raise TapError(
             "Setting account_sid is not an account SID: AC and 32 hexadecimal digits, from Twilio's console."
         )
-    from jsonschema import Draft4Validator  # late: it costs more than all the rest of this module
-
     for error in sorted(Draft4Validator(SCHEMA).iter_errors(values), key=lambda e: list(map(str, e.path))):
         name = str(error.path[0])
         schema = SCHEMA["properties"][name]
@@ -345,8 +320,6 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 
 def _date(text: str) -> str:
-    from .moments import to_moment
-
     try:
         return to_moment(text if "T" in text or " " in text else f"{text}T00:00:00Z")
     except ValueError:

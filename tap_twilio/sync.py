@@ -15,11 +15,12 @@ from functools import partial
 from .accounts import FOLDER, Account, Accounts, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
+from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, summary
+from .report import forecasts, metrics, summary
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -175,7 +176,7 @@ class Sync:
     def _read_versions(self, resumed: dict[str, int]) -> None:
         self.versions = dict(resumed)
         readings = [one for one in self.readings if one.stream.name in resumed]
-        self.scheduler.run((one.full(resumed[one.stream.name]), partial(self._done, one)) for one in readings)
+        self.scheduler.run((plan.full(one, resumed[one.stream.name]), partial(self._done, one)) for one in readings)
         for name in resumed:
             self._end_version(name)
 
@@ -189,9 +190,9 @@ class Sync:
                 version = self.versions.get(one.stream.name)
                 reading.budget.end(reading.key)
                 if version is not None:
-                    yield reading.full(version), partial(self._done, reading)
+                    yield plan.full(reading, version), partial(self._done, reading)
             else:
-                yield reading.sync(), partial(self._done, reading)
+                yield plan.sync(reading), partial(self._done, reading)
 
     def _left_out(self, reading: Reading) -> bool:
         """Whether the account lacked the product less than a day ago, which is not asked again so soon."""
@@ -314,18 +315,17 @@ class Sync:
             LOGGER.warning("start_date is in the future: no row is emitted until then")
 
     def _report(self, seconds: float) -> None:
-        for name, recorder in self.recorders.items():
+        emitted = [(name, self.emitted[name]) for name in self.selected]
+        for recorder in self.recorders.values():
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line)
-            self.output.metric_rows(name, self.emitted[name])
-        self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
+        metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
         forecasts(self.readings, self.failed)
-        emitted = [(name, self.emitted[name]) for name in self.selected]
         summary(self.pool.pages, self.pool.requests, seconds, emitted)
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")

@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
-from tap_twilio.errors import Again, BadAnswer, PartitionError, Refused, TapError, Unreachable
+from tap_twilio.errors import BadAnswer, PartitionError, Refused, Retry, TapError, Unreachable
 from tap_twilio.settings import Settings
 from tap_twilio.twilio import client as client_module
 from tap_twilio.twilio import pool as pool_module
@@ -132,7 +132,7 @@ def test_a_whole_answer_is_taken_however_it_is_framed(answer: tuple[bytes, ...])
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT)
 def test_what_may_pass_is_asked_again(answer: tuple[bytes, ...]) -> None:
     """Half answers of any kind, gateways' pages and redirects: no rows are taken from them, and no secret is named."""
-    with wire(*answer) as url, pytest.raises(Again) as error:
+    with wire(*answer) as url, pytest.raises(Retry) as error:
         read_page(ASK, client_of(url).get(ASK), url, Clock())
 
     assert not [word for word in (SECRET, HEADER, "PAsecret", url) if word in str(error.value)]
@@ -140,16 +140,16 @@ def test_what_may_pass_is_asked_again(answer: tuple[bytes, ...]) -> None:
 
 def test_a_reset_and_a_closed_port_are_asked_again() -> None:
     """The kernel's own refusals."""
-    with wire(b"H", reset=True) as url, pytest.raises(Again):
+    with wire(b"H", reset=True) as url, pytest.raises(Retry):
         client_of(url).get(ASK)
-    with pytest.raises(Again):
+    with pytest.raises(Retry):
         client_of(url).get(ASK)
 
 
 def test_a_gzip_cut_without_a_length_is_no_page() -> None:
     """Nothing on the wire tells that it was cut; what is left of it is no JSON."""
     cut = ZIPPED[: len(ZIPPED) // 2]
-    with wire(head("200 OK", "Content-Encoding: gzip", "Connection: close"), cut) as url, pytest.raises(Again):
+    with wire(head("200 OK", "Content-Encoding: gzip", "Connection: close"), cut) as url, pytest.raises(Retry):
         read_page(ASK, client_of(url).get(ASK), url, Clock())
 
 
@@ -177,7 +177,7 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
     soon = datetime.now(timezone.utc) + timedelta(seconds=100)
     for value, low, high in (("7", 7, 7), (f"{soon:%a, %d %b %Y %H:%M:%S} GMT", 90, 100), ("?", None, None)):
         answer = head("429 Slow down", f"Retry-After: {value}", "Content-Length: 0")
-        with wire(answer) as url, pytest.raises(Again) as error:
+        with wire(answer) as url, pytest.raises(Retry) as error:
             client_of(url).get(ASK)
         assert error.value.throttled
         assert low is None and error.value.wait_s is None or low <= (error.value.wait_s or 0) <= (high or 0)
@@ -185,12 +185,12 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
-    monkeypatch.setattr(client_module, "LONGEST", 1 << 20)
+    monkeypatch.setattr(client_module, "LONGEST_BODY_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
-    with endless as url, pytest.raises(Again, match="longer than any page"):
+    with endless as url, pytest.raises(Retry, match="longer than any page"):
         client_of(url).get(ASK)
     for bomb in (gzip.compress(b" " * (8 << 20)), gzip.compress(b" " * (1 << 19)) * 16):
-        with pytest.raises(Again, match="longer than any page"):
+        with pytest.raises(Retry, match="longer than any page"):
             Answer(bomb, NOW, NOW, "gzip").unpacked()
 
 
@@ -298,7 +298,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_waiting")
 def test_a_request_is_asked_again_until_it_is_answered() -> None:
     """Not for a fixed count."""
-    outcome, pool = asked(*[Again("HTTP 503")] * 200, Answer(b"{}", NOW, NOW))
+    outcome, pool = asked(*[Retry("HTTP 503")] * 200, Answer(b"{}", NOW, NOW))
 
     assert isinstance(outcome, Answer) and (pool.requests, pool.retries) == (201, 200)
 
@@ -306,7 +306,7 @@ def test_a_request_is_asked_again_until_it_is_answered() -> None:
 @pytest.mark.usefixtures("no_waiting")
 def test_without_progress_for_retry_minutes_it_is_given_up() -> None:
     """The error says what was seen, where, for how long, and nothing of the token."""
-    outcome, _ = asked(Again("HTTP 503"), retry_s=0.2)
+    outcome, _ = asked(Retry("HTTP 503"), retry_s=0.2)
 
     assert isinstance(outcome, Unreachable)
     assert str(outcome) == "/page: HTTP 503, for 0 s of asking again (retry_minutes)"
@@ -314,7 +314,7 @@ def test_without_progress_for_retry_minutes_it_is_given_up() -> None:
 
 def test_a_wait_longer_than_retry_minutes_is_not_waited() -> None:
     """Twilio asks for an hour: the next sync comes before that."""
-    outcome, pool = asked(Again("HTTP 429", wait_s=3600, throttled=True))
+    outcome, pool = asked(Retry("HTTP 429", wait_s=3600, throttled=True))
 
     assert isinstance(outcome, Unreachable) and "Twilio asks to wait 3600 s" in str(outcome)
     assert pool.requests == 1
@@ -323,7 +323,7 @@ def test_a_wait_longer_than_retry_minutes_is_not_waited() -> None:
 @pytest.mark.usefixtures("no_waiting")
 def test_an_answer_that_stays_wrong_is_an_error() -> None:
     """JSON that is no page is asked for ten times."""
-    outcome, pool = asked(Again("a redirect", bad_answer=True))
+    outcome, pool = asked(Retry("a redirect", bad_answer=True))
 
     assert isinstance(outcome, BadAnswer) and pool.requests == 10
 
@@ -332,7 +332,7 @@ def test_an_answer_that_stays_wrong_is_an_error() -> None:
 def test_each_reason_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """A bad day is a few lines, not one for each request."""
     caplog.set_level("INFO")
-    asked(*[Again("HTTP 503"), Again("HTTP 502")] * 20, Answer(b"{}", NOW, NOW))
+    asked(*[Retry("HTTP 503"), Retry("HTTP 502")] * 20, Answer(b"{}", NOW, NOW))
 
     assert len(caplog.messages) == 2
 
@@ -427,7 +427,7 @@ def page(**body: Any) -> Any:
 )
 def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], says: str) -> None:
     """Whatever would lose rows, go round in a circle, or carry credentials elsewhere."""
-    with pytest.raises(Again, match=says) as error:
+    with pytest.raises(Retry, match=says) as error:
         page(**body)
 
     assert error.value.bad_answer

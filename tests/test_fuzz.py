@@ -23,10 +23,11 @@ from tap_twilio.plan import Bounds, Budget, Partition
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
-from tap_twilio.errors import Again, InvalidRecord, TapError
+from tap_twilio.errors import InvalidRecord, Retry, TapError
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import discover, load_schema, selected_streams
-from tap_twilio.singer.records import compile_record, record_lines
+from tap_twilio.singer.compiled import compile_record
+from tap_twilio.singer.records import record_lines
 from tap_twilio.singer.state import State
 from tap_twilio.streams import STREAMS
 from tap_twilio.twilio.body import parse
@@ -82,7 +83,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     ask = Ask(AC, "/page", None) if single else ASK
     try:
         page = read_page(ask, Answer(json.dumps(body).encode(), None, NOW), ORIGIN, Clock())
-    except Again as error:
+    except Retry as error:
         one_line(error)
         return
     assert page.next is None or (page.next.startswith("/") and not page.next.startswith("//"))
@@ -99,7 +100,7 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
 def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
     """Whatever the wire brings, and whatever it calls it."""
     for encoding in (None, "gzip"):
-        with pytest.raises(Again):
+        with pytest.raises(Retry):
             read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, Clock())
     _, said = _error_body(Answer(body, None, NOW))
     assert said.isprintable() and len(said) <= 200

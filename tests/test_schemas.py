@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft4Validator
 
 from tap_twilio.singer.catalog import load_schema
-from tap_twilio.singer.records import compile_record
+from tap_twilio.singer.compiled import compile_record
 from tap_twilio.streams import STREAMS, Stream
 
 ROOT = Path(__file__).parents[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tap_twilio.errors import Moved
 from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
@@ -10,7 +11,7 @@ from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
 from .slices import CUTS, cut, read_slices
-from .walk import Moved, Walk
+from .walk import Walk
 
 
 def backfill(reading: Reading) -> Read:

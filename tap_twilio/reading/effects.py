@@ -9,19 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Protocol, Union
 
 from tap_twilio.twilio.request import Ask, Page, Row
 
-if TYPE_CHECKING:
-    from .sinks import Table
+
+class Destination(Protocol):
+    """The table that rows go to: sinks.Table."""
+
+    emitted: int
+
+    @property
+    def name(self) -> str:
+        """The stream's."""
 
 
 @dataclass(frozen=True)
 class Emit:
     """Write these rows of a page as records of a table."""
 
-    table: Table
+    table: Destination
     page: Page
     rows: list[Row]
 

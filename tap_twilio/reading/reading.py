@@ -1,4 +1,4 @@
-"""One stream's list in one account: what a sync reads of it, and for whom. How it is read, the modules beside say."""
+"""One stream's list in one account: what a sync reads of it, and for whom. plan.py chooses how it is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from tap_twilio.errors import Unfinished
 from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, earlier
 from tap_twilio.singer.state import Backfill, Partition, malformed
-from tap_twilio.streams.model import Rounds, Stream, Window
+from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Page
 
 from .budget import Budget, Key
@@ -163,40 +163,6 @@ class Reading:
             opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
-
-    def sync(self) -> Read:
-        """What one sync reads of this list."""
-        from .backfill import backfill
-        from .rounds import refresh
-        from .whole import read_whole
-        from .window import read_window
-
-        for recent in self.recents:
-            recent.begin()
-        if not any(getattr(sink, "reads_list", True) for sink in self.sinks):
-            yield from self.beside(whole=True)
-        elif isinstance(self.stream.reads, Window):
-            yield from read_window(self)
-        elif not isinstance(self.stream.reads, Rounds):
-            yield from read_whole(self)
-        elif self.state.finished is None:
-            resumed = self.state.backfill is not None
-            yield from backfill(self)
-            if resumed:
-                yield from refresh(self)
-            else:
-                yield from self.beside(whole=True)
-        else:
-            yield from refresh(self)
-
-    def full(self, version: int) -> Read:
-        """Read all of it into one version of the table."""
-        from .whole import read_full
-
-        for recent in self.recents:
-            recent.begin()
-        yield from read_full(self, version)
-        yield from self.beside(whole=True)
 
     def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
         """Hand a page to the sinks."""

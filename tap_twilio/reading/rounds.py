@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from tap_twilio.errors import Moved
 from tap_twilio.moments import SECOND, Moment, earlier, later
 from tap_twilio.singer.state import Round
 
@@ -13,7 +14,7 @@ from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
 from .slices import cut, read_slices
-from .walk import Moved, Walk
+from .walk import Walk
 
 EMPTY_HEAD = 10  # pages without a row after which a look-back leaves the rest to the round
 Walks = Sequence["Walk | None"]

@@ -15,7 +15,7 @@ from tap_twilio.twilio.request import Ask, Page, Row
 
 from .effects import Read
 from .lists import bounds, path_of
-from .walk import ASK_AGAIN
+from .walk import RETRIES
 
 LOGGER = logging.getLogger("tap_twilio")
 UNAVAILABLE = (401, 403, 404, 410)
@@ -91,7 +91,7 @@ class SecondSource:
 
     def _page(self, uri: str, seen: set[str]) -> Any:
         """A page whose next page was not read before. Raises BadAnswer for pages that go round in a circle."""
-        for _ in range(ASK_AGAIN):
+        for _ in range(RETRIES):
             page: Page = yield Ask(
                 self.account, uri, self.scores.rows, self.scores.product.host, has=(self.scores.key,)
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from tap_twilio.errors import PartitionError, Refused, Unfinished
+from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
 from tap_twilio.moments import BEGINNING, END, Moment, moment_of
 from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Stream
@@ -20,7 +20,7 @@ from tap_twilio.twilio.request import Page, Row
 
 from .effects import Emit, Read
 from .lists import Listing
-from .walk import Moved, Walk
+from .walk import Walk
 
 SIDE_BY_SIDE = 100  # rows of a parent that are asked at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-from tap_twilio.errors import BadAnswer, Refused
+from tap_twilio.errors import BadAnswer, Moved, Refused
 from tap_twilio.moments import BEGINNING, SECOND, Moment, format_moment, later, moment_of, parse_moment
 from tap_twilio.singer.state import Backfill, Slice
 from tap_twilio.twilio.request import Page
@@ -14,7 +14,7 @@ from .effects import Read
 from .lists import Listing, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, How
-from .walk import Moved, Walk
+from .walk import Walk
 
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
 BEYOND_REACH = 20004  # Twilio's code for a filter that asks for longer ago than the list answers: time has passed

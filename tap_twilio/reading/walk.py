@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_twilio.errors import Refused, Unfinished
+from tap_twilio.errors import Moved, Refused, Unfinished
 from tap_twilio.singer.state import Place
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -10,13 +10,9 @@ from .effects import PageRead, Read
 from .lists import Listing
 from .order import Order
 
-ASK_AGAIN = 10  # how often a page that names a page already read as its next is asked for again
+RETRIES = 10  # how often a page that names a page already read as its next is asked for again
 EMPTY_PAGES = 1000  # in a row: a million rows that a filter hid; a list that goes on so may have no end
 SAMPLE = 10  # the rows that a place keeps
-
-
-class Moved(Exception):
-    """The row that a place or a page token names has moved or is gone: what follows it is not what is left to read."""
 
 
 class Walk:
@@ -70,7 +66,7 @@ class Walk:
     def _page(self) -> PageRead:
         """The page asked for, with a next page that was not read before: Twilio names none twice, a faulty hop may."""
         self._tokens.add(self._ask.uri)
-        for _ in range(ASK_AGAIN):
+        for _ in range(RETRIES):
             try:
                 page: Page = yield self._ask
             except Refused as refused:
@@ -87,7 +83,7 @@ class Walk:
         self._repeated += bool(ids) and ends in self._ends
         self.empty = 0 if ids else self.empty + 1
         self._ends.add(ends)
-        if self._repeated > ASK_AGAIN:
+        if self._repeated > RETRIES:
             raise Moved
         if self.empty > EMPTY_PAGES:
             raise Unfinished(f"{self.listing.path}: {EMPTY_PAGES} pages in a row without a row; the next sync goes on.")

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from tap_twilio.errors import Refused
+from tap_twilio.errors import Moved, Refused
 from tap_twilio.moments import BEGINNING, END, Moment, earlier, moment_of
 from tap_twilio.singer.state import Full
 from tap_twilio.twilio.request import Page, Row
@@ -15,7 +15,7 @@ from .effects import Effect, Read
 from .lists import Listing
 from .reading import Reading
 from .sinks import RESTARTS, How
-from .walk import Moved, Walk
+from .walk import Walk
 
 
 def read_whole(reading: Reading) -> Read:

@@ -1,7 +1,8 @@
 """Streams and schemas to a Singer catalog, and a user's catalog to what is selected.
 
 Schemas are always ours: a catalog chooses streams, properties and replication methods, and changes no type.
-Singer-python's reading of the same catalog agrees; it is not imported, since that takes longer than discovery.
+singer-python holds the catalog and its metadata; what `selected-by-default` means for a stream is added here, since
+its own reading knows `selected` only.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
+
 from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
 
+from .library import Catalog, CatalogEntry, Schema, metadata, should_sync_field
+
 LOGGER = logging.getLogger(__name__)
 
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
+# The order in which discovery prints an entry: catalogs are kept in repositories, where a new order shows as a change.
+FIELDS = ("tap_stream_id", "stream", "key_properties", "schema", "metadata")
 REDISCOVER = "Make a new catalog with --discover and select in that."
 
 
@@ -52,10 +59,22 @@ def load_schema(name: str) -> dict[str, Any]:
 
 def discover() -> dict[str, Any]:
     """The catalog of all streams, each selected by default."""
-    return {"streams": [_entry(stream) for stream in STREAMS]}
+    catalog = Catalog([_entry(stream) for stream in STREAMS])
+    return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
-def _entry(stream: Stream) -> dict[str, Any]:
+class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
+    """A schema as its file has it. singer-python's own form drops the keywords that it does not know."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        super().__init__()
+        self._whole = schema
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._whole
+
+
+def _entry(stream: Stream) -> CatalogEntry:
     schema = load_schema(stream.name)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
@@ -66,18 +85,18 @@ def _entry(stream: Stream) -> dict[str, Any]:
     if stream.changed:
         about_stream["replication-key"] = stream.changed
     about_stream["replication-method" if _can_be_full(stream) else "forced-replication-method"] = INCREMENTAL
-    metadata: list[dict[str, Any]] = [{"breadcrumb": [], "metadata": about_stream}]
+    about: dict[tuple[str, ...], dict[str, Any]] = {(): about_stream}
     for name in schema["properties"]:
-        automatic = name in _automatic(stream)
-        about = {"inclusion": "automatic"} if automatic else {"inclusion": "available", "selected-by-default": True}
-        metadata.append({"breadcrumb": ["properties", name], "metadata": about})
-    return {
-        "tap_stream_id": stream.name,
-        "stream": stream.name,
-        "key_properties": list(stream.key),
-        "schema": schema,
-        "metadata": metadata,
-    }
+        automatic = {"inclusion": "automatic"}
+        chosen = {"inclusion": "available", "selected-by-default": True}
+        about["properties", name] = automatic if name in _automatic(stream) else chosen
+    return CatalogEntry(
+        tap_stream_id=stream.name,
+        stream=stream.name,
+        key_properties=list(stream.key),
+        schema=_WholeSchema(schema),
+        metadata=[{**item, "breadcrumb": list(item["breadcrumb"])} for item in metadata.to_list(about)],
+    )
 
 
 def _automatic(stream: Stream) -> frozenset[str]:
@@ -109,9 +128,9 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
         catalog = discover()
     else:
         _validate(catalog)
-    entries = {}
-    for entry in catalog["streams"]:
-        name = entry["tap_stream_id"]
+    entries: dict[str, CatalogEntry] = {}
+    for entry in _parse(catalog).streams:
+        name = entry.tap_stream_id
         if name in entries:
             raise TapError(f"catalog: stream {_named(name)} is there twice. Remove one of them.")
         if _is_selected(entry):
@@ -119,49 +138,69 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
     known = {stream.name for stream in STREAMS}
     if unknown := sorted(entries.keys() - known):
         raise TapError(
-            f"catalog: unknown stream {_named(unknown[0])} is selected; the tap has {', '.join(sorted(known))}."
+            f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
             " Deselect or remove it."
         )
     return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
 
 
-def _is_selected(entry: dict[str, Any]) -> bool:
+def _parse(catalog: Any) -> Catalog:
+    """
+    singer-python's reading of a valid catalog.
+
+    Of its schemas, only what selects is handed on: types are ours, and singer-python would stumble over odd ones.
+    """
+    entries = [
+        {**entry, "schema": _choices(entry.get("schema", {})), "metadata": entry.get("metadata") or []}
+        for entry in catalog["streams"]
+    ]
+    return Catalog.from_dict({"streams": entries})
+
+
+def _choices(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    return {
+        "selected": schema.get("selected"),
+        "properties": {
+            name: {"selected": about.get("selected"), "inclusion": about.get("inclusion")}
+            for name, about in properties.items()
+        },
+    }
+
+
+def _is_selected(entry: CatalogEntry) -> bool:
     """As singer-python: true in either place is true; where neither says, what discovery proposed."""
-    about = _metadata(entry).get((), {})
-    said = [value for value in (entry.get("schema", {}).get("selected"), about.get("selected")) if value is not None]
-    return any(said) if said else about.get("selected-by-default") is True
+    about = metadata.to_map(entry.metadata)
+    if entry.schema.selected is None and metadata.get(about, (), "selected") is None:
+        return metadata.get(about, (), "selected-by-default") is True
+    return bool(entry.is_selected())
 
 
-def _select(stream: Stream, entry: dict[str, Any]) -> Selected:
-    schema, metadata, theirs = load_schema(stream.name), _metadata(entry), entry.get("schema", {}).get("properties", {})
+def _select(stream: Stream, entry: CatalogEntry) -> Selected:
+    schema, noted = load_schema(stream.name), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
-        selected = _property_is_selected(metadata.get(("properties", name), {}), theirs.get(name, {}))
+        selected = _property_is_selected(noted.get(("properties", name), {}), entry.schema.properties.get(name))
         if selected or name in _automatic(stream):
             properties[name] = about
-    for breadcrumb, about in metadata.items():
+    for breadcrumb, about in noted.items():
         name = breadcrumb[1] if len(breadcrumb) == 2 else None
         if name is not None and about.get("selected") and name not in schema["properties"]:
             LOGGER.warning("%s: the catalog selects %s, which is no property of it.", stream.name, _named(name))
-    return Selected(
-        stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry, metadata)
-    )
+    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry))
 
 
-def _property_is_selected(about: dict[str, Any], schema: dict[str, Any]) -> bool:
-    """One that the catalog says nothing of, as a version that did not have it, is selected."""
-    inclusion = about.get("inclusion", schema.get("inclusion"))
-    if inclusion in ("automatic", "unsupported"):
-        return bool(inclusion == "automatic")
-    for said in (about.get("selected"), schema.get("selected"), about.get("selected-by-default")):
-        if said is not None:
-            return bool(said)
-    return True
+def _property_is_selected(about: dict[str, Any], schema: Schema | None) -> bool:
+    """A property missing from an older catalog is selected. `schema`: old catalogs choose there."""
+    schema = schema or Schema()
+    inclusion = about.get("inclusion") or schema.inclusion
+    said = (about.get("selected"), schema.selected, about.get("selected-by-default"))
+    return bool(should_sync_field(inclusion, next((one for one in said if one is not None), None), default=True))
 
 
-def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[str, ...], dict[str, Any]]) -> bool:
-    about = metadata.get((), {})
-    method = about.get("replication-method") or entry.get("replication_method") or INCREMENTAL
+def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
+    about = metadata.to_map(entry.metadata)
+    method = metadata.get(about, (), "replication-method") or entry.replication_method or INCREMENTAL
     if method not in (INCREMENTAL, FULL_TABLE):
         raise TapError(
             f"catalog: {stream.name} has replication-method {_named(method)}. Set it to {INCREMENTAL} or {FULL_TABLE}."
@@ -171,16 +210,12 @@ def _is_full_table(stream: Stream, entry: dict[str, Any], metadata: dict[tuple[s
             f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all of it."
             f" Set its replication-method to {INCREMENTAL}."
         )
-    key = about.get("replication-key") or entry.get("replication_key") or stream.changed
+    key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.changed
     if method == INCREMENTAL and key != stream.changed:
         LOGGER.warning(
             "%s: replication-key %s is not possible; %s is used.", stream.name, _named(str(key)), stream.changed
         )
     return bool(method == FULL_TABLE)
-
-
-def _metadata(entry: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
-    return {tuple(item["breadcrumb"]): item["metadata"] for item in entry.get("metadata") or []}
 
 
 _MAYBE = {"type": ["boolean", "null"]}
@@ -240,8 +275,6 @@ _CATALOG = {
 
 
 def _validate(catalog: Any) -> None:
-    from jsonschema import Draft4Validator  # late: not needed for discovery
-
     for error in Draft4Validator(_CATALOG).iter_errors(catalog):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         wanted = error.validator_value  # never the value that was found: the file may be another one, with secrets

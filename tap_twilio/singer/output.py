@@ -1,13 +1,14 @@
 """Singer messages to stdout: what is written is written whole and in order, or nothing follows.
 
-The only place that writes there. Each call is one write, so a STATE never overtakes the records that it covers;
-after a write that failed or was interrupted, no other is made, since its line would follow half of another.
+The only place that writes there. Messages are singer-python's, but its own writer is not used: it goes through the
+buffer of `sys.stdout`, which may hold half a line when the tap is stopped.
+
+Each call is one write, so a STATE never overtakes the records that it covers. After a write that failed or was
+interrupted no other is made, since its line would follow half of another.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import select
 from collections.abc import Sequence
@@ -15,19 +16,9 @@ from typing import Any
 
 import orjson
 
-from tap_twilio.errors import TapError
+from tap_twilio.errors import OutputFailed, TargetGone
 
-LOGGER = logging.getLogger("tap_twilio")
-
-
-class TargetGone(Exception):
-    """The target closed its end: it has said why, so the tap ends at once and without a word."""
-
-    exit_code = 1
-
-
-class OutputFailed(TapError):
-    """Stdout takes no more: a full disk, a closed file."""
+from .library import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 
 
 class Output:
@@ -44,10 +35,8 @@ class Output:
         key_properties: Sequence[str],
         bookmark_properties: Sequence[str] = (),
     ) -> None:
-        message = {"type": "SCHEMA", "stream": stream, "schema": schema, "key_properties": list(key_properties)}
-        if bookmark_properties:
-            message["bookmark_properties"] = list(bookmark_properties)
-        self._message(message)
+        """`bookmark_properties` are left out where there are none: some targets take an empty list for a mistake."""
+        self._message(SchemaMessage(stream, schema, list(key_properties), list(bookmark_properties)))
 
     def document(self, text: str) -> None:
         """What is no message: the catalog."""
@@ -58,21 +47,13 @@ class Output:
         self._write(data)
 
     def activate_version(self, stream: str, version: int) -> None:
-        self._message({"type": "ACTIVATE_VERSION", "stream": stream, "version": version})
+        self._message(ActivateVersionMessage(stream, version))
 
     def state(self, value: dict[str, Any]) -> None:
-        self._message({"type": "STATE", "value": value})
+        self._message(StateMessage(value))
 
-    def metric_rows(self, stream: str, count: int) -> None:
-        """How many rows of a stream a run emitted, in the form of singer-python's metrics."""
-        _metric("counter", "record_count", count, endpoint=stream)
-
-    def metric_requests(self, seconds: float, requests: int, retries: int) -> None:
-        """How long all requests took, likewise."""
-        _metric("timer", "http_request_duration", round(seconds, 3), requests=requests, retries=retries)
-
-    def _message(self, message: dict[str, Any]) -> None:
-        self._write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+    def _message(self, message: Message) -> None:
+        self._write(orjson.dumps(message.asdict(), option=orjson.OPT_APPEND_NEWLINE))
 
     def _write(self, data: bytes) -> None:
         if not self._whole:
@@ -93,8 +74,3 @@ class Output:
                 " mend that, then run again from the last STATE that the target wrote."
             ) from None
         self._whole = True
-
-
-def _metric(kind: str, metric: str, value: float, **tags: object) -> None:
-    """A line in the form of singer-python's metrics, which loggers of Singer taps look for."""
-    LOGGER.info("METRIC: %s", json.dumps({"type": kind, "metric": metric, "value": value, "tags": tags}))

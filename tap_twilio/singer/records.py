@@ -1,310 +1,18 @@
-"""A row to its record, records to RECORD lines.
-
-Each stream's schema and selection are compiled once into one plain function, so that no property is looked up
-in a schema while rows pass. A value is converted only where that loses nothing; any other value that does not fit
-its schema is an error or a counted null, never a guess. Nothing here knows what Twilio's rows mean.
-"""
+"""Records to RECORD lines. They are ours and not singer-python's, whose write costs ten times as much for each."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from collections.abc import Iterable
 
 import orjson
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache, is_day
-from tap_twilio.twilio.body import BIGINT, Mended
-from tap_twilio.twilio.request import Page
+from tap_twilio.twilio.request import Page, Row
 
 from .catalog import Selected, load_schema
+from .compiled import Compiled, Drift, compile_record, exact_decimal, sid_of
 
-Row = dict[str, Any]
-Record = dict[str, Any]
-Compiled = Callable[[Row, str], Record]
-
-NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
-# What a text holds: a moment, a plain day, or the JSON of a value that may be anything.
-FORMATS = ("date-time", "date", "json")
-
-
-# Numbers ------------------------------------------------------------------------------------------------------------
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")
-
-
-class _Integers(Cache):
-    """A whole number written as text."""
-
-    def __missing__(self, text: str) -> int | None:
-        if text and (not _INTEGER.fullmatch(text) or abs(int(text)) > BIGINT):
-            raise ValueError("not a whole number of 64 bits")
-        return self.keep(text, int(text) if text else None)  # type: ignore[no-any-return]
-
-
-class _Numbers(Cache):
-    """A decimal number written as text, to JSON digits of the same value: a float would round it."""
-
-    def __missing__(self, text: str) -> orjson.Fragment | None:
-        return self.keep(text, orjson.Fragment(_json_number(text)) if text else None)  # type: ignore[no-any-return]
-
-
-def _json_number(text: str) -> str:
-    """
-    The same number in JSON's grammar. Raises ValueError where it is none, or is too large for any reader.
-
-    >>> _json_number("-0.00750"), _json_number("+.5"), _json_number("01.")
-    ('-0.00750', '0.5', '1')
-    """
-    match = _NUMBER.fullmatch(text)
-    if not match or float(text) in (float("inf"), float("-inf")):
-        raise ValueError("not a decimal number")
-    sign, whole, fraction, bare_fraction, exponent = match.groups()
-    digits = (whole or "").lstrip("0") or "0"
-    fraction = fraction or bare_fraction
-    return f"{'-' if sign == '-' else ''}{digits}{'.' + fraction if fraction else ''}{exponent or ''}"
-
-
-# A row --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Drift:
-    """What one stream's rows had that its schema did not foresee."""
-
-    stream: str
-    unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
-    nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
-    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
-
-    def see_unknown(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name in self.unknown or len(self.unknown) < NAMES_KEPT:
-                self.unknown[name] += 1
-
-    def summary(self) -> list[str]:
-        """Lines for the log; none where nothing was odd."""
-        lines = []
-        if self.unknown:
-            lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
-        if self.nulled:
-            lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
-        if self.mended:
-            what = "NUL characters or lone surrogates became U+FFFD"
-            lines.append(f"{self.stream}: {what} in {_counts(self.mended, 'values')}")
-        return lines
-
-
-def _counts(counter: Counter[str], unit: str) -> str:
-    names = ((name if name.isidentifier() else ascii(name)[:60], n) for name, n in sorted(counter.items()))
-    return ", ".join(f"{name} ({n} {unit})" for name, n in names)
-
-
-def compile_record(
-    stream: str,
-    schema: dict[str, Any],
-    selected: Collection[str],
-    *,
-    key: Collection[str] = ("sid",),
-    on_invalid: str = "fail",
-    drift: Drift | None = None,
-    dropped: Collection[str] = (),
-) -> Compiled:
-    """
-    The function that makes a record of one of the stream's rows: `record(row, received_at)`.
-
-    A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
-    have is null.
-    Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
-        `on_invalid` "fail" or "null"; `drift` is counted into; `dropped` are properties that never leave.
-    The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
-    """
-    drift = drift if drift is not None else Drift(stream)
-    properties = schema["properties"]
-    known = frozenset(properties).union(dropped) - {"received_at"}
-    taken = [name for name in properties if name in selected or name in key]
-    values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
-
-    def misfit(row: Row, name: str) -> Any:
-        value, kind = row.get(name), _kind(properties[name])
-        if value and isinstance(value, Mended) and _fits(value, kind):
-            drift.mended[name] += 1
-            return value
-        if name in key or on_invalid != "null":
-            hint = "" if name in key else " (on_invalid: null would write null)"
-            raise InvalidRecord(_misfit(stream, properties[name], row, name) + hint)
-        drift.nulled[name] += 1
-        return None
-
-    def json_text(name: str, value: Any) -> str:
-        """A value that may be anything, as the text of its JSON; text as it is."""
-        drift.mended.update([name] if isinstance(value, Mended) else [])
-        return str(value) if isinstance(value, str) else orjson.dumps(value, _decimal).decode()
-
-    def other_date(row: Row, name: str) -> str | None:
-        try:
-            return DATES[row[name]]  # type: ignore[no-any-return]
-        except (ValueError, TypeError, LookupError):
-            return misfit(row, name)  # type: ignore[no-any-return]
-
-    def step(template: str, name: str) -> list[str]:
-        return template.replace("NAME", repr(name)).replace("VALUE", values[name]).splitlines()
-
-    # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
-    lines = ["def record(row, received_at):", "    try:"]
-    lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
-    lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
-    lines += [f"        {value} = get({name!r})" for name, value in values.items()]
-    lines += ["        foreseen = row.keys() <= known"]
-    lines += ["    if not foreseen:", "        see_unknown(row.keys() - known)"]
-    texts = [name for name in values if name not in key and _kind(properties[name]) == "string"]
-    lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).splitlines()
-    for name in texts:
-        lines += ["    " + line for line in step(_STEPS["string"], name)]
-    for name in values:
-        if name in key:
-            lines += step(_KEY, name)
-        elif name not in texts:
-            lines += step(_STEPS[_kind(properties[name])], name)
-    lines += ["    return {"] + [f"        {name!r}: {values.get(name, 'received_at')}," for name in taken] + ["    }"]
-    scope: dict[str, Any] = {
-        "known": known,
-        "see_unknown": drift.see_unknown,
-        "misfit": misfit,
-        "other_date": other_date,
-        "TEXT": frozenset((str, type(None))),
-        "days": DAYS,
-        "minutes": MINUTES,
-        "seconds": SECONDS,
-        "integers": _Integers(),
-        "numbers": _Numbers(),
-        "json_text": json_text,
-        "is_day": is_day,
-        "NUMERIC": frozenset((int, float, Decimal)),
-        "BIGINT": BIGINT,
-    }
-    exec("\n".join(lines), scope)  # noqa: S102  # only the templates below and names of our own schemas
-    return scope["record"]  # type: ignore[no-any-return]  # exec has no types
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    """How values are converted: by their type, or as `date-time`, or as `strings`, an array of them."""
-    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    (kind,) = [name for name in types if name != "null"]
-    if kind == "array" and schema.get("items", {}).get("type") == "string":
-        return "strings"
-    return str(schema["format"]) if schema.get("format") in FORMATS else str(kind)
-
-
-def _fits(value: Mended, kind: str) -> bool:
-    """Whether a value is of its kind, which the steps below ask by class, and so deny."""
-    if kind == "strings":
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
-
-
-# Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
-# where one is no text, each is asked by itself.
-_ALL_TEXT = """
-    if not TEXT.issuperset(map(type, (VALUES))):
-        pass
-"""
-_KEY = """
-    if VALUE.__class__ is not str or not VALUE:
-        misfit(row, NAME)
-"""
-_DATE = """
-    if VALUE is not None:
-        try:
-            VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
-        except (ValueError, TypeError, LookupError):
-            VALUE = other_date(row, NAME)
-"""
-_JSON = """
-    if VALUE is not None and VALUE.__class__ is not str:
-        VALUE = json_text(NAME, VALUE)
-"""
-_TAKEN = """
-    if VALUE is not None and not (FITS):
-        VALUE = None if EMPTY else misfit(row, NAME)
-"""
-_WRITTEN = """
-    if VALUE.__class__ is str:
-        try:
-            VALUE = CACHE[VALUE]
-        except ValueError:
-            VALUE = misfit(row, NAME)
-    elif VALUE is not None and not (FITS):
-        VALUE = misfit(row, NAME)
-"""
-
-
-def _taken(fits: str, empty: str = "VALUE == ''") -> str:
-    return _TAKEN.replace("FITS", fits).replace("EMPTY", empty)
-
-
-def _written(fits: str, cache: str) -> str:
-    return _WRITTEN.replace("FITS", fits).replace("CACHE", cache)
-
-
-# The class is compared, not asked by isinstance: to JSON, true is no integer. It is also the faster of the two.
-_STEPS = {
-    "string": _taken("VALUE.__class__ is str", empty="False"),
-    "json": _JSON,
-    "date": _taken("VALUE.__class__ is str and is_day(VALUE)"),
-    "boolean": _taken("VALUE.__class__ is bool"),
-    "object": _taken("VALUE.__class__ is dict"),
-    "array": _taken("VALUE.__class__ is list"),
-    "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
-    "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
-    "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
-    "date-time": _DATE,
-}
-_EXPECTED = {
-    "string": "text",
-    "boolean": "true or false",
-    "object": "an object",
-    "array": "an array",
-    "strings": "an array of text",
-    "integer": "a whole number of 64 bits",
-    "number": "a number",
-    "date-time": "a date with a time and a zone",
-    "date": "a day, as 2026-01-31",
-    "json": "anything",
-}
-_SEEN = {
-    bool: "a boolean",
-    int: "a number",
-    float: "a number",
-    Decimal: "a number",
-    list: "an array",
-    dict: "an object",
-}
-
-
-def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
-    """What does not fit and where; never the value, which may be somebody's name or number."""
-    value, kind = row.get(name), _kind(schema)
-    if value is None:
-        seen = "null" if name in row else "missing"
-    elif isinstance(value, str):
-        seen = "empty" if not value else "other text"
-    else:
-        seen = _SEEN.get(type(value), "something else")
-        seen = "another number" if kind == "integer" and seen == "a number" else seen
-        seen = "an array of other things" if kind == "strings" and seen == "an array" else seen
-    return f"{stream} {_sid(row)}: {name} should be {_EXPECTED[kind]}, but is {seen}"
-
-
-def _sid(row: Row) -> str:
-    sid = row.get("sid")
-    return sid if isinstance(sid, str) and re.fullmatch("[A-Za-z0-9]{1,64}", sid) else "without a readable sid"
 
 
 def record_lines(
@@ -316,7 +24,7 @@ def record_lines(
     version: int | None = None,
 ) -> bytes:
     """
-    The rows as RECORD messages, one line each. Dates are text as `iso` gives it.
+    The rows as RECORD messages, one line each. Dates are Moments.
 
     Raises: InvalidRecord for the first row that cannot be written; none of the others is, then.
     """
@@ -326,17 +34,10 @@ def record_lines(
     records = []
     for row in rows:
         try:
-            records.append(orjson.dumps(record(row, received_at), _decimal))
+            records.append(orjson.dumps(record(row, received_at), exact_decimal))
         except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
-            raise InvalidRecord(f"{stream} {_sid(row)}: cannot be written as JSON: {error}") from None
+            raise InvalidRecord(f"{stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
     return before + (after + before).join(records) + after if records else b""
-
-
-def _decimal(value: Any) -> orjson.Fragment:
-    """For orjson, which does not know Decimal: the digits as they were."""
-    if not isinstance(value, Decimal):
-        raise TypeError(f"{type(value).__name__} is not JSON")
-    return orjson.Fragment(_json_number(str(value)))
 
 
 class Recorder:

@@ -1,7 +1,9 @@
 """What is read: declarations, a file a product. To add a stream, add a `Stream` here and its schema in `schemas/`."""
 
+from tap_twilio.errors import Contradiction
+
 from . import api, conversations, insights, messaging, monitor, pricing, studio
-from .model import Contradiction, Stream
+from .model import Stream
 
 STREAMS: tuple[Stream, ...] = (
     *api.STREAMS,
@@ -36,4 +38,4 @@ def check(streams: tuple[Stream, ...]) -> None:
 
 check(STREAMS)
 PROBE = BY_NAME["messages"]  # a page of it tells whether credentials may read an account
-__all__ = ["BY_NAME", "PROBE", "STREAMS", "Contradiction", "Stream", "check", "children"]
+__all__ = ["BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children"]

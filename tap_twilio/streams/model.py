@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tap_twilio.errors import Contradiction
+
 _BRACES = re.compile(r"{(\w+)}")
-
-
-class Contradiction(ValueError):
-    """A declaration that cannot be obeyed."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How Twilio is asked: one attempt at one request, and what came of it.
 
-What is asked at once, and what is asked again, is pool.py's business; what an answer says, answers.py's.
+What is asked at once, and what is asked again, is pool.py's business; what an answer says, envelopes.py's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import parse_url
 
-from tap_twilio.errors import Again, Refused, TapError
+from tap_twilio.errors import Refused, Retry, TapError
 from tap_twilio.moments import Moment, machine_now, parse_moment, to_moment
 from tap_twilio.settings import Settings
 
@@ -31,7 +31,7 @@ from .request import Ask, where
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
 CHUNK = 1 << 16
-LONGEST = 64 << 20  # bytes of a body; a page of 1,000 rows has 2 MB or so, and one that never ends fills the memory
+LONGEST_BODY_BYTES = 64 << 20  # a page of 1,000 rows has 2 MB or so, and one that never ends fills the memory
 RETRIED = (408, 425, 429)  # and 500 and more
 # The edge in front of each region (docs, Global Infrastructure; product.REGION.twilio.com ended in April 2026).
 EDGES = {"au1": "sydney", "ie1": "dublin", "jp1": "tokyo"}
@@ -50,23 +50,23 @@ class Answer:
         """
         The body, unpacked by who parses it: one page in memory at full length, and not one for each thread.
 
-        Raises Again for what is cut off, or no gzip.
+        Raises Retry for what is cut off, or no gzip.
         """
         if self.encoding in (None, "", "identity"):
             return self.body
-        pieces, rest, left = [], self.body, LONGEST
+        pieces, rest, left = [], self.body, LONGEST_BODY_BYTES
         try:
             while rest:
                 unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
                 pieces.append(unpack.decompress(rest, left))
                 left -= len(pieces[-1])
                 if unpack.unconsumed_tail or left <= 0:
-                    raise Again("the answer is longer than any page", bad_answer=True)
+                    raise Retry("the answer is longer than any page", bad_answer=True)
                 if not unpack.eof:
-                    raise Again("the answer was cut off")
+                    raise Retry("the answer was cut off")
                 rest = unpack.unused_data
         except zlib.error:
-            raise Again("the answer cannot be unpacked") from None
+            raise Retry("the answer cannot be unpacked") from None
         return b"".join(pieces)
 
 
@@ -99,7 +99,7 @@ class Client:
 
     def get(self, ask: Ask) -> Answer:
         """
-        The answer to one request. Raises Again for what may pass, Refused and TapError for what does not.
+        The answer to one request. Raises Retry for what may pass, Refused and TapError for what does not.
 
         A page may take `request_timeout` in all, so that one that trickles is cut as well. Redirects are not followed:
         Twilio sends none, and credentials go to no other host.
@@ -143,12 +143,12 @@ class Client:
             chunks.append(chunk)
             length += len(chunk)
             if time.monotonic() > deadline:
-                raise Again("the answer came too slowly")
-            if length > LONGEST:
-                raise Again("the answer is longer than any page", bad_answer=True)
+                raise Retry("the answer came too slowly")
+            if length > LONGEST_BODY_BYTES:
+                raise Retry("the answer is longer than any page", bad_answer=True)
         left: int | None = getattr(response.raw, "length_remaining", None)
         if left:
-            raise Again("the answer was cut off")
+            raise Retry("the answer was cut off")
         return b"".join(chunks)
 
 
@@ -165,12 +165,12 @@ def _network(error: Exception, ask: Ask, origin: str) -> Exception:
     if no_address:
         return Refused(400, None, "this is no address", where(ask))
     if isinstance(error, requests.exceptions.SSLError):
-        return Again("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
+        return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
-        return Again("the proxy refused, or did not answer")
+        return Retry("the proxy refused, or did not answer")
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
-        return Again("no answer in time")
-    return Again(f"the connection failed ({type(error).__name__})")
+        return Retry("no answer in time")
+    return Retry(f"the connection failed ({type(error).__name__})")
 
 
 def _names_no_proxy(proxy: str | None) -> bool:
@@ -191,10 +191,10 @@ def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception
     code, message = _error_body(answer)
     if status in RETRIED or status >= 500:
         reason = f"HTTP {status}" + (f", code {code}" if code else "")
-        return Again(reason, _retry_after(response.headers.get("Retry-After")), throttled=status == 429)
+        return Retry(reason, _retry_after(response.headers.get("Retry-After")), throttled=status == 429)
     if status < 400:
         what = "a redirect" if status >= 300 else "an answer"
-        return Again(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
+        return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
     return Refused(status, code, message, where(ask))
 
 
@@ -203,7 +203,7 @@ def _error_body(answer: Answer) -> tuple[int | None, str]:
     try:
         error = parse(answer.unpacked())
         code, message = int(error["code"]), str(error["message"])
-    except (Again, ValueError, TypeError, LookupError, ArithmeticError):
+    except (Retry, ValueError, TypeError, LookupError, ArithmeticError):
         return None, "no explanation"
     if not 0 <= code < 1_000_000:
         return None, "no explanation"

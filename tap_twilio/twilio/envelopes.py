@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tap_twilio.errors import Again
+from tap_twilio.errors import Retry
 from tap_twilio.moments import Moment
 
 from .body import parse
@@ -21,21 +21,21 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
     """
     The page in an answer, whose `Date` the clock gets to see.
 
-    The clock stands in where the answer has none, or one that is not believed. Raises Again for a body that is no page.
+    The clock stands in where the answer has none, or one that is not believed. Raises Retry for a body that is no page.
     """
     try:
         body = parse(answer.unpacked())
     except ValueError:
-        raise Again("the answer is no valid JSON") from None  # often cut off, which passes
+        raise Retry("the answer is no valid JSON") from None  # often cut off, which passes
     if not isinstance(body, dict):
-        raise Again("the answer is no JSON object", bad_answer=True)
+        raise Retry("the answer is no JSON object", bad_answer=True)
     if ask.rows is None:
         if "sid" not in body and "account_sid" not in body:
-            raise Again("the answer is not the resource asked for", bad_answer=True)
+            raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
     rows = body.get(ask.rows)
     if not isinstance(rows, list) or not all(_is_row(row, ask.has) for row in rows):
-        raise Again(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
+        raise Retry(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
     return Page(rows, _next(ask, body, origin), _date(answer, clock), answer.received_at)
 
 
@@ -60,17 +60,17 @@ def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
     elif isinstance(meta, dict) and "next_page_url" in meta:
         following = meta["next_page_url"]
     else:
-        raise Again("the answer does not say whether a page follows", bad_answer=True)
+        raise Retry("the answer does not say whether a page follows", bad_answer=True)
     if following is None or following == "":
         return None
     if not isinstance(following, str):
-        raise Again("the answer's next page is not an address", bad_answer=True)
+        raise Retry("the answer's next page is not an address", bad_answer=True)
     if not following.startswith("/"):
         if not following.startswith(f"{origin}/"):
-            raise Again("the answer's next page is on another host", bad_answer=True)
+            raise Retry("the answer's next page is on another host", bad_answer=True)
         following = following[len(origin) :]
     if following.startswith("//") or not following.startswith("/"):
-        raise Again("the answer's next page is on another host", bad_answer=True)
+        raise Retry("the answer's next page is on another host", bad_answer=True)
     if following == ask.uri:
-        raise Again("the answer names itself as its next page", bad_answer=True)
+        raise Retry("the answer names itself as its next page", bad_answer=True)
     return following

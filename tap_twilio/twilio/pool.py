@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tap_twilio.errors import Again, BadAnswer, PartitionError, Unreachable
+import backoff
+
+from tap_twilio.errors import BadAnswer, PartitionError, Retry, Unreachable
 
 from .client import Answer, Client
 from .clock import Clock
@@ -42,8 +44,6 @@ class Job:
 
 def _waits() -> Iterator[float]:
     """How many seconds to wait before each further attempt."""
-    import backoff  # late: it imports asyncio, and most runs need neither
-
     longest = backoff.expo(factor=0.5, max_value=60)
     next(longest)  # backoff's generators give nothing at first
     for seconds in longest:
@@ -98,8 +98,8 @@ class Pool:
                 return job.tag, outcome
             try:
                 page = read_page(job.ask, outcome, self._client.origin(job.ask.host), self._clock)
-            except Again as again:
-                failed = self.again(job, again)
+            except Retry as retry:
+                failed = self.retry_later(job, retry)
                 if failed:
                     return job.tag, failed
                 continue
@@ -131,8 +131,8 @@ class Pool:
                 continue
             self._shares[job.ask.account].running -= 1
             self.spent_s += time.monotonic() - job.started
-            if isinstance(outcome, Again):
-                failed = self.again(job, outcome)
+            if isinstance(outcome, Retry):
+                failed = self.retry_later(job, outcome)
                 if failed:
                     return job, failed
             elif isinstance(outcome, (Answer, PartitionError)):
@@ -140,40 +140,40 @@ class Pool:
             else:
                 raise outcome
 
-    def again(self, job: Job, again: Again) -> PartitionError | None:
+    def retry_later(self, job: Job, retry: Retry) -> PartitionError | None:
         """Ask again, later; or, when that has gone on for too long, the error to end with."""
         now = time.monotonic()
         job.failing_since = job.failing_since or now
-        job.bad_answers += again.bad_answer
+        job.bad_answers += retry.bad_answer
         share = self._shares[job.ask.account]
-        if again.throttled:
+        if retry.throttled:
             self.throttled += 1
             if share.throttled(job.started, now):
                 LOGGER.info("%s: too many requests at once; going on with %d", job.ask.account, share.limit)
         asked, failing_s = where(job.ask), now - job.failing_since
         if job.bad_answers >= BAD_ANSWERS:
-            return BadAnswer(f"{asked}: {again}, {job.bad_answers} times; taking it would lose rows")
+            return BadAnswer(f"{asked}: {retry}, {job.bad_answers} times; taking it would lose rows")
         wait = next(job.waits)
-        if again.wait_s is not None:
-            wait += again.wait_s
+        if retry.wait_s is not None:
+            wait += retry.wait_s
         if failing_s + wait > self._retry_s:
-            asks = f"; Twilio asks to wait {again.wait_s:.0f} s" if again.wait_s else ""
-            return Unreachable(f"{asked}: {again}, for {_span(failing_s)} of asking again (retry_minutes){asks}")
-        self._say(job, again, failing_s)
+            asks = f"; Twilio asks to wait {retry.wait_s:.0f} s" if retry.wait_s else ""
+            return Unreachable(f"{asked}: {retry}, for {_span(failing_s)} of asking again (retry_minutes){asks}")
+        self._say(job, retry, failing_s)
         self.retries += 1
         self._count += 1
         heapq.heappush(self._later, (now + wait, self._count, job))
         return None
 
-    def _say(self, job: Job, again: Again, failing_s: float) -> None:
+    def _say(self, job: Job, retry: Retry, failing_s: float) -> None:
         """Each reason once, and once a request that it goes on: a bad day is a few lines, not one a request."""
         if failing_s > MINUTE_S and not job.warned:
             job.warned = True
             left = _span(self._retry_s - failing_s)
-            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.ask), again, _span(failing_s), left)
-        elif not again.throttled and str(again) not in self._said and len(self._said) < REASONS_SAID:
-            self._said.add(str(again))
-            LOGGER.info("%s: %s; asking again (said once)", where(job.ask), again)
+            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.ask), retry, _span(failing_s), left)
+        elif not retry.throttled and str(retry) not in self._said and len(self._said) < REASONS_SAID:
+            self._said.add(str(retry))
+            LOGGER.info("%s: %s; asking again (said once)", where(job.ask), retry)
 
     def _patience(self) -> float | None:
         """Seconds until a request is to be asked again, or is overdue; None: not before something comes."""
@@ -182,7 +182,7 @@ class Pool:
         times += [oldest.started + self._timeout_s + SLACK_S] if oldest else []
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _overdue(self) -> tuple[int, Again] | None:
+    def _overdue(self) -> tuple[int, Retry] | None:
         """
         The oldest attempt, if it should have ended by now: its thread is left behind.
 
@@ -193,7 +193,7 @@ class Pool:
         if job is None or time.monotonic() < job.started + self._timeout_s + SLACK_S:
             return None
         self._stuck += 1
-        return number, Again("no answer in time")
+        return number, Retry("no answer in time")
 
     def wake(self) -> None:
         """Make `next` return; may be called from a signal handler."""

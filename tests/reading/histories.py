@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tap_twilio.errors import PartitionError, Refused, Unfinished
 from tap_twilio.moments import format_moment as text
+from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit, Read
 from tap_twilio.reading.reading import Bounds, Reading
@@ -275,7 +276,7 @@ class Tap:
         reading.adopt([self.twilio.stream.name] if added else [])
         before = reading.state.date_updated or ""
         with suppress(Killed, Unfinished):
-            self.run(reading.sync(), chatter, lives)
+            self.run(plan.sync(reading), chatter, lives)
             assert (self.state.date_updated or "") >= before, "a bookmark went back"
             return True
         assert (self.state.date_updated or "") >= before, "a bookmark went back"

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_twilio.errors import Unfinished
+from tap_twilio.reading import plan
 
 from .histories import DAY, HOUR, Killed, histories, live, text
 
@@ -155,7 +156,7 @@ def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
         while True:
             reading = tap.reading(1)
             try:
-                tap.run(reading.full(version), 0.2, rng.randrange(0, 20) if rng.random() < 0.4 else None)
+                tap.run(plan.full(reading, version), 0.2, rng.randrange(0, 20) if rng.random() < 0.4 else None)
             except (Killed, Unfinished):
                 twilio.now += rng.choice((timedelta(minutes=1), 3 * HOUR))
                 continue

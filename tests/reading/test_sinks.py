@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tap_twilio.accounts import Account
 from tap_twilio.errors import PartitionError, Refused, Unreachable
 from tap_twilio.moments import format_moment as text
+from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit
 from tap_twilio.reading.reading import Bounds
@@ -122,7 +123,7 @@ class Tap:
         reading.adopt()
         try:
             with suppress(Killed, PartitionError):
-                drive([reading.sync()], Pages(twilio, chatter, lives), self._take)
+                drive([plan.sync(reading)], Pages(twilio, chatter, lives), self._take)
                 return not any(table.failed for table in reading.tables)
             return False
         finally:

@@ -1,0 +1,42 @@
+"""A sync: from the files that the arguments name to a run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+
+from tap_twilio.errors import TapError
+from tap_twilio.settings import load, read_json
+from tap_twilio.signals import on_signals
+from tap_twilio.singer.catalog import read_catalog, selected_streams
+from tap_twilio.singer.output import Output
+from tap_twilio.singer.state import State
+from tap_twilio.sync import Sync
+
+LOGGER = logging.getLogger("tap_twilio")
+
+
+def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
+    """
+    Read what is selected. `hide` is told every secret.
+
+    Raises TapError, TargetGone, OutputFailed.
+    """
+    if not arguments.config:
+        raise TapError("Setting file missing: give --config config.json (sample_config.json shows what it holds).")
+    settings, warnings = load(arguments.config)
+    hide(settings.user, settings.password)
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
+    selected = selected_streams(read_catalog(arguments.catalog) if arguments.catalog else None)
+    state = State(read_json(arguments.state, "--state") if arguments.state else None)
+    if not selected:
+        LOGGER.warning("no stream is selected: nothing to do")
+    sync = Sync(settings, selected, state, Output(), hide)
+    stopped = on_signals(sync.stop)
+    try:
+        code = sync.run()
+    except KeyboardInterrupt:  # stopped before there was anything to end
+        code = 130
+    return 128 + stopped[0] if stopped else code

@@ -1,0 +1,202 @@
+"""Layout: dependencies point one way, errors stand in one place, and nothing grows too long to be read."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tap_twilio import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "tap_twilio"
+
+# What each folder and each module at the top may import, from top to bottom: only what stands below it.
+LAYERS = {
+    "__main__": "cli",
+    "cli": "commands log errors",
+    "commands": "sync singer settings signals errors",
+    "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
+    "readings": "accounts reading singer settings streams moments",
+    "accounts": "scheduler reading twilio settings streams moments errors",
+    "report": "reading singer",
+    "scheduler": "reading twilio errors",
+    "reading": "singer twilio streams moments errors",
+    "singer": "twilio streams moments errors",
+    "twilio": "settings moments errors",
+    "settings": "moments errors",
+    "streams": "moments errors",
+    "moments": "",
+    "log": "",
+    "signals": "",
+    "errors": "",
+}
+# Who alone may import a library.
+LIBRARIES = {
+    "singer": {"singer.library"},
+    "requests": {"twilio.client"},
+    "urllib3": {"twilio.client"},
+    "backoff": {"twilio.pool"},
+    "jsonschema": {"settings", "singer.catalog"},
+    "orjson": {"singer.output", "singer.compiled", "singer.records", "singer.state", "twilio.body"},
+}
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # lines
+# Functions that are longer, each with its reason.
+LONGER = {"singer.compiled._source": "half of it is the example of what it writes"}
+
+
+def name_of(path: Path) -> str:
+    """A module's name within the package; empty for the package itself."""
+    parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {name_of(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+
+def imported(name: str) -> Iterator[tuple[ast.stmt, str]]:
+    """Every import of a module, wherever in it, by its full name: late ones and those for types count too."""
+    package = [PACKAGE, *name.split(".")] if name else [PACKAGE]
+    package = package if MODULES[name].name == "__init__.py" else package[:-1]
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) + 1 - node.level], node.module or ""] if node.level else [node.module or ""]
+            yield from ((node, ".".join(filter(None, [*base, alias.name]))) for alias in node.names)
+
+
+def ours(name: str) -> set[str]:
+    """The modules of the tap that a module imports."""
+    found = set()
+    for _, target in imported(name):
+        if target.split(".")[0] == PACKAGE:
+            inner = target.removeprefix(PACKAGE).removeprefix(".")
+            found.add(inner if inner in MODULES else inner.rpartition(".")[0])
+    return found - {name}
+
+
+def unit(name: str) -> str:
+    """The folder, or the module at the top, that a module belongs to."""
+    return name.split(".")[0]
+
+
+def test_the_table_points_downwards() -> None:
+    """Each row names only rows below it, so that what it allows has no circle; and it has a row for each module."""
+    rows = list(LAYERS)
+    for index, (name, allowed) in enumerate(LAYERS.items()):
+        assert set(allowed.split()) <= set(rows[index + 1 :]), name
+    assert set(rows) == {unit(name) for name in MODULES} - {""}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_point_one_way(layer: str) -> None:
+    """A module imports its own folder and what the table allows. The package itself holds the version only."""
+    allowed = {layer, "", *LAYERS[layer].split()}
+    upwards = {
+        f"{name} imports {target}"
+        for name in MODULES
+        if unit(name) == layer
+        for target in ours(name)
+        if unit(target) not in allowed
+    }
+
+    assert not upwards
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    """Whoever imports a part of it imports nothing else."""
+    assert not list(imported("")) and not ours("")
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Within a folder neither: a circle is one module in several files."""
+    imports = {name: ours(name) - {""} for name in MODULES}
+    circles = []
+    for name in MODULES:
+        seen: set[str] = set()
+        todo = [name]
+        while todo:
+            fresh = imports[todo.pop()] - seen
+            seen |= fresh
+            todo += fresh
+        circles += [name] if name in seen else []
+
+    assert not circles
+
+
+def test_only_the_command_line_imports_late() -> None:
+    """It imports a command when that is asked for. Elsewhere an import within a function hides a dependency."""
+    late = {
+        name
+        for name, tree in TREES.items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+
+    assert late == {"cli"}
+
+
+def test_each_library_is_used_where_it_belongs() -> None:
+    """Every library is declared in setup.py, and imported only by those who know how it behaves."""
+    theirs: dict[str, set[str]] = {}
+    for name in MODULES:
+        for _, target in imported(name):
+            library = target.split(".")[0]
+            if library not in {PACKAGE, *sys.stdlib_module_names}:
+                theirs.setdefault(library, set()).add(name)
+    setup = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    (required,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "install_requires")
+    declared = {re.split("[<>=]", text)[0] for text in ast.literal_eval(required)}
+
+    assert theirs == LIBRARIES
+    assert {name.removesuffix("-python") for name in declared} == set(LIBRARIES)
+
+
+def test_the_sandbox_knows_nothing_of_the_tap() -> None:
+    """Else both would share one mistake, and no test could find it."""
+    for path in (ROOT / "sandbox").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] == PACKAGE], path
+
+
+def test_all_errors_are_one_tree_in_one_file() -> None:
+    """Whoever handles one finds the others beside it; each says whose move it is."""
+    for name in MODULES:
+        if name != "__main__":
+            importlib.import_module(f"{PACKAGE}.{name}".rstrip("."))
+    found, todo = set(), [BaseException]
+    while todo:
+        kind = todo.pop()
+        found |= {kind} if kind.__module__.split(".")[0] == PACKAGE else set()
+        todo += type.__subclasses__(kind)
+
+    assert found == {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    for kind in found - {errors.Error}:
+        assert issubclass(kind, errors.Error)
+        assert re.search(r"\bmove\b", kind.__doc__ or ""), kind
+
+
+def test_nothing_is_too_long_to_be_read() -> None:
+    """Neither a file nor a function; one that must be long says why."""
+    files = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    functions = {
+        f"{name}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+
+    assert not {name: lines for name, lines in files.items() if lines > LONGEST_FILE}
+    assert {name for name, lines in functions.items() if lines > LONGEST_FUNCTION} == LONGER.keys()
+    assert all(LONGER.values())

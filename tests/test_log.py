@@ -1,0 +1,69 @@
+"""The log: ours alone, whatever singer-python would make of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+from tap_twilio.log import LONGEST_LINE_CHARS, SHORTEST_SECRET_CHARS, OneLine
+
+PROGRAM = """
+import logging, sys
+if {first}: import tap_twilio.singer.library
+from tap_twilio.log import OneLine, begin_log
+line = begin_log()
+import tap_twilio.singer.catalog, tap_twilio.report
+from tap_twilio.sync import Sync
+(handler,) = logging.getLogger().handlers
+assert handler.formatter is line, handler
+line.hide("user", "a-password")
+logging.getLogger("singer").warning("with\\na-password")
+tap_twilio.report.metrics([("messages", 2)], 1.5, 3, 0)
+"""
+
+
+def said(first: bool, level: str) -> subprocess.CompletedProcess[str]:
+    """What a process logs that imports singer-python before the log begins, or afterwards."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(first=first)],
+        env={**os.environ, "LOGLEVEL": level},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_singer_python_leaves_the_log_to_the_tap() -> None:
+    """Whenever it is imported: one handler with our formatter, the level that LOGLEVEL names, nothing on stdout."""
+    for first in (True, False):
+        assert said(first, "WARNING").stderr == "WARNING with ***\n"
+        done = said(first, "INFO")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.splitlines() == [
+            "WARNING with ***",
+            'INFO METRIC: {"type": "counter", "metric": "record_count", "value": 2, "tags": {"endpoint": "messages"}}',
+            'INFO METRIC: {"type": "timer", "metric": "http_request_duration", "value": 1.5, '
+            '"tags": {"requests": 3, "retries": 0}}',
+        ]
+
+
+def line_of(message: object, *secrets: str) -> str:
+    formatter = OneLine()
+    for secret in secrets:
+        formatter.hide("AC1", secret)
+    return formatter.format(logging.LogRecord("any", logging.INFO, "", 0, message, None, None))
+
+
+def test_a_record_is_one_line_however_long() -> None:
+    """Line breaks become spaces, what no terminal shows becomes U+FFFD, and what is too long is cut."""
+    assert line_of("one\ntwo\x1b") == "INFO one two\ufffd"
+    assert len(line_of("x" * 10 * LONGEST_LINE_CHARS)) == LONGEST_LINE_CHARS
+
+
+def test_secrets_are_hidden_and_words_are_not() -> None:
+    """A secret is hidden as it is and as the Authorization header has it; one that is no secret hides nothing."""
+    assert line_of("a-password QUMxOmEtcGFzc3dvcmQ=", "a-password") == "INFO *** ***"
+    short = "s" * (SHORTEST_SECRET_CHARS - 1)
+    assert line_of(f"says {short}", short) == f"INFO says {short}"
