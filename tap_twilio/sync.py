@@ -222,7 +222,6 @@ class Sync:
         account = next((one for one in self.accounts.chosen if one.sid == sid), None)
         if isinstance(error, Refused) and account and account.closed and error.status in UNAVAILABLE:
             self.closed.add(sid)
-            self.failed.add((name, sid))
             return
         self.failed.add((name, sid))
         self.failures.append(f"{name} {sid}: {error}")
@@ -325,7 +324,7 @@ class Sync:
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
-        forecasts(self.readings, self.failed)
+        forecasts([one for one in self.readings if one.account not in self.closed], self.failed)
         summary(self.pool.pages, self.pool.requests, seconds, emitted)
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
