@@ -25,7 +25,7 @@ from .settings import Settings
 from .singer.catalog import Selected
 from .singer.output import Output
 from .singer.records import Recorder
-from .singer.state import State, malformed, selection
+from .singer.state import State, selection
 from .singer.versions import begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
 from .twilio.client import Client
@@ -124,10 +124,6 @@ class Sync:
     def _adopt(self, reading: Reading) -> None:
         """Hold the state of a list and its tables against what is asked for now."""
         added = []
-        where = f"bookmarks.{reading.stream.name}, account {reading.account},"
-        for opened in (reading.state.backfill, reading.state.round, reading.state.full):
-            if opened and opened.at > len(reading.lists):
-                raise malformed(where, "has a list that the stream does not have")
         for table in reading.tables:
             stream = self.state.stream(table.name)
             key, names = selection(self.selected[table.name].properties)
@@ -211,8 +207,8 @@ class Sync:
             reading.state.absent = self.clock.now
             self.absent[reading.stream.product.host] += 1
             return
-        failures: dict[str, PartitionError] = {t.name: t.failed for t in reading.tables if t.failed and t.failed is not error}
-        if error:
+        failures = {table.name: table.failed for table in reading.tables if table.failed}
+        if error and error not in failures.values():  # not one of theirs, but of the list itself
             failures = {reading.stream.name: error, **failures}
         for name, failure in failures.items():
             self._failed(name, reading.account, failure)

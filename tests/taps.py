@@ -163,6 +163,15 @@ class Run:
         return [line.partition(" ")[2] for line in self.log.splitlines() if "METRIC: " not in line]
 
 
+def partitions(state: Json, stream: str) -> dict[str, Json]:
+    """What a state holds of each account of a stream, without what is null."""
+    found = {}
+    for accounts, partition in state["bookmarks"][stream]["partitions"]:
+        for account in state["accounts"][accounts] if isinstance(accounts, str) else accounts:
+            found[account] = {name: value for name, value in partition.items() if value is not None}
+    return found
+
+
 def whole_lines(printed: bytes) -> list[bytes]:
     return printed[: printed.rfind(b"\n") + 1].splitlines(keepends=True)
 
@@ -194,6 +203,10 @@ class Tap:
     @property
     def twilio(self) -> Twilio:
         return self.server.twilio
+
+    def kept(self, stream: str, account: str | None = None) -> Json:
+        """What the state holds of a stream in an account (else the main one), without what is null."""
+        return partitions(self.state, stream)[account or self.twilio.main]
 
     def select(self, *streams: str, full_table: Iterable[str] = (), without: Iterable[str] = ()) -> Tap:
         """Select these streams, and deselect some properties of all of them, in the catalog that discovery prints."""
@@ -368,4 +381,5 @@ def twice(run: Run) -> dict[str, int]:
     return {sid: times for sid, times in Counter(run.sids()).items() if times > 1}
 
 
-__all__ = ["COMMAND", "DAY", "HOUR", "LISTED", "ROOT", "SIX", "Run", "Started", "Tables", "Tap", "expected", "twice"]
+__all__ = ["COMMAND", "DAY", "HOUR", "LISTED", "ROOT", "SIX", "Run", "Started", "Tables", "Tap"]
+__all__ += ["expected", "partitions", "twice"]

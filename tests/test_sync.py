@@ -13,9 +13,10 @@ import pytest
 
 from sandbox import Twilio
 from tap_twilio.twilio.client import Client
+from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.settings import Settings
 from tap_twilio.errors import TapError
-from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, properties
+from tests.taps import HOUR, LISTED, ROOT, SIX, Tap, expected, partitions, properties
 
 MakeTap = Callable[..., Tap]
 
@@ -87,7 +88,6 @@ def test_rows_that_no_filter_and_no_date_shows(tap_of: MakeTap) -> None:
 def test_history_beyond_the_reach_of_filters_comes_with_the_first_round(tap_of: MakeTap) -> None:
     """Messages sent more than 400 days ago, which Twilio's filter refuses, are there after the sync that follows."""
     twilio = Twilio(start="2023-01-01")
-    main = twilio.main
     twilio.at("2026-01-01")
     twilio.messages(300, since="2023-02-01", until="2025-12-30")
     twilio.messages(5, status="canceled", since="2023-02-01", until="2025-12-30")
@@ -97,7 +97,7 @@ def test_history_beyond_the_reach_of_filters_comes_with_the_first_round(tap_of: 
     twilio.at("2026-01-01T03:00:00Z")
     tap.sync()
     assert tap.wrong(["messages"]) == {}
-    assert "owed" not in tap.state["bookmarks"]["messages"]["accounts"][main]
+    assert "owed" not in tap.kept("messages")
 
 
 def test_state_covers_what_was_written_before_it(tap_of: MakeTap) -> None:
@@ -123,7 +123,7 @@ def test_bookmarks_are_kept_for_each_account(tap_of: MakeTap) -> None:
     tap = tap_of(twilio)
     state = tap.sync().states[-1]
     for stream in LISTED:
-        accounts = state["bookmarks"][stream]["accounts"]
+        accounts = partitions(state, stream)
         assert set(accounts) == {row["sid"] for row in twilio.truth("accounts")}
         assert {part["date_updated"] for part in accounts.values()} == {"2025-12-31T18:00:00.000000Z"}
         assert state["bookmarks"][stream]["date_updated"] == "2025-12-31T18:00:00.000000Z"
@@ -153,14 +153,15 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
         twilio.messages(5, account, created="2025-12-01")
     tap = tap_of(twilio)
     tap.sync()
-    before = tap.state["bookmarks"]["messages"]["accounts"][closed]
+    before = tap.kept("messages", closed)
     twilio.at("2026-01-02").change(suspended, status="suspended")
     late = twilio.messages(1, suspended)
     twilio.close(closed)
     run = tap.sync()
     assert run.sids("messages") == late
-    assert tap.state["bookmarks"]["messages"]["accounts"][closed] == before
-    assert f"messages {closed}: the account is closed and Twilio no longer lists it; its bookmark is kept" in run.said
+    assert tap.kept("messages", closed) == before
+    lists = len(LISTED)
+    assert f"{closed} is closed, and Twilio refuses {lists} of its lists; their bookmarks are kept" in run.said
     assert not any("backfill" in line or "failed" in line for line in run.said)
     assert tap.wrong(rows=twilio.truth) == {}
 
@@ -172,13 +173,14 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
 
 @pytest.mark.parametrize("status", [(401, 20005), (403, 20005), (404, 20404)])
 def test_an_account_closed_before_its_first_sync_is_left_out(tap_of: MakeTap, status: tuple[int, int]) -> None:
-    """However Twilio refuses it: exit code 0, one line a stream, and nothing that sounds like work left to do."""
+    """However Twilio refuses it: exit code 0, one line, and nothing that sounds like work left to do."""
     twilio = Twilio(accounts=2, closed_answer=status)
     closed = twilio.truth("accounts")[1]["sid"]
     twilio.close(closed)
     twilio.messages(3)
     run = tap_of(twilio).sync()
-    assert sum("the account is closed" in line for line in run.said) == len(LISTED)
+    (line,) = [line for line in run.said if f"{closed} is closed" in line]
+    assert f"refuses {len(LISTED)} of its lists" in line
     assert not any("backfill" in line for line in run.said)
 
 
@@ -244,14 +246,16 @@ def test_settings_that_the_file_leaves_out_come_from_twilios_environment_variabl
 def test_region_and_edge_name_the_host(settings: dict[str, str], host: str) -> None:
     """product.edge.region.twilio.com; without either, Twilio's plain host; base_url goes before both."""
     one = Settings("AC" + "0" * 32, "AC", "token", **settings)  # type: ignore[arg-type]  # only text here
-    assert Client(one).origin("api") == f"https://{host}"
-    assert Client(replace(one, base_url="http://127.0.0.1:1")).origin("api") == "http://127.0.0.1:1"
+    nobody = Credentials("", "", "")
+    assert Client(one, nobody).origin("api") == f"https://{host}"
+    assert Client(one, nobody).origin("insights") == f"https://{host.replace('api.', 'insights.')}"
+    assert Client(replace(one, base_url="http://127.0.0.1:1"), nobody).origin("api") == "http://127.0.0.1:1"
 
 
 def test_a_region_whose_edge_is_unknown_asks_for_it() -> None:
     """One that opened after this version: the setting that is missing is named."""
     with pytest.raises(TapError, match="Setting edge is missing"):
-        Client(Settings("AC" + "0" * 32, "AC", "token", region="xx1")).origin("api")
+        Client(Settings("AC" + "0" * 32, "AC", "token", region="xx1"), Credentials("", "", "")).origin("api")
 
 
 def test_no_token_of_any_account_leaves_the_tap(tap_of: MakeTap) -> None:
@@ -378,6 +382,11 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"bookmarks": {"messages": "yesterday"}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"date_updated": "soon"}}}}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"round": {"began": "2026-01-01T00:00:00Z"}}}}}},
+        {"bookmarks": {"messages": {"partitions": {}}}},
+        {"bookmarks": {"messages": {"partitions": [["AC"]]}}},
+        {"bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
+        {"bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
+        {"bookmarks": {"messages": {"partitions": [[["AC"], {"round": {"at": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:

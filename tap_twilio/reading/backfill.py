@@ -6,10 +6,10 @@ from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
 from .effects import Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
-from .slices import CUTS, cut, pages_between, read_slices
+from .slices import CUTS, cut, read_slices
 from .walk import Moved, Walk
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
-from tap_twilio.moments import DAY, Moment, earlier, later, moment_of
+from tap_twilio.moments import DAY, SECOND, Moment, earlier, later, moment_of, parse_moment
 from tap_twilio.streams.model import Filter, Product, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -133,3 +133,17 @@ def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
         filter_.after: bound(earlier(since, filter_.unit)),
         filter_.before: bound(later(until, filter_.unit)),
     }
+
+
+def pages_between(listing: Listing, page: Page, since: Moment) -> float:
+    """How many pages lie between this one and `since`, should rows stand there as densely as here."""
+    dates = [moment_of(listing.listed(row)) or moment_of(row.get("date_created")) for row in page.rows]
+    return pages_to([date for date in dates if date], since)
+
+
+def pages_to(dates: list[Moment], since: Moment) -> float:
+    """How many pages lie between one that shows these dates and `since`, should rows stand there as densely."""
+    if not dates or min(dates) <= since:
+        return 0
+    spread = max(parse_moment(max(dates)) - parse_moment(min(dates)), SECOND)
+    return (parse_moment(min(dates)) - parse_moment(since)) / spread

@@ -13,16 +13,15 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
-from tap_twilio.singer.state import malformed
+from tap_twilio.singer.state import Asked
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
 from .effects import Emit, Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .scores import Found, SecondSource
 from .sinks import Fresh, How, Table
 
@@ -71,43 +70,12 @@ class Window:
         return True
 
 
-@dataclass
-class Progress:
-    """What the state keeps of the asking, as a list."""
-
-    began: Moment | None = None  # of the window's round that is open
-    cursor: Dated | None = None  # rows above it were asked
-    unasked: bool = False  # no window was ever asked whole: all is emitted until one was
-    misses: int = 0  # requests in a row that found nothing
-    second_owed: bool = False  # whether the second source is to be asked for all time
-    late: Moment | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
-
-    @classmethod
-    def of(cls, value: Any, where: str) -> Progress:
-        """Raises TapError for a value that no tap wrote."""
-        if value is None:
-            return cls()
-        kinds = (object, object, object, bool, int, bool, object)
-        fits = isinstance(value, list) and [isinstance(*pair) for pair in zip(value, kinds)] == [True] * len(kinds)
-        moments = [value[0], value[1], value[6]] if fits else []
-        if not fits or not all(item is None or item == moment_of(item) for item in moments):
-            raise malformed(f"{where}.asked", "is not what the tap wrote")
-        began, at, key, unasked, misses, second_owed, late = value
-        cursor = (at, key) if at is not None and isinstance(key, str) else None
-        return cls(began, cursor, unasked, misses, second_owed, late)
-
-    def kept(self) -> list[Any] | None:
-        at, key = self.cursor or (None, None)
-        value = [self.began, at, key, self.unasked, self.misses, self.second_owed, self.late]
-        return None if value == [None, None, None, False, 0, False, None] else value
-
-
 class RecentTable(Table):
     """Its bookmark moves when a window was asked whole; by a round only where that one asked every older row."""
 
     asks_rows = True  # whether it wants the parent's rows
     asks_all_again = False  # whether what a round asked so far is to be asked by another one
-    progress: Progress
+    progress: Asked
 
     @property
     def owes_older(self) -> bool:
@@ -134,7 +102,7 @@ class RecentTable(Table):
     def keep(self, late: Moment | None = None) -> None:
         """Write the progress into the state."""
         self.progress.late = late or self.progress.late
-        self.state.asked = self.progress.kept()
+        self.state.asked = None if self.progress == Asked() else self.progress
 
 
 @dataclass
@@ -153,8 +121,7 @@ class RecentBranch:
         self.table.asks_rows = self.limits.first
         self.stream: Stream = self.table.stream
         self.account = self.table.account
-        where = f"bookmarks.{self.stream.name}, account {self.account},"
-        self.progress = self.table.progress = Progress.of(self.table.state.asked, where)
+        self.progress = self.table.progress = self.table.state.asked or Asked()
         self._asked: set[str] = set()  # in this sync
         self._rated: set[str] = set()  # by the first source, in this sync
         self._announced = False
@@ -221,7 +188,7 @@ class RecentBranch:
         if self._looks and (how in (How.LOOK_BACK, How.FIRST) or (how is How.BACKFILL and not self._older)):
             for row in self._ended(listing, page.rows, self._edge):
                 self._window.add(row)
-        elif how in (How.ROUND, How.FULL):
+        if how in (How.ROUND, How.FULL) or (how is How.BACKFILL and not self._older):
             late = [row for row in page.rows if self._began_late(listing, row)]
             asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
         owed = self.table.state.owed
@@ -233,7 +200,7 @@ class RecentBranch:
             refill = END if state.date_updated is None else state.refill or END
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
             asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
-            self._announce()
+            self._announce(listing, page)
         # These are asked once, or seldom, so what they have is emitted whatever its date.
         yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked], BEGINNING)
 
@@ -257,13 +224,15 @@ class RecentBranch:
             return True
         return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
 
-    def _announce(self) -> None:
-        if not self._announced:
+    def _announce(self, listing: Listing, page: Page) -> None:
+        if not self._announced and page.rows:
             self._announced = True
+            pages = 1 + (pages_between(listing, page, self.oldest) if page.next else 0)
             LOGGER.info(
-                "%s %s: asks for each call that ended, a request each; feedback_backfill: false skips them",
+                "%s %s: about %d requests, one for each call that ended; feedback_backfill: false skips them",
                 self.stream.name,
                 self.account,
+                round(pages * len(page.rows)),
             )
 
     # -- after the look-back, or the backfill
@@ -346,7 +315,7 @@ class RecentBranch:
 
     def _ask(self, key: str, since: Moment) -> Read:
         """What one row of the parent has below it: emitted when it changed since then. 404 is none."""
-        listing = Listing(self.stream, self.account, 1, values={brace: key for brace in self.parent.fills})
+        listing = Listing(self.stream, self.account, 1, values=dict.fromkeys(self.parent.fills, key))
         try:
             page: Page = yield listing.top()
         except Refused as refused:

@@ -9,10 +9,10 @@ from tap_twilio.moments import SECOND, Moment, earlier, later
 from tap_twilio.singer.state import Round
 
 from .effects import Effect, Pause, Read
-from .lists import Listing
+from .lists import Listing, pages_between
 from .reading import Reading
 from .sinks import How
-from .slices import cut, pages_between, read_slices
+from .slices import cut, read_slices
 from .walk import Moved, Walk
 
 Walks = Sequence["Walk | None"]

@@ -11,7 +11,7 @@ from tap_twilio.singer.state import Backfill, Slice
 from tap_twilio.twilio.request import Page
 
 from .effects import Read
-from .lists import Listing
+from .lists import Listing, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, How
 from .walk import Moved, Walk
@@ -118,19 +118,3 @@ def cut(reading: Reading, listing: Listing, since: Moment, until: Moment, pages:
     parts = max(1, int(min(ceil(pages / reading.slice_pages), CUTS, finest)))
     cuts = [format_moment(start + (end - start) * index / parts) for index in range(parts + 1)]
     return [Slice(low, high) for low, high in zip(cuts, cuts[1:]) if low < high][::-1]
-
-
-def pages_between(listing: Listing, page: Page, since: Moment) -> float:
-    """How many pages lie between this one and `since`, should rows stand there as densely as here."""
-    dates = [moment_of(listing.listed(row)) or moment_of(row.get("date_created")) for row in page.rows]
-    return pages_to([date for date in dates if date], since)
-
-
-def pages_to(dates: list[Moment], since: Moment) -> float:
-    """How many pages lie between one that shows these dates and `since`, should rows stand there as densely."""
-    if not dates or min(dates) <= since:
-        return 0
-    spread = max(parse_moment(max(dates)) - parse_moment(min(dates)), SECOND)
-    return (parse_moment(min(dates)) - parse_moment(since)) / spread
-
-

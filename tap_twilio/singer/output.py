@@ -17,7 +17,6 @@ import orjson
 
 from tap_twilio.errors import TapError
 
-
 LOGGER = logging.getLogger("tap_twilio")
 
 
