@@ -64,7 +64,7 @@ class Sync:
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
         self.failed: set[tuple[str, str]] = set()
-        self.closed: dict[str, int] = {}  # closed accounts that Twilio no longer lists, and how many of their lists
+        self.closed: set[tuple[str, str]] = set()  # the lists of closed accounts that Twilio refuses
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
         self.emitted: Counter[str] = Counter()
         self._wrote_state = time.monotonic()
@@ -216,8 +216,7 @@ class Sync:
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
         account = next((one for one in self.accounts.chosen if one.sid == sid), None)
         if isinstance(error, Refused) and account and account.closed and error.status in (401, 403, 404):
-            self.closed[sid] = self.closed.get(sid, 0) + 1
-            self.failed.add((name, sid))
+            self.closed.add((name, sid))
             return
         self.failed.add((name, sid))
         self.failures.append(f"{name} {sid}: {error}")
@@ -299,12 +298,12 @@ class Sync:
                 LOGGER.warning("%s", line)
             self.output.metric_rows(name, self.emitted[name])
         self.output.metric_requests(self.pool.spent_s, self.pool.requests, self.pool.retries)
-        for sid, lists in self.closed.items():
+        for sid, lists in Counter(sid for _, sid in sorted(self.closed)).items():
             LOGGER.info("%s is closed, and Twilio refuses %d of its lists; their bookmarks are kept", sid, lists)
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
-        forecasts(self.readings, self.failed)
+        forecasts(self.readings, self.failed | self.closed)
         emitted = [(name, self.emitted[name]) for name in self.selected]
         summary(self.pool.pages, self.pool.requests, seconds, emitted)
         if self.scheduler.stopping:

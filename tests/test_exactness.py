@@ -24,7 +24,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
-from tests.taps import DAY, HOUR, LISTED, Tap, expected, twice
+from tests.taps import DAY, HOUR, LISTED, Tap, expected, partitions, twice
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -36,8 +36,7 @@ def a_year_old(**options: Any) -> Twilio:
 
 
 def part(tap: Tap, stream: str = "messages", account: str | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = tap.state["bookmarks"][stream]["accounts"][account or tap.twilio.main]
-    return found
+    return tap.kept(stream, account)
 
 
 def long_history(twilio: Twilio, n: int = 300) -> list[str]:
@@ -432,7 +431,8 @@ def test_a_state_from_the_future_is_not_believed(tap_of: MakeTap) -> None:
     twilio.messages(30, **PAST)
     tap = tap_of(twilio).select("messages")
     tap.sync()
-    part(tap)["date_updated"] = part(tap)["looked_back"] = "2026-03-01T00:00:00.000000Z"
+    ((_, kept),) = tap.state["bookmarks"]["messages"]["partitions"]
+    kept["date_updated"] = kept["looked_back"] = "2026-03-01T00:00:00.000000Z"
     twilio.at("2026-01-02")
     run = tap.sync()
     assert len(run.sids()) == 30
@@ -477,7 +477,7 @@ def test_bookmarks_only_move_forward(tap_of: MakeTap) -> None:
         now = {
             (stream, account): one["date_updated"]
             for stream in LISTED
-            for account, one in tap.state["bookmarks"][stream]["accounts"].items()
+            for account, one in partitions(tap.state, stream).items()
             if "date_updated" in one
         }
         assert all(now[name] >= bookmark for name, bookmark in before.items())
@@ -680,7 +680,7 @@ def test_a_full_table_account_that_fails_or_is_closed_lets_nothing_leave(tap_of:
         assert run.messages("ACTIVATE_VERSION") == []
         (line,) = (line for line in run.said if "deleted rows stay" in line)
         assert closing in line
-        assert "bookmarks.addresses.accounts" in line
+        assert "take it out of the state, at accounts and at bookmarks.addresses.partitions," in line
     assert len(tap.tables.rows["addresses"]) == 36 - 1
 
     twilio.remove_account(closing)  # as Twilio does 30 days later
@@ -713,6 +713,10 @@ def test_an_account_that_the_settings_leave_out_lets_no_row_of_a_full_table_leav
     assert len(tap.tables.rows["addresses"]) == 6
     (line,) = (line for line in run.said if "deleted rows stay" in line)
     assert sub in line
+    for accounts, _ in tap.state["bookmarks"]["addresses"]["partitions"]:  # as the line says
+        accounts[:] = [account for account in accounts if account != sub]
+    tap.sync(subaccounts=False)
+    assert len(tap.tables.rows["addresses"]) == 3
 
 
 def test_from_incremental_to_full_table_and_back(tap_of: MakeTap) -> None:
