@@ -128,7 +128,6 @@ class Sync:
     def _adopt(self, reading: Reading) -> None:
         """Hold the state of a list and its tables against what is asked for now."""
         added = []
-        reading.check()
         for table in reading.tables:
             stream = self.state.stream(table.name)
             key, names = selection(self.selected[table.name].properties)

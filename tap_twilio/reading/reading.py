@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tap_twilio.errors import Unfinished
 from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, earlier
-from tap_twilio.singer.state import Backfill, Partition, malformed
+from tap_twilio.singer.state import Backfill, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Page
 
@@ -79,18 +79,6 @@ class Reading:
         return [Listing(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
 
     # -- before anything is read
-
-    def check(self) -> None:
-        """Raises TapError for a state that would be read as done without a word: of lists or slices that are none."""
-        where = f"bookmarks.{self.stream.name}, account {self.account}, partition"
-        for opened in self.state.opened:
-            if opened.at > len(self.lists):
-                raise malformed(f"{where}.{type(opened).__name__.lower()}.at", "is the number of no list of the stream")
-        slices = self.state.backfill and self.state.backfill.slices
-        if slices is not None and not self.stream.filter:
-            raise malformed(f"{where}.backfill.slices", "is for a list that can be filtered")
-        if slices and any(one.since >= one.until for one in slices):
-            raise malformed(f"{where}.backfill.slices", "holds a slice that ends before it begins")
 
     def adopt(self, added: Sequence[str] = ()) -> list[str]:
         """

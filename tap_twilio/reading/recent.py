@@ -15,10 +15,11 @@ from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
+from tap_twilio.singer.state import Asked
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
-from .asked import Dated, Progress, Window
+from .asked import Dated, Window
 from .effects import Emit, Read
 from .lists import Listing, pages_between
 from .scores import Found, SecondSource
@@ -46,7 +47,7 @@ class RecentTable(Table):
 
     asks_rows = True  # whether it wants the parent's rows
     asks_all_again = False  # whether what a round asked so far is to be asked by another one
-    progress: Progress
+    progress: Asked
 
     @property
     def owes_older(self) -> bool:
@@ -73,7 +74,7 @@ class RecentTable(Table):
     def keep(self, late: Moment | None = None) -> None:
         """Write the progress into the state."""
         self.progress.late = late or self.progress.late
-        self.state.asked = self.progress.kept()
+        self.state.asked = None if self.progress == Asked() else self.progress
 
 
 @dataclass
@@ -92,8 +93,7 @@ class RecentBranch:
         self.table.asks_rows = self.limits.first
         self.stream: Stream = self.table.stream
         self.account = self.table.account
-        where = f"bookmarks.{self.stream.name}, account {self.account},"
-        self.progress = self.table.progress = Progress.of(self.table.state.asked, where)
+        self.progress = self.table.progress = self.table.state.asked or Asked()
         self._asked: set[str] = set()  # in this sync
         self._rated: set[str] = set()  # by the first source, in this sync
         self._announced = False
@@ -167,7 +167,7 @@ class RecentBranch:
         if self._looks and (how in (How.LOOK_BACK, How.FIRST) or (how is How.BACKFILL and not self._older)):
             for row in self._ended(listing, page.rows, self._edge):
                 self._window.add(row)
-        elif how in (How.ROUND, How.FULL):
+        if how in (How.ROUND, How.FULL) or (how is How.BACKFILL and not self._older):
             late = [row for row in page.rows if self._began_late(listing, row)]
             asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
         owed = self.table.state.owed
@@ -179,7 +179,7 @@ class RecentBranch:
             refill = END if state.date_updated is None else state.refill or END
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
             asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
-            self._announce(listing, page, len(page.rows))
+            self._announce(listing, page)
         # These are asked once, or seldom, so what they have is emitted whatever its date.
         yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked], BEGINNING)
 
@@ -203,15 +203,15 @@ class RecentBranch:
             return True
         return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
 
-    def _announce(self, listing: Listing, page: Page, rows: int) -> None:
-        if not self._announced and rows:
+    def _announce(self, listing: Listing, page: Page) -> None:
+        if not self._announced and page.rows:
             self._announced = True
             pages = 1 + (pages_between(listing, page, self.oldest) if page.next else 0)
             LOGGER.info(
                 "%s %s: about %d requests, one for each call that ended; feedback_backfill: false skips them",
                 self.stream.name,
                 self.account,
-                round(pages * rows),
+                round(pages * len(page.rows)),
             )
 
     # -- after the look-back, or the backfill

@@ -13,25 +13,19 @@ many do, `accounts` lists them under a name that stands for its content: 1,000 i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import orjson
 
-from tap_twilio.errors import TapError
-from tap_twilio.moments import BEGINNING, END, to_moment
+from tap_twilio.streams import BY_NAME, Stream
 
-MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
+from . import first_version
+from .typed import Address, Count, Date, Dated, Edge, Json, Seen, malformed, object_at, typed
+
 FEW = 2  # accounts that an entry lists itself
-Json = dict[str, Any]
-
-Date = Annotated[str, "a date"]
-Edge = Annotated[str, "a date, or one end of time"]
-Address = Annotated[str, "an address on Twilio's host"]
-Count = Annotated[int, "a number"]
 
 
 @dataclass
@@ -39,7 +33,7 @@ class Place:
     """Where a walk goes on: the address of the last page read, and some of its rows as [key, list date]."""
 
     page: Address
-    rows: list[list[Any]]
+    rows: list[Seen]
     agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
 
 
@@ -88,6 +82,18 @@ class Full:
 
 
 @dataclass
+class Asked:
+    """How far a child got that is asked row by row, within a budget (reading/recent.py)."""
+
+    began: Date | None = None  # of the round over its window that is open
+    cursor: Dated | None = None  # rows of the window above it were asked
+    unasked: bool = False  # no window was ever asked whole: all is emitted until one was
+    misses: Count = 0  # requests in a row that found nothing
+    second_owed: bool = False  # whether the second source is to be asked for all time
+    late: Date | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
+
+
+@dataclass
 class Partition:
     """What is kept of one stream in one account: of its table, and of the list that it is read from."""
 
@@ -98,7 +104,7 @@ class Partition:
     selection: str | None = None  # the name of the properties that were selected last
     owed: Date | None = None  # rounds emit rows undated, or dated before this
     refill: Edge | None = None  # rounds emit rows created before this
-    asked: list[Any] | None = None  # how far a child with a budget got; reading/recent.py reads it
+    asked: Asked | None = None
     # the list
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
     swept: Date | None = None  # when a round last read here
@@ -133,7 +139,7 @@ class Partition:
 class StreamState:
     """What is kept of one stream."""
 
-    version: int | None = None  # of the last FULL_TABLE read
+    version: Count | None = None  # of the last FULL_TABLE read
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
@@ -146,22 +152,20 @@ class State:
         value = {} if value is None else value
         if isinstance(value, dict) and value.get("type") == "STATE":
             value = value.get("value")  # a whole STATE message, as some keep it
-        self._value: Json = dict(_object(value, "it"))
+        self._value: Json = dict(object_at(value, "its top"))
         try:
             orjson.dumps(value)
         except TypeError:
-            raise TapError(
-                f"The state is malformed: it holds a number or a text that no STATE line can hold. {MALFORMED}"
-            ) from None
+            raise malformed("its top", "holds a number or a text that no STATE line can hold") from None
         self._value.pop("currently_syncing", None)
-        self._bookmarks: Json = dict(_object(self._value.get("bookmarks", {}), "bookmarks"))
-        self._sets: dict[str, list[str]] = _as(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
+        self._bookmarks: Json = dict(object_at(self._value.get("bookmarks", {}), "bookmarks"))
+        self._sets: dict[str, list[str]] = typed(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
         self._streams: dict[str, StreamState] = {}
 
     def stream(self, name: str) -> StreamState:
         """A stream's part, changed in place by who reads it."""
         if name not in self._streams:
-            self._streams[name] = self._read(self._bookmarks.get(name), f"bookmarks.{name}")
+            self._streams[name] = self._read(BY_NAME[name], self._bookmarks.get(name))
         return self._streams[name]
 
     def partition(self, name: str, account: str) -> Partition:
@@ -195,26 +199,37 @@ class State:
 
     # -- reading
 
-    def _read(self, part: Any, where: str) -> StreamState:
+    def _read(self, stream: Stream, part: Any) -> StreamState:
+        where = f"bookmarks.{stream.name}"
         if isinstance(part, str):
             part = {"date_updated": part}
-        part = {} if part is None else _object(part, where)
-        if "partitions" not in part:
-            return _first_version(part, where) if "accounts" in part else _foreign(part, where)
-        stream = StreamState(
-            _as(Count | None, part.get("version"), f"{where}.version"),
-            _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
+        part = {} if part is None else object_at(part, where)
+        if "partitions" not in part and "accounts" not in part:
+            return _foreign(part, where)
+        found = StreamState(
+            typed(Count | None, part.get("version"), f"{where}.version"),
+            typed(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
-        for number, entry in enumerate(_as(list[list[Any]], part["partitions"], f"{where}.partitions")):
-            at = f"{where}.partitions[{number}]"
+        if "partitions" in part:
+            parts = self._entries(part["partitions"], f"{where}.partitions")
+        else:
+            parts = (([account], at, value) for account, at, value in first_version.partitions(stream, part, where))
+        for accounts, at, value in parts:
+            partition: Partition = typed(Partition, value, at)
+            _check(stream, partition, at)
+            for account in accounts:
+                # One object for each account, since who reads it changes it.
+                found.partitions[account] = deepcopy(partition) if partition.is_open else replace(partition)
+        return found
+
+    def _entries(self, value: Any, where: str) -> Iterator[tuple[list[str], str, Any]]:
+        """Of each entry: its accounts, the place of its partition, and that."""
+        for number, entry in enumerate(typed(list[list[Any]], value, where)):
+            at = f"{where}[{number}]"
             if len(entry) != 2:
                 raise malformed(at, "is not [accounts, partition]")
             accounts = self._sets.get(entry[0]) if isinstance(entry[0], str) else entry[0]
-            partition: Partition = _as(Partition, entry[1], f"{at}[1]")
-            for account in _as(list[str], accounts, f"{at}[0]"):
-                # One object for each account, since who reads it changes it.
-                stream.partitions[account] = deepcopy(partition) if partition.is_open else replace(partition)
-        return stream
+            yield typed(list[str], accounts, f"{at}[0]"), f"{at}[1]", entry[1]
 
 
 def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> list[Any]:
@@ -246,117 +261,25 @@ def _foreign(part: Json, where: str) -> StreamState:
     dates = [value for value in part.values() if isinstance(value, str)]
     if part and not dates and any(value is not None for value in part.values()):
         raise malformed(where, "holds no bookmark")
-    return StreamState(foreign=_as(Date, min(dates), where) if dates else None)
+    return StreamState(foreign=typed(Date, min(dates), where) if dates else None)
 
 
-def _first_version(part: Json, where: str) -> StreamState:
-    """A part as version 0.1 wrote it, with an object for each account."""
-    stream = StreamState(
-        _as(Count | None, part.get("version"), f"{where}.version"),
-        _as(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
-    )
-    name = where.removeprefix("bookmarks.")
-    for account, old in _object(part["accounts"], f"{where}.accounts").items():
-        at = f"{where}.accounts.{account}"
-        new = {key: value for key, value in _object(old, at).items() if key in _hints(Partition)}
-        new["finished"] = new.get("date_updated")
-        for key, absent in (("backfill", ("place", "slices", "owed")), ("round", ("place",)), ("full", ("place",))):
-            if new.get(key) is not None:
-                opened = {**dict.fromkeys(absent), "done": False, **_object(new[key], f"{at}.{key}")}
-                new[key] = {**_renamed(opened, f"{at}.{key}"), "tables": [name]}
-        if "date_updated" in new:
-            new.setdefault("looked_back", new["date_updated"])
-        stream.partitions[account] = _as(Partition, new, at)
-    return stream
-
-
-def _renamed(old: Json, where: str) -> Json:
-    """What is open, with the names of today."""
-    new = dict(old)
-    if "list" in new:
-        new["at"] = new.pop("list")
-    if isinstance(new.get("place"), dict):
-        rows = _object(new["place"].get("rows"), f"{where}.place.rows")
-        new["place"] = {**new["place"], "rows": [[sid, date] for sid, date in rows.items()]}
-    if isinstance(new.get("slices"), list):
-        slices = [_object(one, f"{where}.slices") for one in new["slices"]]
-        new["slices"] = [
-            {**_renamed({"place": None, **one}, f"{where}.slices"), "since": one.get("from"), "until": one.get("to")}
-            for one in slices
-        ]
-    return new
-
-
-# -- values as their types say
-
-
-def malformed(where: str, what: str) -> TapError:
-    return TapError(f"The state is malformed at {where}: it {what}. {MALFORMED}")
-
-
-def _object(value: Any, where: str) -> Json:
-    if not isinstance(value, dict):
-        if where == "it":
-            raise TapError(f"The state is malformed: it is not a JSON object. {MALFORMED}")
-        raise malformed(where, "is not a JSON object")
-    return value
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls, include_extras=True)
-
-
-def _as(hint: Any, value: Any, where: str) -> Any:
-    """A value as its type says. Raises TapError, which names the place."""
-    arguments, origin = get_args(hint), get_origin(hint)
-    if type(None) in arguments:
-        return None if value is None else _as(arguments[0], value, where)
-    if is_dataclass(hint):
-        return _dataclass(hint, value, where)
-    if origin is Annotated:
-        return _annotated(hint.__metadata__[0], value, where)
-    if origin is list:
-        if not isinstance(value, list):
-            raise malformed(where, "is not a list")
-        return [_as(arguments[0], item, f"{where}[{number}]") for number, item in enumerate(value)]
-    if origin is dict:
-        return {name: _as(arguments[1], item, f"{where}.{name}") for name, item in _object(value, where).items()}
-    if hint is not Any and type(value) is not hint:
-        raise malformed(where, f"is not of type {hint.__name__}")
-    return value
-
-
-_LATER = ("agreed",)  # what a place of an older version does not hold
-
-
-def _dataclass(cls: Any, value: Any, where: str) -> Any:
-    found, known = {}, _object(value, where)
-    for part in fields(cls):
-        if part.name in known:
-            found[part.name] = _as(_hints(cls)[part.name], known[part.name], f"{where}.{part.name}")
-        elif part.name not in _LATER and cls is not Partition:
-            raise malformed(f"{where}.{part.name}", "is missing")
-    return cls(**found)
-
-
-def _annotated(what: str, value: Any, where: str) -> Any:
-    if what == "a number":
-        if type(value) is not int or value < 0:
-            raise malformed(where, "is not a number")
-        return value
-    if not isinstance(value, str):
-        raise malformed(where, f"is not {what}")
-    if what == "an address on Twilio's host":
-        if not value.startswith("/") or value.startswith("//"):
-            raise malformed(where, f"is not {what}")
-        return value
-    if what != "a date" and value in (BEGINNING, END):
-        return value
-    try:
-        return to_moment(value if "T" in value or " " in value else f"{value}T00:00:00Z")
-    except ValueError:
-        raise malformed(where, f"is not {what}") from None
+def _check(stream: Stream, part: Partition, where: str) -> None:
+    """What is open is of this stream: else a read would end at once, and leave rows out without a word."""
+    last = len(stream.values) - 1
+    opened = {"backfill": part.backfill, "round": part.round, "full": part.full}
+    for name, one in opened.items():
+        if one and one.at > last + (name == "full"):  # which reads the heads at last
+            raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
+    if not part.backfill or part.backfill.slices is None:
+        return
+    if not stream.filter:
+        raise malformed(f"{where}.backfill.slices", "is of a list that is not read in slices")
+    if stream.filter_hides_rows and part.backfill.owed is None:
+        raise malformed(f"{where}.backfill.owed", "is missing")
+    for number, span in enumerate(part.backfill.slices):
+        if span.since >= span.until:
+            raise malformed(f"{where}.backfill.slices[{number}].until", "is not after since")
 
 
 def selection(properties: Iterable[str]) -> tuple[str, list[str]]:

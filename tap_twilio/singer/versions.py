@@ -47,7 +47,7 @@ def not_whole(stream: StreamState, version: int, failed: Collection[str], gone: 
 def explain(name: str, accounts: list[str]) -> None:
     LOGGER.warning(
         "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
-        "subaccounts, or take it out of the state at bookmarks.%s.partitions to let its rows go",
+        "subaccounts, or take it out of the state, at accounts and at bookmarks.%s.partitions, to let its rows go",
         name,
         ", ".join(accounts),
         name,
