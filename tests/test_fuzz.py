@@ -18,12 +18,15 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tap_twilio.plan import Bounds, Budget, Partition
 
 import sandbox.server
 from sandbox import Twilio
 from sandbox.talk import Answer as Reply
+from tap_twilio.accounts import Account
 from tap_twilio.errors import InvalidRecord, Retry, TapError
+from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.plan import sync
+from tap_twilio.readings import Trees
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import discover, load_schema, selected_streams
 from tap_twilio.singer.compiled import compile_record
@@ -242,7 +245,14 @@ def _spoil(value: Any, data: st.DataObject, by: st.SearchStrategy[Any]) -> None:
 
 
 def a_state() -> Any:
-    """A state with everything in it that one can hold."""
+    """A state with everything in it that one can hold, as it is written today."""
+    state = State(a_state_of_version_0_1())
+    state.stream("messages")
+    return state.dump({})
+
+
+def a_state_of_version_0_1() -> Any:
+    """The same, as the first version wrote it."""
     place = {"page": "/2010-04-01/Accounts/x/Messages.json?PageToken=PA1", "rows": {"SM1": None, "SM2": NOW}}
     earlier = "2026-02-01T00:00:00.000000Z"
     one = {
@@ -269,24 +279,23 @@ STATES = json_of("bookmarks", "messages", "accounts", "date_updated", "round", "
 @given(st.data(), st.booleans())
 def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> None:
     """What a run does with a state before it asks Twilio anything, and the first request that it then makes."""
-    value = json.loads(json.dumps(a_state())) if spoiled else data.draw(STATES)
+    value = json.loads(json.dumps(data.draw(st.sampled_from((a_state(), a_state_of_version_0_1())))))
+    value = value if spoiled else data.draw(STATES)
     if spoiled:
         _spoil(value, data, STATES)
     try:
         state = State(value)
-        part = state.stream("messages")
-        for account in list(part["accounts"]):
-            state.partition("messages", account)
         mine = state.partition("messages", AC)
     except TapError as error:
         one_line(error)
         return
     stream = next(one for one in STREAMS if one.name == "messages")
-    partition = Partition(stream, AC, mine, lambda page, rows: None, lambda: NOW, Budget(5), Bounds())
-    partition.adopt()
-    json.dumps(state.dump([("messages", [AC])]))
-    if "backfill" in mine or "date_updated" in mine:
-        first = next(partition.sync())
+    trees = Trees(Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW)
+    reading = trees.reading(stream, Account(AC), Budget(5))
+    reading.adopt()
+    json.dumps(state.dump({"messages": [AC]}))
+    if mine.backfill or mine.date_updated:
+        first = next(sync(reading))
         assert isinstance(first, (Ask, list))
 
 

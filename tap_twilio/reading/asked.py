@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Any
 
-from tap_twilio.moments import Moment, moment_of
-from tap_twilio.singer.state import malformed
+from tap_twilio.moments import Moment
 
 Dated = tuple[Moment, str]  # when a row began (was created, where it never did), and its key: in order of time
 
