@@ -100,7 +100,7 @@ class RecentBranch:
 
     def begin(self) -> None:
         """The sync begins, and the state holds what is owed."""
-        state, root = self.table.state, self.table.root
+        state = self.table.state
         if self.table.owes_older and not self.limits.backfill:
             state.date_updated = state.date_updated or earlier(self.began, self.margin)
             state.looked_back = state.looked_back or state.date_updated
@@ -108,10 +108,7 @@ class RecentBranch:
             self.progress.unasked = True
         self._older = self.table.owes_older  # whether this sync owes them
         self.progress.second_owed |= self._older
-        self._edge = earlier(state.date_updated or self.began, self.limits.days)
-        # A round that began earlier meets what was in its window then.
-        known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
-        self._edge_of_rounds = earlier(min(known, default=self.began), self.limits.days)
+        self.meet_window()
         # By the sync's start: the bookmark may move while rows are asked.
         self._since = BEGINNING if self.progress.unasked or self._older else state.date_updated or BEGINNING
         self._looks = not self._older  # whether the rows of the window are met by this sync
@@ -142,6 +139,14 @@ class RecentBranch:
     def fail(self, error: PartitionError) -> None:
         self.failed = self.failed or error
         self.table.fail(error)
+
+    def meet_window(self) -> None:
+        """Where the window begins: by the bookmark before this sync asks it, that of a backfill of several syncs."""
+        state, root = self.table.state, self.table.root
+        self._edge = earlier(state.date_updated or self.began, self.limits.days)
+        # A round that began earlier meets what was in its window then.
+        known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
+        self._edge_of_rounds = earlier(min(known, default=self.began), self.limits.days)
 
     @property
     def reach(self) -> Moment | None:

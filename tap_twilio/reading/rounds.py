@@ -26,6 +26,8 @@ def refresh(reading: Reading) -> Read:
     if state.round and not state.round.at and not state.round.place:
         state.round = None  # nothing of it was read
     begins = state.round is None
+    for recent in reading.recents:
+        recent.meet_window()
     reach = min((recent.reach for recent in reading.recents if recent.reach), default=None)
     walks, whole = yield from _look_back(reading, begins, reach)
     if begins:
