@@ -9,17 +9,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import reduce
 from typing import Any
 
 import pytest
 
 from sandbox import Twilio, serve
+from tap_twilio.singer.state import Asked, Backfill, Full, Partition, Round, Slice
+from tap_twilio.singer.state import Place as Place_
 from tests.taps import Json, Tap
 
 GONE = object()
+STREAMS = ("messages", "conferences", "transcriptions", "call_feedback", "addresses")
 ODD: tuple[Any, ...] = (None, 7, -1, True, "", "x", [], {}, [1], {"a": 1}, GONE)
 ONE_FOR_ALL = re.compile(r"[A-Z]{2}[0-9a-f]{32}|^[0-9a-f]{8}$|^[0-9]+$")  # SIDs, selections and indices
+PAIRS = ("partitions", "rows", "cursor")  # lists whose first two items are no two of a kind
+SET = "0123456789abcdef"
 
 Place = tuple[Any, ...]
 
@@ -36,16 +42,17 @@ def tap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tap]:
         yield Tap(server, tmp_path_factory.mktemp("state"), page_size=5, state_seconds=0, **settings)
 
 
-def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, **settings: Any) -> Json:
-    """A stream's part of the state, as it was when a run first wrote it with such a place in it."""
-    run = tap.select(stream, full_table=[stream] if full_table else []).run(**settings)
+def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, asks: str = "", **settings: Any) -> Json:
+    """What the state holds, as it was when a run of `asks` first wrote it with such a place in a stream's part."""
+    run = tap.select(asks or stream, full_table=[stream] if full_table else []).run(**settings)
     for state in run.states:
-        part: Json = state["bookmarks"][stream]
         try:
-            reduce(lambda value, key: value[key], place, part["accounts"].get(tap.twilio.main, {}))
-        except (KeyError, IndexError):
+            ((_, part),) = state["bookmarks"][stream]["partitions"]
+            if reduce(lambda value, key: value[key], place, part) is not None:
+                bookmarks: Json = state["bookmarks"]
+                return bookmarks
+        except (KeyError, IndexError, TypeError, ValueError):
             continue
-        return part
     raise AssertionError(f"no state with {place}")
 
 
@@ -53,30 +60,47 @@ def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, **setti
 def states(tap: Tap) -> list[Json]:
     """Two states that hold, together, all that a state can."""
     tap.state = None
-    parts = {
-        "messages": opened(tap, "messages", "backfill", "slices", 0, "place"),
-        "conferences": opened(tap, "conferences", "full", "place", full_table=True),
-        "call_feedback": opened(tap, "call_feedback", "calls", "backfill", "place"),
+    first = {
+        **opened(tap, "messages", "backfill", "slices", 0, "place"),
+        **opened(tap, "conferences", "full", "place", full_table=True),
+        **opened(tap, "calls", "backfill", "place", asks="call_feedback"),
     }
-    later = {}
-    for stream, place in (("transcriptions", ("round", "place")), ("call_feedback", ("window", "cursor"))):
-        tap.state = tap.select(stream).run().states[-1]
-        later[stream] = opened(tap, stream, *place, sweep_pages=1, lookback_days=1)
-    for name, value in (("owed", "2026-02-01T00:00:00.000000Z"), ("refill", "~"), ("pages", 4)):
-        later["transcriptions"]["accounts"][tap.twilio.main].setdefault(name, value)
-    return [{"bookmarks": parts}, {"bookmarks": later}]
+    later: Json = {}
+    for stream, place, asks in (
+        ("transcriptions", ("round", "place"), "transcriptions"),
+        ("call_feedback", ("asked", "cursor"), "call_feedback"),
+    ):
+        tap.state = None
+        tap.state = tap.select(asks).run().states[-1]
+        later |= opened(tap, stream, *place, asks=asks, sweep_pages=1, lookback_days=1)
+    ((_, part),) = later["transcriptions"]["partitions"]
+    moment = "2026-02-01T00:00:00.000000Z"
+    part |= {"owed": moment, "refill": "~", "pages": 4, "absent": moment}
+    ((_, part),) = later["call_feedback"]["partitions"]
+    part["asked"]["late"] = moment
+    tap.state = None
+    later |= tap.select("addresses").run().states[-1]["bookmarks"]
+    later["addresses"]["partitions"][0][0] = SET
+    alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
+    return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
     """Every place in a state, of containers and of what they hold; of those that are alike, the first."""
     met = set()
+    pair = len(place) > 1 and place[-2] in PAIRS and isinstance(value, list) or place[-1:] == ("cursor",)
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        kind = ONE_FOR_ALL.sub("*", str(key))
+        kind = str(key) if pair else ONE_FOR_ALL.sub("*", str(key))
         if kind not in met:
             met.add(kind)
             yield (*place, key)
             if isinstance(inner, (dict, list)):
                 yield from places(inner, (*place, key))
+
+
+def named(place: Place) -> str:
+    """A place as the tap writes it."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
 
 
 def edited(state: Json, place: Place, value: Any) -> Json:
@@ -91,12 +115,14 @@ def edited(state: Json, place: Place, value: Any) -> Json:
 
 def end_well(tap: Tap, state: Json, place: Place, value: Any) -> int:
     tap.state = edited(state, place, value)
-    run = tap.select(*(state["bookmarks"]), full_table=["conferences"]).run()
-    at = ".".join(map(str, place[:-1] if value is GONE else place))
+    run = tap.select(*STREAMS, full_table=["conferences"]).run()
+    at = named(place[:-1] if value is GONE else place)
+    elsewhere = "bookmarks.addresses.partitions[0][0]" if place[0] == "accounts" else at  # names a set of accounts
     what = f"{place} = {value}: {run.log[-500:]}"
     if run.exit_code == 1:
         (line,) = [line for line in run.said if line.startswith("The state is malformed at ")]
-        assert f"{line.split(' at ')[1].split(':')[0]}.".startswith(f"{at}."), what
+        told = line.split(" at ")[1].split(":")[0]
+        assert told in (at, elsewhere) or told.startswith((f"{at}.", f"{at}[")) or (told == "its top" and not at), what
         assert run.log.count("\n") == 1 and not run.lines, what
     else:
         assert run.exit_code in (0, 3), what
@@ -110,12 +136,16 @@ def edits(states: list[Json]) -> list[tuple[Json, Place, Any]]:
 def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
     """Each name that the tap writes is among those that are edited."""
     names = {key for state in states for place in places(state) for key in place}
+    held: Json = {}  # by name, something that is not null
+    for state in states:
+        for place in places(state):
+            value = reduce(lambda inner, key: inner[key], place, state)
+            held[place[-1]] = held.get(place[-1]) if value is None else value
 
-    assert names >= {
-        *("date_updated", "looked_back", "start_date", "refill", "owed", "swept", "pages", "selection", "selections"),
-        *("backfill", "round", "full", "window", "calls", "slices", "place", "page", "rows", "from", "to"),
-        *("began", "list", "cursor", "version", "followed", "accounts"),
-    }
+    kinds = (Partition, Backfill, Slice, Round, Full, Place_, Asked)
+    assert names >= {part.name for kind in kinds for part in fields(kind)}
+    assert names >= {"bookmarks", "accounts", "version", "selections", "partitions"}
+    assert {name for name, value in held.items() if value is None} == set()
 
 
 def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None:
@@ -127,11 +157,13 @@ def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None
 @pytest.mark.parametrize(
     ("stream", "place", "value"),
     [
-        ("messages", ("backfill", "list"), 1),
-        ("messages", ("backfill", "slices", 0, "to"), "2000-01-01"),
-        ("messages", ("backfill", "slices", 0, "to"), "9999-12-31T23:59:59Z"),
-        ("conferences", ("full", "list"), 4),
-        ("call_feedback", ("calls", "backfill", "list"), 1),
+        ("messages", ("backfill", "at"), 1),
+        ("messages", ("backfill", "slices", 0, "until"), "2000-01-01"),
+        ("messages", ("backfill", "slices", 0, "until"), "9999-12-31T23:59:59Z"),
+        ("messages", ("backfill", "owed"), None),
+        ("conferences", ("full", "at"), 4),
+        ("calls", ("backfill", "at"), 1),
+        ("transcriptions", ("backfill",), {"began": "2026-02-01", "slices": []}),
     ],
     ids=str,
 )
@@ -139,9 +171,9 @@ def test_what_would_lose_rows_without_a_word_is_named(
     tap: Tap, states: list[Json], stream: str, place: Place, value: Any
 ) -> None:
     """A list that the stream does not have, or a slice that ends before it begins, would be read in no time."""
-    place = ("bookmarks", stream, "accounts", tap.twilio.main, *place)
+    place = ("bookmarks", stream, "partitions", 0, 1, *place)
 
-    assert end_well(tap, states[0], place, value) == 1
+    assert end_well(tap, states[stream not in states[0]["bookmarks"]], place, value) == 1
 
 
 @pytest.mark.parametrize("odd", [2**70, "\ud800"], ids=["number", "text"])

@@ -228,7 +228,11 @@ class State:
             at = f"{where}[{number}]"
             if len(entry) != 2:
                 raise malformed(at, "is not [accounts, partition]")
-            accounts = self._sets.get(entry[0]) if isinstance(entry[0], str) else entry[0]
+            accounts = entry[0]
+            if isinstance(accounts, str):
+                if accounts not in self._sets:
+                    raise malformed(f"{at}[0]", "names accounts that are not in the state's accounts")
+                accounts = self._sets[accounts]
             yield typed(list[str], accounts, f"{at}[0]"), f"{at}[1]", entry[1]
 
 
@@ -275,6 +279,8 @@ def _check(stream: Stream, part: Partition, where: str) -> None:
         return
     if not stream.filter:
         raise malformed(f"{where}.backfill.slices", "is of a list that is not read in slices")
+    if not part.backfill.slices:
+        raise malformed(f"{where}.backfill.slices", "is empty, so that nothing would be read")
     if stream.filter_hides_rows and part.backfill.owed is None:
         raise malformed(f"{where}.backfill.owed", "is missing")
     for number, span in enumerate(part.backfill.slices):
