@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from tests.taps import LISTED, SIX, Json, Tap, partitions
+from tests.taps import LISTED, Json, Tap, kept
 
 MakeTap = Callable[..., Tap]
 NEW = ("finished", "asked", "absent")
@@ -25,17 +25,17 @@ def as_version_0_1(state: Json) -> Json:
     """The same state, as version 0.1 would have written it."""
     bookmarks: Json = {}
     for stream, part in state["bookmarks"].items():
-        kept = {name: value for name, value in part.items() if name not in ("partitions",) and value is not None}
-        accounts = {account: _partition(one) for account, one in partitions(state, stream).items()}
-        bookmarks[stream] = {**kept, "accounts": accounts}
-    for account, one in partitions(state, "call_feedback").items() if "call_feedback" in bookmarks else ():
+        shared = {name: value for name, value in part.items() if name not in ("partitions",) and value is not None}
+        accounts = {account: _partition(one) for account, one in kept(state, stream).items()}
+        bookmarks[stream] = {**shared, "accounts": accounts}
+    for account, one in kept(state, "call_feedback").items() if "call_feedback" in bookmarks else ():
         part = bookmarks["call_feedback"]["accounts"][account]
         asked = one.get("asked") or {}
         if asked.get("began"):
             part["window"] = {"began": asked["began"], "cursor": asked["cursor"]}
         if asked.get("unasked"):
             part["unasked"] = True
-        calls = partitions(state, "calls")[account]
+        calls = kept(state, "calls")[account]
         if "start_date" not in calls:  # it is not selected
             alone = _partition(calls)
             if "finished" in calls:
@@ -61,7 +61,7 @@ def _opened(opened: Json) -> Json:
     names = {"at": "list", "since": "from", "until": "to"}
     old = {names.get(name, name): value for name, value in opened.items() if value is not None and name != "tables"}
     if "place" in old:
-        old["place"] = {**old["place"], "rows": dict(old["place"]["rows"])}
+        old["place"] = {"page": old["place"]["page"], "rows": dict(old["place"]["rows"])}
     if "slices" in old:
         old["slices"] = [_opened(one) for one in old["slices"]]
     if old.get("done") is False:
@@ -71,7 +71,7 @@ def _opened(opened: Json) -> Json:
 
 def holds(state: Json, stream: str, *place: str) -> bool:
     """Whether a state has something open at such a place, in any account."""
-    for part in partitions(state, stream).values():
+    for part in kept(state, stream).values():
         value: Any = part
         for name in place:
             value = value.get(name) if isinstance(value, dict) else None
