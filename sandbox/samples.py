@@ -95,7 +95,7 @@ def _conversations(twilio: "Twilio", account: str) -> None:
     for name, lines, state in (("Order 1041", 5, "active"), ("Order 977", 3, "closed")):
         # By another path, Twilio lists those of the default service.
         for prefix, above in (("", service), ("default_", None)):
-            about = {"friendly_name": name, "state": state}
+            about: Json = {"friendly_name": name, "state": state}
             (talk,) = twilio.add(f"{prefix}conversations", account, above, created=begun, **about)
             for i in range(lines):
                 said: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}

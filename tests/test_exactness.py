@@ -681,7 +681,7 @@ def test_a_full_table_account_that_fails_or_is_closed_lets_nothing_leave(tap_of:
         assert run.messages("ACTIVATE_VERSION") == []
         (line,) = (line for line in run.said if "deleted rows stay" in line)
         assert closing in line
-        assert "bookmarks.addresses.partitions" in line
+        assert "take it out of the state, at accounts and at bookmarks.addresses.partitions," in line
     assert len(tap.tables.rows["addresses"]) == 36 - 1
 
     twilio.remove_account(closing)  # as Twilio does 30 days later
@@ -714,6 +714,10 @@ def test_an_account_that_the_settings_leave_out_lets_no_row_of_a_full_table_leav
     assert len(tap.tables.rows["addresses"]) == 6
     (line,) = (line for line in run.said if "deleted rows stay" in line)
     assert sub in line
+    for accounts, _ in tap.state["bookmarks"]["addresses"]["partitions"]:  # as the line says
+        accounts[:] = [account for account in accounts if account != sub]
+    tap.sync(subaccounts=False)
+    assert len(tap.tables.rows["addresses"]) == 3
 
 
 def test_from_incremental_to_full_table_and_back(tap_of: MakeTap) -> None:

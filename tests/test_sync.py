@@ -245,11 +245,10 @@ def test_settings_that_the_file_leaves_out_come_from_twilios_environment_variabl
 def test_region_and_edge_name_the_host(settings: dict[str, str], host: str) -> None:
     """product.edge.region.twilio.com; without either, Twilio's plain host; base_url goes before both."""
     one = Settings("AC" + "0" * 32, "AC", "token", **settings)  # type: ignore[arg-type]  # only text here
-    assert Client(one, Credentials("AC", "AC", "x")).origin("api") == f"https://{host}"
-    assert (
-        Client(replace(one, base_url="http://127.0.0.1:1"), Credentials("AC", "AC", "x")).origin("api")
-        == "http://127.0.0.1:1"
-    )
+    nobody = Credentials("AC", "AC", "x")
+    assert Client(one, nobody).origin("api") == f"https://{host}"
+    assert Client(one, nobody).origin("insights") == f"https://{host.replace('api.', 'insights.')}"
+    assert Client(replace(one, base_url="http://127.0.0.1:1"), nobody).origin("api") == "http://127.0.0.1:1"
 
 
 def test_a_region_whose_edge_is_unknown_asks_for_it() -> None:
@@ -382,6 +381,11 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"bookmarks": {"messages": "yesterday"}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"date_updated": "soon"}}}}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"round": {"began": "2026-01-01T00:00:00Z"}}}}}},
+        {"bookmarks": {"messages": {"partitions": {}}}},
+        {"bookmarks": {"messages": {"partitions": [["AC"]]}}},
+        {"bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
+        {"bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
+        {"bookmarks": {"messages": {"partitions": [[["AC"], {"round": {"at": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:
