@@ -112,7 +112,9 @@ class Settings:
     )
     sweep_pages: int = field(
         default=500,
-        metadata=setting("pages of older history that a sync reads again, over all partitions", minimum=1),
+        metadata=setting(
+            "pages of older history that a sync reads again, over all partitions", minimum=1, maximum=10**9
+        ),
     )
     margin_hours: float = field(
         default=6,
@@ -148,7 +150,7 @@ class Settings:
     )
     feedback_requests: int = field(
         default=5000,
-        metadata=setting("requests for feedback a sync and account, after the backfill", minimum=1),
+        metadata=setting("requests for feedback a sync and account, after the backfill", minimum=1, maximum=10**9),
     )
     feedback_backfill: bool = field(
         default=True, metadata=setting("whether older calls are asked for their feedback once")

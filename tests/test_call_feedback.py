@@ -323,3 +323,24 @@ def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap
 
     tap.sync()
     assert held(tap) == dict.fromkeys(calls[-25:], (2, "insights"))
+
+
+def test_a_feedback_endpoint_that_never_answers_is_only_sampled(tap_of: MakeTap) -> None:
+    """After 2,000 requests in a row that found nothing: 100 a sync, said once, until one answers; then all again."""
+    twilio = Twilio(start="2025-01-01").at("2026-01-20")
+    sids = twilio.calls(2300, since="2025-12-25", until="2026-01-19")
+    tap = tap_of(twilio, call_feedback_source="feedback").select("calls", "call_feedback")
+    first = tap.sync()
+    assert 2000 <= len(asked(tap, "Feedback")) < 2200
+    assert sum("found nothing" in line for line in first.said) == 1
+    twilio.at("2026-01-20T03:00:00Z")
+    quiet = tap.sync()
+    assert len(asked(tap, "Feedback")) <= 100
+    assert not any("found nothing" in line for line in quiet.said)
+    newest = max(sids, key=lambda sid: twilio.rows[sid].created)
+    for sid in (newest, sids[-1000]):
+        twilio.feedback(sid, 4)
+    for hour in ("06", "09", "12"):
+        twilio.at(f"2026-01-20T{hour}:00:00Z")
+        tap.sync()
+    assert tap.wrong(["call_feedback"]) == {}

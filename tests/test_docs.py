@@ -6,6 +6,7 @@ import fcntl
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tap_twilio import __version__
+from tap_twilio import __version__, errors
 from tap_twilio.settings import SCHEMA
 from tap_twilio.singer.catalog import Selected, discover, selected_streams
 from tap_twilio.streams import STREAMS
@@ -67,10 +68,12 @@ def test_the_readme_lists_every_stream_as_it_is() -> None:
 
 
 def test_the_readme_lists_every_exit_code() -> None:
-    """Each number that the command can end with."""
+    """Each number that the command can end with: those of the errors, of argparse, of a run and of the signals."""
     codes = [number for row in table("exit codes") for number in row[0].split(", ")]
+    failures = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
+    stopped = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 
-    assert codes == ["0", "1", "2", "3", "130", "143"]
+    assert codes == [str(code) for code in sorted({0, 2, 3} | failures | stopped)]
 
 
 # Links and examples ---------------------------------------------------------------------------------------------------
