@@ -40,7 +40,7 @@ test: environments
 
 test-long: environments
 	@.venv/bin/python -m pytest -m long
-	@PLAN_HISTORIES=60 .venv/bin/python -m pytest tests/test_plan.py tests/test_feedback.py
+	@PLAN_HISTORIES=60 .venv/bin/python -m pytest tests/reading
 
 lint: $(DEV)
 	@.venv/bin/ruff check .

@@ -49,7 +49,7 @@ WINDOWS: dict[str, tuple[Window, ...]] = {
     "studio_executions_v1": (Window("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
     # Whole days of creation (parameters' text, oai).
     "conversations": (Window("StartDate", "EndDate", CREATED),),
-    "service_conversations": (Window("StartDate", "EndDate", CREATED),),
+    "default_conversations": (Window("StartDate", "EndDate", CREATED),),
     # Which property they compare is not said; by its name it is the one of creation.
     "notify_bindings": (Window("StartDate", "EndDate", CREATED),),
     "conference_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),

@@ -93,12 +93,14 @@ def _conversations(twilio: "Twilio", account: str) -> None:
     begun = twilio.clock - 9 * DAY
     (service,) = twilio.add("conversation_services", account, created=begun, friendly_name="Shop")
     for name, lines, state in (("Order 1041", 5, "active"), ("Order 977", 3, "closed")):
-        (talk,) = twilio.add("conversations", account, service, created=begun, friendly_name=name, state=state)
-        for i in range(lines):
-            author = "+14155550188" if i % 2 == 0 else "front-desk"
-            twilio.add(
-                "conversation_messages", account, talk, created=begun + i * 7 * MINUTE, author=author, body=SAID[i]
-            )
+        # By another path, Twilio lists those of the default service.
+        for prefix, above in (("", service), ("default_", None)):
+            about: Json = {"friendly_name": name, "state": state}
+            (talk,) = twilio.add(f"{prefix}conversations", account, above, created=begun, **about)
+            for i in range(lines):
+                said: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}
+                at = begun + i * 7 * MINUTE
+                twilio.add(f"{prefix}conversation_messages", account, talk, created=at, **said)
 
 
 def _studio(twilio: "Twilio", account: str) -> None:

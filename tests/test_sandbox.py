@@ -702,6 +702,7 @@ def test_every_fault_is_seen_by_a_plain_client_and_the_next_request_is_well(api:
         "redirect": 302,
         "misdated": "another time",
         "duplicate": "itself next",
+        "circle": "itself next",  # being the first
         "foreign": "another host next",
         "keyless": "no rows",
         "hollow": "no rows yet",

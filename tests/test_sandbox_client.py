@@ -43,7 +43,7 @@ LISTS: dict[str, Callable[[Client], Any]] = {
     "outgoing_caller_ids": lambda c: c.outgoing_caller_ids,
     "messaging_services": lambda c: c.messaging.v1.services,
     "alerts": lambda c: c.monitor.v1.alerts,
-    "conversations": lambda c: c.conversations.v1.conversations,
+    "default_conversations": lambda c: c.conversations.v1.conversations,
     "studio_flows": lambda c: c.studio.v2.flows,
     "pricing_voice_countries": lambda c: c.pricing.v2.voice.countries,
     "pricing_voice_countries_v1": lambda c: c.pricing.v1.voice.countries,
@@ -100,7 +100,7 @@ def test_the_official_client_reads_what_lies_below_other_rows(demo: Api, client:
             read["message_media"] += [(message.sid, row.sid) for row in rows]
     for talk in client.conversations.v1.conversations.stream():
         rows = client.conversations.v1.conversations(talk.sid).messages.stream(page_size=2)
-        read["conversation_messages"] += [(talk.sid, row.sid) for row in rows]
+        read["default_conversation_messages"] += [(talk.sid, row.sid) for row in rows]
     for flow in client.studio.v2.flows.stream():
         for run in client.studio.v2.flows(flow.sid).executions.stream(page_size=3):
             read["studio_executions"].append((flow.sid, run.sid))
@@ -115,7 +115,7 @@ def test_the_official_client_reads_what_lies_below_other_rows(demo: Api, client:
 BELOW = {
     "conference_participants": ("conference_sid", "call_sid"),
     "message_media": ("message_sid", "sid"),
-    "conversation_messages": ("conversation_sid", "sid"),
+    "default_conversation_messages": ("conversation_sid", "sid"),
     "studio_executions": ("flow_sid", "sid"),
     "studio_execution_steps": ("flow_sid", "execution_sid", "sid"),
 }

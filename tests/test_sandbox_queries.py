@@ -28,11 +28,11 @@ demo = pytest.fixture(scope="module")(demonstration)
         ("recordings", {"DateCreated__gt": "soon"}),
         ("usage_records", {"StartDate": "2026-03-01T00:00:00Z"}),
         ("usage_records", {"EndDate": "2026-02-30"}),
-        ("conversations", {"State": "asleep"}),
-        ("conversations", {"PageSize": "0"}),
-        ("conversations", {"PageSize": "many"}),
-        ("conversations", {"Page": "2"}),
-        ("conversations", {"PageToken": "PTnothing"}),
+        ("default_conversations", {"State": "asleep"}),
+        ("default_conversations", {"PageSize": "0"}),
+        ("default_conversations", {"PageSize": "many"}),
+        ("default_conversations", {"Page": "2"}),
+        ("default_conversations", {"PageToken": "PTnothing"}),
         ("alerts", {"StartDate": "yesterday"}),
     ],
 )
@@ -53,7 +53,7 @@ def test_a_parameter_of_a_propertys_name_filters_on_it(demo: Api) -> None:
     """By equality, with any case of letters for booleans."""
     alerts = demo.rows("alerts", LogLevel="warning")
     assert len(alerts) == 1
-    active = demo.rows("conversations", State="active")
+    active = demo.rows("default_conversations", State="active")
     assert [row["state"] for row in active] == ["active"]
     call = demo.twilio.present("recordings", demo.twilio.main)[0]["call_sid"]
     assert [row["call_sid"] for row in demo.rows("recordings", CallSid=call)] == [call]
@@ -142,7 +142,7 @@ def test_hosts_are_told_apart_by_the_first_segment(demo: Api) -> None:
 TOKENS = {
     "incoming_phone_numbers": r"PAPN[0-9a-f]{32}",
     "messaging_services": r"PTMG[0-9a-f]{32}",
-    "conversation_messages": r"PT\d+",
+    "default_conversation_messages": r"PT\d+",
     "usage_records": r"APMg==",
     "pricing_voice_countries": r"DN[A-Z]{2}",
 }
@@ -202,22 +202,22 @@ def test_pages_lead_back_as_well(api: Any) -> None:
 def test_a_page_is_never_larger_than_the_lists_largest(api: Any) -> None:
     """It is cut, or refused if the switch says so."""
     it = api(Twilio(start=OCTOBER))
-    it.twilio.add("conversations", n=120)
+    it.twilio.add("default_conversations", n=120)
     assert it.get("/conversations/v1/Conversations", PageSize=1000).json()["meta"]["page_size"] == 100
-    assert len(it.rows("conversations", PageSize=1000)) == 120
+    assert len(it.rows("default_conversations", PageSize=1000)) == 120
     it.twilio.large_pages = "refused"
-    assert it.status("conversations", PageSize=101) == (400, 20001)
-    assert it.status("conversations", PageSize=100)[0] == 200
+    assert it.status("default_conversations", PageSize=101) == (400, 20001)
+    assert it.status("default_conversations", PageSize=100)[0] == 200
 
 
 def test_conversation_messages_come_by_index_either_way(api: Any) -> None:
     """Ascending unless asked; a message that arrives while paging comes at the end."""
     it = api(Twilio(start=OCTOBER))
-    (talk,) = it.twilio.add("conversations")
-    it.twilio.add("conversation_messages", parent=talk, n=5)
+    (talk,) = it.twilio.add("default_conversations")
+    it.twilio.add("default_conversation_messages", parent=talk, n=5)
     values = {"ConversationSid": talk}
-    assert [row["index"] for row in it.rows("conversation_messages", values, PageSize=2)] == [0, 1, 2, 3, 4]
-    assert [row["index"] for row in it.rows("conversation_messages", values, PageSize=2, Order="desc")] == [
+    assert [row["index"] for row in it.rows("default_conversation_messages", values, PageSize=2)] == [0, 1, 2, 3, 4]
+    assert [row["index"] for row in it.rows("default_conversation_messages", values, PageSize=2, Order="desc")] == [
         4,
         3,
         2,

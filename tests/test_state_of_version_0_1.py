@@ -25,9 +25,9 @@ def as_version_0_1(state: Json) -> Json:
     """The same state, as version 0.1 would have written it."""
     bookmarks: Json = {}
     for stream, part in state["bookmarks"].items():
-        shared = {name: value for name, value in part.items() if name not in ("partitions",) and value is not None}
+        about = {name: value for name, value in part.items() if name != "partitions" and value is not None}
         accounts = {account: _partition(one) for account, one in kept(state, stream).items()}
-        bookmarks[stream] = {**shared, "accounts": accounts}
+        bookmarks[stream] = {**about, "accounts": accounts}
     for account, one in kept(state, "call_feedback").items() if "call_feedback" in bookmarks else ():
         part = bookmarks["call_feedback"]["accounts"][account]
         asked = one.get("asked") or {}
@@ -61,7 +61,7 @@ def _opened(opened: Json) -> Json:
     names = {"at": "list", "since": "from", "until": "to"}
     old = {names.get(name, name): value for name, value in opened.items() if value is not None and name != "tables"}
     if "place" in old:
-        old["place"] = {"page": old["place"]["page"], "rows": dict(old["place"]["rows"])}
+        old["place"] = {**old["place"], "rows": dict(old["place"]["rows"])}
     if "slices" in old:
         old["slices"] = [_opened(one) for one in old["slices"]]
     if old.get("done") is False:
@@ -84,7 +84,8 @@ def goes_on(tap: Tap, streams: tuple[str, ...], stream: str, *place: str, **sett
     """Cut a run's output in the middle of what is open; go on from there as a state of version 0.1."""
     run = tap.run(**settings)
     ends = [number + 1 for number, line in enumerate(run.lines) if line.startswith(b'{"type":"STATE"')]
-    found = [end for end, state in zip(ends, run.states) if stream in state["bookmarks"] and holds(state, stream, *place)]
+    states = [(end, state) for end, state in zip(ends, run.states) if stream in state["bookmarks"]]
+    found = [end for end, state in states if holds(state, stream, *place)]
     assert found, f"no state of {stream} with {place}"
     tables, before = tap.tables, tap.state
     for end in sorted({found[0], found[len(found) // 2], found[-1]}):
@@ -139,7 +140,8 @@ def test_an_open_round_of_version_0_1_goes_on(tap_of: MakeTap, stream: str) -> N
 def rated() -> Twilio:
     """Calls of half a year and a few of the last days, all of them rated."""
     twilio = Twilio(seed=12, start="2025-05-01").at("2026-01-01")
-    calls = twilio.calls(120, since="2025-05-01", until="2025-11-20") + twilio.calls(30, since="2025-12-10", until="2025-12-30")
+    calls = twilio.calls(120, since="2025-05-01", until="2025-11-20")
+    calls += twilio.calls(30, since="2025-12-10", until="2025-12-30")
     for call in calls:
         twilio.feedback(call, 3)
     return twilio

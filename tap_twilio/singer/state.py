@@ -220,6 +220,8 @@ class State:
             for account in accounts:
                 # One object for each account, since who reads it changes it.
                 found.partitions[account] = deepcopy(partition) if partition.is_open else replace(partition)
+        used = {partition.selection for partition in found.partitions.values()}
+        found.selections = {name: names for name, names in found.selections.items() if name in used}
         return found
 
     def _entries(self, value: Any, where: str) -> Iterator[tuple[list[str], str, Any]]:

@@ -1,0 +1,76 @@
+"""A declaration that contradicts itself refuses to be written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tap_twilio.errors import Contradiction
+from tap_twilio.streams import STREAMS, check
+from tap_twilio.streams.model import Every, Filter, Has, Parent, Product, Recent, Stream, Whole, Window
+
+PRODUCT = Product("studio", "/v2")
+DATED = Filter("After", "Before", "date_created", nullable=False)
+FLOWS = Parent("studio_flows", {"flow_sid": "sid"}, Every())
+
+CONTRADICTIONS: dict[str, dict[str, Any]] = {
+    "a brace that nothing fills": {"path": "Flows/{flow_sid}/Executions"},
+    "a value for no brace": {"parent": FLOWS},
+    "a property added from nowhere": {"adds": {"flow_sid": "flow_sid"}},
+    "a window without a filter": {"reads": Window(timedelta(days=2))},
+    "a window whose filter hides rows": {"reads": Window(timedelta(days=2)), "filter": Filter("A", "B", "date_sent")},
+    "a cap on what is not read by a window": {"filter": Filter("A", "B", "date_sent", nullable=False, most_rows=9)},
+    "a child with one list for each value": {
+        "path": "Flows/{flow_sid}/Executions",
+        "parent": FLOWS,
+        "each": {"Status": ("active",)},
+    },
+    "a child read by a window": {
+        "path": "Flows/{flow_sid}/Executions",
+        "parent": FLOWS,
+        "reads": Window(timedelta(days=2)),
+        "filter": DATED,
+    },
+    "two parameters with one list for each value": {"each": {"Status": ("a",), "Type": ("b",)}},
+    "a single resource with a filter": {"rows": None, "filter": DATED, "reads": Whole()},
+    "no next page, and a filter": {"paged": False, "filter": DATED},
+    "a hidden key": {"hidden": frozenset({"sid"})},
+    "no key": {"key": ()},
+    "an unknown scope": {"scope": "world"},
+    "all Twilio's, and a child": {"path": "Flows/{flow_sid}/Executions", "parent": FLOWS, "scope": "twilio"},
+    "recent rows of a list": {
+        "path": "Flows/{flow_sid}/Executions",
+        "parent": Parent("studio_flows", {"flow_sid": "sid"}, Recent()),
+    },
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_what_cannot_be_obeyed_cannot_be_declared(what: str) -> None:
+    """The error names the stream."""
+    with pytest.raises(Contradiction, match="^Stream one: "):
+        Stream(**{"name": "one", "product": PRODUCT, "path": "Flows", "rows": "flows", **CONTRADICTIONS[what]})
+
+
+def test_a_condition_is_one_of_two() -> None:
+    """Above a number, or among some values."""
+    for wrong in ({}, {"above": 1, "among": ("a",)}):
+        with pytest.raises(Contradiction):
+            Has("status", **wrong)
+
+
+def test_a_filter_has_bounds_of_seconds_or_of_days() -> None:
+    """No other is known how to be written."""
+    with pytest.raises(Contradiction):
+        Filter("A", "B", "date_created", unit=timedelta(minutes=1))
+
+
+def test_streams_have_names_of_their_own_and_parents_that_exist() -> None:
+    """Nor is a stream its own ancestor."""
+    child = Stream("one", PRODUCT, "Flows/{sid}/Executions", "executions", parent=Parent("none", {"sid": "sid"}))
+    loop = Stream("one", PRODUCT, "Flows/{sid}/Executions", "executions", parent=Parent("one", {"sid": "sid"}))
+    for wrong in ((STREAMS[0], STREAMS[0]), (child,), (loop,)):
+        with pytest.raises(Contradiction):
+            check(wrong)
