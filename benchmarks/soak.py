@@ -136,7 +136,7 @@ def work(config: str, out: str, syncs: int) -> None:
         began = time.monotonic()
         code = sync.run()
         os.close(target)
-        state = json.loads(json.dumps(sync.state.dump(sync.state_parts)))
+        state = json.loads(json.dumps(sync.state.dump(sync._dated)))
         point = {"sync": number, "exit_code": code, "seconds": round(time.monotonic() - began, 2), **figures(state)}
         print(json.dumps(point), flush=True)
         del sync

@@ -325,22 +325,40 @@ def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap
     assert held(tap) == dict.fromkeys(calls[-25:], (2, "insights"))
 
 
-def test_a_feedback_endpoint_that_never_answers_is_only_sampled(tap_of: MakeTap) -> None:
-    """After 2,000 requests in a row that found nothing: 100 a sync, said once, until one answers; then all again."""
-    twilio = Twilio(start="2025-01-01").at("2026-01-20")
-    sids = twilio.calls(2300, since="2025-12-25", until="2026-01-19")
-    tap = tap_of(twilio, call_feedback_source="feedback").select("calls", "call_feedback")
+def test_a_source_that_finds_nothing_is_sampled_until_it_answers(tap_of: MakeTap) -> None:
+    """2,000 requests in vain, one line, then 100 a sync, the newest; once one answers, all are asked again."""
+    twilio = Twilio(seed=3)
+    calls = twilio.calls(2100, since="2026-02-01T12:00:00Z", until="2026-03-01T12:00:00Z")
+    twilio.at("2026-03-01T13:00:00Z")
+    tap = tap_of(twilio, call_feedback_source="feedback").select("call_feedback")
     first = tap.sync()
-    assert 2000 <= len(asked(tap, "Feedback")) < 2200
-    assert sum("found nothing" in line for line in first.said) == 1
-    twilio.at("2026-01-20T03:00:00Z")
-    quiet = tap.sync()
-    assert len(asked(tap, "Feedback")) <= 100
-    assert not any("found nothing" in line for line in quiet.said)
-    newest = max(sids, key=lambda sid: twilio.rows[sid].created)
-    for sid in (newest, sids[-1000]):
-        twilio.feedback(sid, 4)
-    for hour in ("06", "09", "12"):
-        twilio.at(f"2026-01-20T{hour}:00:00Z")
+    assert 2000 <= len(asked(tap, "Feedback")) < 2100
+    assert len([line for line in first.said if "2000 requests in a row found nothing" in line]) == 1
+    twilio.at("2026-03-01T16:00:00Z")
+    second = tap.sync()
+    assert sorted(path.split("/")[-2] for path in asked(tap, "Feedback")) == sorted(calls[-100:])
+    assert not any("found nothing" in line for line in second.said)
+
+    twilio.feedback(calls[-50], 2)
+    for call in calls[::300]:
+        twilio.feedback(call, 4)
+    for day in (2, 3, 4):
+        twilio.at(f"2026-03-0{day}T13:00:00Z")
         tap.sync()
-    assert tap.wrong(["call_feedback"]) == {}
+    assert held(tap) == {calls[-50]: (2, "feedback")} | dict.fromkeys(calls[::300], (4, "feedback"))
+
+
+def test_a_source_that_answers_for_what_insights_reports_is_not_sampled(tap_of: MakeTap) -> None:
+    """Those calls are asked first, so that the long rest finds nothing in a row; the source is alive all the same."""
+    twilio = Twilio(seed=3)
+    calls = twilio.calls(2100, since="2026-02-05T12:00:00Z", until="2026-03-01T12:00:00Z")
+    twilio.at("2026-03-01T13:00:00Z")
+    twilio.annotate(calls[-1], call_score=1)
+    twilio.feedback(calls[-1], 1)
+    tap = tap_of(twilio).select("call_feedback")
+    tap.sync()
+    for day in (2, 3):
+        twilio.at(f"2026-03-0{day}T13:00:00Z")
+        run = tap.sync()
+        assert len(asked(tap, "Feedback")) == len(calls)
+        assert not any("found nothing" in line for line in run.said)

@@ -319,6 +319,8 @@ class RecentBranch:
             yield Emit(self.table, page, [row])
 
     def _missed(self) -> None:
+        if self._rated:
+            return  # it answered in this sync: what the second source reports is asked first, and the rest in vain
         self.progress.misses += 1
         if self.progress.misses == MISSES:
             LOGGER.warning(
