@@ -37,11 +37,12 @@ class Order:
         mixed = self._see_undated(rows)
         if not self._thorough and (not mixed or self.by_creation):
             return  # dates are worth reading only where they may tell something
-        created = [moment_of(row.get("date_created")) or BEGINNING for row in rows]
-        self._by_creation = self._by_creation and _falls([self._last_created, *created])
-        self._last_created = created[-1] if created else self._last_created
+        if self._by_creation:
+            created = [moment_of(row.get("date_created")) or BEGINNING for row in rows]
+            self._by_creation = _falls([self._last_created, *created])
+            self._last_created = created[-1] if created else self._last_created
         if self._thorough and self._by_list_date:
-            self._see_list_dates(rows, created)
+            self._see_list_dates(rows)
         if not self._not_by_change:
             self._not_by_change = not _falls([date for row in rows if (date := moment_of(row.get("date_updated")))])
 
@@ -56,12 +57,14 @@ class Order:
         self._dated_above_undated |= (True, False) in steps
         return self._undated_above_dated and self._dated_above_undated
 
-    def _see_list_dates(self, rows: list[Row], created: list[Moment]) -> None:
+    def _see_list_dates(self, rows: list[Row]) -> None:
         listed = [moment_of(self._listing.listed(row)) for row in rows]
         dates = [date for date in listed if date]
         self._by_list_date = _falls([self._last_listed, *dates])
         self._last_listed = dates[-1] if dates else self._last_listed
-        self._creation_differs |= not _falls([born for born, date in zip(created, listed) if date])
+        if not self._creation_differs:
+            born = [moment_of(row.get("date_created")) or BEGINNING for row, date in zip(rows, listed) if date]
+            self._creation_differs = not _falls(born)
 
     @property
     def agreed(self) -> list[str]:

@@ -169,13 +169,13 @@ def compile_record(
         "integers": _Integers(),
         "numbers": _Numbers(),
     }
-    exec(_source(taken, known, key), scope)  # noqa: S102  # only the templates below and names of our own schemas
+    exec(_source(taken, known - frozenset(dropped), key), scope)  # noqa: S102  # only the templates below and names of our own schemas
     return scope["record"]  # type: ignore[no-any-return]  # exec has no types
 
 
 def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str]) -> str:
     """
-    The text of the function: `taken` are the properties of a record, `known` the names that a row may have.
+    The text of the function: `taken` are the properties of a record, `known` the names that a row is expected to have.
 
     >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
     def record(row, received_at):

@@ -34,7 +34,7 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
             raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
     rows = body.get(ask.rows)
-    if not isinstance(rows, list) or not all(_is_row(row, ask.has) for row in rows):
+    if not isinstance(rows, list) or not _are_rows(rows, ask.has):
         raise Retry(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
     return Page(rows, _next(ask, body, origin), _date(answer, clock), answer.received_at)
 
@@ -45,9 +45,11 @@ def _date(answer: Answer, clock: Clock) -> Moment:
     return min(answer.date or clock.now, clock.now)
 
 
-def _is_row(row: object, has: tuple[str, ...]) -> bool:
+def _are_rows(rows: list[Any], has: tuple[str, ...]) -> bool:
     """A key is plain text: one that had to be mended (body.py) may be another row's."""
-    return isinstance(row, dict) and all(row.get(name).__class__ is str for name in has)
+    if not all(isinstance(row, dict) for row in rows):
+        return False
+    return all({type(row.get(name)) for row in rows} <= {str} for name in has)
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
