@@ -248,6 +248,7 @@ def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> li
     for accounts in groups.values():
         named: list[str] | str = accounts
         if len(accounts) > FEW:
+            accounts.sort()  # so that the same accounts have the same name, whichever came first
             named = hashlib.sha256("\n".join(accounts).encode()).hexdigest()[:16]
             sets[named] = accounts
         found.append([named, asdict(partitions[accounts[0]])])
