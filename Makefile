@@ -6,7 +6,7 @@ DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
-MADE := .venv .venv.log .venv-target .venv-target.log .venv-audit .venv-audit.log \
+MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
 	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help sync psql test test-long lint format audit bench soak clean
@@ -38,9 +38,20 @@ test: environments
 	@$(MAKE) -s lint
 	@.venv/bin/python -m pytest -m "not long"
 
-test-long: environments
+test-long: environments pythons
 	@.venv/bin/python -m pytest -m long
 	@PLAN_HISTORIES=60 .venv/bin/python -m pytest tests/reading
+
+# The whole suite once more on the oldest Python and on newer ones, of those that are installed.
+PYTHONS ?= 3.10 3.13 3.14
+
+.PHONY: pythons
+pythons: $(TARGET)
+	@for version in $(PYTHONS); do \
+		if ! python$$version -c "" 2>/dev/null; then echo "There is no python$$version here: left out."; continue; fi; \
+		demo/venv.sh python$$version .venv-$$version -e ".[dev]" && \
+		.venv-$$version/bin/python -m pytest -q -m "not long" || exit 1; \
+	done
 
 lint: $(DEV)
 	@.venv/bin/ruff check .
