@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.singer.state import Backfill, Full, Partition, Place, Round, Slice, State, StreamState
+from tap_twilio.singer.state import Asked, Backfill, Full, Partition, Place, Round, Slice, State, StreamState
 from tap_twilio.streams import STREAMS
 
 ACCOUNTS = [f"AC{number:032d}" for number in range(6)]
@@ -103,6 +103,7 @@ def test_a_thousand_idle_accounts_take_no_more_room_than_their_names() -> None:
         for account in accounts:
             part = state.partition(stream.name, account)
             part.date_updated = part.looked_back = part.finished = "2026-03-01T00:00:00.000000Z"
+            part.asked = Asked(late="2026-03-01T00:00:00.000000Z")
     size = len(json.dumps(state.dump({stream.name: accounts for stream in STREAMS})))
     assert size < 40_000 + 1_000 * len(STREAMS)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -121,8 +121,8 @@ class Partition:
 
     @property
     def is_open(self) -> bool:
-        """Whether something of it is under way, so that it is like no other."""
-        return bool(self.backfill or self.round or self.full or self.asked)
+        """Whether a read is under way, so that it is like no other."""
+        return bool(self.opened)
 
     @property
     def was_read(self) -> bool:
@@ -219,7 +219,8 @@ class State:
             _check(stream, partition, at)
             for account in accounts:
                 # One object for each account, since who reads it changes it.
-                found.partitions[account] = deepcopy(partition) if partition.is_open else replace(partition)
+                shared = partition.is_open or partition.asked
+                found.partitions[account] = deepcopy(partition) if shared else replace(partition)
         used = {partition.selection for partition in found.partitions.values()}
         found.selections = {name: names for name, names in found.selections.items() if name in used}
         return found
@@ -242,7 +243,8 @@ def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> li
     """Accounts whose partitions are alike, together."""
     groups: dict[Any, list[str]] = {}
     for account, partition in partitions.items():
-        alike = account if partition.is_open else tuple(vars(partition).values())
+        known = {**vars(partition), "asked": partition.asked and astuple(partition.asked)}
+        alike = account if partition.is_open else tuple(known.values())
         groups.setdefault(alike, []).append(account)
     found: list[Any] = []
     for accounts in groups.values():
