@@ -218,8 +218,7 @@ class Sync:
             self._failed(name, reading.account, failure)
 
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
-        account = next((one for one in self.accounts.chosen if one.sid == sid), None)
-        if isinstance(error, Refused) and account and account.closed and error.status in UNAVAILABLE:
+        if isinstance(error, Refused) and self._is_closed(sid) and error.status in UNAVAILABLE:
             self.closed.add(sid)
             return
         self.failed.add((name, sid))
@@ -230,11 +229,12 @@ class Sync:
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
         refused = isinstance(error, Refused) and error.status in UNAVAILABLE
-        closed = any(one.closed for one in self.accounts.chosen if one.sid == reading.account)
-        never = (
-            not closed and not any(table.state.was_read for table in reading.tables) and reading.state.finished is None
-        )
+        read = reading.state.finished is not None or any(table.state.was_read for table in reading.tables)
+        never = not read and not self._is_closed(reading.account)
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
+
+    def _is_closed(self, sid: str) -> bool:
+        return any(account.closed for account in self.accounts.chosen if account.sid == sid)
 
     def _is_empty_product(self, reading: Reading) -> bool:
         """Whether a subaccount has nothing of a product: with many of them, asking each in every sync is too much."""
