@@ -54,6 +54,11 @@ class Refused(PartitionError):
         self.status, self.code, self.message, self.where = status, code, message, where
         super().__init__(f"Twilio refused {where}: HTTP {status}, code {code}: {message}")
 
+    @property
+    def unavailable(self) -> bool:
+        """Whether a product answers so that an account does not have, and Twilio for a closed account."""
+        return self.status in (401, 403, 404, 410)
+
 
 class Unreachable(PartitionError):
     """The next sync's move: a request made no progress for as long as `retry_minutes` allows."""

@@ -37,7 +37,6 @@ from .twilio.request import Ask
 
 LOGGER = logging.getLogger("tap_twilio")
 SETTLING = 4  # requests at most to find two answers that agree on the time
-UNAVAILABLE = (401, 403, 404, 410)  # how a product answers that an account does not have
 
 
 class Sync:
@@ -218,7 +217,7 @@ class Sync:
             self._failed(name, reading.account, failure)
 
     def _failed(self, name: str, sid: str, error: PartitionError) -> None:
-        if isinstance(error, Refused) and self._is_closed(sid) and error.status in UNAVAILABLE:
+        if isinstance(error, Refused) and error.unavailable and self._is_closed(sid):
             self.closed.add(sid)
             return
         self.failed.add((name, sid))
@@ -228,7 +227,7 @@ class Sync:
 
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
-        refused = isinstance(error, Refused) and error.status in UNAVAILABLE
+        refused = isinstance(error, Refused) and error.unavailable
         read = reading.state.finished is not None or any(table.state.was_read for table in reading.tables)
         never = not read and not self._is_closed(reading.account)
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)

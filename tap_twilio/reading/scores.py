@@ -18,7 +18,6 @@ from .lists import bounds, path_of
 from .walk import RETRIES
 
 LOGGER = logging.getLogger("tap_twilio")
-UNAVAILABLE = (401, 403, 404, 410)
 SPAN = 40 * DAY  # more than the days in which a score can be given, so that they are one query
 Found = dict[str, tuple[Page, Row]]  # by the parent's key
 
@@ -100,7 +99,7 @@ class SecondSource:
         raise BadAnswer(f"{uri.partition('?')[0]}: the pages go round in a circle; going on would leave rows out")
 
     def _absent(self, refused: Refused) -> None:
-        if refused.status not in UNAVAILABLE:
+        if not refused.unavailable:
             raise refused
         if self.alone:
             raise NotAvailable(
