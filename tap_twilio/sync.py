@@ -272,7 +272,6 @@ class Sync:
         name = emit.table.name
         recorder = self.recorders[name]
         self.output.records(recorder.lines(emit.rows, emit.page, self.versions.get(name)))
-        emit.table.emitted += len(emit.rows)
         self.emitted[name] += len(emit.rows)
 
     def _after_page(self) -> None:

@@ -17,8 +17,6 @@ from tap_twilio.twilio.request import Ask, Page, Row
 class Destination(Protocol):
     """The table that rows go to: sinks.Table."""
 
-    emitted: int
-
     @property
     def name(self) -> str:
         """The stream's."""

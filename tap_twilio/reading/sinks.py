@@ -71,7 +71,6 @@ class Table:
     start_date: Moment = BEGINNING
     emits_all: bool = False  # in the look-back
     failed: PartitionError | None = None
-    emitted: int = 0
 
     @property
     def tables(self) -> list[Table]:
