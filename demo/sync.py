@@ -37,6 +37,7 @@ from demo.pipe import Outcome, pipe
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
+CONFIG = ROOT / "config.json"
 TAP = ROOT / ".venv" / "bin"
 TARGET = ROOT / ".venv-target" / "bin"
 
@@ -64,7 +65,6 @@ class Source:
     config: Path
     schema: str  # sandbox rows go into a schema of their own
     environment: dict[str, str]  # for the tap
-    streams: str  # which are read unless STREAMS says otherwise; empty: as the tap does by itself
 
 
 def main() -> int:
@@ -121,8 +121,8 @@ def _sync() -> int:
     with ExitStack() as stack:
         url = stack.enter_context(_database())
         start = stack.enter_context(leash(DEMO / "started"))
+        selection, in_full = _selection(start)
         source = stack.enter_context(_source(start))
-        selection, in_full = _selection(source, start)
         state = _state_file(url, source)
         patience = "" if os.environ.get("TARGET_POSTGRES_URL") else PATIENCE
         target_config = _private(stack, "target.json", _target_config(url + patience, source.schema))
@@ -176,20 +176,31 @@ def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
     return path
 
 
-# Where rows come from.
+# What is read, and where rows come from.
+
+
+def _selection(start: Start) -> tuple[list[str | Path], frozenset[str]]:
+    """The tap's arguments that select streams, and the names of those that it reads by itself."""
+    catalog = choice.discovered([TAP / "tap-twilio"], start)
+    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else choice.ALL)
+    if not streams:
+        return [], choice.defaults(catalog)
+    choice.choose(catalog, streams)
+    file = DEMO / "catalog.json"
+    file.write_text(json.dumps(catalog), encoding="utf-8")
+    return ["--catalog", file], choice.defaults(catalog)
 
 
 @contextmanager
 def _source(start: Start) -> Iterator[Source]:
-    config = ROOT / "config.json"
-    if config.exists():
+    if CONFIG.exists():
         try:
-            settings = json.loads(config.read_text("utf-8"))
+            settings = json.loads(CONFIG.read_text("utf-8"))
             account_sid = settings.get("account_sid") or os.environ.get("TWILIO_ACCOUNT_SID") or "unknown"
         except (OSError, ValueError, AttributeError) as error:
             raise DemoError(f"config.json is not a JSON object ({error}): compare sample_config.json.") from None
         print(f"Reading the Twilio account {account_sid}, as config.json says.")
-        yield Source(str(account_sid), config, "twilio", dict(os.environ), "")
+        yield Source(str(account_sid), CONFIG, "twilio", dict(os.environ))
         return
     print("No config.json, so this reads the sandbox, a simulated Twilio (sample_config.json shows how to read yours).")
     with ExitStack() as stack:
@@ -197,20 +208,7 @@ def _source(start: Start) -> Iterator[Source]:
         # Credentials in the environment are for the real one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
         settings["base_url"] += "/{product}"  # several products have a list of one path
-        config = _private(stack, "config.json", settings)
-        yield Source(settings["account_sid"], config, "twilio_sandbox", environment, choice.ALL)
-
-
-def _selection(source: Source, start: Start) -> tuple[list[str | Path], frozenset[str]]:
-    """The tap's arguments that select streams, and the names of those that it reads by itself."""
-    catalog = choice.discovered([TAP / "tap-twilio"], start)
-    streams = os.environ.get("STREAMS", "").strip() or source.streams
-    if not streams:
-        return [], choice.defaults(catalog)
-    choice.choose(catalog, streams)
-    file = DEMO / "catalog.json"
-    file.write_text(json.dumps(catalog), encoding="utf-8")
-    return ["--catalog", file], choice.defaults(catalog)
+        yield Source(settings["account_sid"], _private(stack, "config.json", settings), "twilio_sandbox", environment)
 
 
 @contextmanager

@@ -255,19 +255,19 @@ def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
 
 
 def test_a_stream_that_is_not_there_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
-    """It names those that may have been meant, and nothing is read."""
-    done = checkout.configure("AC1").sync(TARGET_POSTGRES_URL=new_database(), STREAMS="messages,alert")
+    """It names those that may have been meant; nothing is read, and the sandbox stays where it was."""
+    done = checkout.sync(TARGET_POSTGRES_URL=new_database(), STREAMS="messages,alert")
 
     assert done.returncode == 1
     assert re.fullmatch("STREAMS names alert, .*: did you mean alerts\\? .*\n", done.stderr)
-    assert checkout.states() == []
+    assert not (checkout.folder / ".demo/sandbox.json").exists()
 
 
 def test_a_tap_that_prints_no_catalog_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
     """As when it cannot be imported: the sync ends before it reads anything."""
     done = checkout.sync(TARGET_POSTGRES_URL=new_database(), FAKE_DISCOVERY="1")
 
-    assert (done.returncode, done.stderr) == (1, "tap-twilio --discover failed: 1\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "tap-twilio --discover failed: 1\n")
 
 
 def test_nothing_outlives_a_sync_but_its_data(checkout: Checkout) -> None:
