@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 import sandbox
@@ -30,6 +29,7 @@ from sandbox import Server, Twilio, serve
 from sandbox.faults import KINDS
 from sandbox.lists import LISTINGS
 from sandbox.moments import moment
+from tests.served import Rewriting
 
 ROOT = Path(__file__).parent.parent
 FACTS = json.loads((Path(__file__).parent / "facts" / "openapi.json").read_text())
@@ -91,20 +91,6 @@ def demo() -> Iterator[Api]:
     """The demo, served once for all tests that only read it."""
     with serve(Twilio.demo(seed=7)) as server, requests.Session() as session:
         yield Api(server, session)
-
-
-class Rewriting(TwilioHttpClient):
-    """Twilio's own HTTP client, led to the sandbox whatever the host."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(pool_connections=True, timeout=5)
-        self.url = url
-
-    def request(self, method: str, uri: str, *args: Any, **kwargs: Any) -> Any:
-        parts = urlsplit(uri)
-        return super().request(
-            method, self.url + parts.path + (f"?{parts.query}" if parts.query else ""), *args, **kwargs
-        )
 
 
 @pytest.fixture(scope="module")
