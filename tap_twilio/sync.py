@@ -100,7 +100,10 @@ class Sync:
     # -- what is read
 
     def _plan(self) -> None:
-        trees = Trees(self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now)
+        records = {name: recorder.record for name, recorder in self.recorders.items()}
+        trees = Trees(
+            self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
+        )
         pairs = [(stream, account) for stream in trees.roots() for account in self._accounts_of(stream)]
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
         budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
@@ -144,6 +147,7 @@ class Sync:
         bookmark = earlier(foreign, timedelta(hours=self.settings.margin_hours))
         table = next(table for table in reading.tables if table.name == name)
         table.advance(bookmark)
+        table.state.taken_over = bookmark
         if table.state is reading.state and reading.state.finished is None:
             reading.state.finished = bookmark
         LOGGER.warning(
@@ -268,11 +272,9 @@ class Sync:
     # -- rows and state
 
     def _emit(self, emit: Emit) -> None:
-        """Write rows. Raises InvalidRecord."""
         name = emit.table.name
-        recorder = self.recorders[name]
-        self.output.records(recorder.lines(emit.rows, emit.page, self.versions.get(name)))
-        self.emitted[name] += len(emit.rows)
+        self.output.records(self.recorders[name].lines(emit.records, emit.stamp, self.versions.get(name)))
+        self.emitted[name] += len(emit.records)
 
     def _after_page(self) -> None:
         if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
@@ -282,6 +284,9 @@ class Sync:
         if self.clock.put_back:
             for reading in self.readings:
                 reading.hold_back(self.clock.now)
+        for reading in self.readings:
+            for table in reading.tables:
+                table.keep()
         dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
         self.output.state(self.state.dump(dated))
         self._wrote_state = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
@@ -20,6 +20,14 @@ def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
     return filled
+
+
+class Dates(NamedTuple):
+    """What a row says of itself, as Twilio wrote it: when it changed, was sent or began, and was created."""
+
+    changed: Any
+    listed: Any
+    created: Any
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,29 @@ class Listing:
     def listed(self, row: Row) -> Any:
         """A row's list date (created, sent or started) as Twilio wrote it; null or empty: an undated row."""
         return row.get(self.column)
+
+    def dates(self, row: Row) -> Dates:
+        return Dates(row.get(self._changed), row.get(self.column), row.get("date_created"))
+
+    @cached_property
+    def _changed(self) -> str:
+        return self.stream.changed or ""
+
+    def is_odd(self, dates: Dates) -> bool:
+        """Whether slices do not see a row, or may see it elsewhere than a walk does."""
+        if not self._hides or dates.listed == dates.created:
+            return False
+        listed, created = moment_of(dates.listed), moment_of(dates.created)
+        return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
+
+    @cached_property
+    def _hides(self) -> bool:
+        return self.stream.filter_hides_rows
+
+    @cached_property
+    def name(self) -> str:
+        """What tells it from other lists whose rows go to the same table."""
+        return " ".join([*self.query.values(), *self.values.values()])
 
     def newest(self, row: Row) -> Moment | None:
         """The later of a row's list date and its creation; None for an undated row."""

@@ -23,7 +23,7 @@ import orjson
 from tap_twilio.streams import BY_NAME, Stream
 
 from . import first_version
-from .typed import Address, Count, Date, Dated, Edge, Json, Seen, malformed, object_at, typed
+from .typed import Address, Count, Date, Dated, Digests, Edge, Json, Seen, malformed, object_at, typed
 
 FEW = 2  # accounts that an entry lists itself
 
@@ -35,6 +35,7 @@ class Place:
     page: Address
     rows: list[Seen]
     agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
+    cut: str | None = None  # the row of that page after which it goes on; null: at the page's first
 
 
 @dataclass
@@ -44,6 +45,16 @@ class Slice:
     since: Date
     until: Date
     place: Place | None = None
+    read: Digests | None = None  # of the rows before the place's page
+
+
+@dataclass
+class Span:
+    """What slices have read of a list's dates, the second bound excluded."""
+
+    since: Date
+    until: Date
+    read: Digests | None = None
 
 
 @dataclass
@@ -56,6 +67,7 @@ class Backfill:
     place: Place | None = None
     slices: list[Slice] | None = None  # None: the list is walked
     owed: Date | None = None  # rows undated, or dated before this, are not seen by the slices
+    spans: list[Span] = field(default_factory=list)  # what the slices have read
 
 
 @dataclass
@@ -105,6 +117,9 @@ class Partition:
     owed: Date | None = None  # rounds emit rows undated, or dated before this
     refill: Edge | None = None  # rounds emit rows created before this
     asked: Asked | None = None
+    taken_over: Date | None = None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
+    digests: Digests | None = None  # of what was written (reading/digests.py)
+    round_digests: Digests | None = None  # those that were made since the open round began
     # the list
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
     swept: Date | None = None  # when a round last read here

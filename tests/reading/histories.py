@@ -18,9 +18,10 @@ from tap_twilio.errors import PartitionError, Refused, Unfinished
 from tap_twilio.moments import format_moment as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.digests import Room
 from tap_twilio.reading.effects import Emit, Read
 from tap_twilio.reading.reading import Bounds, Reading
-from tap_twilio.reading.sinks import Table
+from tap_twilio.reading.tables import Table
 from tap_twilio.scheduler import Scheduler
 from tap_twilio.singer.state import Partition, State
 from tap_twilio.streams import STREAMS
@@ -35,6 +36,11 @@ STREAM = {stream.name: stream for stream in STREAMS}
 
 class Killed(Exception):
     """The process died here."""
+
+
+def as_json(row: dict[str, Any]) -> bytes:
+    """The record of a row: all of it."""
+    return json.dumps(row).encode()
 
 
 @cache
@@ -229,6 +235,8 @@ class Tap:
         self.emitted: list[str] = []
         self.versions: dict[str, int] = {}
         self.version = 0
+        self.left_out: tuple[str, ...] = ()  # properties that are not selected
+        self.room = 10**6  # bytes of digests
 
     @property
     def state(self) -> Partition:
@@ -241,12 +249,22 @@ class Tap:
         state = self.kept.partition(name, ACCOUNT)
         bounds = {"page_size": 3, "short_pages": 4, "margin": self.twilio.late + HOUR, **bounds}
         given = Bounds(**bounds)
-        table = Table(self.twilio.stream, ACCOUNT, state, state, given.start_date)
+        self.table = Table(
+            self.twilio.stream,
+            ACCOUNT,
+            state,
+            state,
+            lambda row: as_json({name: value for name, value in row.items() if name not in self.left_out}),
+            Room(self.room),
+            given.start_date,
+            given.margin,
+            given.page_size,
+        )
         return Reading(
             self.twilio.stream,
             ACCOUNT,
             state,
-            [table],
+            [self.table],
             text(self.twilio.now),
             lambda: text(self.twilio.now),
             Budget(budget, [(name, ACCOUNT)]),
@@ -255,8 +273,8 @@ class Tap:
         )
 
     def emit(self, emit: Emit) -> None:
-        for row in emit.rows:
-            self.warehouse[row["sid"]] = row
+        for row in map(json.loads, emit.records):
+            self.warehouse[row["sid"]] = {**self.warehouse.get(row["sid"], {}), **row}
             self.versions[row["sid"]] = self.version
             self.emitted.append(row["sid"])
 
@@ -265,6 +283,7 @@ class Tap:
         try:
             drive([read], Pages(self.twilio, chatter, lives), self.emit)
         finally:
+            self.table.keep()
             self.written = json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def sync(

@@ -129,11 +129,11 @@ def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
 def test_rows_read_before_a_property_was_added_come_again(stream, seed):
     """An added property is filled for every row that Twilio still lists."""
     twilio, tap = histories(seed, stream)
+    tap.left_out = ("value",)
     for _ in range(3):
         live(twilio)
         tap.sync(budget=3, lives=twilio.rng.choice((None, None, 5)))
-    for row in tap.warehouse.values():
-        row["value"] = None  # as when the property was not selected
+    tap.left_out = ()
     tap.sync(budget=3, added=True)
     twilio.now += DAY
     for _ in range(25 * (1 + twilio.hollow)):  # the budget counts pages without a row too

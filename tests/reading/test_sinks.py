@@ -25,7 +25,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
 many = settings(
@@ -115,7 +115,12 @@ class Tap:
         twilio, self.emitted = self.twilio, []
         state = State(json.loads(json.dumps(self.written)))
         trees = Trees(
-            Settings(ACCOUNT, ACCOUNT, "secret"), state, frozenset(selected), text(twilio.now), lambda: text(twilio.now)
+            Settings(ACCOUNT, ACCOUNT, "secret"),
+            state,
+            frozenset(selected),
+            text(twilio.now),
+            lambda: text(twilio.now),
+            dict.fromkeys(TABLES, as_json),
         )
         trees.bounds = Bounds(page_size=3, short_pages=3, margin=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
@@ -127,10 +132,12 @@ class Tap:
                 return not any(table.failed for table in reading.tables)
             return False
         finally:
+            for table in reading.tables:
+                table.keep()
             self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
 
     def _take(self, emit: Emit) -> None:
-        for row in emit.rows:
+        for row in map(json.loads, emit.records):
             self.warehouse[emit.table.name][row["sid"]] = row
             self.emitted.append(row["sid"])
 
