@@ -13,7 +13,8 @@ MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .ve
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
-	@echo "                into TARGET_POSTGRES_URL, or else a Postgres of its own"
+	@echo "                into TARGET_POSTGRES_URL, or else a Postgres of its own;"
+	@echo "                STREAMS=all or STREAMS=messages,alerts chooses tables"
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones"

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from demo.leash import Start
 
 SHOWN = re.compile(r"\W*(WARNING|ERROR|CRITICAL)\b")
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
+WIDTH = 160  # of the screen, for a line of the tap's
 QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
 
 
@@ -74,7 +76,7 @@ class _Log:
     def show(self) -> None:
         if self.fresh:
             self.fresh = False
-            print(f"  {self.last}", flush=True)
+            print(textwrap.fill(self.last, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
 
 
 def pipe(

@@ -7,10 +7,11 @@ The state before the run is not copied: a transaction opened before it goes on s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from psycopg.rows import dict_row
 COMPARED = 50_000  # rows of a table that are compared one by one; of more, only new ones are counted
 CHANGES_SHOWN = 5
 MESSAGES_SHOWN = 5
+WIDTH = 80  # of the further tables, in columns
 
 Row = dict[str, Any]
 
@@ -150,10 +152,26 @@ def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
         return []
 
 
-def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str) -> str:
-    """All of it, as text."""
-    parts = ["", f"Tables in schema {schema}:"]
-    parts += _grid(
+def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in_full: Collection[str]) -> str:
+    """All of it, as text. Of the tables that are not `in_full`, each has a few words."""
+    main = [table for table in found if table.name in in_full]
+    further = [table for table in found if table.name not in in_full]
+    parts = ["", f"Tables in schema {schema}:", *_main(main)] if main else []
+    parts += _further(further, schema, _is_first(found))
+    if newest_messages:
+        parts += ["", "Messages, the last changed first:"]
+        parts += _grid(
+            tuple(newest_messages[0]), [tuple(_plain(value) for value in row.values()) for row in newest_messages]
+        )
+    changes = [change for table in main for change in table.changes]
+    changes += [change for table in further for change in table.changes][:CHANGES_SHOWN]
+    if changes:
+        parts += ["", "Some of what changed since the last run:", *(f"  {change}" for change in changes)]
+    return "\n".join(parts)
+
+
+def _main(found: Sequence[Table]) -> list[str]:
+    return _grid(
         ("table", "rows", "new", "changed", "newest date_updated", "last received_at"),
         [
             (
@@ -167,15 +185,46 @@ def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str) ->
             for table in found
         ],
     )
-    if newest_messages:
-        parts += ["", "Messages, the last changed first:"]
-        parts += _grid(
-            tuple(newest_messages[0]), [tuple(_plain(value) for value in row.values()) for row in newest_messages]
-        )
-    changes = [change for table in found for change in table.changes]
-    if changes:
-        parts += ["", "Some of what changed since the last run:", *(f"  {change}" for change in changes)]
-    return "\n".join(parts)
+
+
+def _is_first(found: Sequence[Table]) -> bool:
+    """Whether nothing was there before the run."""
+    return all(table.new == table.rows for table in found)
+
+
+def _further(found: Sequence[Table], schema: str, is_first: bool) -> list[str]:
+    """Names and rows, side by side; after the first run also how many rows are new."""
+    if not found:
+        return []
+    marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in found]
+    cells = [(table.name, _count(table.rows), mark) for table, mark in zip(found, marks, strict=True)]
+    said = "rows" if is_first else "rows and how many are new"
+    return ["", f"Further tables in schema {schema}, with their {said}:", *_side_by_side(cells, WIDTH)]
+
+
+def _side_by_side(cells: Sequence[Sequence[str]], width: int) -> list[str]:
+    """
+    As many columns of cells as fit, filled one after another, as `ls` does. A cell is a name, and numbers.
+
+    >>> _side_by_side([("alerts", "16", "+2"), ("keys", "7", ""), ("accounts", "4", "")], 32)
+    ['  alerts  16  +2    accounts  4', '  keys     7']
+    """
+    for columns in range(len(cells), 0, -1):
+        height = -(-len(cells) // columns)
+        blocks = [_block(cells[i : i + height]) for i in range(0, len(cells), height)]
+        lines = ["    ".join(row).rstrip() for row in zip_longest(*blocks, fillvalue="")]
+        if max(map(len, lines)) <= width - 2:
+            break
+    return [f"  {line}" for line in lines]
+
+
+def _block(cells: Sequence[Sequence[str]]) -> list[str]:
+    """One column of cells, all of one width."""
+    name, *numbers = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return [
+        "  ".join([cell[0].ljust(name), *(text.rjust(wide) for text, wide in zip(cell[1:], numbers) if wide)])
+        for cell in cells
+    ]
 
 
 def _count(number: int | None) -> str:

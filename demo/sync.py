@@ -4,6 +4,8 @@
 Decides where rows come from (config.json, or else the sandbox), where they go (TARGET_POSTGRES_URL, or else an
 embedded Postgres), and which state belongs to that pair. It knows the tap and the target by their command lines
 only, and runs each in a virtual environment of its own. All that it makes lies in `.demo/`.
+
+The sandbox is read with every stream selected, an account with what the tap selects by itself. STREAMS says otherwise.
 """
 
 from __future__ import annotations
@@ -28,13 +30,14 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from demo import postgres, report
+from demo import choice, postgres, report
 from demo.leash import Start, leash
 from demo.locks import alone, outlast, share
 from demo.pipe import Outcome, pipe
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
+CONFIG = ROOT / "config.json"
 TAP = ROOT / ".venv" / "bin"
 TARGET = ROOT / ".venv-target" / "bin"
 
@@ -83,7 +86,7 @@ def main() -> int:
     except psycopg.Error as error:
         print(f"The database refused: {_one_line(error)}", file=sys.stderr)
         return 1
-    except (DemoError, postgres.PostgresError) as error:
+    except (DemoError, choice.ChoiceError, postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", 1)
     except KeyboardInterrupt:
@@ -118,6 +121,7 @@ def _sync() -> int:
     with ExitStack() as stack:
         url = stack.enter_context(_database())
         start = stack.enter_context(leash(DEMO / "started"))
+        selection, in_full = _selection(start)
         source = stack.enter_context(_source(start))
         state = _state_file(url, source)
         patience = "" if os.environ.get("TARGET_POSTGRES_URL") else PATIENCE
@@ -125,7 +129,7 @@ def _sync() -> int:
         before = stack.enter_context(report.as_it_was(url))
         since = datetime.now(timezone.utc)
         outcome = pipe(
-            [TAP / "tap-twilio", "--config", source.config],
+            [TAP / "tap-twilio", "--config", source.config, *selection],
             [TARGET / "target-postgres", "--config", target_config],
             state,
             logs=DEMO,
@@ -135,7 +139,7 @@ def _sync() -> int:
         _refuse(outcome)
         with report.connect(url) as now:
             tables = report.tables(before, now, source.schema, since)
-            print(report.text(tables, report.messages(now, source.schema), source.schema))
+            print(report.text(tables, report.messages(now, source.schema), source.schema, in_full))
     if not os.environ.get("TARGET_POSTGRES_URL"):
         print("\nmake psql looks around in it; make sync again reads what changed; make clean removes it all.")
     if outcome.tap_exit == 3:
@@ -172,26 +176,38 @@ def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
     return path
 
 
-# Where rows come from.
+# What is read, and where rows come from.
+
+
+def _selection(start: Start) -> tuple[list[str | Path], frozenset[str]]:
+    """The tap's arguments that select streams, and the names of those that it reads by itself."""
+    catalog = choice.discovered([TAP / "tap-twilio"], start)
+    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else choice.ALL)
+    if not streams:
+        return [], choice.defaults(catalog)
+    choice.choose(catalog, streams)
+    file = DEMO / "catalog.json"
+    file.write_text(json.dumps(catalog), encoding="utf-8")
+    return ["--catalog", file], choice.defaults(catalog)
 
 
 @contextmanager
 def _source(start: Start) -> Iterator[Source]:
-    config = ROOT / "config.json"
-    if config.exists():
+    if CONFIG.exists():
         try:
-            settings = json.loads(config.read_text("utf-8"))
+            settings = json.loads(CONFIG.read_text("utf-8"))
             account_sid = settings.get("account_sid") or os.environ.get("TWILIO_ACCOUNT_SID") or "unknown"
         except (OSError, ValueError, AttributeError) as error:
             raise DemoError(f"config.json is not a JSON object ({error}): compare sample_config.json.") from None
         print(f"Reading the Twilio account {account_sid}, as config.json says.")
-        yield Source(str(account_sid), config, "twilio", dict(os.environ))
+        yield Source(str(account_sid), CONFIG, "twilio", dict(os.environ))
         return
     print("No config.json, so this reads the sandbox, a simulated Twilio (sample_config.json shows how to read yours).")
     with ExitStack() as stack:
         settings = stack.enter_context(_sandbox(start))
         # Credentials in the environment are for the real one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
+        settings["base_url"] += "/{product}"  # several products have a list of one path
         yield Source(settings["account_sid"], _private(stack, "config.json", settings), "twilio_sandbox", environment)
 
 

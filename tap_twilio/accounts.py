@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from .errors import BadAnswer, Refused, TapError
 from .moments import Moment, moment_of
 from .reading.lists import Listing
-from .reading.walk import EMPTY_PAGES
+from .reading.walk import Walk, walk_once
 from .scheduler import Scheduler
 from .settings import Settings
-from .streams import Stream
+from .streams import ACCOUNTS, Stream
 from .twilio.credentials import Credentials
-from .twilio.request import Ask, Row
+from .twilio.request import Ask, Page, Row
 
 LOGGER = logging.getLogger("tap_twilio")
-FOLDER = "/2010-04-01/Accounts"
 SID = "AC[0-9a-fA-F]{32}"
 DENIED = (401, 403)
 TWO_WAYS = (
@@ -76,32 +75,24 @@ def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credent
 
 def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
     found: dict[str, Account] = {}
-    ask = Ask(settings.account_sid, f"{FOLDER}.json?PageSize=1000", "accounts")
-    tokens, empty = {ask.uri}, 0
-    while True:
-        try:
-            page = scheduler.ask(ask)
-        except Refused as refused:
-            if refused.status not in DENIED:
-                raise
-            if settings.user != settings.account_sid and refused.code == 20003:
-                # A Standard key lists no accounts, and says so in the words in which a wrong secret is refused.
-                _probe(settings.account_sid, settings, scheduler, probe)
-                raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
-            raise _wrong_credentials(settings, refused) from None
+    listing = Listing(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
+
+    def take(page: Page) -> None:
         for row in page.rows:
             if not re.fullmatch(SID, row["sid"]):
-                raise BadAnswer(f"{FOLDER}.json: a row's sid is no account SID")
+                raise BadAnswer(f"{listing.path}: a row's sid is no account SID")
             found[row["sid"]] = _account(row, settings, credentials)
-        if page.next is None:
-            break
-        if page.next in tokens:
-            raise BadAnswer(f"{FOLDER}.json: the pages go round in a circle; going on would leave accounts out")
-        tokens.add(page.next)
-        empty = 0 if page.rows else empty + 1
-        if empty > EMPTY_PAGES:
-            raise BadAnswer(f"{FOLDER}.json: {EMPTY_PAGES} pages in a row without a row")
-        ask = Ask(settings.account_sid, page.next, "accounts", token=True)
+
+    try:
+        scheduler.finish(walk_once(Walk(listing), take))
+    except Refused as refused:
+        if refused.status not in DENIED:
+            raise
+        if settings.user != settings.account_sid and refused.code == 20003:
+            # A Standard key lists no accounts, and says so in the words in which a wrong secret is refused.
+            _probe(settings.account_sid, settings, scheduler, probe)
+            raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
+        raise _wrong_credentials(settings, refused) from None
     accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
     others = [account for account in accounts if account.sid != settings.account_sid and not account.closed]
     if settings.user != settings.account_sid and others:
@@ -116,9 +107,14 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
     return accounts
 
 
+def ask_account(sid: str) -> Ask:
+    """The request for one account."""
+    return Listing(ACCOUNTS, sid, 1).row({"sid": sid})
+
+
 def _one(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
     try:
-        row = scheduler.ask(Ask(sid, f"{FOLDER}/{sid}.json")).rows[0]
+        row = scheduler.ask(ask_account(sid)).rows[0]
     except Refused as refused:
         if sid == settings.account_sid == settings.user and refused.status in DENIED:
             raise _wrong_credentials(settings, refused) from None

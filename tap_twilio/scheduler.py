@@ -79,19 +79,23 @@ class Scheduler:
                 self._wake(None)
 
     def ask(self, ask: Ask) -> Page:
-        """One page, now. Raises PartitionError; and KeyboardInterrupt, where the run was stopped meanwhile."""
+        """One page, now. Raises what `finish` does."""
         pages: list[Page] = []
-        errors: list[PartitionError | None] = []
 
         def read() -> Read:
             pages.append((yield ask))
 
-        self.run([(read(), errors.append)])
-        if errors and errors[0]:
-            raise errors[0]
-        if not pages:
-            raise KeyboardInterrupt
+        self.finish(read())
         return pages[0]
+
+    def finish(self, read: Read) -> None:
+        """Run one read, now. Raises PartitionError; and KeyboardInterrupt, where the run was stopped meanwhile."""
+        ends: list[PartitionError | None] = []
+        self.run([(read, ends.append)])
+        if not ends:
+            raise KeyboardInterrupt
+        if ends[0]:
+            raise ends[0]
 
     def _step(self) -> None:
         while self._ready:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from .accounts import FOLDER, Account, Accounts, find_accounts
+from .accounts import Account, Accounts, ask_account, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
 from .reading import plan
@@ -33,7 +33,6 @@ from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
 from .twilio.pool import Pool
-from .twilio.request import Ask
 
 LOGGER = logging.getLogger("tap_twilio")
 SETTLING = 4  # requests at most to find two answers that agree on the time
@@ -300,7 +299,7 @@ class Sync:
             if self.clock.settled or not self.clock.now or self.scheduler.stopping:
                 return
             try:
-                self.scheduler.ask(Ask(sid, f"{FOLDER}/{sid}.json"))
+                self.scheduler.ask(ask_account(sid))
             except PartitionError:
                 return  # a Standard key may not; its moments are held against the answers that come
 

@@ -27,14 +27,27 @@ import pytest
 from tests.warehouse import Warehouse, started
 
 ROOT = Path(__file__).resolve().parent.parent
+SIX = {"addresses", "call_feedback", "calls", "conferences", "messages", "transcriptions"}
+CATALOG = {
+    entry["stream"]: set(entry["schema"]["properties"])
+    for entry in json.loads((ROOT / "catalog.json").read_text("utf-8"))["streams"]
+}
 REAL_TAP = Path(sys.executable).parent / "tap-twilio"
 FAKE_TAP = """
 import json, os, sys
+if "--discover" in sys.argv:
+    entry = lambda name, default: {"tap_stream_id": name, "metadata": [
+        {"breadcrumb": [], "metadata": {"selected-by-default": default, "inclusion": "available"}}]}
+    print(json.dumps({"streams": [entry("messages", True), entry("alerts", False), entry("keys", False)]}))
+    sys.exit(int(os.environ.get("FAKE_DISCOVERY", "0")))
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 runs = json.load(open(arguments["--state"]))["runs"] if "--state" in arguments else 0
 say = lambda text: print(text, file=sys.stderr, flush=True)
 put = lambda **message: print(json.dumps(message), flush=True)
 say(f"WARNING run {runs + 1}")
+if "--catalog" in arguments:
+    streams = json.load(open(arguments["--catalog"]))["streams"]
+    say("WARNING reads " + " ".join(s["tap_stream_id"] for s in streams if s["metadata"][0]["metadata"]["selected"]))
 text, moment = {"type": ["null", "string"]}, {"type": ["null", "string"], "format": "date-time"}
 properties = {"sid": {"type": "string"}, "status": text, "body": text, "received_at": moment}
 put(type="SCHEMA", stream="messages", schema={"properties": properties}, key_properties=["sid"])
@@ -86,7 +99,7 @@ class Checkout:
         process = subprocess.Popen(
             [self.folder / ".venv-target/bin/python", "-m", "demo.sync", *arguments],
             cwd=self.folder,
-            env={**{k: v for k, v in os.environ.items() if not k.startswith("TWILIO_")}, **environment},
+            env={**{k: v for k, v in os.environ.items() if not k.startswith(("TWILIO_", "STREAMS"))}, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -157,6 +170,14 @@ def table(shown: str) -> dict[str, tuple[int, int, int]]:
     return {name: tuple(int(number.replace(",", "")) for number in rest) for name, *rest in found}  # type: ignore[misc]
 
 
+def further(shown: str) -> dict[str, tuple[int, int]]:
+    """Rows and new ones of the tables that are shown side by side, by table."""
+    lines = shown.partition("Further tables in schema ")[2].partition("\n\n")[0].splitlines()[1:]
+    assert all(len(line) <= 80 for line in lines)
+    found = re.findall(r"(\w+) +([\d,]+)(?:  \+([\d,]+))?", "\n".join(lines))
+    return {name: (int(rows.replace(",", "")), int(new.replace(",", "") or 0)) for name, rows, new in found}
+
+
 def waits(process: subprocess.Popen[str]) -> None:
     """Read on until the fake tap says that it waits."""
     assert process.stdout is not None
@@ -164,22 +185,89 @@ def waits(process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.communicate()
 
 
-def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(tmp_path: Path) -> None:
-    """What a stranger sees: two runs, with nothing set up."""
-    checkout = Checkout(tmp_path / "checkout")
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, list[str]]]:
+    """A checkout with the real tap in which a stranger ran `make sync` twice, and what that showed."""
+    checkout = Checkout(tmp_path_factory.mktemp("twice") / "checkout")
     checkout.command(".venv/bin/tap-twilio", [REAL_TAP])
+    runs = [checkout.sync(), checkout.sync()]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr + runs[1].stderr
+    yield checkout, [run.stdout for run in runs]
+    checkout.close()
 
-    first, second = checkout.sync(), checkout.sync()
 
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert first.stdout.startswith("No config.json, so this reads the sandbox")
-    before, after = table(first.stdout), table(second.stdout)
-    assert set(before) == {"addresses", "call_feedback", "calls", "conferences", "messages", "transcriptions"}
+def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(
+    twice: tuple[Checkout, list[str]],
+) -> None:
+    """What a stranger sees: two runs, with nothing set up."""
+    first, second = twice[1]
+    before, after = table(first), table(second)
+
+    assert first.startswith("No config.json, so this reads the sandbox")
+    assert set(before) == SIX
     assert all(rows == new > 0 and not changed for rows, new, changed in before.values())
     assert all(rows == before[name][0] + new for name, (rows, new, _) in after.items())
     assert after["messages"][1] > 0
     assert after["messages"][2] > 0
-    assert re.search(r"^  messages SM\w+: .*status \w+ → \w+", second.stdout, re.M)
+    assert re.search(r"^  messages SM\w+: .*status \w+ → \w+", second, re.M)
+
+
+def test_the_further_tables_are_shown_with_their_rows_and_in_the_second_sync_with_the_new_ones(
+    twice: tuple[Checkout, list[str]],
+) -> None:
+    """Side by side, within 80 columns. Each has rows, so that there is something to see of each stream."""
+    first, second = map(further, twice[1])
+
+    assert first.keys() == second.keys() == CATALOG.keys() - SIX
+    assert all(rows > 0 and not new for rows, new in first.values())
+    assert all(rows == first[name][0] + new for name, (rows, new) in second.items())
+    assert any(new for _, new in second.values())
+
+
+def test_the_columns_of_every_table_bear_the_names_of_the_catalog(twice: tuple[Checkout, list[str]]) -> None:
+    """The target takes each name as it is."""
+    held = "select json_object_agg(name, columns) from (select table_name as name, json_agg(column_name) as columns"
+    held += " from information_schema.columns where table_schema = 'twilio_sandbox' and column_name not like '\\_sdc%'"
+    psql = twice[0].start("--psql")
+    shown = json.loads(answer(psql, f"{held} group by 1) as tables"))
+    psql.communicate()
+
+    assert {name: set(columns) for name, columns in shown.items()} == CATALOG
+
+
+def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """All of them, or some; the sandbox has all of them read unless some are named."""
+    database = new_database()
+
+    def reads(**environment: str) -> list[str]:
+        done = checkout.sync(TARGET_POSTGRES_URL=database, **environment)
+        assert done.returncode == 0, done.stderr
+        return re.findall(r"WARNING reads (.+)", done.stdout)
+
+    sandbox = [reads(), reads(STREAMS="keys")]
+    checkout.configure("AC1")
+    account = [reads(), reads(STREAMS=""), reads(STREAMS="all"), reads(STREAMS="keys, messages")]
+
+    assert sandbox == [["messages alerts keys"], ["keys"]]
+    assert account == [[], [], ["messages alerts keys"], ["messages keys"]]
+
+
+def test_a_stream_that_is_not_there_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """It names those that may have been meant; nothing is read, and the sandbox stays where it was."""
+    done = checkout.sync(TARGET_POSTGRES_URL=new_database(), STREAMS="messages,alert")
+
+    assert done.returncode == 1
+    assert re.fullmatch("STREAMS names alert, .*: did you mean alerts\\? .*\n", done.stderr)
+    assert not (checkout.folder / ".demo/sandbox.json").exists()
+
+
+def test_a_tap_that_prints_no_catalog_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """As when it cannot be imported: the sync ends before it reads anything."""
+    done = checkout.sync(TARGET_POSTGRES_URL=new_database(), FAKE_DISCOVERY="1")
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "tap-twilio --discover failed: 1\n")
 
 
 def test_nothing_outlives_a_sync_but_its_data(checkout: Checkout) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import random
 import re
@@ -557,17 +558,70 @@ def test_a_refusal_within_a_run_fails_its_partition_at_once(
 def test_accounts_that_go_round_in_a_circle_are_an_error(
     tap_of: Callable[..., Tap], edit: Callable[[Edit], None]
 ) -> None:
-    """Breaking off there would leave accounts out without a word."""
-    pages = iter(range(10**6))
+    """Breaking off there would leave accounts out without a word. The last page says the same however often asked."""
+    pages = itertools.chain([0, 1], itertools.repeat(0))
 
     def circle(path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {**body, "next_page_uri": f"/2010-04-01/Accounts.json?x={next(pages) % 3}"}
+        return {**body, "next_page_uri": f"/2010-04-01/Accounts.json?x={next(pages)}"}
 
     edit(circle)
     run = tap_of(Twilio(seed=0)).run()
 
     assert run.exit_code == 1 and run.log.count("\n") == 1
     assert "round in a circle" in run.log and "nothing was read" in run.log
+
+
+def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
+    """A list that goes on for a thousand pages without a row may have no end: nothing is read, and one line says so."""
+    twilio = Twilio(seed=0).fail_next("hollow", 10**6, "Accounts.json")
+    run = tap_of(twilio).run()
+
+    assert run.exit_code == 1 and run.log.count("\n") == 1
+    assert "Accounts.json: 1000 pages in a row without a row; nothing was read." in run.log
+
+
+def test_ratings_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
+    """Likewise, and it costs the calls nothing."""
+    twilio = Twilio(seed=0)
+    calls = twilio.calls(3)
+    twilio.fail_next("hollow", 10**6, "CallScoreAnnotation=2")
+    tap = tap_of(twilio).select("calls", "call_feedback")
+    run = tap.sync(exits=3)
+
+    (line,) = [line for line in run.said if line.startswith("failed: ")]
+    assert line.startswith(f"failed: call_feedback {twilio.main}: ") and "1000 pages in a row without a row" in line
+    assert tap.tables.rows["calls"].keys() == set(calls)
+
+
+def test_an_empty_last_page_is_the_end_of_a_list(tap_of: Callable[..., Tap], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where page tokens are positions it tells of no row, and none is asked for to make sure."""
+    original = sandbox.server.answer
+
+    def end_late(twilio: Any, question: Any, fault: str = "") -> Reply:
+        reply = original(twilio, question, fault)
+        body = json.loads(reply.body)
+        name = next((name for name in ("accounts", "call_summaries") if name in body), None)
+        if name is None:
+            return reply
+        where, key = (body["meta"], "next_page_url") if "meta" in body else (body, "next_page_uri")
+        if "Late=" in question.query:
+            body[name], where[key] = [], None
+        elif where[key] is None:
+            where[key] = f"{question.origin}{question.path}?{question.query}&Late=1"
+        reply.body = json.dumps(body).encode()
+        return reply
+
+    monkeypatch.setattr(sandbox.server, "answer", end_late)
+    twilio = Twilio(seed=0, accounts=2)
+    calls = twilio.calls(3)
+    for call in calls:
+        twilio.annotate(call, call_score=2)
+    tap = tap_of(twilio).select("accounts", "calls", "call_feedback", "call_summaries")
+    run = tap.run()
+
+    found = [len(run.records(name)) for name in ("accounts", "call_feedback", "call_summaries")]
+    assert (run.exit_code, found) == (0, [2, 3, 3])
+    assert not [one for one in tap.requests if re.search(r"Accounts/\w+\.json", one.path)]
 
 
 def test_an_account_whose_sid_is_none_is_an_error(tap_of: Callable[..., Tap], edit: Callable[[Edit], None]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tap_twilio import errors
+from tap_twilio.streams import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tap_twilio"
@@ -48,6 +49,16 @@ LIBRARIES = {
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # lines
 # Functions that are longer, each with its reason.
 LONGER = {"singer.compiled._source": "half of it is the example of what it writes"}
+# Who may say a stream's name outside streams/, and which; each with its reason.
+SAYS = {
+    # Users know four settings by the names that they have: call_feedback_source, and feedback_days, _requests and
+    # _backfill. What reads one reads an attribute, and a message names the setting: neither is a stream's name here.
+    "settings": {"call_feedback"},
+    # In a STATE it is a member of that name, which holds sets of SIDs.
+    "singer.state": {"accounts"},
+    # Version 0.1 wrote members of these names, and writes no others any more.
+    "singer.first_version": {"accounts", "calls"},
+}
 
 
 def name_of(path: Path) -> str:
@@ -159,6 +170,34 @@ def test_each_library_is_used_where_it_belongs() -> None:
 
     assert theirs == LIBRARIES
     assert {name.removesuffix("-python") for name in declared} == set(LIBRARIES)
+
+
+def said(tree: ast.Module) -> set[str]:
+    """The streams that a module names: as a whole text, or as a word of one where the name can be no other word."""
+    about = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in about
+    }
+    words = {word for text in texts for word in re.findall(r"\w+", text) if "_" in word}
+    return (texts | words) & BY_NAME.keys()
+
+
+def test_nothing_outside_its_folder_names_a_stream() -> None:
+    """Whoever adds a stream, or mends one, has no other place to look at."""
+    found = {name: streams for name, tree in TREES.items() if unit(name) != "streams" and (streams := said(tree))}
+
+    assert found == SAYS
+
+
+@pytest.mark.parametrize(
+    "text", ["'calls'", "f'{x} of call_feedback: {y}'", "x['calls']", "f(calls='calls')", "['alerts', 'calls']"]
+)
+def test_a_name_is_found_wherever_it_stands(text: str) -> None:
+    """But not in a docstring, nor in the name of a setting."""
+    assert said(ast.parse(f"x = {text}"))
+    assert not said(ast.parse(f"def f():\n    {text!r}\n    return 'call_feedback_source'"))
 
 
 def test_the_sandbox_knows_nothing_of_the_tap() -> None:

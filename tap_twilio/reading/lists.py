@@ -53,9 +53,10 @@ class Listing:
         ...     "2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
         '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
         """
-        query: dict[str, str | int] = {**self.query, **self.stream.fixed}
+        query: dict[str, str | int] = {**self.query}
         if since and until and self.stream.filter:
             query.update(bounds(self.stream.filter, since, until))
+        query.update(self.stream.fixed)
         if self.stream.rows is not None and self.stream.paged:
             query["PageSize"] = min(self.page_size, self.stream.most_rows)
         return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)

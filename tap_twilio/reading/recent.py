@@ -211,10 +211,11 @@ class RecentBranch:
             self._announced = True
             pages = 1 + (pages_between(listing, page, self.oldest) if page.next else 0)
             LOGGER.info(
-                "%s %s: about %d requests, one for each call that ended; feedback_backfill: false skips them",
+                "%s %s: about %d requests, one for each row of %s; feedback_backfill: false skips them",
                 self.stream.name,
                 self.account,
                 round(pages * len(page.rows)),
+                self.parent.stream,
             )
 
     # -- after the look-back, or the backfill

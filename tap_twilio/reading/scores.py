@@ -6,16 +6,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-from tap_twilio.errors import BadAnswer, NotAvailable, Refused
+from tap_twilio.errors import NotAvailable, Refused
 from tap_twilio.moments import DAY, Moment, later
 from tap_twilio.streams.model import Scores, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
 from .effects import Read
-from .lists import bounds, path_of
-from .walk import RETRIES
+from .lists import Listing, path_of
+from .walk import Walk, walk_once
 
 LOGGER = logging.getLogger("tap_twilio")
 SPAN = 40 * DAY  # more than the days in which a score can be given, so that they are one query
@@ -65,9 +64,10 @@ class SecondSource:
         return next(name for name, source in self.scores.columns.items() if source == self.scores.score)
 
     def _one(self, key: str, otherwise: Mapping[str, Any]) -> Any:
-        uri = path_of(self.scores.product, self.scores.one, {self.scores.key: key})
+        stream = self.scores.stream
+        uri = path_of(stream.product, self.scores.one, {stream.key[0]: key})
         try:
-            found: Page = yield Ask(self.account, uri, None, self.scores.product.host, has=())
+            found: Page = yield Ask(self.account, uri, None, stream.product.host, has=())
         except Refused as refused:
             if refused.status != 404:
                 raise
@@ -75,41 +75,30 @@ class SecondSource:
         return found.rows[0]
 
     def _list(self, score: int, since: Moment, until: Moment, found: Found) -> Read:
-        scores = self.scores
-        query: dict[str, Any] = {scores.parameter: score, **bounds(scores.filter, since, until), **scores.fixed}
-        query["PageSize"] = min(self.page_size, scores.product.page_size)
+        query = {self.scores.parameter: str(score)}
         if self.account != self.main:
-            query[scores.subaccount] = self.account
-        uri: str | None = f"{path_of(scores.product, scores.path, {})}?{urlencode(query)}"
-        seen: set[str] = set()
-        while uri:
-            seen.add(uri)
-            page = yield from self._page(uri, seen)
-            found.update({row[scores.key]: (page, {**row, "score": score}) for row in page.rows})
-            uri = page.next
+            query[self.scores.subaccount] = self.account
+        listing = Listing(self.scores.stream, self.account, self.page_size, query)
 
-    def _page(self, uri: str, seen: set[str]) -> Any:
-        """A page whose next page was not read before. Raises BadAnswer for pages that go round in a circle."""
-        for _ in range(RETRIES):
-            page: Page = yield Ask(
-                self.account, uri, self.scores.rows, self.scores.product.host, has=(self.scores.key,)
-            )
-            if page.next not in seen:
-                return page
-        raise BadAnswer(f"{uri.partition('?')[0]}: the pages go round in a circle; going on would leave rows out")
+        def take(page: Page) -> None:
+            found.update({listing.id_of(row): (page, {**row, "score": score}) for row in page.rows})
+
+        yield from walk_once(Walk(listing, listing.top(since, until)), take)
 
     def _absent(self, refused: Refused) -> None:
         if not refused.unavailable:
             raise refused
+        names, called = self.scores.names, self.scores.called
         if self.alone:
             raise NotAvailable(
-                f"call_feedback_source is insights, but this account has no Voice Insights "
-                f"(HTTP {refused.status}, code {refused.code}): use auto or feedback"
+                f"call_feedback_source is {names[1]}, but this account has no {called} "
+                f"(HTTP {refused.status}, code {refused.code}): use auto or {names[0]}"
             ) from None
         self.off.add(self.account)
         LOGGER.info(
-            "%s %s: this account has no Voice Insights (HTTP %d), so that source is left out",
+            "%s %s: this account has no %s (HTTP %d), so that source is left out",
             self.stream.name,
             self.account,
+            called,
             refused.status,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tap_twilio.errors import Moved, Refused, Unfinished
+from collections.abc import Callable
+
+from tap_twilio.errors import BadAnswer, Moved, Refused, Unfinished
 from tap_twilio.singer.state import Place
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -13,6 +15,7 @@ from .order import Order
 RETRIES = 10  # how often a page that names a page already read as its next is asked for again
 EMPTY_PAGES = 1000  # in a row: a million rows that a filter hid; a list that goes on so may have no end
 SAMPLE = 10  # the rows that a place keeps
+CIRCLE = "the pages go round in a circle"
 
 
 class Walk:
@@ -71,11 +74,11 @@ class Walk:
                 page: Page = yield self._ask
             except Refused as refused:
                 if self._ask.token and refused.status in (400, 404):
-                    raise Moved from None
+                    raise Moved("a page is gone before it was read") from None
                 raise
             if page.next is None or page.next not in self._tokens:
                 return self.listing.complete(page)
-        raise Moved
+        raise Moved(CIRCLE)
 
     def _guard(self, ids: list[str]) -> None:
         """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
@@ -84,9 +87,9 @@ class Walk:
         self.empty = 0 if ids else self.empty + 1
         self._ends.add(ends)
         if self._repeated > RETRIES:
-            raise Moved
+            raise Moved(CIRCLE)
         if self.empty > EMPTY_PAGES:
-            raise Unfinished(f"{self.listing.path}: {EMPTY_PAGES} pages in a row without a row; the next sync goes on.")
+            raise Unfinished(f"{self.listing.path}: {EMPTY_PAGES} pages in a row without a row")
 
     def _recognise(self, page: Page, ids: list[str]) -> None:
         """On resuming: the page must still hold one of the place's rows, with the same date."""
@@ -99,9 +102,11 @@ class Walk:
 
     def _doubtful(self, page: Page, ids: list[str]) -> bool:
         """Whether the page may follow something other than the row that its token names."""
+        if not self.listing.stream.token_names_row:
+            return False
         if not ids:
             return page.next is None  # an end that shows no row; in the middle, a filter left the page empty
-        if not self.listing.stream.token_names_row or self.order.by_creation:
+        if self.order.by_creation:
             return False
         if ids[0] in self._met:
             return True
@@ -120,3 +125,12 @@ class Walk:
         there = found.rows[0]
         if self.listing.listed(there) != self.listing.listed(row) or there.get("status") != row.get("status"):
             raise Moved  # or it left this list for that of another status
+
+
+def walk_once(walk: Walk, take: Callable[[Page], None]) -> Read:
+    """Hand on each page of a list that is read but once. Raises BadAnswer where its pages do not lead to an end."""
+    try:
+        while not walk.ended:
+            take((yield from walk.turn()))
+    except Moved as moved:
+        raise BadAnswer(f"{walk.listing.path}: {moved}; going on would leave rows out") from None

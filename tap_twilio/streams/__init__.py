@@ -37,5 +37,6 @@ def check(streams: tuple[Stream, ...]) -> None:
 
 
 check(STREAMS)
+ACCOUNTS = BY_NAME["accounts"]  # its list tells which accounts there are
 PROBE = BY_NAME["messages"]  # a page of it tells whether credentials may read an account
-__all__ = ["BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children"]
+__all__ = ["ACCOUNTS", "BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children"]

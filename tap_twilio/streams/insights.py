@@ -1,24 +1,34 @@
 """insights.twilio.com: Voice Insights. Facts: OpenAPI twilio_insights_v1, ListCallSummaries; docs, voice-insights."""
 
+from dataclasses import replace
+
 from tap_twilio.moments import DAY
 
 from .model import Filter, Product, Scores, Stream, Window
 
 INSIGHTS = Product("insights", "/v1")
-# Both bounds are always sent, since they default to the last four hours.
-BEGAN = Filter("StartTime", "EndTime", "start_time", nullable=False, reach=30 * DAY)
-# The default of the processing state is not documented.
-ALL = {"ProcessingState": "all", "SortBy": "start_time"}
-
-CALL_SCORES = Scores(
+SUMMARIES = Stream(
+    "call_summaries",
     INSIGHTS,
     "Voice/Summaries",
     "call_summaries",
-    key="call_sid",
+    key=("call_sid",),
+    # A summary settles half an hour after the call, and its annotation 30 days after it.
+    reads=Window(again=30 * DAY),
+    # Both bounds are always sent, since they default to the last four hours.
+    filter=Filter("StartTime", "EndTime", "start_time", nullable=False, reach=30 * DAY),
+    # The default of the processing state is not documented.
+    fixed={"ProcessingState": "all", "SortBy": "start_time"},
+    fetch=False,
+    token_names_row=False,
+    cost="needs Voice Insights Advanced Features; the last 30 days are read by every sync",
+)
+
+CALL_SCORES = Scores(
+    replace(SUMMARIES, product=replace(INSIGHTS, own_credentials=False)),
+    called="Voice Insights",
     parameter="CallScoreAnnotation",
     scores=(1, 2, 3, 4, 5),
-    filter=BEGAN,
-    fixed=ALL,
     subaccount="Subaccount",
     one="Voice/{call_sid}/Annotation",
     holds="annotation",
@@ -34,19 +44,4 @@ CALL_SCORES = Scores(
     },
 )
 
-STREAMS = (
-    Stream(
-        "call_summaries",
-        INSIGHTS,
-        "Voice/Summaries",
-        "call_summaries",
-        key=("call_sid",),
-        # A summary settles half an hour after the call, and its annotation 30 days after it.
-        reads=Window(again=30 * DAY),
-        filter=BEGAN,
-        fixed=ALL,
-        fetch=False,
-        token_names_row=False,
-        cost="needs Voice Insights Advanced Features; the last 30 days are read by every sync",
-    ),
-)
+STREAMS = (SUMMARIES,)

@@ -135,18 +135,14 @@ class Scores:
     """
     A second source of a child: a list on another product that can be asked for one score at a time.
 
-    Each of its rows holds, under `holds`, what `columns` takes over; else `one` is asked for it.
+    Its key is the parent's. Each of its rows holds, under `holds`, what `columns` takes over; else `one` is asked.
     """
 
-    product: Product
-    path: str
-    rows: str
-    key: str  # the property that names the parent's row
+    stream: Stream  # the list, as the main account's credentials read it
+    called: str  # the product's name, for the log
     parameter: str  # that asks for one score
     scores: tuple[int, ...]
-    filter: Filter
-    fixed: Mapping[str, str]
-    subaccount: str  # the parameter that asks for a subaccount with the main account's credentials
+    subaccount: str  # the parameter that asks for a subaccount
     one: str  # the path that answers for one row
     holds: str
     score: str  # the property of the score

@@ -1,0 +1,258 @@
+"""
+Hold the declarations and the schemas against Twilio's OpenAPI documents.
+
+A contradiction is what a declaration or a schema says and the documents do not. That a list has no declaration yet is
+none, and neither is a property that a schema leaves out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tap_twilio.moments import DAY
+from tap_twilio.singer.catalog import load_schema
+from tap_twilio.streams.model import Filter, Has, Open, Product, Scores, Stream
+
+from .documents import Documents, Json, Operation
+from .facts import envelope_of, row_schema
+from .left_out import LEFT_OUT, UNDOCUMENTED
+
+ADDED = {"received_at"}  # to every row, by the tap
+NEVER_TAKEN = {"links", "subresource_uris"}  # addresses that follow from the SID
+
+Place = tuple[str, str]  # a product, and a path whose parameters have no names
+
+
+@dataclass
+class Outcome:
+    """What a check found."""
+
+    streams: int
+    contradictions: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    undeclared: list[Place] = field(default_factory=list)
+    left_out: int = 0
+
+
+def check(
+    documents: Documents,
+    streams: Sequence[Stream],
+    schemas: Mapping[str, Json] | None = None,
+    left_out: Mapping[Place, str] = LEFT_OUT,
+) -> Outcome:
+    """Hold the streams against the documents. `schemas` by stream; None: those of the tap."""
+    there = Index(documents)
+    outcome = Outcome(len(streams))
+    for stream in streams:
+        schema = load_schema(stream.name) if schemas is None else schemas[stream.name]
+        held = Held(stream, there, {other.name: other for other in streams}, schema)
+        outcome.contradictions += [f"{stream.name}: {what}" for what in held.contradictions()]
+        outcome.notes += [f"{stream.name}: {what}" for what in held.notes()]
+    declared = {place_of(stream.product, stream.path) for stream in streams}
+    skipped = {place(*one) for one in left_out}
+    for product, path in left_out:
+        if place(product, path) not in there.by_place:
+            outcome.notes.append(f"{product} {path}: left out, and the documents have no such list")
+        if place(product, path) in declared:
+            outcome.contradictions.append(f"{product} {path}: left out, and a stream reads it")
+    lists = {one: place(*one) for one, operation in documents.operations.items() if is_list(operation)}
+    outcome.undeclared = sorted(one for one, at in lists.items() if at not in declared | skipped)
+    outcome.left_out = sum(at in skipped for at in lists.values())
+    return outcome
+
+
+def text(outcome: Outcome) -> str:
+    """An outcome for a person to read."""
+    parts = [f"not declared: {product} {path}" for product, path in outcome.undeclared]
+    parts += [f"note: {note}" for note in outcome.notes]
+    parts += [f"CONTRADICTION {what}" for what in outcome.contradictions]
+    parts.append(
+        f"{outcome.streams} streams are declared, {outcome.left_out} lists are left out,"
+        f" {len(outcome.undeclared)} are not declared; {len(outcome.contradictions)} contradictions."
+    )
+    return "\n".join(parts)
+
+
+# Finding lists
+
+
+def place(product: str, path: str) -> Place:
+    """
+    A path without the names of its parameters and its suffix.
+
+    >>> place("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
+    ('api', '/2010-04-01/Accounts/{}/Calls')
+    """
+    return product, re.sub(r"\{\w+\}", "{}", path.removesuffix(".json"))
+
+
+def place_of(product: Product, path: str) -> Place:
+    """The place that a declaration means."""
+    return place(product.host, f"{product.root}/{path}")
+
+
+def is_list(operation: Operation) -> bool:
+    """Whether it answers with rows. Some answer with a redirection, or with nothing that is described."""
+    try:
+        return envelope_of(operation.answer())[0] != "single"
+    except (KeyError, ValueError):
+        return False
+
+
+class Index:
+    """The documents' operations by place."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
+        self.by_place = {place(*name): operation for name, operation in documents.operations.items()}
+
+    def find(self, product: Product, path: str) -> Operation | None:
+        """The operation that a declaration means; None where the path, or its suffix, is not the documents'."""
+        found = self.by_place.get(place_of(product, path))
+        return found if found and found.path.endswith(".json") == (product.suffix == ".json") else None
+
+    def row(self, stream: Stream) -> Json:
+        """The properties of a stream's rows; empty where the documents do not have the stream."""
+        found = self.find(stream.product, stream.path)
+        return dict(row_schema(found).get("properties", {})) if found else {}
+
+
+def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
+    """The values that the documents give for a parameter or a property; empty where they give none."""
+    schema = operation.resolve(schema)
+    return ("true", "false") if schema.get("type") == "boolean" else tuple(schema.get("enum", ()))
+
+
+# One stream
+
+
+@dataclass
+class Held:
+    """A stream, held against the documents."""
+
+    stream: Stream
+    there: Index
+    streams: Mapping[str, Stream]
+    schema: Json
+
+    def contradictions(self) -> Iterator[str]:
+        """Whatever the declaration and the schema say and the documents do not."""
+        stream = self.stream
+        found = self.there.find(stream.product, stream.path)
+        if found is not None:
+            yield from self._envelope(found)
+            yield from self._row(self.there.row(stream))
+            yield from self._query(found)
+        elif stream.name not in UNDOCUMENTED:
+            yield f"there is no GET {stream.product.host} {stream.product.root}/{stream.path}{stream.product.suffix}"
+        yield from self._parent()
+        if stream.second:
+            yield from scores(stream.second, self.there)
+
+    def notes(self) -> Iterator[str]:
+        """What the documents say and the schema does not."""
+        more = self.there.row(self.stream).keys() - self.schema["properties"].keys()
+        for name in sorted(more - self.stream.hidden - NEVER_TAKEN):
+            yield f"its schema does not have {name}"
+
+    def _envelope(self, found: Operation) -> Iterator[str]:
+        stream, (kind, rows) = self.stream, envelope_of(found.answer())
+        if (stream.rows or "") != rows:
+            yield f"its rows are in {rows or 'no list: it is a single resource'}, not in {stream.rows}"
+        if kind != "single" and stream.paged == (kind == "none"):
+            yield "it names no next page" if stream.paged else "it names a next page"
+        most = next((p["schema"].get("maximum") for p in found.parameters("query") if p["name"] == "PageSize"), None)
+        if most is not None and stream.most_rows > most:
+            yield f"a page has {most} rows at most, not {stream.most_rows}"
+        if stream.rows and stream.fetch and self.there.documents.one_of(found) is None:
+            yield "Twilio cannot be asked for one of its rows"
+
+    def _row(self, row: Json) -> Iterator[str]:
+        """Properties: of the key, of the dates, hidden ones, and the schema's."""
+        stream = self.stream
+        added = {*stream.adds, *ADDED}
+        yield from missing("the key's", stream.key, {*row, *added})
+        yield from missing("the replication key's", [stream.changed] if stream.changed else [], row)
+        yield from missing("the filter's", [stream.filter.column] if stream.filter else [], row)
+        yield from missing("the hidden", stream.hidden, row)
+        yield from missing("the schema's", self.schema["properties"], {*row, *added})
+        for name in sorted(row.keys() & stream.adds.keys()):
+            yield f"it adds {name}, which its rows have"
+
+    def _query(self, found: Operation) -> Iterator[str]:
+        stream = self.stream
+        if stream.filter:
+            yield from filtered(stream.filter, found)
+        sent = [(name, value) for name, value in stream.fixed.items()]
+        sent += [(name, value) for name, values in stream.each.items() for value in values]
+        yield from asked(sent, found)
+
+    def _parent(self) -> Iterator[str]:
+        """What is taken from the parent's row: the path's values, and the conditions."""
+        parent = self.stream.parent
+        if parent is None:
+            return
+        above = self.streams[parent.stream]
+        found, row = self.there.find(above.product, above.path), self.there.row(above)
+        if found is None:
+            return  # said of the parent
+        yield from missing(f"of {above.name}, the path's", parent.fills.values(), {*row, *above.adds})
+        conditions = [parent.where, parent.asks.while_ if isinstance(parent.asks, Open) else None]
+        for has in filter(None, conditions):
+            yield from condition(has, above.name, found, row)
+
+
+def missing(whose: str, names: Iterable[str], there: Iterable[str]) -> Iterator[str]:
+    """The names that are not there."""
+    for name in sorted(set(names) - set(there)):
+        yield f"there is no property {name} ({whose})"
+
+
+def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]:
+    """A condition on a parent's row."""
+    yield from missing(f"of {name}, the condition's", [has.column], row)
+    known = values_of(found, row.get(has.column, {}))
+    for value in has.among:
+        if known and value not in known:
+            yield f"{has.column} of {name} is never {value}"
+
+
+def filtered(filter_: Filter, found: Operation) -> Iterator[str]:
+    """The two parameters of a filter, and whether they take whole days."""
+    query = {parameter["name"]: found.resolve(parameter["schema"]) for parameter in found.parameters("query")}
+    for name in (filter_.after, filter_.before):
+        if name not in query:
+            yield f"there is no parameter {name} (the filter's)"
+        elif query[name].get("format") == "date" and filter_.unit != DAY:
+            yield f"{name} takes days, and the filter's unit is none"
+
+
+def asked(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
+    """Parameters that are sent, with their values."""
+    query = {parameter["name"]: parameter["schema"] for parameter in found.parameters("query")}
+    for name, value in sent:
+        if name not in query:
+            yield f"there is no parameter {name}"
+        elif (known := values_of(found, query[name])) and value not in known:
+            yield f"{name} is never {value}"
+
+
+def scores(second: Scores, there: Index) -> Iterator[str]:
+    """A second source: its list, and what it asks for one row."""
+    found, one = (there.find(second.product, path) for path in (second.path, second.one))
+    if found is None or one is None:
+        yield f"there is no GET {second.product.host} {second.product.root}/{second.one if found else second.path}"
+        return
+    rows, row = envelope_of(found.answer())[1], row_schema(found)["properties"]
+    if rows != second.rows:
+        yield f"the rows of {second.path} are in {rows}, not in {second.rows}"
+    yield from missing(f"of {second.path}", [second.key, second.holds, second.filter.column], row)
+    yield from filtered(second.filter, found)
+    names = (second.parameter, second.subaccount)
+    query = {parameter["name"] for parameter in found.parameters("query")}
+    yield from (f"there is no parameter {name}" for name in names if name not in query)
+    yield from asked(second.fixed.items(), found)
+    yield from missing(f"of {second.one}", [second.score, *second.columns.values()], row_schema(one)["properties"])
