@@ -241,18 +241,13 @@ def asked(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
 
 
 def scores(second: Scores, there: Index) -> Iterator[str]:
-    """A second source: its list, and what it asks for one row."""
-    found, one = (there.find(second.product, path) for path in (second.path, second.one))
+    """A second source: what it asks its list besides, and what it asks for one row."""
+    product, path = second.stream.product, second.stream.path
+    found, one = (there.find(product, path) for path in (path, second.one))
     if found is None or one is None:
-        yield f"there is no GET {second.product.host} {second.product.root}/{second.one if found else second.path}"
+        yield f"there is no GET {product.host} {product.root}/{second.one if found else path}"
         return
-    rows, row = envelope_of(found.answer())[1], row_schema(found)["properties"]
-    if rows != second.rows:
-        yield f"the rows of {second.path} are in {rows}, not in {second.rows}"
-    yield from missing(f"of {second.path}", [second.key, second.holds, second.filter.column], row)
-    yield from filtered(second.filter, found)
-    names = (second.parameter, second.subaccount)
+    yield from missing(f"of {path}", [second.holds], row_schema(found)["properties"])
     query = {parameter["name"] for parameter in found.parameters("query")}
-    yield from (f"there is no parameter {name}" for name in names if name not in query)
-    yield from asked(second.fixed.items(), found)
+    yield from (f"there is no parameter {name}" for name in (second.parameter, second.subaccount) if name not in query)
     yield from missing(f"of {second.one}", [second.score, *second.columns.values()], row_schema(one)["properties"])
