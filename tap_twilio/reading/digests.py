@@ -150,6 +150,7 @@ class Known:
     new: dict[int, Digest] = field(default_factory=dict)
     forgets: bool = False
     moved: bool = False  # whether it differs from what the state holds
+    waits: dict[int, dict[int, Held]] = field(default_factory=dict)  # by key, among which rows a row waits
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
@@ -174,6 +175,11 @@ class Known:
             if digest is not None:
                 self.moved = True
                 self.room.used -= size_of(digest)
+
+    def forget(self, key: int) -> None:
+        """The row was read again: a copy that waits, in whatever list, is not to be written after the newer one."""
+        if key in self.waits:
+            self.waits.pop(key).pop(key, None)
 
     def turn(self) -> None:
         """A round ended: what it did not meet is gone."""
@@ -224,10 +230,9 @@ class Chunks:
 
     def add(self, row: Held, odd: bool) -> bool:
         """Whether nothing waits any more, so that a later walk may go on after this row."""
-        self._waiting[not odd].pop(row.key, None)  # an older copy is not to be written after this one
+        self._known.forget(row.key)
         waiting = self._waiting[odd]
-        waiting.pop(row.key, None)
-        waiting[row.key] = row
+        waiting[row.key], self._known.waits[row.key] = row, waiting
         self._lull = self._lull and odd
         if row.key & self._end and len(waiting) < self._longest:
             return False
@@ -249,6 +254,8 @@ class Chunks:
         if not rows:
             return
         self._waiting[odd].clear()
+        for row in rows:
+            self._known.waits.pop(row.key, None)
         key ^= odd
         self._told.clear()
         self._sums.clear()

@@ -178,6 +178,7 @@ class Table:
             if self.start_date and (moment_of(dates.created) or END) < self.start_date:
                 done = number if reader is None or reader.idle else done
             elif reader is None or (reader.idle and self.room.full and not self.known.forgets):
+                self.known.forget(hashed(listing.id_of(row).encode()))
                 dated.append(row)
                 done = number
                 if reader is not None:

@@ -68,6 +68,7 @@ class TwilioList:
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
+        self.silent = 0.5  # which part of the changes leaves date_updated alone
         self.hollow = rng.choice((0, 0, 0, 1, 3))  # pages without a row after each third row that a token names
 
     @property
@@ -81,7 +82,8 @@ class TwilioList:
     def add(self, created: datetime | None = None) -> None:
         self.count += 1
         born = created or self.now
-        row = {"sid": f"R{self.count:05d}", "date_created": born, "date_updated": born, "value": 0, "shown": born}
+        row = {"sid": f"R{self.count:05d}", "date_created": born, "date_updated": born, "value": 0, "price": 0}
+        row["shown"] = born
         if created is None and self.late:
             row["shown"] = born + self.late * self.rng.random()
         if self.column != "date_created":
@@ -102,6 +104,9 @@ class TwilioList:
             row = self.rows.get(self.named, row)
         if self.rng.random() < 0.1:
             self.gone[row["sid"]] = self.rows.pop(row["sid"])
+            return None
+        if self.rng.random() < self.silent:
+            row["price"] += 1
             return None
         row["value"] += 1
         row["date_updated"] = self.now
