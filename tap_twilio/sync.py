@@ -20,7 +20,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, metrics, summary
+from .report import forecasts, metrics, silent_changes, summary
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -320,6 +320,7 @@ class Sync:
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line)
         metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        silent_changes(self.readings, self.emitted)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():

@@ -293,7 +293,9 @@ def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> N
         one_line(error)
         return
     stream = next(one for one in STREAMS if one.name == "messages")
-    trees = Trees(Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps})
+    trees = Trees(
+        Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps}
+    )
     reading = trees.reading(stream, Account(AC), Budget(5))
     reading.adopt()
     json.dumps(state.dump({"messages": [AC]}))

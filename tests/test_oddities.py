@@ -169,7 +169,7 @@ def test_the_budget_is_used_to_its_end_by_those_that_can_use_it(tap_of: MakeTap)
         twilio.at(f"2026-01-{day:02}")
         tap.sync()
     long = [page for page in tap.pages() if accounts[0] in page]
-    assert 30 <= len(long) <= 33
+    assert 30 <= len(long) <= 36  # a round reads on to where it can stop
 
 
 def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> None:

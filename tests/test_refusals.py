@@ -72,7 +72,6 @@ def refused(run: Run, *says: str) -> None:
         ({"lookback_days": -1}, "Setting lookback_days must be at least 0"),
         ({"lookback_days": 1e300}, "Setting lookback_days must be at most 36500"),
         ({"lookback_days": "NaN"}, "Setting lookback_days must be of type number"),
-        ({"lookback_emits": "some"}, "Setting lookback_emits must be one of 'changed', 'all'"),
         ({"concurrency": 0}, "Setting concurrency must be at least 1"),
         ({"page_size": 1001}, "Setting page_size must be at most 1000"),
         ({"page_size": 10.5}, "Setting page_size must be of type integer"),

@@ -77,7 +77,7 @@ def states(tap: Tap) -> list[Json]:
     moment = "2026-02-01T00:00:00.000000Z"
     part |= {"owed": moment, "refill": "~", "pages": 4, "absent": moment}
     ((_, part),) = later["call_feedback"]["partitions"]
-    part["asked"]["late"] = moment
+    part["asked"]["late"] = part["taken_over"] = moment
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET

@@ -60,11 +60,7 @@ def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, s
     for _ in range(rng.randrange(2, 10)):
         live(twilio)
         began = twilio.now
-        before = {
-            sid: dict(row)
-            for sid, row in twilio.rows.items()
-            if row["shown"] <= began
-        }
+        before = {sid: dict(row) for sid, row in twilio.rows.items() if row["shown"] <= began}
         if not tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None, **changing_settings(rng)):
             continue
         owed = tap.state.owed
