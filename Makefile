@@ -17,7 +17,7 @@ help:
 	@echo "                STREAMS=all or STREAMS=messages,alerts chooses tables"
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
-	@echo "make test-long  the long ones"
+	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
 	@echo "make lint       ruff, mypy and bandit"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
@@ -40,8 +40,7 @@ test: environments
 	@.venv/bin/python -m pytest -m "not long"
 
 test-long: environments pythons
-	@.venv/bin/python -m pytest -m long
-	@PLAN_HISTORIES=60 .venv/bin/python -m pytest tests/reading
+	@.venv/bin/python -m pytest -m "long or hypothesis" --hypothesis-profile=long
 
 # The whole suite once more on the oldest Python and on newer ones, of those that are installed.
 PYTHONS ?= 3.10 3.13 3.14

@@ -1,12 +1,14 @@
-"""A plain HTTP client of a running sandbox, which puts the product before the path."""
+"""Clients of a running sandbox, which put the product before the path: a plain one, and Twilio's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from twilio.http.http_client import TwilioHttpClient
 
 from sandbox import Server, Twilio, serve
 from sandbox.catalog import fact
@@ -58,6 +60,20 @@ class Api:
         """HTTP status and code of a refusal."""
         answer = self.get(self.path(name, values), auth, **query)
         return answer.status_code, answer.json().get("code", 0)
+
+
+class Rewriting(TwilioHttpClient):
+    """Twilio's own HTTP client: the first label of the host becomes the first segment of the path."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(pool_connections=True, timeout=5)
+        self.url = url
+
+    def request(self, method: str, uri: str, *args: Any, **kwargs: Any) -> Any:
+        parts = urlsplit(uri)
+        product = f"/{parts.netloc.partition('.')[0]}" if parts.netloc.endswith(".twilio.com") else ""
+        url = f"{self.url}{product}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        return super().request(method, url, *args, **kwargs)
 
 
 def serving() -> Iterator[Callable[[Twilio], Api]]:

@@ -348,6 +348,7 @@ def test_a_source_that_finds_nothing_is_sampled_until_it_answers(tap_of: MakeTap
     assert held(tap) == {calls[-50]: (2, "feedback")} | dict.fromkeys(calls[::300], (4, "feedback"))
 
 
+@pytest.mark.long
 def test_a_source_that_answers_for_what_insights_reports_is_not_sampled(tap_of: MakeTap) -> None:
     """Those calls are asked first, so that the long rest finds nothing in a row; the source is alive all the same."""
     twilio = Twilio(seed=3)

@@ -281,6 +281,7 @@ def test_nothing_outlives_a_sync_but_its_data(checkout: Checkout) -> None:
     assert demo.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_each_pair_of_account_and_database_has_its_own_state(
     checkout: Checkout, new_database: Callable[[], str]
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_schema_that_was_dropped_is_filled_anew(checkout: Checkout, new_databa
     assert re.search(r"messages +2 +2 ", done.stdout)
 
 
+@pytest.mark.long
 def test_sandbox_rows_go_into_a_schema_of_their_own(checkout: Checkout, new_database: Callable[[], str]) -> None:
     """An account's rows and the sandbox's never meet in one table."""
     database = new_database()
@@ -401,6 +403,7 @@ def test_make_clean_after_a_killed_sync_leaves_nothing_running(checkout: Checkou
     assert checkout.running() == []
 
 
+@pytest.mark.long
 def test_a_sync_right_after_a_killed_one_goes_on(checkout: Checkout) -> None:
     """No lock is left behind, and no half of the killed run works beside the new one."""
     process = checkout.start(FAKE_WAIT="1")
@@ -441,6 +444,7 @@ def test_a_sync_works_while_psql_is_open(checkout: Checkout) -> None:
     assert checkout.running() == []
 
 
+@pytest.mark.long
 def test_psql_opened_during_a_sync_stays_when_the_sync_ends(checkout: Checkout) -> None:
     """The sync started the server, and leaves it to psql; a new connection works as well."""
     process = checkout.start(FAKE_WAIT="1")
@@ -455,6 +459,7 @@ def test_psql_opened_during_a_sync_stays_when_the_sync_ends(checkout: Checkout) 
     assert checkout.running() == []
 
 
+@pytest.mark.long
 def test_rows_that_an_open_psql_holds_are_no_silent_wait(checkout: Checkout) -> None:
     """A change that was not committed blocks the target: the sync ends with a line that says how to go on."""
     checkout.sync()

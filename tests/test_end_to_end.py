@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from tests.sampled import long
 from tests.taps import LISTED, SIX, Tap, expected, properties
 from tests.warehouse import Piped, Warehouse
 
@@ -77,21 +78,25 @@ class Job:
         ]
 
 
-def some_weeks(seed: int, days: int = 40) -> Twilio:
+def some_weeks(seed: int, days: int = 20) -> Twilio:
     """Two accounts with some of everything."""
     twilio = Twilio(seed, accounts=2, start="2025-11-01")
     return twilio.advance(24 * days).begin()
 
 
-def test_the_tables_in_postgres_equal_twilio_after_each_of_six_syncs(tap_of: MakeTap, warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("syncs", [3, *long(6)])
+def test_the_tables_in_postgres_equal_twilio_after_each_of_some_syncs(
+    tap_of: MakeTap, warehouse: Warehouse, syncs: int
+) -> None:
     """Row by row and field by field: after the first sync, after time moved on, and after a kill."""
     twilio = some_weeks(11)
-    job = Job(tap_of(twilio, page_size=100, state_seconds=0), warehouse, "six_syncs")
+    schema = f"syncs_{syncs}"
+    job = Job(tap_of(twilio, page_size=100, state_seconds=0), warehouse, schema)
     job.sync()
-    assert differences(warehouse, "six_syncs", twilio.truth) == []
-    for number in range(2, 7):
+    assert differences(warehouse, schema, twilio.truth) == []
+    for number in range(2, syncs + 1):
         twilio.advance(9, busy=3)
-        if number == 4:
+        if number == syncs // 2 + 1:
             piped = job.run(kill_after_bytes=60_000)
             assert piped.tap_exit == -9
             continue

@@ -16,9 +16,8 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sandbox.server
@@ -43,6 +42,7 @@ from tap_twilio.twilio.envelopes import read_page
 from tap_twilio.twilio.limiter import QUIETEST_S, Share
 from tap_twilio.twilio.pool import Pool
 from tap_twilio.twilio.request import Ask
+from tests.sampled import long
 from tests.taps import Started, Tap
 
 AC = "AC" + "0" * 32
@@ -207,16 +207,17 @@ HANGS: dict[str, list[bytes | float]] = {
 def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hang, and a head, a body or a compressed body that trickles so that no socket's timeout ever ends it."""
     monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
-    for pieces in HANGS.values():
-        with wire(*pieces) as url:
-            pool = Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1)
-            pool.submit(ASK, "tag")
-            began = time.monotonic()
+    with ExitStack() as stack:
+        pools = []
+        for pieces in HANGS.values():  # side by side
+            url = stack.enter_context(wire(*pieces))
+            pools.append(Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1))
+            pools[-1].submit(ASK, "tag")
+        for pool in pools:
             found = pool.next()
             pool.close()
-
-        assert found and isinstance(found[1], Unreachable)
-        assert time.monotonic() - began < 5  # and not the minute that each of them would take
+            assert found and isinstance(found[1], Unreachable)
+            assert re.search("no answer in time|came too slowly", str(found[1]))
 
 
 # The environment ------------------------------------------------------------------------------------------------------
@@ -343,7 +344,6 @@ def test_a_burst_halves_once() -> None:
     assert share.limit == 4
 
 
-@settings(deadline=None)
 @given(limit=st.integers(1, 12), page_s=st.sampled_from([0.05, 0.15, 1.0]))
 def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
     """Over five minutes of requests one after another: under 4 % are refused, and little of the limit lies idle."""
@@ -497,7 +497,7 @@ def test_every_kind_of_fault(tap_of: Callable[..., Tap]) -> None:
     assert len(run.said) < 40
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.3])
+@pytest.mark.parametrize("rate", [0.3, *long(0.1)])
 def test_a_first_sync_on_a_bad_day(tap_of: Callable[..., Tap], rate: float) -> None:
     """Up to three answers of ten fail, and the tables hold every row that Twilio lists, as it is."""
     tap = tap_of(bad_day(1500, rate), page_size=50, request_timeout=1)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import Twilio
 from sandbox.moments import moment
+from tests.sampled import long
 from tests.taps import HOUR, LISTED, SIX, Tap, expected, kept
 
 MakeTap = Callable[..., Tap]
@@ -41,7 +42,7 @@ class Hollow:
         return "hollow" if listed and self._hollow(int(number[1]) if number else 0) else ""
 
 
-@pytest.mark.parametrize("full_table", [False, True])
+@pytest.mark.parametrize("full_table", [False, *long(True)])
 def test_pages_without_a_row_in_the_middle_of_a_list_end_nothing(tap_of: MakeTap, full_table: bool) -> None:
     """As filters that are applied after paging give them: at the top of each list and in its middle, many in a row."""
     twilio = a_year_old()
@@ -138,7 +139,7 @@ def test_a_round_ends_where_the_order_of_the_list_shows_that_only_older_rows_fol
 # The budget -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("concurrency", [8, *long(1)])
 def test_a_list_with_a_long_look_back_gets_its_part_of_the_budget(tap_of: MakeTap, concurrency: int) -> None:
     """Whatever runs beside it: its old rows come within the syncs that the log promises."""
     twilio = a_year_old(accounts=4)
@@ -239,7 +240,7 @@ def test_a_closed_account_is_one_line_in_the_log_and_the_streams_keep_their_date
 # The clock ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answers", [1, 2, 4])
+@pytest.mark.parametrize("answers", [1, 4, *long(2)])
 @pytest.mark.parametrize("hours", [6.5, 28, -28])
 def test_a_wrong_date_at_the_start_of_a_run_loses_no_change(tap_of: MakeTap, hours: float, answers: int) -> None:
     """Of one answer or of several: no bookmark is taken from it, and the log says once that it is not believed."""

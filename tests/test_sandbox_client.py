@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from sandbox.catalog import fact
-from tests.served import Api, demonstration
+from tests.served import Api, Rewriting, demonstration
 
 demo = pytest.fixture(scope="module")(demonstration)
-
-
-class Rewriting(TwilioHttpClient):
-    """Twilio's own HTTP client: the first label of the host becomes the first segment of the path."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(pool_connections=True, timeout=5)
-        self.url = url
-
-    def request(self, method: str, uri: str, *args: Any, **kwargs: Any) -> Any:
-        parts = urlsplit(uri)
-        product = f"/{parts.netloc.partition('.')[0]}" if parts.netloc.endswith(".twilio.com") else ""
-        url = f"{self.url}{product}{parts.path}" + (f"?{parts.query}" if parts.query else "")
-        return super().request(method, url, *args, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,7 @@ def states(tap: Tap) -> list[Json]:
     part |= {"owed": moment, "refill": "~", "pages": 4, "absent": moment}
     ((_, part),) = later["call_feedback"]["partitions"]
     part["asked"]["late"] = part["taken_over"] = moment
+    part["digests"] = "E2xJ4AABf++kye1I"
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET
@@ -115,7 +116,7 @@ def edited(state: Json, place: Place, value: Any) -> Json:
 
 def end_well(tap: Tap, state: Json, place: Place, value: Any) -> int:
     tap.state = edited(state, place, value)
-    run = tap.select(*STREAMS, full_table=["conferences"]).run()
+    run = tap.select(*STREAMS, full_table=["conferences"]).run(page_size=100)
     at = named(place[:-1] if value is GONE else place)
     elsewhere = "bookmarks.addresses.partitions[0][0]" if place[0] == "accounts" else at  # names a set of accounts
     what = f"{place} = {value}: {run.log[-500:]}"
@@ -149,8 +150,8 @@ def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
 
 
 def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None:
-    """Never an error of the tap's own: what cannot be taken is named with its place. Sampled: one a place."""
-    for state, place, value in edits(states)[:: len(ODD) + 1]:
+    """Never an error of the tap's own: what cannot be taken is named with its place. Sampled: one in two places."""
+    for state, place, value in edits(states)[:: 2 * len(ODD) + 1]:
         end_well(tap, state, place, value)
 
 

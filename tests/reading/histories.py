@@ -14,6 +14,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from hypothesis import settings
+
 from tap_twilio.errors import PartitionError, Refused, Unfinished
 from tap_twilio.moments import format_moment as text
 from tap_twilio.reading import plan
@@ -31,6 +33,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 START = datetime(2026, 6, 1, tzinfo=timezone.utc)
 ACCOUNT = "AC" + "0" * 32
+FEW = settings(max_examples=settings().max_examples // 4)  # a whole history costs more than a value
 STREAM = {stream.name: stream for stream in STREAMS}
 
 
@@ -350,4 +353,17 @@ def sent_before(tap: Tap, moment: datetime) -> dict[str, dict[str, Any]]:
     }
 
 
-__all__ = ["ACCOUNT", "DAY", "HOUR", "START", "Pages", "Tap", "TwilioList", "drive", "histories", "live", "sent_before"]
+__all__ = [
+    "ACCOUNT",
+    "DAY",
+    "FEW",
+    "HOUR",
+    "START",
+    "Pages",
+    "Tap",
+    "TwilioList",
+    "drive",
+    "histories",
+    "live",
+    "sent_before",
+]

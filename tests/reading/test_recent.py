@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
@@ -26,12 +25,9 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
-many = settings(
-    max_examples=int(os.environ.get("PLAN_HISTORIES", "12")), deadline=None, suppress_health_check=list(HealthCheck)
-)
 ANNOTATED = {"comment": None, "spam": None, "incident": None, "connectivity_issue": None, "answered_by": None}
 
 
@@ -180,7 +176,7 @@ def start_dates(rng: Any) -> Iterator[str | None]:
 
 @pytest.mark.parametrize("alone", [False, True], ids=["with calls", "alone"])
 @pytest.mark.parametrize("source", ["auto", "feedback"])
-@many
+@FEW
 @given(SEEDS)
 def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
     """
@@ -207,7 +203,7 @@ def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
         }
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_within_the_budget_ratings_are_right_after_every_sync(seed):
     """Every rating given before a sync that ended well began is in the warehouse after it; the last sync does."""
@@ -231,7 +227,7 @@ def test_within_the_budget_ratings_are_right_after_every_sync(seed):
             assert not wrong
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(seed):
     """Its dates tell what changed; but calls that never began or late, which rounds alone meet, come again."""
@@ -246,7 +242,7 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
     assert set(tap.emitted) <= late
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_selecting_calls_too_reads_the_calls_once(seed):
     """As many pages of calls as there are, and as many ratings asked as calls that ended."""
@@ -265,7 +261,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_without_the_backfill_only_the_window_is_asked(seed):
     """`feedback_backfill: false`: no call older than the window, and each of the window."""

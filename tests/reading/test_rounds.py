@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.errors import Unfinished
 from tap_twilio.reading import plan
 
-from .histories import DAY, HOUR, Killed, histories, live, text
+from .histories import DAY, FEW, HOUR, Killed, histories, live, text
 
 SEEDS = st.integers(0, 10**9)
 STREAMS = ("messages", "calls", "conferences", "addresses")
-many = settings(
-    max_examples=int(os.environ.get("PLAN_HISTORIES", "8")), deadline=None, suppress_health_check=list(HealthCheck)
-)
 
 
 def changing_settings(rng):
@@ -30,7 +26,7 @@ def changing_settings(rng):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, seed):
     """With a small budget, kills at any answer, changed settings, deletions, late rows: all is there in the end."""
@@ -51,7 +47,7 @@ def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, see
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, seed):
     """Where the history fits the budget: every row that changed before the sync began; what is owed comes next."""
@@ -75,7 +71,7 @@ def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, s
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_changed_emits_nothing(stream, seed):
     """Beside rows within the margin, rows without date_updated, and rows owed."""
@@ -93,7 +89,7 @@ def test_a_sync_in_which_nothing_changed_emits_nothing(stream, seed):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
     """Rows created before it never come; when it moves back, what was left out comes."""
@@ -120,7 +116,7 @@ def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_rows_read_before_a_property_was_added_come_again(stream, seed):
     """An added property is filled for every row that Twilio still lists."""
@@ -139,7 +135,7 @@ def test_rows_read_before_a_property_was_added_come_again(stream, seed):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-@many
+@FEW
 @given(SEEDS)
 def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
     """Read in one or several runs: rows of the version that ended are those listed, as they were when it was read."""

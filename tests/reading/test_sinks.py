@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
@@ -25,12 +24,9 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
-many = settings(
-    max_examples=int(os.environ.get("PLAN_HISTORIES", "25")), deadline=None, suppress_health_check=list(HealthCheck)
-)
 TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
 
 
@@ -164,7 +160,7 @@ def some_tables(rng: random.Random) -> tuple[str, ...]:
     return rng.choice((TABLES, TABLES, TABLES[:1], TABLES[1:], TABLES[2:], TABLES[1:2], TABLES[::2]))
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(seed: int) -> None:
     """Children that fail, that are selected late or without their parent, kills in between, parents that vanish."""
@@ -182,7 +178,7 @@ def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(
     assert not tap.wrong()
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(seed: int) -> None:
     """Also those selected without what is above them."""
@@ -196,7 +192,7 @@ def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(see
             assert not tap.wrong(selected)
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
     """Where every answer about children fails, the parent's table is right, and the children are paid later."""
@@ -212,7 +208,7 @@ def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
     assert not tap.wrong()
 
 
-@many
+@FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
     """Open rows are asked again, and what has not changed below them is not emitted."""

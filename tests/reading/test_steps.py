@@ -6,23 +6,17 @@ A list changes, time passes, syncs run with small budgets and die; in the end th
 
 from __future__ import annotations
 
-import os
 import random
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from .histories import DAY, HOUR, START, Tap, TwilioList
+from .histories import DAY, FEW, HOUR, START, Tap, TwilioList
 from .test_sinks import TABLES, Family
 from .test_sinks import Tap as FamilyTap
 
-EXAMPLES = int(os.environ.get("PLAN_HISTORIES", "15"))
-BOUNDED = settings(
-    max_examples=EXAMPLES, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
 budgets, lives = st.integers(1, 6), st.none() | st.integers(0, 20)
 pauses = st.sampled_from([timedelta(seconds=1), HOUR, 3 * HOUR, DAY, 9 * DAY])
 seeds = st.integers(0, 99)  # of the order in which answers come, and of what happens meanwhile
@@ -111,7 +105,7 @@ class OneFamily(RuleBasedStateMachine):
 
 def bounded(machine: type[RuleBasedStateMachine]) -> Any:
     case = machine.TestCase
-    case.settings = BOUNDED
+    case.settings = FEW
     return case
 
 
