@@ -2,34 +2,24 @@
 What was last written of a list, in little, so that what changed is known by what a row holds, not by its date.
 
 A chunk is a run of rows in the order of a walk. It ends after a row whose hashed key ends in enough zero bits, so a row
-that is added, moved or deleted disturbs only the chunk that it stands in. Its digest is five power sums, S_k = Σ h·x^k
-modulo a prime, where h stands for what a row holds and x for its key:
-
-1. Equal sums: nothing changed. Else the difference of new and old sums is Σ e·x^k, and rows that did not change have
-   no part in it, whatever they are.
-2. n terms of that form obey a linear recurrence of length n, whose characteristic polynomial has their x as roots.
-3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums tell up to two rows.
-4. The fifth sum checks it: more than two changes agree with it by chance once in 2^48 chunks. Where it does not agree,
-   nothing is told, and the parts of the chunk are looked at.
-5. A part in which more changed than sums can tell keeps the hash of each row instead.
+that is added, moved or deleted disturbs only the chunk that it stands in. Its digest is five sums (sums.py), which tell
+up to two rows that changed. A chunk in which more did is kept by parts of it, and a part by the hash of each row.
 
 Why no row is left out: a digest is made of rows that were written before it, so a chunk that matches holds what was
-written; and each chunk has one digest, the newest. What a digest covers is free. A lost or wrong one costs writes only.
+written; and each chunk has one digest, the newest. What a digest covers is free: a lost or wrong one costs writes only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from tap_twilio.moments import END, Moment, moment_of
 from tap_twilio.singer.packed import MOST, Digest, Sums, pack, size_of, unpack
 
-PRIME = 2**48 - 59
-ZERO: Sums = (0, 0, 0, 0, 0)
-TOLD = 2  # how many rows the sums can tell
+from .sums import TOLD, ZERO, end_key, is_root, minus, plus, power_sums, recurrence
+
 PARTS = 16  # of a chunk
 LONGEST = 8  # times the mean length of a chunk, after which it ends anyway
 CUTS = (
@@ -49,79 +39,7 @@ class Held(NamedTuple):
     trusted: bool = False  # whether it is taken as read where there is none
 
 
-def hashed(data: bytes) -> int:
-    """64 bits."""
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
-
-
-def content_of(record: bytes) -> int:
-    """What stands for the content of a row, never 0."""
-    return 1 + hashed(record) % (PRIME - 1)
-
-
-def end_key(odd: int, name: str) -> int:
-    """The key of a list's last chunk."""
-    return hashed(f"{odd} {name}".encode()) >> 32
-
-
-def power_sums(rows: Iterable[Sequence[Any]]) -> Sums:
-    """Of rows as (key, content, …)."""
-    a = b = c = d = e = 0
-    for row in rows:
-        x, h = 1 + row[0] % (PRIME - 1), row[1]
-        a += h
-        h = h * x % PRIME
-        b += h
-        h = h * x % PRIME
-        c += h
-        h = h * x % PRIME
-        d += h
-        e += h * x % PRIME
-    return (a % PRIME, b % PRIME, c % PRIME, d % PRIME, e % PRIME)
-
-
-def plus(one: Sums, other: Sums) -> Sums:
-    return tuple((x + y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
-
-
-def minus(one: Sums, other: Sums) -> Sums:
-    return tuple((x - y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
-
-
-def recurrence(sums: Sums) -> list[int] | None:
-    """
-    The polynomial whose roots are the x of the rows that make these sums; None where they are more than can be told.
-
-    >>> rows = [(5, 70), (8, 90)]
-    >>> found = recurrence(power_sums(rows))
-    >>> [is_root(found, key) for key in (5, 6, 8)]
-    [True, False, True]
-    """
-    now, before = [1], [1]
-    length, gap, last = 0, 1, 1
-    for n in range(len(sums)):
-        error = sum(now[i] * sums[n - i] for i in range(min(len(now), n + 1))) % PRIME
-        if error:
-            factor = error * pow(last, -1, PRIME)
-            shifted = [0] * gap + before
-            width = max(len(now), len(shifted))
-            padded = now + [0] * (width - len(now))
-            shifted += [0] * (width - len(shifted))
-            longer = [(x - factor * y) % PRIME for x, y in zip(padded, shifted)]
-            if 2 * length <= n:
-                length, before, last, gap = n + 1 - length, now, error, 0
-            now = longer
-        gap += 1
-    if length > TOLD:
-        return None
-    return now + [0] * (length + 1 - len(now)) if len(now) <= length + 1 else None
-
-
-def is_root(polynomial: list[int], key: int) -> bool:
-    x, value = 1 + key % (PRIME - 1), 0
-    for coefficient in polynomial:
-        value = (value * x + coefficient) % PRIME
-    return value == 0
+Chains = tuple[dict[int, Held], dict[int, Held]]  # rows that slices see, and the odd ones, by key
 
 
 @dataclass
@@ -150,7 +68,7 @@ class Known:
     new: dict[int, Digest] = field(default_factory=dict)
     forgets: bool = False
     moved: bool = False  # whether it differs from what the state holds
-    waits: dict[int, dict[int, Held]] = field(default_factory=dict)  # by key, among which rows a row waits
+    waiting: dict[str, Chains] = field(default_factory=dict)  # of the lists that are walked, by name: what waits
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
@@ -176,10 +94,9 @@ class Known:
                 self.moved = True
                 self.room.used -= size_of(digest)
 
-    def forget(self, key: int) -> None:
-        """The row was read again: a copy that waits, in whatever list, is not to be written after the newer one."""
-        if key in self.waits:
-            self.waits.pop(key).pop(key, None)
+    def others(self, mine: Sequence[dict[int, Held]]) -> list[dict[int, Held]]:
+        """The rows that wait in other lists, where a row may have been before."""
+        return [chain for chains in self.waiting.values() if chains is not mine for chain in chains]
 
     def turn(self) -> None:
         """A round ended: what it did not meet is gone."""
@@ -196,7 +113,8 @@ class Chunks:
     The rows of one walk, cut into chunks; in `changed` those that are to be written, until they are taken out of it.
 
     Rows that slices do not see, or see elsewhere than a walk does, are `odd`, and have chunks of their own: so slices
-    can begin the digests. `name` tells apart lists whose rows go to one table.
+    can begin the digests. `name` tells apart lists whose rows go to one table. Rows created from `since` on were in no
+    digest yet. What was `sent` in this sync is not written again. `moves`: a row may move from one list to another.
     """
 
     def __init__(
@@ -206,12 +124,15 @@ class Chunks:
         name: str = "",
         since: Moment = "",
         sent: frozenset[int] | set[int] = frozenset(),
+        moves: bool = False,
     ) -> None:
         self._known, self._since, self._sent = known, since, sent
         self._end, self._part = length - 1, max(length // PARTS, 1) - 1  # masks of the bits that are zero at an end
         self._cut, self._longest = length * CUTS - 1, length * LONGEST
         self._ends = [end_key(odd, name) for odd in (0, 1)]
-        self._waiting: tuple[dict[int, Held], dict[int, Held]] = ({}, {})
+        self._waiting: Chains = ({}, {})
+        if moves:
+            known.waiting[name] = self._waiting
         self._begun = [False, False]  # whether a chunk was closed
         self._lull = False  # whether no row but odd ones came since the last end of an odd chunk
         self._told: set[tuple[int, int]] = set()  # chunks and parts, by key and length, whose sums tell what changed
@@ -228,21 +149,47 @@ class Chunks:
     def idle(self) -> bool:
         return not (self._waiting[0] or self._waiting[1])
 
-    def add(self, row: Held, odd: bool) -> bool:
-        """Whether nothing waits any more, so that a later walk may go on after this row."""
-        self._known.forget(row.key)
-        waiting = self._waiting[odd]
-        waiting[row.key], self._known.waits[row.key] = row, waiting
-        self._lull = self._lull and odd
-        if row.key & self._end and len(waiting) < self._longest:
-            return False
-        self._close(odd, row.key >> 32)
-        if not odd and (self.hurry or not row.key & self._cut):
-            self._close(True, row.key >> 32)
+    def take(self, rows: Iterable[tuple[Held, bool]], until_idle: bool = False) -> tuple[int, int]:
+        """
+        Take rows, each with whether it is odd; `until_idle`: only as far as rows wait.
+
+        Returns how many it took, and after how many nothing waited.
+        """
+        taken = done = 0
+        if until_idle and self.idle:
+            return 0, 0
+        self.hurry = self.hurry or until_idle
+        end, longest, chains = self._end, self._longest, self._waiting
+        others = self._known.others(chains)
+        for row, odd in rows:
+            taken += 1
+            key = row[0]
+            for chain in (*others, chains[not odd]):
+                if chain:  # an older copy that waits is not to be written after this one
+                    chain.pop(key, None)
+            chains[odd][key] = row
+            self._lull = self._lull and odd
+            if not key & end or len(chains[odd]) >= longest:
+                self._end_chunk(odd, key)
+                if self.idle:
+                    done = taken
+                    if until_idle:
+                        break
+        return taken, done
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """Rows are written past this reader: copies of them that wait are not to be written after them."""
+        for key in keys:
+            for chain in self._known.others(()):
+                chain.pop(key, None)
+
+    def _end_chunk(self, odd: bool, key: int) -> None:
+        self._close(odd, key >> 32)
+        if not odd and (self.hurry or not key & self._cut):
+            self._close(True, key >> 32)
         elif odd and self._lull:
-            self._close(False, row.key >> 32 ^ 2)
+            self._close(False, key >> 32 ^ 2)
         self._lull = odd
-        return self.idle
 
     def end(self) -> None:
         """The list ended."""
@@ -254,8 +201,6 @@ class Chunks:
         if not rows:
             return
         self._waiting[odd].clear()
-        for row in rows:
-            self._known.waits.pop(row.key, None)
         key ^= odd
         self._told.clear()
         self._sums.clear()
@@ -360,7 +305,8 @@ class Stretch:
             return Stretch(below.key, plus(self.tail, below.head), below.tail)
         if below.key is None:
             return Stretch(self.key, self.head, plus(self.tail, below.tail))
-        known.set(below.key, plus(self.tail, below.head))
+        if not known.room.full:
+            known.set(below.key, plus(self.tail, below.head))
         return Stretch(self.key, self.head, below.tail)
 
     def text(self) -> str | None:
@@ -387,14 +333,20 @@ class Tally:
         self.changed: list[Held] = []
         self.seen: set[int] = set()
 
-    def add(self, row: Held, odd: bool) -> bool:
-        self.changed.append(row)
-        if not odd:
-            self._open.append((row.key, row.content))
-            if not row.key & self._end:
-                here = Stretch(row.key >> 32, power_sums(self._open), ZERO)
-                self._read, self._open = self._read.join(here, self._known), []
-        return True
+    def take(self, rows: Iterable[tuple[Held, bool]], until_idle: bool = False) -> tuple[int, int]:
+        taken = 0
+        for row, odd in rows:
+            taken += 1
+            self.changed.append(row)
+            if not odd:
+                self._open.append((row.key, row.content))
+                if not row.key & self._end:
+                    here = Stretch(row.key >> 32, power_sums(self._open), ZERO)
+                    self._read, self._open = self._read.join(here, self._known), []
+        return taken, taken
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """Nothing waits."""
 
     def end(self) -> None:
         """Nothing waits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
@@ -22,12 +22,8 @@ def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
     return filled
 
 
-class Dates(NamedTuple):
-    """What a row says of itself, as Twilio wrote it: when it changed, was sent or began, and was created."""
-
-    changed: Any
-    listed: Any
-    created: Any
+# What a row says of itself, as Twilio wrote it: when it changed, when it was sent or began, and when it was created.
+Dates = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -116,23 +112,19 @@ class Listing:
         """A row's list date (created, sent or started) as Twilio wrote it; null or empty: an undated row."""
         return row.get(self.column)
 
-    def dates(self, row: Row) -> Dates:
-        return Dates(row.get(self._changed), row.get(self.column), row.get("date_created"))
-
     @cached_property
-    def _changed(self) -> str:
-        return self.stream.changed or ""
+    def dates(self) -> Callable[[Row], Dates]:
+        """What a row says of itself."""
+        changed, listed = self.stream.changed or "", self.column
+        return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
     def is_odd(self, dates: Dates) -> bool:
-        """Whether slices do not see a row, or may see it elsewhere than a walk does."""
-        if not self._hides or dates.listed == dates.created:
+        """Whether slices do not see a row, or may see it elsewhere than a walk does. Most rows began on the day."""
+        _, listed, created = dates
+        if not self.stream.filter_hides_rows or (listed and created and listed[:16] == created[:16]):
             return False
-        listed, created = moment_of(dates.listed), moment_of(dates.created)
+        listed, created = moment_of(listed), moment_of(created)
         return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
-
-    @cached_property
-    def _hides(self) -> bool:
-        return self.stream.filter_hides_rows
 
     @cached_property
     def name(self) -> str:

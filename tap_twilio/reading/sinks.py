@@ -71,7 +71,7 @@ class Feed:
     def take(self, page: Page, fresh: Fresh = frozenset()) -> Read:
         """Hand a page to each sink that did not fail; where none is left, raise what the first one failed with."""
         page = self._unread(page)
-        done = len(page.rows)
+        last = done = page.rows[-1] if page.rows else None
         for sink in self.sinks:
             if sink.failed is None:
                 try:
@@ -82,7 +82,7 @@ class Feed:
                 except PartitionError as error:
                     sink.fail(error)
         self._raise_failure()
-        self._move(page, done if self.table else len(page.rows))
+        self._move(done if self.table else last)
 
     def stops(self) -> bool:
         """Whether a walk that stops here has come further; else it does so soon."""
@@ -108,12 +108,12 @@ class Feed:
         ids = self.walk.listing.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
-    def _move(self, page: Page, done: int) -> None:
-        self.may_stop = self.may_stop or done > 0
+    def _move(self, done: Row | None) -> None:
+        self.may_stop = self.may_stop or done is not None
         if self.walk.place is None:
             self.place = None
         elif done:
-            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(page.rows[done - 1]))
+            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(done))
 
     def _raise_failure(self) -> None:
         failures = [sink.failed for sink in self.sinks if sink.failed]
@@ -175,7 +175,7 @@ class Branch:
 
     def _is_new(self, dates: Dates, judge: Judge) -> bool:
         """Whether a table may lack rows below this one that did not change: it was not asked for them before."""
-        if judge.owes(dates) or (moment_of(dates.created) or END) >= judge.since:
+        if judge.owes(dates) or (moment_of(dates[2]) or END) >= judge.since:
             return True
         return self.parent.where is not None and judge.sees_change(dates)
 

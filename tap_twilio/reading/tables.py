@@ -7,7 +7,7 @@ room for more, and where a read is for freshness only, dates judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
@@ -21,9 +21,10 @@ from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Row, Stamp
 
-from .digests import ZERO, Chunks, Held, Known, Room, Stretch, Tally, content_of, end_key, hashed
+from .digests import Chunks, Held, Known, Room, Stretch, Tally
 from .effects import Emit, Read
 from .lists import Dates, Listing
+from .sums import ZERO, content_of, end_key, hashed, key_of
 
 LONGEST_CHUNK = 1024  # rows, on average
 Reader = Chunks | Tally
@@ -52,13 +53,14 @@ class Judge:
 
     def sees_change(self, dates: Dates) -> bool:
         """By its date; a row without counts as changed."""
-        return not self.since or (moment_of(dates.changed) or END) >= self.since
+        return not self.since or (moment_of(dates[0]) or END) >= self.since
 
     def owes(self, dates: Dates) -> bool:
         """Whether it is to be emitted whatever its date says."""
-        if self.owed and (moment_of(dates.listed) or BEGINNING) < self.owed:
+        _, listed, created = dates
+        if self.owed and (moment_of(listed) or BEGINNING) < self.owed:
             return True
-        return bool(self.refill) and (moment_of(dates.created) or BEGINNING) < self.refill
+        return bool(self.refill) and (moment_of(created) or BEGINNING) < self.refill
 
 
 def chunk_length(page_size: int) -> int:
@@ -144,7 +146,14 @@ class Table:
             return None
         looked = self.state.looked_back
         since = later(looked, self.margin) if looked else BEGINNING  # when the last sync began
-        return Chunks(self.known, chunk_length(self.page_size), listing.name + name, since, self._sent)
+        return Chunks(
+            self.known,
+            chunk_length(self.page_size),
+            listing.name + name,
+            since,
+            self._sent,
+            len(self.stream.values) > 1,
+        )
 
     def tally(self, how: How, read: str | None) -> Tally | None:
         """What reads a slice of a backfill for it, going on from what was read of that."""
@@ -166,41 +175,43 @@ class Table:
         """
         Emit those rows of a page that are not in the warehouse, as far as the reader knows by now.
 
-        Returns the number of rows after which nothing waited.
+        Returns the row after which nothing waits; None where all of them do.
         """
         judge = self.judge(how)
+        last = rows[-1] if rows else None
         if judge is None:
-            return len(rows)
-        done, dated = 0, []
-        trusts = self.state.taken_over is not None
-        for number, row in enumerate(rows, 1):
-            dates = listing.dates(row)
-            if self.start_date and (moment_of(dates.created) or END) < self.start_date:
-                done = number if reader is None or reader.idle else done
-            elif reader is None or (reader.idle and self.room.full and not self.known.forgets):
-                self.known.forget(hashed(listing.id_of(row).encode()))
-                dated.append(row)
-                done = number
-                if reader is not None:
-                    self.dated_from = self.dated_from or moment_of(dates.listed) or moment_of(dates.created)
-            else:
-                record = self.record(row)
-                trusted = trusts and not judge.wants(dates)
-                held = Held(hashed(listing.id_of(row).encode()), content_of(record), record, stamp, dates, trusted)
-                if reader.add(held, listing.is_odd(dates)):
-                    done = number
-        if reader is not None:
-            yield from self.emit_changed(reader, judge)
-        if dated:
-            yield from self._emit_by_date(how, listing, dated, stamp, judge)
-        return done
+            return last
+        if self.start_date:
+            rows = [row for row in rows if (moment_of(row.get("date_created")) or END) >= self.start_date]
+        if reader is None:
+            yield from self._emit_by_date(how, listing, rows, stamp, judge)
+            return last
+        capped = self.room.full and not self.known.forgets
+        taken, done = reader.take(self._held(listing, rows, stamp, judge), capped)
+        yield from self.emit_changed(reader, judge)
+        if taken < len(rows):
+            _, listed, created = listing.dates(rows[taken])
+            self.dated_from = self.dated_from or moment_of(listed) or moment_of(created)
+            reader.forget(key_of(listing.id_of(row)) for row in rows[taken:])
+            yield from self._emit_by_date(how, listing, rows[taken:], stamp, judge)
+        if reader.idle:
+            return last
+        return rows[done - 1] if done else None
+
+    def _held(self, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Iterator[tuple[Held, bool]]:
+        record, dates_of, id_of, is_odd = self.record, listing.dates, listing.id_of, listing.is_odd
+        trusts, hides = self.state.taken_over is not None, self.stream.filter_hides_rows
+        for row in rows:
+            data, dates = record(row), dates_of(row)
+            trusted = trusts and not judge.wants(dates)
+            yield Held(key_of(id_of(row)), content_of(data), data, stamp, dates, trusted), hides and is_odd(dates)
 
     def emit_changed(self, reader: Reader, judge: Judge) -> Read:
         """Emit what the reader found changed."""
         changed, reader.changed = reader.changed, []
         for stamp, rows in groupby(changed, lambda row: row.stamp):
             found = list(rows)
-            self.silent += sum(row.key in reader.seen and not judge.wants(Dates(*row.dates)) for row in found)
+            self.silent += sum(row.key in reader.seen and not judge.wants(row.dates) for row in found)
             yield Emit(self, stamp, [row.record for row in found])
         reader.seen.clear()
 
@@ -208,22 +219,22 @@ class Table:
         """A read goes no further: what waits is judged by date, for freshness. A round will look at its content."""
         judge = self.judge(how)
         if reader is not None and judge is not None and judge.since:
-            fresh = [row for row in reader.waiting if judge.sees_change(Dates(*row.dates))]
-            yield from self._emit_once(fresh)
+            fresh = [row for row in reader.waiting if judge.sees_change(row.dates)]
+            yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
 
-    def _emit_by_date(self, how: How, listing: Listing, rows: list[Row], stamp: Stamp, judge: Judge) -> Read:
-        wanted = [(row, dates) for row in rows if judge.wants(dates := listing.dates(row))]
-        records = [(self.record(row), dates) for row, dates in wanted]
+    def _emit_by_date(self, how: How, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Read:
+        records = [self.record(row) for row in rows if judge.wants(listing.dates(row))]
         if how is How.LOOK_BACK:
-            yield from self._emit_once([Held(0, content_of(record), record, stamp, at) for record, at in records])
+            yield from self._emit_once([(content_of(record), record, stamp) for record in records])
         elif records:
-            yield Emit(self, stamp, [record for record, _ in records])
+            yield Emit(self, stamp, records)
 
-    def _emit_once(self, rows: Iterable[Held]) -> Read:
-        new = [row for row in rows if row.content not in self._sent]
-        self._sent.update(row.content for row in new)
-        for stamp, found in groupby(new, lambda row: row.stamp):
-            yield Emit(self, stamp, [row.record for row in found])
+    def _emit_once(self, rows: Iterable[tuple[int, bytes, Stamp]]) -> Read:
+        """Emit what this sync did not emit so already."""
+        for content, record, stamp in rows:
+            if content not in self._sent:
+                self._sent.add(content)
+                yield Emit(self, stamp, [record])
 
     def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
         """Emit one row, should it differ from what was written under that name."""

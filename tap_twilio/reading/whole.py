@@ -49,6 +49,8 @@ def read_full(reading: Reading, version: int) -> Read:
     Rows move up while a list is read, so at the end its head is read again, down to where the read began.
     """
     full = reading.state.full
+    if reading.own:
+        reading.own.known.clear()  # a version may leave rows out that were written before it
     while full is None or full.version != version or not full.done:
         if full is None or full.version != version:
             full = _begin(reading, version)

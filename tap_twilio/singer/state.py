@@ -13,7 +13,7 @@ many do, `accounts` lists them under a name that stands for its content: 1,000 i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
@@ -155,6 +155,7 @@ class StreamState:
     """What is kept of one stream."""
 
     version: Count | None = None  # of the last FULL_TABLE read
+    content: str | None = None  # what stands for its rows, where one sync read all of them (versions.py)
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
@@ -188,18 +189,20 @@ class State:
 
     # -- writing
 
-    def dump(self, dated: Mapping[str, Iterable[str]]) -> Json:
+    def dump(self, dated: Mapping[str, Iterable[str]], held: Collection[str] = ()) -> Json:
         """
         The state to write. `dated`: for each stream, the accounts that its `date_updated` stands for.
 
-        A stream that this run does not look at is written as it came.
+        A stream that this run does not look at is written as it came; one whose rows are `held` back as it was before.
         """
         sets: dict[str, list[str]] = {}
         bookmarks = dict(self._bookmarks)
         for name, bookmark in bookmarks.items():
-            if name not in self._streams:
+            if name not in self._streams or name in held:
                 sets.update({one: self._sets[one] for one in _sets_in(bookmark) if one in self._sets})
         for name, stream in self._streams.items():
+            if name in held:
+                continue
             parts = [stream.partitions[account] for account in dated.get(name, ()) if account in stream.partitions]
             dates = [part.date_updated for part in parts]
             known = [date for date in dates if date]
@@ -207,10 +210,12 @@ class State:
             bookmarks[name] = {
                 "date_updated": min(known) if known and len(known) == len(dates) else None,
                 "version": stream.version,
+                "content": stream.content,
                 "selections": {key: names for key, names in stream.selections.items() if key in used},
                 "partitions": _grouped(stream.partitions, sets),
             }
-        return {**self._value, "bookmarks": bookmarks, "accounts": sets}
+        self._bookmarks, self._sets = bookmarks, sets
+        return {**self._value, "bookmarks": dict(bookmarks), "accounts": dict(sets)}
 
     # -- reading
 
@@ -223,6 +228,7 @@ class State:
             return _foreign(part, where)
         found = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
+            typed(str | None, part.get("content"), f"{where}.content"),
             typed(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
         if "partitions" in part:
