@@ -22,9 +22,7 @@ from .sums import TOLD, ZERO, end_key, is_root, minus, plus, power_sums, recurre
 
 PARTS = 16  # of a chunk
 LONGEST = 8  # times the mean length of a chunk, after which it ends anyway
-CUTS = (
-    8  # rows that slices do not see have chunks of so many times the length, or memory and state would grow with them
-)
+SELDOM = 8  # only each so manyth chunk of the others ends one of the odd rows, which are few
 FEW = 5  # rows whose hashes take no more than sums
 
 
@@ -60,7 +58,8 @@ class Known:
     The digests of one table by the keys of their chunks.
 
     `new` holds those that were made since the open round began, `old` those of the last one that it has not met yet.
-    With `forgets`, the oldest go where there is no room, since those rows are read only when something changed.
+    With `forgets`, as children have it, what was met longest ago gives way, and its rows are written again: seldom is
+    all of a child read, so there is no round by whose start they could be judged.
     """
 
     room: Room
@@ -76,16 +75,21 @@ class Known:
     def get(self, key: int) -> list[Digest]:
         return [digests[key] for digests in (self.new, self.old) if key in digests]
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a walk gets no room for more. What it has not met yet gives way to what it meets, from the far end."""
+        return self.room.full and not self.old and not self.forgets
+
     def set(self, key: int, digest: Digest) -> None:
-        """In place of the one before, so that a content which comes back is a change."""
+        """In place of the one before: were both kept, a row that changes and changes back would look unchanged."""
         self.drop(key)
         if len(digest) > MOST:
-            return
+            return  # it does not fit, and rows without a digest are written again
         self.moved = True
         self.new[key] = digest
         self.room.used += size_of(digest)
-        while self.forgets and self.room.full and self:
-            self.drop(next(iter(self.old or self.new)))
+        while self.room.full and (self.old or (self.forgets and self.new)):
+            self.drop(next(iter(self.old or self.new)) if self.forgets else next(reversed(self.old)))
 
     def drop(self, key: int) -> None:
         for digests in (self.old, self.new):
@@ -128,16 +132,16 @@ class Chunks:
     ) -> None:
         self._known, self._since, self._sent = known, since, sent
         self._end, self._part = length - 1, max(length // PARTS, 1) - 1  # masks of the bits that are zero at an end
-        self._cut, self._longest = length * CUTS - 1, length * LONGEST
+        self._odd_end, self._longest = length * SELDOM - 1, length * LONGEST
         self._ends = [end_key(odd, name) for odd in (0, 1)]
         self._waiting: Chains = ({}, {})
         if moves:
             known.waiting[name] = self._waiting
         self._begun = [False, False]  # whether a chunk was closed
-        self._lull = False  # whether no row but odd ones came since the last end of an odd chunk
+        self._odd_alone = False  # whether only odd rows came since an odd chunk ended
         self._told: set[tuple[int, int]] = set()  # chunks and parts, by key and length, whose sums tell what changed
         self._sums: dict[tuple[int, int], Sums] = {}
-        self.hurry = False  # whether nothing is to wait after the next end
+        self.hurry = False  # whether the next end of a chunk ends that of the odd rows too
         self.changed: list[Held] = []
         self.seen: set[int] = set()  # of these, those that differ from a digest
 
@@ -160,16 +164,18 @@ class Chunks:
             return 0, 0
         self.hurry = self.hurry or until_idle
         end, longest, chains = self._end, self._longest, self._waiting
-        others = self._known.others(chains)
+        others = [chain for chain in self._known.others(chains) if chain]
         for row, odd in rows:
             taken += 1
-            key = row[0]
-            for chain in (*others, chains[not odd]):
-                if chain:  # an older copy that waits is not to be written after this one
-                    chain.pop(key, None)
-            chains[odd][key] = row
-            self._lull = self._lull and odd
-            if not key & end or len(chains[odd]) >= longest:
+            key, own, other = row[0], chains[odd], chains[not odd]
+            if other:  # an older copy that waits is not to be written after this one
+                other.pop(key, None)
+            for chain in others:
+                chain.pop(key, None)
+            own[key] = row
+            if not odd:
+                self._odd_alone = False
+            if not key & end or len(own) >= longest:
                 self._end_chunk(odd, key)
                 if self.idle:
                     done = taken
@@ -185,11 +191,12 @@ class Chunks:
 
     def _end_chunk(self, odd: bool, key: int) -> None:
         self._close(odd, key >> 32)
-        if not odd and (self.hurry or not key & self._cut):
+        # Nothing may wait where a later walk goes on, so each kind ends the other's chunk now and then.
+        if not odd and (self.hurry or not key & self._odd_end):
             self._close(True, key >> 32)
-        elif odd and self._lull:
-            self._close(False, key >> 32 ^ 2)
-        self._lull = odd
+        elif odd and self._odd_alone:
+            self._close(False, (key >> 32) ^ 2)  # a key of its own: the row ends the odd chunk as well
+        self._odd_alone = odd
 
     def end(self) -> None:
         """The list ended."""
@@ -205,7 +212,7 @@ class Chunks:
         self._told.clear()
         self._sums.clear()
         changed = self._unknown(rows, key, odd) if self._known else [row for row in rows if not row.trusted]
-        self.changed += [row for row in changed if row.content not in self._sent]
+        self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
         self._record(rows, key, {row.key for row in changed}, odd, not self._begun[odd])
         self._begun[odd] = True
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from itertools import groupby
+from operator import attrgetter
 
 from tap_twilio.errors import PartitionError
 from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
@@ -61,6 +62,9 @@ class Judge:
         if self.owed and (moment_of(listed) or BEGINNING) < self.owed:
             return True
         return bool(self.refill) and (moment_of(created) or BEGINNING) < self.refill
+
+
+_stamp = attrgetter("stamp")
 
 
 def chunk_length(page_size: int) -> int:
@@ -209,9 +213,10 @@ class Table:
     def emit_changed(self, reader: Reader, judge: Judge) -> Read:
         """Emit what the reader found changed."""
         changed, reader.changed = reader.changed, []
-        for stamp, rows in groupby(changed, lambda row: row.stamp):
+        for stamp, rows in groupby(changed, _stamp):
             found = list(rows)
-            self.silent += sum(row.key in reader.seen and not judge.wants(row.dates) for row in found)
+            if reader.seen:
+                self.silent += sum(row.key in reader.seen and not judge.wants(row.dates) for row in found)
             yield Emit(self, stamp, [row.record for row in found])
         reader.seen.clear()
 
