@@ -42,7 +42,9 @@ class Trees:
             timedelta(hours=settings.margin_hours),
             settings.page_size,
         )
-        self.room = Room(settings.state_kilobytes * 1000)
+        self.room = Room(
+            settings.state_kilobytes * 900
+        )  # bytes; the last chunk that finds room may take more than is left
 
     def roots(self) -> list[Stream]:
         """The lists that are read: those selected, and those above a selected one."""

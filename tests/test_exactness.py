@@ -792,10 +792,11 @@ def test_where_the_state_has_no_room_dates_judge_and_the_log_says_from_when_on(t
     twilio = a_year_old()
     sids = twilio.messages(600, **PAST)
     tap = tap_of(twilio, page_size=10, state_kilobytes=1).select("messages")
-    for day in ("02", "03", "04"):
+    for day in ("02", "03", "04", "05"):
         twilio.at(f"2026-01-{day}")
         run = tap.sync()
         assert day == "02" or any("the state has no room" in line for line in run.said)
+        assert day != "05" or run.sids() == []  # once the digests have settled
         assert len(json.dumps(tap.state)) < 4_000
     for sid in sids[::50]:
         twilio.change(sid, status="read")

@@ -77,7 +77,7 @@ class Known:
 
     @property
     def is_full(self) -> bool:
-        """Whether a walk gets no room for more. What it has not met yet gives way to what it meets, from the far end."""
+        """Whether there is no room for more. What a walk has not met yet gives way to what it meets, the last first."""
         return self.room.full and not self.old and not self.forgets
 
     def set(self, key: int, digest: Digest) -> None:
@@ -88,8 +88,15 @@ class Known:
         self.moved = True
         self.new[key] = digest
         self.room.used += size_of(digest)
-        while self.room.full and (self.old or (self.forgets and self.new)):
-            self.drop(next(iter(self.old or self.new)) if self.forgets else next(reversed(self.old)))
+
+    def give_way(self, before: int) -> None:
+        """
+        Make room, if more is used than `before`: else a full state would lose a digest with each that is made again.
+        """
+        gives = self.old or self.new if self.forgets else self.old
+        while self.room.full and self.room.used > before and gives:
+            self.drop(next(iter(gives) if self.forgets else reversed(gives)))
+            gives = self.old or self.new if self.forgets else self.old
 
     def drop(self, key: int) -> None:
         for digests in (self.old, self.new):
@@ -153,16 +160,15 @@ class Chunks:
     def idle(self) -> bool:
         return not (self._waiting[0] or self._waiting[1])
 
-    def take(self, rows: Iterable[tuple[Held, bool]], until_idle: bool = False) -> tuple[int, int]:
+    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
         """
-        Take rows, each with whether it is odd; `until_idle`: only as far as rows wait.
+        Take rows, each with whether it is odd, as far as there is room for their digests.
 
         Returns how many it took, and after how many nothing waited.
         """
         taken = done = 0
-        if until_idle and self.idle:
+        if self.idle and self._known.is_full:
             return 0, 0
-        self.hurry = self.hurry or until_idle
         end, longest, chains = self._end, self._longest, self._waiting
         others = [chain for chain in self._known.others(chains) if chain]
         for row, odd in rows:
@@ -179,7 +185,7 @@ class Chunks:
                 self._end_chunk(odd, key)
                 if self.idle:
                     done = taken
-                    if until_idle:
+                    if self._known.is_full:
                         break
         return taken, done
 
@@ -192,7 +198,7 @@ class Chunks:
     def _end_chunk(self, odd: bool, key: int) -> None:
         self._close(odd, key >> 32)
         # Nothing may wait where a later walk goes on, so each kind ends the other's chunk now and then.
-        if not odd and (self.hurry or not key & self._odd_end):
+        if not odd and (self.hurry or self._known.room.full or not key & self._odd_end):
             self._close(True, key >> 32)
         elif odd and self._odd_alone:
             self._close(False, (key >> 32) ^ 2)  # a key of its own: the row ends the odd chunk as well
@@ -255,22 +261,20 @@ class Chunks:
 
         The first chunk of a list is where most comes and goes, so it is kept by parts in any case.
         """
-        known = self._known
+        known, used = self._known, self._known.room.used
         keys = [key, *((row.key >> 32) ^ odd for row in rows if not row.key & self._part)]
         new = not any(known.get(one) for one in keys)  # what it was before is not known, so neither is what changes
         for one in keys:
             known.drop(one)
         if len(rows) <= FEW:
             known.set(key, frozenset(row.content for row in rows))
-            return
-        if not first and (new or self._is_quiet(rows, key, changed)):
+        elif not first and (new or self._is_quiet(rows, key, changed)):
             known.set(key, self._sum(rows, key))
-            return
-        for some, end in self._parts(rows, key, odd):
-            if len(some) > FEW and (new or self._is_quiet(some, end, changed)):
-                known.set(end, self._sum(some, end))
-            else:
-                known.set(end, frozenset(row.content for row in some))
+        else:
+            for some, end in self._parts(rows, key, odd):
+                quiet = len(some) > FEW and (new or self._is_quiet(some, end, changed))
+                known.set(end, self._sum(some, end) if quiet else frozenset(row.content for row in some))
+        known.give_way(used)
 
     def _is_quiet(self, rows: list[Held], key: int, changed: set[int]) -> bool:
         changes = sum(row.key in changed for row in rows) if changed else 0
@@ -340,7 +344,7 @@ class Tally:
         self.changed: list[Held] = []
         self.seen: set[int] = set()
 
-    def take(self, rows: Iterable[tuple[Held, bool]], until_idle: bool = False) -> tuple[int, int]:
+    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
         taken = 0
         for row, odd in rows:
             taken += 1

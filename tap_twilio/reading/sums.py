@@ -7,7 +7,7 @@ S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h stands for what a row hol
    no part in it, whatever they are.
 2. n terms of that form obey a linear recurrence of length n, whose characteristic polynomial has their x as roots.
 3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums tell up to two rows.
-4. The fifth sum checks it: more than two changes agree with it by chance once in 2^48 chunks.
+4. The fifth sum checks it: three changes never agree with it, and more do by chance once in 2^48 chunks.
 5. Where it does not agree, nothing is told, and the rows are compared in smaller parts, or one by one.
 """
 

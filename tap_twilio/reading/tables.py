@@ -190,8 +190,7 @@ class Table:
         if reader is None:
             yield from self._emit_by_date(how, listing, rows, stamp, judge)
             return last
-        capped = self.room.full and not self.known.forgets
-        taken, done = reader.take(self._held(listing, rows, stamp, judge), capped)
+        taken, done = reader.take(self._held(listing, rows, stamp, judge))
         yield from self.emit_changed(reader, judge)
         if taken < len(rows):
             _, listed, created = listing.dates(rows[taken])
@@ -247,7 +246,9 @@ class Table:
         content = frozenset([content_of(record)])
         if content not in self.known.get(key):
             yield Emit(self, stamp, [record])
+            used = self.room.used
             self.known.set(key, content)
+            self.known.give_way(used)
 
     # -- the bookmark
 
