@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cached_property
 from itertools import groupby
 
-from tap_twilio.errors import PartitionError
+from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
 from tap_twilio.singer.packed import pack, size_of, unpack
 from tap_twilio.singer.state import Partition
@@ -172,6 +172,7 @@ class Table:
         if judge is None:
             return len(rows)
         done, dated = 0, []
+        invalid: InvalidRecord | None = None
         trusts = self.state.taken_over is not None
         for number, row in enumerate(rows, 1):
             dates = listing.dates(row)
@@ -184,7 +185,11 @@ class Table:
                 if reader is not None:
                     self.dated_from = self.dated_from or moment_of(dates.listed) or moment_of(dates.created)
             else:
-                record = self.record(row)
+                try:
+                    record = self.record(row)
+                except InvalidRecord as error:
+                    invalid = error
+                    break
                 trusted = trusts and not judge.wants(dates)
                 held = Held(hashed(listing.id_of(row).encode()), content_of(record), record, stamp, dates, trusted)
                 if reader.add(held, listing.is_odd(dates)):
@@ -193,6 +198,8 @@ class Table:
             yield from self.emit_changed(reader, judge)
         if dated:
             yield from self._emit_by_date(how, listing, dated, stamp, judge)
+        if invalid:
+            raise invalid  # not before the rows above it are written, of which the digests say so
         return done
 
     def emit_changed(self, reader: Reader, judge: Judge) -> Read:

@@ -79,6 +79,8 @@ def _walk_full(reading: Reading, full: Full) -> Read:
         while not walk.ended:
             page = yield from walk.turn()
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
+            if reading.own and reading.own.known:
+                reading.own.known.clear()  # rows that are not in the version go, whatever was written of them
             yield from reading.take(feed, page)
             full.at, full.place = index, feed.place
             if heading:
