@@ -82,6 +82,7 @@ def states(tap: Tap) -> list[Json]:
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET
+    later["addresses"]["content"] = "3 00ff"
     alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
     return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
 

@@ -92,9 +92,12 @@ class Known:
     def give_way(self, before: int) -> None:
         """
         Make room, if more is used than `before`: else a full state would lose a digest with each that is made again.
+
+        Children leave half of the room to the others.
         """
+        limit = self.room.limit // 2 if self.forgets else self.room.limit
         gives = self.old or self.new if self.forgets else self.old
-        while self.room.full and self.room.used > before and gives:
+        while self.room.used >= limit and self.room.used > before and gives:
             self.drop(next(iter(gives) if self.forgets else reversed(gives)))
             gives = self.old or self.new if self.forgets else self.old
 

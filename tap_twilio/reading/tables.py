@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 
-from tap_twilio.errors import PartitionError
+from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
 from tap_twilio.singer.packed import pack, size_of, unpack
 from tap_twilio.singer.state import Partition
@@ -190,7 +190,11 @@ class Table:
         if reader is None:
             yield from self._emit_by_date(how, listing, rows, stamp, judge)
             return last
-        taken, done = reader.take(self._held(listing, rows, stamp, judge))
+        try:
+            taken, done = reader.take(self._held(listing, rows, stamp, judge))
+        except InvalidRecord:
+            yield from self.emit_changed(reader, judge)  # the digests say that the rows above it are written
+            raise
         yield from self.emit_changed(reader, judge)
         if taken < len(rows):
             _, listed, created = listing.dates(rows[taken])

@@ -194,8 +194,10 @@ class TwilioList:
 class Pages:
     """Answers what the scheduler asks, in any order that chance gives; things happen meanwhile, and it may die."""
 
-    def __init__(self, twilio: TwilioList, chatter: float, lives: int | None) -> None:
-        self.twilio, self.chatter, self.lives = twilio, chatter, lives
+    def __init__(
+        self, twilio: TwilioList, chatter: float, lives: int | None, before: Callable[[], None] = lambda: None
+    ) -> None:
+        self.twilio, self.chatter, self.lives, self.before = twilio, chatter, lives, before
         self.events = 0
         self.waiting: list[tuple[Ask, Any]] = []
 
@@ -207,6 +209,7 @@ class Pages:
         self.waiting.append((ask, tag))
 
     def next_page(self) -> tuple[Any, Page | PartitionError]:
+        self.before()
         rng, twilio = self.twilio.rng, self.twilio
         ask, tag = self.waiting.pop(rng.randrange(len(self.waiting)))
         if self.lives is not None:
@@ -245,6 +248,9 @@ class Tap:
         self.version = 0
         self.left_out: tuple[str, ...] = ()  # properties that are not selected
         self.room = 10**6  # bytes of digests
+        self.states: list[tuple[Any, dict[str, Any]]] | None = (
+            None  # each that could be written, and the warehouse then
+        )
 
     @property
     def state(self) -> Partition:
@@ -289,10 +295,18 @@ class Tap:
     def run(self, read: Read, chatter: float, lives: int | None) -> None:
         """Run a read; whatever becomes of it, the state is what was written last: before the answer that it died at."""
         try:
-            drive([read], Pages(self.twilio, chatter, lives), self.emit)
+            note = self._note if self.states is not None else lambda: None
+            drive([read], Pages(self.twilio, chatter, lives, note), self.emit)
         finally:
-            self.table.keep()
-            self.written = json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
+            self.written = self._dump()
+
+    def _note(self) -> None:
+        assert self.states is not None
+        self.states.append((self._dump(), dict(self.warehouse)))
+
+    def _dump(self) -> Any:
+        self.table.keep()
+        return json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def sync(
         self, budget: int = 10**6, chatter: float = 0.3, lives: int | None = None, added: bool = False, **bounds: Any
