@@ -148,7 +148,7 @@ def _recut(
     If rows come newest first by their list date, only what is below this page is cut. Otherwise the parts hold the
     whole slice again. That pays after the first page, or when at least four times as much is left as was read.
     """
-    if reading.slices_overlap or not page.next:
+    if reading.slices_overlap or not page.next or (walk.resumed and walk.pages == 1):  # which was read before
         return None
     left = pages_to(dates, one.since)
     in_order = _in_order(walk)
