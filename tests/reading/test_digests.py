@@ -268,7 +268,7 @@ def _settled(seed: int, stream: str, rows: int = 250, **bounds: Any) -> tuple[Tw
     return twilio, tap, bounds
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_isolated_silent_changes_are_written_alone(stream: str, seed: int) -> None:
     """One row, two rows, in whatever chunk each is: they come, and no other."""
@@ -282,7 +282,7 @@ def test_isolated_silent_changes_are_written_alone(stream: str, seed: int) -> No
         assert sorted(tap.emitted) == sorted(rows)
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_a_lone_deletion_writes_nothing(stream: str, seed: int) -> None:
     """Other than of a chunk's last row, after which its rows stand in the next one."""
@@ -313,7 +313,7 @@ def test_what_did_not_change_is_not_written_whatever_its_dates_say(stream: str, 
         assert not tap.wrong() or number == 0
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_what_silently_comes_back_is_a_change(stream: str, seed: int) -> None:
     """Also while a round is open over several syncs. (With a kill or an older STATE nothing could tell.)"""
@@ -342,7 +342,7 @@ def test_the_state_forgets_rows_that_are_gone(stream: str, seed: int) -> None:
     assert (tap.state.digests, tap.state.round_digests) == (None, None)
 
 
-@HALF
+@FEW
 @given(SEEDS)
 def test_slices_begin_the_digests(seed: int) -> None:
     """Of a list in order of its dates, however it is cut: the round after the backfill writes nothing again."""
@@ -362,7 +362,7 @@ def test_slices_begin_the_digests(seed: int) -> None:
     assert not tap.wrong()
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_where_the_state_has_no_room_dates_judge(stream: str, seed: int) -> None:
     """Of some chunks or of all: with dates that tell each change, all is right in the end."""
