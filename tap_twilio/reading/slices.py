@@ -19,6 +19,7 @@ from .sinks import RESTARTS, Feed
 from .tables import How
 from .walk import Walk
 
+MIDNIGHT = "T00:00:00.000000Z"
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
 BEYOND_REACH = 20004  # Twilio's code for a filter that asks for longer ago than the list answers: time has passed
 
@@ -130,8 +131,10 @@ def _in_order(walk: Walk) -> bool:
 
 
 def _name(one: Slice) -> str:
-    """What tells the slices of a window apart, in every sync the same."""
-    return one.since if parse_moment(one.until) - parse_moment(one.since) <= DAY else ""
+    """What tells the slices of a window apart, in every sync the same, though the first and last bounds move."""
+    if parse_moment(one.until) - parse_moment(one.since) > DAY:
+        return ""
+    return one.since if one.since.endswith(MIDNIGHT) else f"until {one.until}"
 
 
 def _above(page: Page, dates: list[Moment], until: Moment) -> Page:
@@ -146,16 +149,21 @@ def _recut(
     The parts of a slice that turned out long, to be read side by side; None to read on.
 
     If rows come newest first by their list date, only what is below this page is cut. Otherwise the parts hold the
-    whole slice again. That pays after the first page, or when at least four times as much is left as was read.
+    whole slice again. That pays after the first page, or when at least four times as much is left as was read; a window
+    is cut after the first page or not at all.
     """
-    if reading.slices_overlap or not page.next:
+    if reading.slices_overlap or not page.next or (walk.resumed and walk.pages == 1):  # which was read before
         return None
     left = pages_to(dates, one.since)
     in_order = _in_order(walk)
     again = 0 if in_order or (walk.pages == 1 and not walk.resumed) else walk.pages
+    if again and isinstance(listing.stream.reads, Window):
+        return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
     if left < 1.5 * reading.slice_pages or left < 4 * again or (again and walk.resumed):
         return None
     until = min(one.until, later(min(dates, default=one.until), SECOND)) if in_order else one.until
+    if in_order and dates and max(dates) < until:
+        return None  # the page above may hold rows of that second too
     parts = cut(reading, listing, one.since, until, left)
     return parts if len(parts) > 1 else None
 

@@ -71,6 +71,7 @@ class TwilioList:
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
+        self.prices = 10**6  # how many a row can have before one comes back
         self.silent = 0.5  # which part of the changes leaves date_updated alone
         self.hollow = rng.choice((0, 0, 0, 1, 3))  # pages without a row after each third row that a token names
 
@@ -109,7 +110,7 @@ class TwilioList:
             self.gone[row["sid"]] = self.rows.pop(row["sid"])
             return None
         if self.rng.random() < self.silent:
-            row["price"] += 1
+            row["price"] = (row["price"] + 1) % self.prices
             return None
         row["value"] += 1
         row["date_updated"] = self.now

@@ -254,7 +254,7 @@ def _settled(seed: int, stream: str, rows: int = 250, **bounds: Any) -> tuple[Tw
     return twilio, tap, bounds
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_isolated_silent_changes_are_written_alone(stream: str, seed: int) -> None:
     """One row, two rows, in whatever chunk each is: they come, and no other."""
@@ -268,7 +268,7 @@ def test_isolated_silent_changes_are_written_alone(stream: str, seed: int) -> No
         assert sorted(tap.emitted) == sorted(rows)
 
 
-@HALF
+@FEW
 @given(LISTED, SEEDS)
 def test_a_lone_deletion_writes_nothing(stream: str, seed: int) -> None:
     """Other than of a chunk's last row, after which its rows stand in the next one."""
@@ -299,7 +299,56 @@ def test_what_did_not_change_is_not_written_whatever_its_dates_say(stream: str, 
         assert not tap.wrong() or number == 0
 
 
+@FEW
+@given(LISTED, SEEDS)
+def test_what_silently_comes_back_is_a_change(stream: str, seed: int) -> None:
+    """Also while a round is open over several syncs. (With a kill or an older STATE nothing could tell.)"""
+    twilio, tap = histories(seed, stream)
+    rng = twilio.rng
+    twilio.silent, twilio.prices = 0.9, 2
+    for _ in range(rng.randrange(4, 16)):
+        live(twilio)
+        tap.sync(budget=rng.choice((2, 4, 10**6)), chatter=0)
+    for _ in range(25 * (1 + twilio.hollow)):
+        tap.sync(budget=5, chatter=0)
+        twilio.now += 3 * HOUR
+    assert not tap.wrong()
+
+
 @HALF
+@given(LISTED, SEEDS)
+def test_the_state_forgets_rows_that_are_gone(stream: str, seed: int) -> None:
+    """A chunk that no round meets leaves it, and so does every one of a list that is empty."""
+    twilio, tap = histories(seed, stream)
+    live(twilio)
+    _settle(tap, 2)
+    assert tap.state.digests or not twilio.rows
+    twilio.rows.clear()
+    _settle(tap, 2)
+    assert (tap.state.digests, tap.state.round_digests) == (None, None)
+
+
+@FEW
+@given(SEEDS)
+def test_slices_begin_the_digests(seed: int) -> None:
+    """Of a list in order of its dates, however it is cut: the round after the backfill writes nothing again."""
+    rng = random.Random(seed)
+    twilio = TwilioList(rng, "recordings", "created", "taken", timedelta(0))
+    twilio.hollow, twilio.without_date_updated = 0, False
+    for _ in range(rng.randrange(100, 250)):  # many of them within one second, at which slices are cut
+        twilio.add(START - rng.choice((2, 6, 200)) * DAY - timedelta(seconds=rng.randrange(9)))
+    for row in twilio.rows.values():  # which shows that the list is not in order of change
+        row["date_updated"] += timedelta(seconds=rng.randrange(3600))
+    tap, emitted, ended = Tap(twilio), list[str](), 0
+    while ended < 2:
+        ended += tap.sync(chatter=0, page_size=8, lives=rng.choice((None, 9, 20)))
+        emitted += tap.emitted
+        twilio.now += HOUR
+    assert sorted(emitted) == sorted(twilio.rows)
+    assert not tap.wrong()
+
+
+@FEW
 @given(LISTED, SEEDS)
 def test_where_the_state_has_no_room_dates_judge(stream: str, seed: int) -> None:
     """Of some chunks or of all: with dates that tell each change, all is right in the end."""
