@@ -344,7 +344,7 @@ def plot(found: Json, pyplot: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.emitted", description="Rows emitted / rows changed.")
-    parser.add_argument("--year", action="store_true", help="3,000 messages a day with a year of past: some minutes")
+    parser.add_argument("--year", action="store_true", help="3,000 messages a day with a year of past: takes long")
     parser.add_argument("--messages", type=int, help="a day; without it, three sizes are measured")
     parser.add_argument("--past", type=int, default=30, help="days before the first sync, with --messages")
     parser.add_argument("--days", type=int, default=4, help="how many are counted, with --messages")
