@@ -151,7 +151,9 @@ def _walk_on(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bo
             # Neither the page of the place counts again, nor those without a row, which show nothing.
             again = (walk.resumed and walk.pages == 0) or walk.empty > 0
             if not again and not (yield from _may_turn(reading, feed)):
-                yield from feed.leave()
+                for left in (feed, *(feeds or ())[index + 1 :]):
+                    if left:
+                        yield from left.leave()
                 return False
             page = yield from walk.turn()
             yield from reading.take(feed, page)
