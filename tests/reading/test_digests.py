@@ -132,9 +132,10 @@ def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
     """Rows in chunks of any length, odd ones among them, of a list that changes, by walks some of which are killed."""
     rng = random.Random(seed)
     length = rng.choice((2, 8, 16, 64, 256))
-    truth = {rng.getrandbits(64): 1 for _ in range(rng.choice((3, 30, 300)))}
+    new = rng.choice((3, 30, 300))
+    truth = {rng.getrandbits(64): content for content in range(1, new + 1)}  # no two rows hold the same, as none do
     odd, restless = {key for key in truth if rng.random() < 0.2}, rng.choice((0, 0, 0.05))
-    known, written, new = Known(Room(10**6)), dict[int, int](), 1
+    known, written = Known(Room(10**6)), dict[int, int]()
     for walk in range(8):
         for _ in range(rng.choice((0, 1, 1, 2, 3, 9))):
             new += 1
