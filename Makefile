@@ -21,7 +21,7 @@ help:
 	@echo "make lint       ruff, mypy and bandit"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
-	@echo "make bench      what a sync costs beside the least that is possible: some 30 minutes; PARTS=\"start rows\": less"
+	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
 	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
 	@echo "make clean      remove what all of these made"
 

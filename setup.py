@@ -47,7 +47,7 @@ setup(
         "urllib3>=2.2.2",  # requests takes older ones too, which cannot read what has come and no more (read1)
     ],
     extras_require={
-        "bench": ["matplotlib>=3.8"],
+        "bench": ["hypothesis>=6.100", "matplotlib>=3.8"],  # the former for tests/reading/histories.py
         "dev": [
             "bandit[toml]>=1.7",
             "hypothesis>=6.100",

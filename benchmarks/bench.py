@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import emitted
 from sandbox import Server, Twilio, serve
 
 HERE = Path(__file__).resolve().parent
@@ -229,6 +230,7 @@ PARTS: dict[str, Callable[[], Json]] = {
     "accounts": accounts,
     "even": long_list,
     "skewed": lambda: long_list(skew=True),
+    "emitted": emitted.emitted,
 }
 
 
@@ -307,7 +309,7 @@ def _slope(cost: Json, who: str, low: int, high: int) -> float:
 
 
 def plot(found: Json) -> None:
-    """workers.svg and rows.svg, from what was measured so far."""
+    """workers.svg, rows.svg and emitted.svg, from what was measured so far."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -341,6 +343,10 @@ def plot(found: Json) -> None:
             pyplot.plot(sizes, [found["rows"][str(n)][who]["cpu_s"] / n * 1e6 for n in sizes], marker="o", label=who)
         pyplot.xscale("log")
         save("rows.svg", "records in a first sync", "CPU a record in µs, start-up included")
+    if "emitted" in found:
+        pyplot.figure(figsize=(6, 4))
+        emitted.plot(found["emitted"], pyplot)
+        save("emitted.svg", "messages a day", "rows emitted for each that changed")
 
 
 def main() -> None:
@@ -358,6 +364,8 @@ def main() -> None:
     print("| what | reach | measured |\n|---|---|---|")
     for line in table(known):
         print("| " + " | ".join(line) + " |")
+    if "emitted" in known:
+        emitted.show(known["emitted"])
 
 
 if __name__ == "__main__":

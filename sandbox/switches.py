@@ -76,7 +76,7 @@ class Switches:
     """Which products the account has not got, and with which HTTP status they refuse: {"studio": 404}."""
     large_pages: str = "cut"
     """What a PageSize beyond a list's largest gets: the largest page, or 400."""
-    silent_changes: bool = False
+    silent_changes: bool = True
     """Whether `date_updated` stays where it is when a price is filled in or a body redacted."""
     gzip: bool = True
     """Whether bodies are compressed for those who accept it."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from .accounts import Account
 from .moments import BEGINNING, Moment, earlier
 from .reading.budget import Budget
+from .reading.digests import Room
 from .reading.reading import Bounds, Reading
 from .reading.recent import Limits, RecentBranch, RecentTable
 from .reading.scores import SecondSource
-from .reading.sinks import Branch, Sink, Table
+from .reading.sinks import Below, Branch
+from .reading.tables import Table
 from .settings import Settings
 from .singer.state import Partition, State
 from .streams import STREAMS, Stream, children
@@ -28,6 +31,7 @@ class Trees:
     selected: frozenset[str]
     began: Moment  # the sync's start
     now: Callable[[], Moment]
+    records: Mapping[str, Callable[[dict[str, Any]], bytes]]  # by table, what makes the JSON of a row's record
     off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
 
     def __post_init__(self) -> None:
@@ -38,6 +42,9 @@ class Trees:
             timedelta(hours=settings.margin_hours),
             settings.page_size,
         )
+        self.room = Room(
+            settings.state_kilobytes * 900
+        )  # bytes; the last chunk that finds room may take more than is left
 
     def roots(self) -> list[Stream]:
         """The lists that are read: those selected, and those above a selected one."""
@@ -52,8 +59,8 @@ class Trees:
         sinks = self._sinks(stream, account, root)
         return Reading(stream, account.sid, root, sinks, self.began, self.now, budget, self.bounds, account.created)
 
-    def _sinks(self, stream: Stream, account: Account, root: Partition) -> list[Sink]:
-        found: list[Sink] = []
+    def _sinks(self, stream: Stream, account: Account, root: Partition) -> list[Table | Below]:
+        found: list[Table | Below] = []
         if stream.name in self.selected:
             found.append(self._table(Table, stream, account, root))
         for child in children(stream):
@@ -66,8 +73,18 @@ class Trees:
 
     def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
         state = self.state.partition(stream.name, account.sid)
-        emits_all = self.settings.lookback_emits == "all"
-        return kind(stream, account.sid, state, root, self.bounds.start_date, emits_all)
+        bounds = self.bounds
+        return kind(
+            stream,
+            account.sid,
+            state,
+            root,
+            self.records[stream.name],
+            self.room,
+            bounds.start_date,
+            bounds.margin,
+            min(bounds.page_size, stream.most_rows),
+        )
 
     def _recent(self, stream: Stream, account: Account, root: Partition) -> RecentBranch:
         settings = self.settings

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from .reading.reading import Reading
@@ -51,6 +52,24 @@ def summary(pages: int, requests: int, seconds: float, emitted: Sequence[tuple[s
         seconds,
         ", ".join(f"{count} {name}" for name, count in emitted) or "nothing",
     )
+
+
+def silent_changes(readings: Iterable[Reading], emitted: Mapping[str, int]) -> None:
+    """Say how many rows changed although their dates do not show it: what Twilio really does becomes visible."""
+    silent: Counter[str] = Counter()
+    for table in (table for reading in readings for table in reading.tables):
+        silent[table.name] += table.silent
+        if table.dated_from:
+            LOGGER.warning(
+                "%s %s: the state has no room for what rows hold (state_kilobytes), so from %s back rows are judged by "
+                "their dates",
+                table.name,
+                table.account,
+                table.dated_from[:10],
+            )
+    for name, count in silent.items():
+        if count:
+            LOGGER.info("%s: %d rows, %d of them changed without date_updated", name, emitted[name], count)
 
 
 def metrics(emitted: Iterable[tuple[str, int]], seconds: float, requests: int, retries: int) -> None:

@@ -103,13 +103,6 @@ class Settings:
         default=15,
         metadata=setting("how much of the past every sync reads again first, in days", minimum=0, maximum=CENTURY_DAYS),
     )
-    lookback_emits: str = field(
-        default="changed",
-        metadata=setting(
-            "`all` emits every row of the look-back, should Twilio ever change a row without touching `date_updated`",
-            enum=["changed", "all"],
-        ),
-    )
     sweep_pages: int = field(
         default=500,
         metadata=setting(
@@ -119,9 +112,18 @@ class Settings:
     margin_hours: float = field(
         default=6,
         metadata=setting(
-            "how late a list may show a row, in hours; rows this fresh are emitted again",
+            "how far the bookmark stays behind the clock, in hours, since a list may show a row late",
             minimum=0,
             maximum=24 * CENTURY_DAYS,
+        ),
+    )
+    state_kilobytes: int = field(
+        default=1000,
+        metadata=setting(
+            "how much of the state may tell what rows hold, in kilobytes; rows that it has no room for are judged by "
+            "`date_updated`",
+            minimum=0,
+            maximum=10**6,
         ),
     )
     state_seconds: float = field(

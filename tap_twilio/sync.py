@@ -20,19 +20,20 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, metrics, summary
+from .report import forecasts, metrics, silent_changes, summary
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
 from .singer.output import Output
 from .singer.records import Recorder
 from .singer.state import State, selection
-from .singer.versions import begin, explain, interrupted, not_whole
+from .singer.versions import Version, begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
 from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
 from .twilio.pool import Pool
+from .twilio.request import Stamp
 
 LOGGER = logging.getLogger("tap_twilio")
 SETTLING = 4  # requests at most to find two answers that agree on the time
@@ -60,7 +61,7 @@ class Sync:
         )
         self.scheduler = Scheduler(self.pool, self._emit)
         self.recorders = {name: Recorder(one, settings.on_invalid) for name, one in self.selected.items()}
-        self.versions: dict[str, int] = {}  # of the FULL_TABLE reads
+        self.versions: dict[str, Version] = {}  # of the FULL_TABLE reads
         self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
@@ -99,7 +100,10 @@ class Sync:
     # -- what is read
 
     def _plan(self) -> None:
-        trees = Trees(self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now)
+        records = {name: recorder.record for name, recorder in self.recorders.items()}
+        trees = Trees(
+            self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
+        )
         pairs = [(stream, account) for stream in trees.roots() for account in self._accounts_of(stream)]
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
         budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
@@ -143,6 +147,7 @@ class Sync:
         bookmark = earlier(foreign, timedelta(hours=self.settings.margin_hours))
         table = next(table for table in reading.tables if table.name == name)
         table.advance(bookmark)
+        table.state.taken_over = bookmark
         if table.state is reading.state and reading.state.finished is None:
             reading.state.finished = bookmark
         LOGGER.warning(
@@ -171,7 +176,7 @@ class Sync:
             self._end_version(name)
 
     def _read_versions(self, resumed: dict[str, int]) -> None:
-        self.versions = dict(resumed)
+        self.versions = {name: Version(number, resumed=True) for name, number in resumed.items()}
         readings = [one for one in self.readings if one.stream.name in resumed]
         self.scheduler.run((plan.full(one, resumed[one.stream.name]), partial(self._done, one)) for one in readings)
         for name in resumed:
@@ -187,7 +192,7 @@ class Sync:
                 version = self.versions.get(one.stream.name)
                 reading.budget.end(reading.key)
                 if version is not None:
-                    yield plan.full(reading, version), partial(self._done, reading)
+                    yield plan.full(reading, version.number), partial(self._done, reading)
             else:
                 yield plan.sync(reading), partial(self._done, reading)
 
@@ -247,31 +252,43 @@ class Sync:
     def _begin_version(self, name: str) -> None:
         stream = self.state.stream(name)
         self.versions[name], first = begin(stream)
+        stream.content = None
         if first and not stream.foreign:
-            self.output.activate_version(name, self.versions[name])
+            self.output.activate_version(name, self.versions[name].number)
 
     def _end_version(self, name: str) -> None:
         version = self.versions.get(name)
-        if version is None or self.scheduler.stopping:
+        failed = {account for failed, account in self.failed if failed == name}
+        if version is None:
             return
         stream = self.state.stream(name)
-        failed = {account for failed, account in self.failed if failed == name}
+        unchanged = version.is_unchanged and not failed and not self.scheduler.stopping
+        for stamp, records in version.release() if not unchanged else ():
+            self._write(name, stamp, records)
+        version.before = None
+        if self.scheduler.stopping:
+            return
         listed = {account.sid for account in self.accounts.chosen}
         gone = set(stream.partitions) - listed if self.accounts.listed else set()
-        missing = not_whole(stream, version, failed, gone)
+        missing = not_whole(stream, version.number, failed, gone)
+        stream.content = None if failed or missing or version.resumed else version.content
         if missing:
             explain(name, missing)
-        else:
-            self.output.activate_version(name, version)
+        elif not unchanged:
+            self.output.activate_version(name, version.number)
 
     # -- rows and state
 
     def _emit(self, emit: Emit) -> None:
-        """Write rows. Raises InvalidRecord."""
         name = emit.table.name
-        recorder = self.recorders[name]
-        self.output.records(recorder.lines(emit.rows, emit.page, self.versions.get(name)))
-        self.emitted[name] += len(emit.rows)
+        version = self.versions.get(name)
+        for stamp, records in version.take(emit.stamp, emit.records) if version else [(emit.stamp, emit.records)]:
+            self._write(name, stamp, records)
+
+    def _write(self, name: str, stamp: Stamp, records: list[bytes]) -> None:
+        version = self.versions.get(name)
+        self.output.records(self.recorders[name].lines(records, stamp, version.number if version else None))
+        self.emitted[name] += len(records)
 
     def _after_page(self) -> None:
         if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
@@ -281,8 +298,11 @@ class Sync:
         if self.clock.put_back:
             for reading in self.readings:
                 reading.hold_back(self.clock.now)
+        for reading in self.readings:
+            for table in reading.tables:
+                table.keep()
         dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
-        self.output.state(self.state.dump(dated))
+        self.output.state(self.state.dump(dated, [name for name, version in self.versions.items() if version.before]))
         self._wrote_state = time.monotonic()
 
     # -- the log
@@ -315,6 +335,7 @@ class Sync:
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line)
         metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        silent_changes(self.readings, self.emitted)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():

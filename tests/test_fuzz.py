@@ -27,9 +27,8 @@ from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.plan import sync
 from tap_twilio.readings import Trees
 from tap_twilio.settings import SCHEMA, Settings, settings_from
-from tap_twilio.singer.catalog import discover, load_schema, selected_streams
-from tap_twilio.singer.compiled import compile_record
-from tap_twilio.singer.records import record_lines
+from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
+from tap_twilio.singer.records import Recorder
 from tap_twilio.singer.state import State
 from tap_twilio.streams import BY_NAME, STREAMS
 from tap_twilio.twilio.body import parse
@@ -130,7 +129,7 @@ def test_any_header_is_a_date_or_none(value: str) -> None:
 
 
 RECORDS = {
-    stream.name: compile_record(stream.name, load_schema(stream.name), load_schema(stream.name)["properties"])
+    stream.name: Recorder(Selected(stream, {}, frozenset(load_schema(stream.name)["properties"]), False), "fail")
     for stream in STREAMS
 }
 
@@ -150,7 +149,7 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
         else {key: None}
     )
     try:
-        line = record_lines([row], RECORDS[stream], stream, NOW, NOW)
+        line = RECORDS[stream].lines([RECORDS[stream].record(row)], (NOW, NOW))
     except InvalidRecord as error:
         one_line(error)
         return
@@ -282,7 +281,9 @@ def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> N
         one_line(error)
         return
     stream = next(one for one in STREAMS if one.name == "messages")
-    trees = Trees(Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW)
+    trees = Trees(
+        Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps}
+    )
     reading = trees.reading(stream, Account(AC), Budget(5))
     reading.adopt()
     json.dumps(state.dump({"messages": [AC]}))

@@ -170,7 +170,7 @@ def test_the_budget_is_used_to_its_end_by_those_that_can_use_it(tap_of: MakeTap)
         twilio.at(f"2026-01-{day:02}")
         tap.sync()
     long = [page for page in tap.pages() if accounts[0] in page]
-    assert 30 <= len(long) <= 33
+    assert 30 <= len(long) <= 36  # a round reads on to where it can stop
 
 
 def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> None:
@@ -178,7 +178,7 @@ def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> No
     twilio = a_year_old(accounts=5)
     accounts = [row["sid"] for row in twilio.truth("accounts")]
     for account in accounts:
-        twilio.addresses(60, account, **PAST)
+        twilio.addresses(300, account, **PAST)
     twilio.addresses(60, accounts[2], since="2025-12-22", until="2025-12-30")  # one has much to look back on
     tap = tap_of(twilio, page_size=10, sweep_pages=1, lookback_days=15, concurrency=8).select("addresses")
     tap.sync()
@@ -291,5 +291,5 @@ def test_a_full_table_run_writes_each_row_once(tap_of: MakeTap, rows: int) -> No
     if rows < 20:
         assert len(tap.pages()) == 5  # conferences are three lists
     twilio.at("2026-01-01T02:00:00Z").delete(made[0])
-    assert sorted(tap.sync().sids()) == sorted(made[1:])
+    assert sorted(tap.sync().sids()) == sorted(made[1:rows])  # the other tables are as they were
     assert tap.wrong(["addresses", "conferences", "messages"], rows=twilio.present) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import format_datetime
@@ -16,13 +17,14 @@ from jsonschema import Draft4Validator, FormatChecker
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.moments import to_moment as iso
-from tap_twilio.singer.catalog import load_schema
+from tap_twilio.singer.catalog import Selected, load_schema
 from tap_twilio.singer.compiled import Compiled, Drift, Record, Row, compile_record
-from tap_twilio.singer.records import record_lines
-from tap_twilio.streams import STREAMS
+from tap_twilio.singer.records import Recorder
+from tap_twilio.streams import BY_NAME, STREAMS
 from tap_twilio.twilio.body import parse
 
 RECEIVED = "2026-03-03T12:00:00.250000Z"
+EXTRACTED = "2026-03-03T12:00:00Z"
 MESSAGE: Row = {
     "body": "Good morning",
     "num_segments": "1",
@@ -56,10 +58,23 @@ def compiled(stream: str = "messages", **options: Any) -> Compiled:
     return compile_record(stream, schema, options.pop("selected", set(schema["properties"])), **options)
 
 
+def recorder(
+    stream: str = "messages", selected: Collection[str] = (), on_invalid: str = "fail", drift: Drift | None = None
+) -> Recorder:
+    schema = load_schema(stream)
+    chosen = Selected(BY_NAME[stream], schema, frozenset(selected or schema["properties"]), full_table=False)
+    made = Recorder(chosen, on_invalid)
+    made.drift = drift or made.drift
+    return made
+
+
+def lines_of(rows: list[Row], made: Recorder, version: int | None = None) -> bytes:
+    return made.lines([made.record(row) for row in rows], (RECEIVED, EXTRACTED), version)
+
+
 def written(row: Row, stream: str = "messages", **options: Any) -> Record:
     """The record as a target reads it: numbers as Decimal, exact."""
-    line = record_lines([row], compiled(stream, **options), stream, RECEIVED, RECEIVED)
-    record: Record = json.loads(line, parse_float=Decimal)["record"]
+    record: Record = json.loads(lines_of([row], recorder(stream, **options)), parse_float=Decimal)["record"]
     return record
 
 
@@ -93,7 +108,7 @@ def test_the_row_itself_stays_as_it_was() -> None:
     """The plan reads a row's dates after its record was made."""
     before = json.dumps(MESSAGE)
     row = {**MESSAGE, "surprise": 1}
-    compiled(selected={"sid"})(row, RECEIVED)
+    compiled(selected={"sid"})(row)
 
     assert json.dumps(MESSAGE) == before
     assert row == {**MESSAGE, "surprise": 1}
@@ -134,9 +149,8 @@ def test_a_new_value_of_a_status_passes() -> None:
 def test_unknown_properties_are_dropped_and_counted() -> None:
     """A property that Twilio added shows once in the log, with its rows, and in no record."""
     drift = Drift("messages")
-    record = compiled(drift=drift)
     rows = [{**MESSAGE, "mood": "good"}, MESSAGE, {**MESSAGE, "mood": None, "new\nline": 1}]
-    lines = record_lines(rows, record, "messages", RECEIVED, RECEIVED)
+    lines = lines_of(rows, recorder(drift=drift))
 
     assert b"mood" not in lines
     assert drift.unknown == {"mood": 2, "new\nline": 1}
@@ -148,7 +162,7 @@ def test_endless_new_names_do_not_fill_the_memory() -> None:
     drift = Drift("messages")
     record = compiled(drift=drift)
     for n in range(1_000):
-        record({"sid": "SM1", f"name{n}": n}, RECEIVED)
+        record({"sid": "SM1", f"name{n}": n})
 
     assert len(drift.unknown) == 100
 
@@ -205,7 +219,7 @@ MISFITS = [
 def test_a_value_that_does_not_fit_is_an_error(stream: str, name: str, value: Any, expected: str) -> None:
     """The error names stream, row, property and type; never the value, which may be somebody's."""
     with pytest.raises(InvalidRecord) as error:
-        compiled(stream)({"sid": "SM1", name: value}, RECEIVED)
+        compiled(stream)({"sid": "SM1", name: value})
 
     message = str(error.value)
     assert message.startswith(f"{stream} SM1: {name} should be {expected}")
@@ -229,13 +243,13 @@ def test_or_null_if_the_user_says_so(stream: str, name: str, value: Any, expecte
 def test_a_row_without_a_key_is_always_an_error(row: Row, on_invalid: str) -> None:
     """A row that could not be found again in the warehouse is never written."""
     with pytest.raises(InvalidRecord, match="^messages without a readable sid: sid should be text, but is"):
-        compiled(on_invalid=on_invalid)(row, RECEIVED)
+        compiled(on_invalid=on_invalid)(row)
 
 
 def test_nothing_of_a_page_is_written_if_one_row_fails() -> None:
     """A caller gets all lines or none, so that no bookmark covers half a page."""
     with pytest.raises(InvalidRecord, match="SM2"):
-        record_lines([MESSAGE, {"sid": "SM2", "price": "x"}], compiled(), "messages", RECEIVED, RECEIVED)
+        lines_of([MESSAGE, {"sid": "SM2", "price": "x"}], recorder())
 
 
 def test_nesting_that_cannot_be_written_is_an_invalid_record() -> None:
@@ -244,7 +258,7 @@ def test_nesting_that_cannot_be_written_is_an_invalid_record() -> None:
     for _ in range(500):
         nested = {"in": nested}
     with pytest.raises(InvalidRecord, match="^messages SM1: cannot be written as JSON: "):
-        record_lines([{**MESSAGE, "subresource_uris": nested}], compiled(), "messages", RECEIVED, RECEIVED)
+        lines_of([{**MESSAGE, "subresource_uris": nested}], recorder())
 
 
 # Dates
@@ -287,7 +301,7 @@ def test_dates_as_they_are_seen(text: str, moment: str) -> None:
     record = compiled()
 
     assert iso(text) == moment
-    assert [record({"sid": "SM1", "date_sent": text}, RECEIVED)["date_sent"] for _ in range(2)] == [moment, moment]
+    assert [record({"sid": "SM1", "date_sent": text})["date_sent"] for _ in range(2)] == [moment, moment]
 
 
 @pytest.mark.parametrize(
@@ -358,7 +372,7 @@ def test_any_price_as_a_json_number_keeps_its_value(price: Decimal) -> None:
 )
 def test_prices_are_written_as_json_allows(text: str, digits: str) -> None:
     """Digits are kept, also the zeros at the end; signs and points that JSON refuses are mended."""
-    line = record_lines([{"sid": "SM1", "price": text}], compiled(), "messages", RECEIVED, RECEIVED)
+    line = lines_of([{"sid": "SM1", "price": text}], recorder())
 
     assert b'"price":%s,' % digits.encode() in line
 
@@ -379,7 +393,7 @@ def test_an_integer_beyond_64_bits_is_not_rounded() -> None:
 
     assert written({"sid": "TR1", "price": row["price"]}, "transcriptions")["price"] == huge
     with pytest.raises(InvalidRecord, match="duration should be a whole number of 64 bits, but is another number"):
-        compiled("transcriptions")(row, RECEIVED)
+        compiled("transcriptions")(row)
 
 
 # A page
@@ -462,7 +476,7 @@ def test_any_bytes_are_json_or_an_error(body: bytes) -> None:
 def test_lines_are_singer_messages() -> None:
     """Each record is one line that singer-python reads, with its version and the time of the answer."""
     rows = [{**MESSAGE, "sid": sid, "body": "two\nlines\u2028"} for sid in ("SM1", "SM2")]
-    lines = record_lines(rows, compiled(), "messages", RECEIVED, "2026-03-03T12:00:00Z", 7)
+    lines = lines_of(rows, recorder(), 7)
     messages = [singer.parse_message(line) for line in lines.decode().split("\n")[:-1]]
 
     assert lines.endswith(b"\n") and len(messages) == 2
@@ -476,12 +490,12 @@ def test_lines_are_singer_messages() -> None:
 
 def test_without_a_version_none_is_written() -> None:
     """A version tells targets to expect ACTIVATE_VERSION, so incremental streams have none."""
-    assert b'"version"' not in record_lines([{"sid": "SM1"}], compiled(), "messages", RECEIVED, RECEIVED)
+    assert b'"version"' not in lines_of([{"sid": "SM1"}], recorder())
 
 
 def test_no_rows_are_no_bytes() -> None:
     """An empty page writes nothing, not an empty line."""
-    assert record_lines([], compiled(), "messages", RECEIVED, RECEIVED) == b""
+    assert lines_of([], recorder()) == b""
 
 
 VALUES = (

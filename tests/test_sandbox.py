@@ -765,6 +765,7 @@ def test_one_seed_is_one_history() -> None:
 def test_life_goes_on_and_dates_every_change() -> None:
     """In a week, rows come, change and go, old ones too; what changed has a new date, and only that."""
     twilio = Twilio.demo(seed=5)
+    twilio.silent_changes = False
     start = twilio.clock
     before = {stream: {r["sid"]: r for r in twilio.present(stream)} for stream in (*CLASSIC, "call_feedback")}
     twilio.advance(hours=24 * 7, busy=4)

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_twilio.singer.packed import pack
 from tap_twilio.singer.state import Asked, Backfill, Full, Partition, Place, Round, Slice, State, StreamState
 from tap_twilio.streams import STREAMS
 
@@ -24,13 +25,19 @@ places = st.none() | st.builds(
     Place, pages, st.lists(st.tuples(st.sampled_from(["SM1", "SM2"]), maybe).map(list), max_size=3), st.just([])
 )
 spans = st.lists(dates, min_size=2, max_size=2, unique=True).map(sorted)
-slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(span[1]), places))
+hashes = st.frozensets(st.integers(0, 2**48 - 1), max_size=3)
+sums = st.tuples(*[st.integers(0, 2**48 - 1)] * 5)
+packed = st.dictionaries(st.integers(0, 2**32 - 1), sums | hashes, max_size=3).map(pack)
+slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(span[1]), places, packed))
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
     **dict.fromkeys(("date_updated", "looked_back", "owed", "finished", "swept", "absent"), maybe),
     start_date=st.just("") | maybe,
     refill=st.just("~") | maybe,
+    digests=packed,
+    round_digests=packed,
+    taken_over=maybe,
     selection=st.none() | st.sampled_from(["aa", "bb"]),
     pages=st.none() | st.integers(0, 9),
     backfill=st.none()
@@ -41,6 +48,7 @@ partitions = st.builds(
 streams = st.builds(
     StreamState,
     st.none() | st.integers(1, 9),
+    st.none() | st.just("3 00ff"),
     st.just({}),
     st.dictionaries(st.sampled_from(ACCOUNTS), partitions, max_size=5),
 )
@@ -91,7 +99,7 @@ def test_what_is_written_is_what_is_read(new: Json) -> None:
         state.stream(name)
     assert json.loads(json.dumps(state.dump(dict.fromkeys(NAMES, ACCOUNTS)))) == new
     for bookmark in new["bookmarks"].values():
-        assert bookmark.keys() == {"date_updated", "version", "selections", "partitions"}
+        assert bookmark.keys() == {"date_updated", "version", "content", "selections", "partitions"}
         for _, part in bookmark["partitions"]:
             assert part.keys() == {one.name for one in fields(Partition)}
 

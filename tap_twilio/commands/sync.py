@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 from collections.abc import Callable
 
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
     sync = Sync(settings, selected, state, Output(), hide)
+    gc.freeze()  # modules and settings stay, and pages make no circles: to look at them again and again is in vain
+    gc.set_threshold(100_000, 20, 100)
     stopped = on_signals(sync.stop)
     try:
         code = sync.run()

@@ -9,8 +9,8 @@ from tap_twilio.singer.state import Backfill
 from .effects import Read
 from .lists import Listing, pages_between
 from .reading import Reading
-from .sinks import How
-from .slices import CUTS, cut, read_slices
+from .slices import CUTS, Slices, cut
+from .tables import How
 from .walk import Walk
 
 
@@ -24,8 +24,10 @@ def backfill(reading: Reading) -> Read:
         if opened.slices is None:
             yield from _walk(reading, listing, opened)
         if opened.slices is not None:
-            yield from read_slices(reading, listing, opened.slices, How.BACKFILL, opened)
-            opened.slices = None
+            yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()
+            if reading.own:
+                reading.own.close(listing, opened.spans[0].read if len(opened.spans) == 1 else None)
+            opened.slices, opened.spans = None, []
         opened.place = None
         opened.at += 1
     reading.finish_backfill(opened)
@@ -35,6 +37,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
     """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
     start_date = reading.bounds.start_date
     walk = Walk(listing, place=opened.place, thorough=bool(start_date))
+    feed = reading.feed(How.BACKFILL, walk)
     judged = opened.place is not None or not reading.sliceable
     while not walk.ended:
         try:
@@ -43,6 +46,7 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
             opened.place = None
             if reading.may_restart():
                 walk = Walk(listing, thorough=bool(start_date))
+                feed = reading.feed(How.BACKFILL, walk)
                 continue
             if not reading.sliceable:
                 raise reading.unfinished() from None
@@ -52,11 +56,12 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
             if pages > reading.bounds.short_pages:
                 return _begin_slices(reading, listing, opened, pages)
         judged = judged or bool(page.rows)
-        yield from reading.take(How.BACKFILL, listing, page)
-        opened.place = walk.place
+        yield from reading.take(feed, page)
+        opened.place = feed.place
         if walk.order.past(start_date, page.rows):
-            return None
+            break
         del page  # a read holds no rows while it waits for more
+    yield from feed.end()
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from tap_twilio.twilio.request import Ask, Page, Row
+from tap_twilio.twilio.request import Ask, Page, Stamp
 
 
 class Destination(Protocol):
@@ -24,11 +24,11 @@ class Destination(Protocol):
 
 @dataclass(frozen=True)
 class Emit:
-    """Write these rows of a page as records of a table."""
+    """Write these records of a table, as JSON, all from one page."""
 
     table: Destination
-    page: Page
-    rows: list[Row]
+    stamp: Stamp
+    records: list[bytes]
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ class Pause:
 
 
 Effect = Union[Ask, Emit, Pause, "list[Read]"]
-Read = Generator[Effect, Any, None]
+Read = Generator[Effect, Any, Any]
 PageRead = Generator[Effect, Any, Page]

@@ -22,6 +22,10 @@ def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
     return filled
 
 
+# What a row says of itself, as Twilio wrote it: when it changed, when it was sent or began, and when it was created.
+Dates = tuple[Any, Any, Any]
+
+
 @dataclass(frozen=True)
 class Listing:
     """A stream's list in one account: of one value, where it has one list for each, and under one row of its parent."""
@@ -107,6 +111,25 @@ class Listing:
     def listed(self, row: Row) -> Any:
         """A row's list date (created, sent or started) as Twilio wrote it; null or empty: an undated row."""
         return row.get(self.column)
+
+    @cached_property
+    def dates(self) -> Callable[[Row], Dates]:
+        """What a row says of itself."""
+        changed, listed = self.stream.changed or "", self.column
+        return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
+
+    def is_odd(self, dates: Dates) -> bool:
+        """Whether slices do not see a row, or may see it elsewhere than a walk does. Most rows began on the day."""
+        _, listed, created = dates
+        if not self.stream.filter_hides_rows or (listed and created and listed[:16] == created[:16]):
+            return False
+        listed, created = moment_of(listed), moment_of(created)
+        return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
+
+    @cached_property
+    def name(self) -> str:
+        """What tells it from other lists whose rows go to the same table."""
+        return " ".join([*self.query.values(), *self.values.values()])
 
     def newest(self, row: Row) -> Moment | None:
         """The later of a row's list date and its creation; None for an undated row."""

@@ -16,7 +16,9 @@ from .budget import Budget, Key
 from .effects import Read
 from .lists import Listing
 from .recent import RecentBranch
-from .sinks import RESTARTS, Fresh, How, Sink, Table, feed
+from .sinks import RESTARTS, Below, Feed
+from .tables import How, Reader, Table
+from .walk import Walk
 
 SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
 
@@ -29,6 +31,7 @@ class Bounds:
     lookback: timedelta = 15 * DAY
     margin: timedelta = 6 * HOUR
     page_size: int = 1000
+    walked_pages: int = 500  # a look-back of so many pages at most is walked, since slices go by dates
     short_pages: int = 30  # a stretch of this many pages at most is walked, not sliced
 
 
@@ -43,7 +46,7 @@ class Reading:
     stream: Stream
     account: str
     state: Partition
-    sinks: Sequence[Sink]
+    sinks: Sequence[Table | Below]
     began: Moment
     now: Callable[[], Moment]
     budget: Budget
@@ -152,10 +155,18 @@ class Reading:
 
     # -- reading
 
-    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
+    def feed(self, how: How, walk: Walk) -> Feed:
+        """What hands the pages of a walk to the sinks."""
+        return Feed.of(self.sinks, how, walk)
+
+    def feed_slice(self, how: How, walk: Walk, reader: Reader | None) -> Feed:
+        """The same for a slice; without a reader, dates judge."""
+        return Feed(self.sinks, how, walk, reader)
+
+    def take(self, feed: Feed, page: Page) -> Read:
         """Hand a page to the sinks."""
         self.rows += len(page.rows)
-        yield from feed(self.sinks, how, listing, page, fresh)
+        yield from feed.take(page)
         self._leave_out([table.name for table in self.tables if table.failed])
 
     def beside(self, whole: bool) -> Read:

@@ -20,10 +20,11 @@ from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
 from .asked import Dated, Window
-from .effects import Emit, Read
+from .effects import Read
 from .lists import Listing, pages_between
 from .scores import Found, SecondSource
-from .sinks import Fresh, How, Table
+from .sinks import Fresh
+from .tables import How, Table
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows asked at once, before the cursor in the state moves past them
@@ -61,7 +62,7 @@ class RecentTable(Table):
         if self.state.date_updated is None:
             self.advance(bookmark)
             self.state.owed = owed
-        self.keep(bookmark)
+        self.note(bookmark)
 
     def finish_round(self, bookmark: Moment) -> None:
         if self.asks_all_again:
@@ -69,9 +70,9 @@ class RecentTable(Table):
         if self.state.date_updated is None or self.state.refill == END:
             self.advance(bookmark)
         self.state.owed = self.state.refill = None
-        self.keep(bookmark)
+        self.note(bookmark)
 
-    def keep(self, late: Moment | None = None) -> None:
+    def note(self, late: Moment | None = None) -> None:
         """Write the progress into the state."""
         self.progress.late = late or self.progress.late
         self.state.asked = None if self.progress == Asked() else self.progress
@@ -109,18 +110,16 @@ class RecentBranch:
         self._older = self.table.owes_older  # whether this sync owes them
         self.progress.second_owed |= self._older
         self.meet_window()
-        # By the sync's start: the bookmark may move while rows are asked.
-        self._since = BEGINNING if self.progress.unasked or self._older else state.date_updated or BEGINNING
         self._looks = not self._older  # whether the rows of the window are met by this sync
         self._window = Window(self.limits.requests, self.progress.cursor)
-        self.table.keep()
+        self.table.note()
 
     def hold_back(self, now: Moment) -> None:
         """Twilio's clock was put back."""
         self.began = min(self.began, now)
         if self.progress.began:
             self.progress.began = min(self.progress.began, now)
-            self.table.keep()
+            self.table.note()
 
     @property
     def tables(self) -> list[Table]:
@@ -185,11 +184,10 @@ class RecentBranch:
             rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
             asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
             self._announce(listing, page)
-        # These are asked once, or seldom, so what they have is emitted whatever its date.
-        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked], BEGINNING)
+        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked])
 
     def _is_served(self, how: How) -> bool:
-        return self.table.judge(how, None) is not None
+        return self.table.judge(how) is not None
 
     def _ended(self, listing: Listing, rows: list[Row], since: Moment) -> Iterator[Dated]:
         key = next(iter(self.parent.fills.values()))
@@ -228,7 +226,7 @@ class RecentBranch:
             if self.second and self.limits.second:
                 yield from self._ask_second(self.second, self.oldest if self.progress.second_owed else self._edge)
                 self.progress.second_owed = False
-                self.table.keep()
+                self.table.note()
             if not self.limits.first:
                 self._finish_window(self.began)
                 self.table.state.refill = None
@@ -267,20 +265,20 @@ class RecentBranch:
         elif whole:
             syncs = -(-window.count // self.limits.requests)
             LOGGER.info("%s %s: %d rows, all asked every %d syncs", self.stream.name, self.account, window.count, syncs)
-        self.table.keep()
+        self.table.note()
 
     def _ask_rows(self, rows: list[Dated], moves_cursor: bool = False) -> Read:
         """Ask those that this sync did not ask yet, and move the cursor past all of them."""
         for at in range(0, len(rows), SIDE_BY_SIDE):
             chunk = rows[at : at + SIDE_BY_SIDE]
-            yield from self._ask_all([key for _, key in chunk if key not in self._asked], self._since)
+            yield from self._ask_all([key for _, key in chunk if key not in self._asked])
             if moves_cursor:
                 self.progress.cursor = chunk[-1]
-                self.table.keep()
+                self.table.note()
 
     def _sample(self, newest: list[Dated]) -> Read:
         """Ask a few; the window then counts as asked."""
-        yield [self._ask(key, self._since) for _, key in newest[:SAMPLE] if key not in self._asked]
+        yield [self._ask(key) for _, key in newest[:SAMPLE] if key not in self._asked]
         if self._sampling:
             self._finish_window(self.began, asked=False)
 
@@ -289,17 +287,17 @@ class RecentBranch:
             self.table.advance(earlier(began, self.margin))
         self.progress.began = self.progress.cursor = None
         self.progress.unasked = self.progress.unasked and not asked
-        self.table.keep()
+        self.table.note()
 
     # -- the first source
 
-    def _ask_all(self, keys: list[str], since: Moment) -> Read:
+    def _ask_all(self, keys: list[str]) -> Read:
         for at in range(0, len(keys), SIDE_BY_SIDE):
             if not self._sampling:
-                yield [self._ask(key, since) for key in keys[at : at + SIDE_BY_SIDE]]
+                yield [self._ask(key) for key in keys[at : at + SIDE_BY_SIDE]]
 
-    def _ask(self, key: str, since: Moment) -> Read:
-        """What one row of the parent has below it: emitted when it changed since then. 404 is none."""
+    def _ask(self, key: str) -> Read:
+        """What one row of the parent has below it: emitted when it changed. 404 is none."""
         listing = Listing(self.stream, self.account, 1, values=dict.fromkeys(self.parent.fills, key))
         try:
             page: Page = yield listing.top()
@@ -316,8 +314,7 @@ class RecentBranch:
         row = {**page.rows[0]}
         if self.stream.second:
             row[self.stream.second.source] = self.stream.second.names[0]
-        if (moment_of(row.get(self.stream.changed or "")) or END) >= since:
-            yield Emit(self.table, page, [row])
+        yield from self.table.compare(key, row, page.stamp)
 
     def _missed(self) -> None:
         if self._rated:
@@ -332,7 +329,7 @@ class RecentBranch:
                 MISSES,
                 SAMPLE,
             )
-        self.table.keep()
+        self.table.note()
 
     def _found(self) -> None:
         """One that answers after samples means that others may, and older ones: all of them are asked again."""
@@ -340,7 +337,7 @@ class RecentBranch:
             self.progress.unasked = self.table.asks_all_again = True
             self.table.state.refill = END
         self.progress.misses = 0
-        self.table.keep()
+        self.table.note()
 
     # -- the second source
 
@@ -352,8 +349,8 @@ class RecentBranch:
     def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:
         """Emit what the second source has, unless the first one has a row, which then counts."""
         if self.limits.first and key not in self._asked:
-            yield from self._ask(key, self._since)
+            yield from self._ask(key)
         if key not in self._rated:
             filled = yield from second.record(page, key, row)
             empty = dict.fromkeys(("date_created", "date_updated"))
-            yield Emit(self.table, page, [{self.stream.key[0]: key, **empty, **filled}])
+            yield from self.table.compare(key, {self.stream.key[0]: key, **empty, **filled}, page.stamp)

@@ -27,7 +27,7 @@ class Walk:
         self.listing = listing
         self.order = Order(listing, thorough, place.agreed) if place else Order(listing, thorough)
         self.ended = False
-        self.resumed = place is not None
+        self.begins, self.resumed = place, place is not None
         self.pages = self.rows = 0
         self.place: Place | None = None  # of the last page read
         self._ask = top or listing.top()

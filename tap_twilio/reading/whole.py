@@ -14,7 +14,8 @@ from tap_twilio.twilio.request import Page, Row
 from .effects import Effect, Read
 from .lists import Listing
 from .reading import Reading
-from .sinks import RESTARTS, How
+from .sinks import RESTARTS
+from .tables import How
 from .walk import Walk
 
 
@@ -24,10 +25,12 @@ def read_whole(reading: Reading) -> Read:
         try:
             for listing in reading.lists:
                 walk = Walk(listing)
+                feed = reading.feed(How.BACKFILL, walk)
                 while not walk.ended:
                     page = yield from walk.turn()
-                    yield from reading.take(How.BACKFILL, listing, page)
+                    yield from reading.take(feed, page)
                     del page
+                yield from feed.end()
             break
         except Moved:
             if not reading.may_restart():
@@ -46,6 +49,8 @@ def read_full(reading: Reading, version: int) -> Read:
     Rows move up while a list is read, so at the end its head is read again, down to where the read began.
     """
     full = reading.state.full
+    if reading.own:
+        reading.own.known.clear()  # a version may leave rows out that were written before it
     while full is None or full.version != version or not full.done:
         if full is None or full.version != version:
             full = _begin(reading, version)
@@ -72,11 +77,12 @@ def _walk_full(reading: Reading, full: Full) -> Read:
     for index in range(full.at, len(lists)):
         listing, heading = lists[index], True
         walk = Walk(listing, place=full.place, thorough=bool(start_date))
+        feed = reading.feed(How.FULL, walk)
         while not walk.ended:
             page = yield from walk.turn()
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
-            yield from reading.take(How.FULL, listing, page)
-            full.at, full.place = index, walk.place
+            yield from reading.take(feed, page)
+            full.at, full.place = index, feed.place
             if heading:
                 emitted.update((one, _content(row)) for one, row in zip(listing.ids(page.rows), page.rows))
                 heading = not _settled(listing, page, edge)
@@ -97,12 +103,13 @@ def _look_again(
 ) -> Generator[Effect, Any, bool]:
     """Read a head, and emit what the version does not hold so; whether a row was among it that the read should know."""
     walk, moved = Walk(listing), False
+    feed = reading.feed(How.FULL, walk)
     while not walk.ended:
         page = yield from walk.turn()
         new = [(one, row) for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
         moved |= any((moment_of(row.get("date_created")) or BEGINNING) < began for _, row in new)
         emitted.update((one, _content(row)) for one, row in new)
-        yield from reading.take(How.FULL, listing, replace(page, rows=[row for _, row in new]))
+        yield from reading.take(feed, replace(page, rows=[row for _, row in new]))
         if _settled(listing, page, edge):
             break
     return moved

@@ -8,8 +8,8 @@ from tap_twilio.streams.model import Window
 
 from .effects import Read
 from .reading import Reading
-from .sinks import How
-from .slices import read_slices
+from .slices import Slices
+from .tables import How
 
 
 def read_window(reading: Reading) -> Read:
@@ -19,7 +19,8 @@ def read_window(reading: Reading) -> Read:
     since = reading.oldest
     owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
     if state.finished and not owed:
-        since = max(since, earlier(state.finished, stream.reads.again))
+        day = earlier(state.finished, stream.reads.again)[:10]
+        since = max(since, f"{day}T00:00:00.000000Z")  # whole days, so that each sync compares the same rows
     opened = state.backfill
     resumed = opened is not None
     if opened is None or opened.slices is None:
@@ -27,7 +28,7 @@ def read_window(reading: Reading) -> Read:
         opened = Backfill(reading.began, reading.served(), slices=[Slice(since, until)])
         state.backfill = opened
     assert opened.slices is not None
-    yield from read_slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened)
+    yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened).read()
     if resumed:
         reading.finish_backfill(opened)  # what is owed since it began stays owed
     else:

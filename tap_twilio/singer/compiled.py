@@ -22,7 +22,9 @@ from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Row
 
 Record = dict[str, Any]
-Compiled = Callable[[Row, str], Record]
+Compiled = Callable[[Row], Record]
+
+Note = tuple[str, bool]  # a property whose value was replaced, and whether it was mended; else it became null
 
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
 # What a text holds: a moment, a plain day, or the JSON of a value that may be anything.
@@ -78,6 +80,12 @@ class Drift:
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
     mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
+    notes: list[Note] = field(default_factory=list)  # of the row at hand, which count where it is written
+
+    def count(self, notes: Iterable[Note]) -> None:
+        """A row was written."""
+        for name, mended in notes:
+            (self.mended if mended else self.nulled)[name] += 1
 
     def see_unknown(self, names: Iterable[str]) -> None:
         for name in names:
@@ -116,17 +124,18 @@ class _Odd:
         """What to write for a value that does not fit. Raises InvalidRecord where that is nothing."""
         value, kind = row.get(name), _kind(self.properties[name])
         if value and isinstance(value, Mended) and _fits(value, kind):
-            self.drift.mended[name] += 1
+            self.drift.notes.append((name, True))
             return value
         if name in self.key or self.on_invalid != "null":
             hint = "" if name in self.key else " (on_invalid: null would write null)"
             raise InvalidRecord(_misfit(self.stream, self.properties[name], row, name) + hint)
-        self.drift.nulled[name] += 1
+        self.drift.notes.append((name, False))
         return None
 
     def json_text(self, name: str, value: Any) -> str:
         """A value that may be anything, as the text of its JSON; text as it is."""
-        self.drift.mended.update([name] if isinstance(value, Mended) else [])
+        if isinstance(value, Mended):
+            self.drift.notes.append((name, True))
         return str(value) if isinstance(value, str) else orjson.dumps(value, exact_decimal).decode()
 
     def other_date(self, row: Row, name: str) -> str | None:
@@ -148,7 +157,7 @@ def compile_record(
     dropped: Collection[str] = (),
 ) -> Compiled:
     """
-    The function that makes a record of one of the stream's rows: `record(row, received_at)`.
+    The function that makes a record of one of the stream's rows, all but `received_at`, which comes last.
 
     A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
     have is null.
@@ -159,6 +168,7 @@ def compile_record(
     odd = _Odd(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(odd.properties).union(dropped) - {"received_at"}
     taken = {name: about for name, about in odd.properties.items() if name in selected or name in key}
+    taken.pop("received_at", None)
     scope: dict[str, Any] = {
         **_SCOPE,
         "known": known,
@@ -178,7 +188,7 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
     The text of the function: `taken` are the properties of a record, `known` the names that a row is expected to have.
 
     >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
-    def record(row, received_at):
+    def record(row):
         try:
             value_1 = row['paid']
             value_0 = row['sid']
@@ -201,13 +211,13 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
             'paid': value_1,
         }
     """
-    values = {name: f"value_{index}" for index, name in enumerate(taken) if name != "received_at"}
+    values = {name: f"value_{index}" for index, name in enumerate(taken)}
 
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).strip("\n").splitlines()
 
     # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
-    lines = ["def record(row, received_at):", "    try:"]
+    lines = ["def record(row):", "    try:"]
     lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
     lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
     lines += [f"        {value} = get({name!r})" for name, value in values.items()]
@@ -222,7 +232,7 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
             lines += step(_KEY, name)
         elif name not in texts:
             lines += step(_STEPS[_kind(taken[name])], name)
-    lines += ["    return {"] + [f"        {name!r}: {values.get(name, 'received_at')}," for name in taken] + ["    }"]
+    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken] + ["    }"]
     return "\n".join(lines)
 
 

@@ -1,65 +1,73 @@
-"""Records to RECORD lines. They are ours and not singer-python's, whose write costs ten times as much for each."""
+"""
+Records to RECORD lines. They are ours and not singer-python's, whose write costs ten times as much for each.
+
+A row becomes the JSON of its record first, all but `received_at`, by which it is known whether it changed; and a line
+only where it is written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import orjson
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.twilio.request import Page, Row
+from tap_twilio.twilio.request import Row, Stamp
 
 from .catalog import Selected, load_schema
-from .compiled import Compiled, Drift, compile_record, exact_decimal, sid_of
+from .compiled import Compiled, Drift, Note, compile_record, exact_decimal, sid_of
 
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
 
 
-def record_lines(
-    rows: Iterable[Row],
-    record: Compiled,
-    stream: str,
-    received_at: str,
-    time_extracted: str,
-    version: int | None = None,
-) -> bytes:
-    """
-    The rows as RECORD messages, one line each. Dates are Moments.
+class Noted(bytes):
+    """The JSON of a record in which values were replaced, which counts where it is written."""
 
-    Raises: InvalidRecord for the first row that cannot be written; none of the others is, then.
-    """
-    versioned = b"" if version is None else b',"version":%d' % version
-    before = b'{"type":"RECORD","stream":%s,"record":' % orjson.dumps(stream)
-    after = b'%s,"time_extracted":%s}\n' % (versioned, orjson.dumps(time_extracted))
-    records = []
-    for row in rows:
-        try:
-            records.append(orjson.dumps(record(row, received_at), exact_decimal))
-        except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
-            raise InvalidRecord(f"{stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
-    return before + (after + before).join(records) + after if records else b""
+    notes: Sequence[Note]
 
 
 class Recorder:
-    """Makes the RECORD lines of one selected stream."""
+    """Makes the records of one selected stream. `received_at` is the last property of each, where it is selected."""
 
     def __init__(self, selected: Selected, on_invalid: str) -> None:
-        self._selected = selected
-        self.drift = Drift(selected.stream.name)
-        self._on_invalid = on_invalid
-        self._record: Compiled | None = None
+        self._selected, self._on_invalid = selected, on_invalid
+        self._stream, self._received = selected.stream.name, "received_at" in selected.properties
+        self.drift = Drift(self._stream)
 
-    def lines(self, rows: Iterable[Row], page: Page, version: int | None) -> bytes:
-        """The rows of a page as RECORD lines. Raises InvalidRecord for one that cannot be written: none is, then."""
-        stream = self._selected.stream
-        if self._record is None:  # compiled late: most of many streams have no row in a run
-            self._record = compile_record(
-                stream.name,
-                load_schema(stream.name),
-                self._selected.properties,
-                key=stream.key,
-                on_invalid=self._on_invalid,
-                drift=self.drift,
-                dropped=NEVER_WRITTEN.union(stream.hidden) - set(load_schema(stream.name)["properties"]),
-            )
-        return record_lines(rows, self._record, stream.name, page.received_at, page.date, version)
+    @cached_property
+    def _record(self) -> Compiled:
+        """Compiled late: most of many streams have no row in a run."""
+        stream, schema = self._selected.stream, load_schema(self._stream)
+        return compile_record(
+            stream.name,
+            schema,
+            self._selected.properties,
+            key=stream.key,
+            on_invalid=self._on_invalid,
+            drift=self.drift,
+            dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
+        )
+
+    def record(self, row: Row) -> bytes:
+        """A row's record as JSON, without `received_at`. Raises InvalidRecord where it cannot be written."""
+        try:
+            record = orjson.dumps(self._record(row), exact_decimal)
+        except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
+            raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
+        if self.drift.notes:
+            record = Noted(record)
+            record.notes, self.drift.notes = self.drift.notes, []
+        return record
+
+    def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:
+        """RECORD messages, one line each, of records that all came with one answer."""
+        records, (received_at, time_extracted) = list(records), stamp
+        for record in records:
+            if isinstance(record, Noted):
+                self.drift.count(record.notes)
+        received = b',"received_at":%s' % orjson.dumps(received_at) if self._received else b""
+        versioned = b"" if version is None else b',"version":%d' % version
+        before = b'{"type":"RECORD","stream":%s,"record":' % orjson.dumps(self._stream)
+        after = b'%s}%s,"time_extracted":%s}\n' % (received, versioned, orjson.dumps(time_extracted))
+        return before + (after + before).join([record[:-1] for record in records]) + after if records else b""

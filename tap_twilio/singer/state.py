@@ -13,7 +13,7 @@ many do, `accounts` lists them under a name that stands for its content: 1,000 i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
@@ -23,7 +23,7 @@ import orjson
 from tap_twilio.streams import BY_NAME, Stream
 
 from . import first_version
-from .typed import Address, Count, Date, Dated, Edge, Json, Seen, malformed, object_at, typed
+from .typed import Address, Count, Date, Dated, Digests, Edge, Json, Seen, malformed, object_at, typed
 
 FEW = 2  # accounts that an entry lists itself
 
@@ -35,6 +35,7 @@ class Place:
     page: Address
     rows: list[Seen]
     agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
+    cut: str | None = None  # the row of that page after which it goes on; null: at the page's first
 
 
 @dataclass
@@ -44,6 +45,16 @@ class Slice:
     since: Date
     until: Date
     place: Place | None = None
+    read: Digests | None = None  # of the rows before the place's page
+
+
+@dataclass
+class Span:
+    """What slices have read of a list's dates, the second bound excluded."""
+
+    since: Date
+    until: Date
+    read: Digests | None = None
 
 
 @dataclass
@@ -56,6 +67,7 @@ class Backfill:
     place: Place | None = None
     slices: list[Slice] | None = None  # None: the list is walked
     owed: Date | None = None  # rows undated, or dated before this, are not seen by the slices
+    spans: list[Span] = field(default_factory=list)  # what the slices have read
 
 
 @dataclass
@@ -105,6 +117,9 @@ class Partition:
     owed: Date | None = None  # rounds emit rows undated, or dated before this
     refill: Edge | None = None  # rounds emit rows created before this
     asked: Asked | None = None
+    taken_over: Date | None = None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
+    digests: Digests | None = None  # of what was written (reading/digests.py)
+    round_digests: Digests | None = None  # those that were made since the open round began
     # the list
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
     swept: Date | None = None  # when a round last read here
@@ -140,6 +155,7 @@ class StreamState:
     """What is kept of one stream."""
 
     version: Count | None = None  # of the last FULL_TABLE read
+    content: str | None = None  # what stands for its rows, where one sync read all of them (versions.py)
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
@@ -173,18 +189,20 @@ class State:
 
     # -- writing
 
-    def dump(self, dated: Mapping[str, Iterable[str]]) -> Json:
+    def dump(self, dated: Mapping[str, Iterable[str]], held: Collection[str] = ()) -> Json:
         """
         The state to write. `dated`: for each stream, the accounts that its `date_updated` stands for.
 
-        A stream that this run does not look at is written as it came.
+        A stream that this run does not look at is written as it came; one whose rows are `held` back as it was before.
         """
         sets: dict[str, list[str]] = {}
         bookmarks = dict(self._bookmarks)
         for name, bookmark in bookmarks.items():
-            if name not in self._streams:
+            if name not in self._streams or name in held:
                 sets.update({one: self._sets[one] for one in _sets_in(bookmark) if one in self._sets})
         for name, stream in self._streams.items():
+            if name in held:
+                continue
             parts = [stream.partitions[account] for account in dated.get(name, ()) if account in stream.partitions]
             dates = [part.date_updated for part in parts]
             known = [date for date in dates if date]
@@ -192,10 +210,12 @@ class State:
             bookmarks[name] = {
                 "date_updated": min(known) if known and len(known) == len(dates) else None,
                 "version": stream.version,
+                "content": stream.content,
                 "selections": {key: names for key, names in stream.selections.items() if key in used},
                 "partitions": _grouped(stream.partitions, sets),
             }
-        return {**self._value, "bookmarks": bookmarks, "accounts": sets}
+        self._bookmarks, self._sets = bookmarks, sets
+        return {**self._value, "bookmarks": dict(bookmarks), "accounts": dict(sets)}
 
     # -- reading
 
@@ -208,6 +228,7 @@ class State:
             return _foreign(part, where)
         found = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
+            typed(str | None, part.get("content"), f"{where}.content"),
             typed(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
         if "partitions" in part:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from tap_twilio.errors import TapError
 from tap_twilio.moments import BEGINNING, END, to_moment
 
+from .packed import unpack
+
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
 LARGEST = 2**63 - 1  # what databases can hold, and every reader of JSON
 
@@ -16,6 +18,7 @@ Json = dict[str, Any]
 Date = Annotated[str, "a date"]
 Edge = Annotated[str, "a date, or one end of time"]
 Address = Annotated[str, "an address on Twilio's host"]
+Digests = Annotated[str, "digests"]
 Count = Annotated[int, "a number"]
 Dated = Annotated[tuple[str, str], "a date and a key"]
 Seen = Annotated[list[Any], "a key and a date"]
@@ -81,6 +84,8 @@ def _annotated(what: str, value: Any, where: str) -> Any:
         if not value.startswith("/") or value.startswith("//"):
             raise malformed(where, f"is not {what}")
         return value
+    if what == "digests":
+        return _digests(value, where)
     if what != "a date" and value in (BEGINNING, END):
         return value
     return _date(value, where)
@@ -92,6 +97,14 @@ def _pair(what: str, value: Any, where: str) -> Any:
     if what == "a key and a date":  # as Twilio wrote it, so of any form
         return [typed(str, value[0], f"{where}[0]"), value[1]]
     return _date(value[0], f"{where}[0]"), typed(str, value[1], f"{where}[1]")
+
+
+def _digests(value: str, where: str) -> str:
+    try:
+        unpack(value)
+    except ValueError:
+        raise malformed(where, "is not digests as the tap writes them") from None
+    return value
 
 
 def _date(value: Any, where: str) -> str:

@@ -8,11 +8,54 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from hashlib import sha256
+
+from tap_twilio.twilio.request import Stamp
 
 from .state import StreamState
 
+MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
 LOGGER = logging.getLogger("tap_twilio")
+
+
+@dataclass
+class Version:
+    """
+    A FULL_TABLE read under way. While it may turn out to hold just what the table holds, its rows are held back.
+
+    `before` stands for what the table holds; None where that is not known, or where rows of this version were written.
+    """
+
+    number: int
+    before: str | None = None
+    rows: int = 0
+    total: int = 0  # of the hashes of all rows
+    resumed: bool = False  # whether an earlier sync read a part of it
+    held: list[tuple[Stamp, list[bytes]]] = field(default_factory=list)
+
+    def take(self, stamp: Stamp, records: list[bytes]) -> list[tuple[Stamp, list[bytes]]]:
+        """The records to write now."""
+        self.rows += len(records)
+        self.total += sum(int.from_bytes(sha256(record).digest()[:16], "big") for record in records)
+        self.held.append((stamp, records))
+        return self.release() if self.before is None or self.rows > MOST_HELD else []
+
+    def release(self) -> list[tuple[Stamp, list[bytes]]]:
+        """What was held back, to be written."""
+        held, self.held, self.before = self.held, [], None
+        return held
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether it holds just what the table holds, and nothing of it was written."""
+        return self.before is not None and self.before == self.content
+
+    @property
+    def content(self) -> str:
+        """What stands for its rows, in whatever order they came."""
+        return f"{self.rows} {self.total % 2**128:032x}"
 
 
 def interrupted(stream: StreamState, accounts: Collection[str]) -> int | None:
@@ -22,12 +65,12 @@ def interrupted(stream: StreamState, accounts: Collection[str]) -> int | None:
     return stream.version if any(full.at or full.place for full in halfway) else None
 
 
-def begin(stream: StreamState) -> tuple[int, bool]:
+def begin(stream: StreamState) -> tuple[Version, bool]:
     """The next version, and whether nothing of the stream was ever read, so that it is activated before its rows."""
     first = stream.version is None and not any(part.was_read for part in stream.partitions.values())
     now_ms = int(datetime.now(timezone.utc).timestamp() * 1000)
     stream.version = max(now_ms, (stream.version or 0) + 1)
-    return stream.version, first
+    return Version(stream.version, stream.content), first
 
 
 def not_whole(stream: StreamState, version: int, failed: Collection[str], gone: Collection[str]) -> list[str]:

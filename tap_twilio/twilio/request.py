@@ -8,6 +8,7 @@ from typing import Any
 from tap_twilio.moments import Moment
 
 Row = dict[str, Any]
+Stamp = tuple[Moment, Moment]  # when an answer was received, by our clock and by Twilio's
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Page:
     next: str | None
     date: Moment
     received_at: Moment = ""
+
+    @property
+    def stamp(self) -> Stamp:
+        return self.received_at, self.date
 
 
 def where(ask: Ask) -> str:

@@ -20,9 +20,10 @@ from tap_twilio.errors import PartitionError, Refused, Unfinished
 from tap_twilio.moments import format_moment as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
+from tap_twilio.reading.digests import Room
 from tap_twilio.reading.effects import Emit, Read
 from tap_twilio.reading.reading import Bounds, Reading
-from tap_twilio.reading.sinks import Table
+from tap_twilio.reading.tables import Table
 from tap_twilio.scheduler import Scheduler
 from tap_twilio.singer.state import Partition, State
 from tap_twilio.streams import STREAMS
@@ -38,6 +39,11 @@ STREAM = {stream.name: stream for stream in STREAMS}
 
 class Killed(Exception):
     """The process died here."""
+
+
+def as_json(row: dict[str, Any]) -> bytes:
+    """The record of a row: all of it."""
+    return json.dumps(row).encode()
 
 
 @cache
@@ -65,6 +71,8 @@ class TwilioList:
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
+        self.prices = 10**6  # how many a row can have before one comes back
+        self.silent = 0.5  # which part of the changes leaves date_updated alone
         self.hollow = rng.choice((0, 0, 0, 1, 3))  # pages without a row after each third row that a token names
 
     @property
@@ -78,7 +86,8 @@ class TwilioList:
     def add(self, created: datetime | None = None) -> None:
         self.count += 1
         born = created or self.now
-        row = {"sid": f"R{self.count:05d}", "date_created": born, "date_updated": born, "value": 0, "shown": born}
+        row = {"sid": f"R{self.count:05d}", "date_created": born, "date_updated": born, "value": 0, "price": 0}
+        row["shown"] = born
         if created is None and self.late:
             row["shown"] = born + self.late * self.rng.random()
         if self.column != "date_created":
@@ -99,6 +108,9 @@ class TwilioList:
             row = self.rows.get(self.named, row)
         if self.rng.random() < 0.1:
             self.gone[row["sid"]] = self.rows.pop(row["sid"])
+            return None
+        if self.rng.random() < self.silent:
+            row["price"] = (row["price"] + 1) % self.prices
             return None
         row["value"] += 1
         row["date_updated"] = self.now
@@ -183,8 +195,10 @@ class TwilioList:
 class Pages:
     """Answers what the scheduler asks, in any order that chance gives; things happen meanwhile, and it may die."""
 
-    def __init__(self, twilio: TwilioList, chatter: float, lives: int | None) -> None:
-        self.twilio, self.chatter, self.lives = twilio, chatter, lives
+    def __init__(
+        self, twilio: TwilioList, chatter: float, lives: int | None, before: Callable[[], None] = lambda: None
+    ) -> None:
+        self.twilio, self.chatter, self.lives, self.before = twilio, chatter, lives, before
         self.events = 0
         self.waiting: list[tuple[Ask, Any]] = []
 
@@ -196,6 +210,7 @@ class Pages:
         self.waiting.append((ask, tag))
 
     def next_page(self) -> tuple[Any, Page | PartitionError]:
+        self.before()
         rng, twilio = self.twilio.rng, self.twilio
         ask, tag = self.waiting.pop(rng.randrange(len(self.waiting)))
         if self.lives is not None:
@@ -232,6 +247,11 @@ class Tap:
         self.emitted: list[str] = []
         self.versions: dict[str, int] = {}
         self.version = 0
+        self.left_out: tuple[str, ...] = ()  # properties that are not selected
+        self.room = 10**6  # bytes of digests
+        self.states: list[tuple[Any, dict[str, Any]]] | None = (
+            None  # each that could be written, and the warehouse then
+        )
 
     @property
     def state(self) -> Partition:
@@ -244,12 +264,22 @@ class Tap:
         state = self.kept.partition(name, ACCOUNT)
         bounds = {"page_size": 3, "short_pages": 4, "margin": self.twilio.late + HOUR, **bounds}
         given = Bounds(**bounds)
-        table = Table(self.twilio.stream, ACCOUNT, state, state, given.start_date)
+        self.table = Table(
+            self.twilio.stream,
+            ACCOUNT,
+            state,
+            state,
+            lambda row: as_json({name: value for name, value in row.items() if name not in self.left_out}),
+            Room(self.room),
+            given.start_date,
+            given.margin,
+            given.page_size,
+        )
         return Reading(
             self.twilio.stream,
             ACCOUNT,
             state,
-            [table],
+            [self.table],
             text(self.twilio.now),
             lambda: text(self.twilio.now),
             Budget(budget, [(name, ACCOUNT)]),
@@ -258,17 +288,26 @@ class Tap:
         )
 
     def emit(self, emit: Emit) -> None:
-        for row in emit.rows:
-            self.warehouse[row["sid"]] = row
+        for row in map(json.loads, emit.records):
+            self.warehouse[row["sid"]] = {**self.warehouse.get(row["sid"], {}), **row}
             self.versions[row["sid"]] = self.version
             self.emitted.append(row["sid"])
 
     def run(self, read: Read, chatter: float, lives: int | None) -> None:
         """Run a read; whatever becomes of it, the state is what was written last: before the answer that it died at."""
         try:
-            drive([read], Pages(self.twilio, chatter, lives), self.emit)
+            note = self._note if self.states is not None else lambda: None
+            drive([read], Pages(self.twilio, chatter, lives, note), self.emit)
         finally:
-            self.written = json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
+            self.written = self._dump()
+
+    def _note(self) -> None:
+        assert self.states is not None
+        self.states.append((self._dump(), dict(self.warehouse)))
+
+    def _dump(self) -> Any:
+        self.table.keep()
+        return json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def sync(
         self, budget: int = 10**6, chatter: float = 0.3, lives: int | None = None, added: bool = False, **bounds: Any

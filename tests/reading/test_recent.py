@@ -25,7 +25,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
 ANNOTATED = {"comment": None, "spam": None, "incident": None, "connectivity_issue": None, "answered_by": None}
@@ -128,7 +128,9 @@ class FeedbackTap:
         chosen = Settings(ACCOUNT, ACCOUNT, "secret", feedback_requests=requests, page_size=5, **given)
         state = State(json.loads(json.dumps(self.written)))
         selected = frozenset({"call_feedback", "calls"} if calls else {"call_feedback"})
-        trees = Trees(chosen, state, selected, text(twilio.now), lambda: text(twilio.now))
+        trees = Trees(
+            chosen, state, selected, text(twilio.now), lambda: text(twilio.now), dict.fromkeys(selected, as_json)
+        )
         trees.bounds = Bounds(page_size=5, short_pages=3, margin=HOUR, start_date=chosen.start_date or "")
         account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
         reading = trees.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
@@ -139,10 +141,12 @@ class FeedbackTap:
                 return not any(table.failed for table in reading.tables)
             return False
         finally:
+            for table in reading.tables:
+                table.keep()
             self.written = state.dump({name: [ACCOUNT] for name in selected})
 
     def take(self, emit: Emit) -> None:
-        for row in emit.rows:
+        for row in map(json.loads, emit.records):
             if emit.table.name == "calls":
                 self.calls[row["sid"]] = row
             else:

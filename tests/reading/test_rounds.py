@@ -56,17 +56,13 @@ def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, s
     for _ in range(rng.randrange(2, 10)):
         live(twilio)
         began = twilio.now
-        before = {
-            sid: dict(row)
-            for sid, row in twilio.rows.items()
-            if row["shown"] <= began and row["date_updated"] < began - twilio.late
-        }
+        before = {sid: dict(row) for sid, row in twilio.rows.items() if row["shown"] <= began}
         if not tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None, **changing_settings(rng)):
             continue
         owed = tap.state.owed
         for sid, row in before.items():
             now = twilio.rows.get(sid)
-            if now is None or now["date_updated"] != row["date_updated"]:
+            if now is None or now != row:
                 continue
             listed = row.get(twilio.column)
             if owed and (listed is None or text(listed) < owed):
@@ -125,11 +121,11 @@ def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
 def test_rows_read_before_a_property_was_added_come_again(stream, seed):
     """An added property is filled for every row that Twilio still lists."""
     twilio, tap = histories(seed, stream)
+    tap.left_out = ("value",)
     for _ in range(3):
         live(twilio)
         tap.sync(budget=3, lives=twilio.rng.choice((None, None, 5)))
-    for row in tap.warehouse.values():
-        row["value"] = None  # as when the property was not selected
+    tap.left_out = ()
     tap.sync(budget=3, added=True)
     twilio.now += DAY
     for _ in range(25 * (1 + twilio.hollow)):  # the budget counts pages without a row too

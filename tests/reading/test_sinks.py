@@ -24,7 +24,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, drive, live, rfc2822
+from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
 
 SEEDS = st.integers(0, 10**9)
 TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
@@ -37,6 +37,7 @@ class Family(TwilioList):
         super().__init__(rng, "studio_flows", "created", "taken", timedelta(0))
         self.below: dict[str, dict[str, dict[str, Any]]] = {}  # the rows below each row
         self.trouble = 0.0  # which part of the answers about children are failures
+        self.silent_below = 0.5  # which part of the changes of children leaves date_updated alone
 
     def _add_below(self, parent: str, **more: Any) -> dict[str, Any]:
         self.count += 1
@@ -48,7 +49,12 @@ class Family(TwilioList):
         return [row for flow in self.rows for row in self.below.get(flow, {}).values()]
 
     def happen(self) -> None:
-        """A flow changes, an execution begins, changes or ends, or a step is added to one that is active."""
+        """
+        A flow changes, an execution begins, changes or ends, or a step is added to one that is active.
+
+        Whatever is asked may change without a new date: executions always, and steps of those that are active; and as
+        an execution ends, since it is asked once more then.
+        """
         chance, active = self.rng.random(), [row for row in self.executions() if row["status"] == "active"]
         if chance < 0.3 or not self.rows:
             return super().happen()
@@ -58,13 +64,25 @@ class Family(TwilioList):
             return None
         execution = self.rng.choice(active)
         if chance < 0.7:
-            execution.update(value=execution["value"] + 1, date_updated=self.now)
+            self._change(self.rng.choice(self.executions()))
+        elif chance < 0.8:
+            self._change_step(execution)
         elif chance < 0.9:
             self._add_below(execution["sid"], execution_sid=execution["sid"])
         else:
+            self._change_step(execution)
             self._add_below(execution["sid"], execution_sid=execution["sid"])
             execution.update(status="ended", date_updated=self.now)
         return None
+
+    def _change(self, row: dict[str, Any]) -> None:
+        row["value"] += 1
+        if self.rng.random() >= self.silent_below:
+            row["date_updated"] = self.now
+
+    def _change_step(self, execution: dict[str, Any]) -> None:
+        if steps := list(self.below.get(execution["sid"], {}).values()):
+            self._change(self.rng.choice(steps))
 
     def answer(self, ask: Ask) -> Page:
         parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
@@ -111,7 +129,12 @@ class Tap:
         twilio, self.emitted = self.twilio, []
         state = State(json.loads(json.dumps(self.written)))
         trees = Trees(
-            Settings(ACCOUNT, ACCOUNT, "secret"), state, frozenset(selected), text(twilio.now), lambda: text(twilio.now)
+            Settings(ACCOUNT, ACCOUNT, "secret"),
+            state,
+            frozenset(selected),
+            text(twilio.now),
+            lambda: text(twilio.now),
+            dict.fromkeys(TABLES, as_json),
         )
         trees.bounds = Bounds(page_size=3, short_pages=3, margin=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
@@ -123,10 +146,12 @@ class Tap:
                 return not any(table.failed for table in reading.tables)
             return False
         finally:
+            for table in reading.tables:
+                table.keep()
             self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
 
     def _take(self, emit: Emit) -> None:
-        for row in emit.rows:
+        for row in map(json.loads, emit.records):
             self.warehouse[emit.table.name][row["sid"]] = row
             self.emitted.append(row["sid"])
 
@@ -211,3 +236,26 @@ def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
         twilio.now += DAY
         assert tap.sync(chatter=0)
     assert tap.emitted == []
+
+
+@FEW
+@given(SEEDS)
+def test_children_that_change_without_a_date_are_written_alone(seed: int) -> None:
+    """An execution, and steps below executions that are active; and where an execution ends, its steps with it."""
+    twilio, tap = family(seed)
+    for _ in range(3):
+        twilio.now += DAY
+        assert tap.sync(chatter=0)
+    rng, asked = twilio.rng, [row for row in twilio.executions() if row["status"] == "active"]
+    steps = [step for row in asked for step in twilio.below.get(row["sid"], {}).values()]
+    changed = rng.sample(twilio.executions(), min(1, len(twilio.executions()))) + rng.sample(steps, min(2, len(steps)))
+    for row in changed:
+        row["value"] += 1
+    if asked and rng.random() < 0.5:
+        ended = rng.choice(asked)
+        ended.update(status="ended", date_updated=twilio.now)
+        changed.append(ended)
+    twilio.now += HOUR
+    assert tap.sync(chatter=0)
+    assert sorted(tap.emitted) == sorted({row["sid"] for row in changed})
+    assert not tap.wrong()

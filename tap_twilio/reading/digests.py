@@ -1,0 +1,370 @@
+"""
+What was last written of a list, in little, so that what changed is known by what a row holds, not by its date.
+
+A chunk is a run of rows in the order of a walk. It ends after a row whose hashed key ends in enough zero bits, so a row
+that is added, moved or deleted disturbs only the chunk that it stands in. Its digest is five sums (sums.py), which tell
+up to two rows that changed. A chunk in which more did is kept by parts of it, and a part by the hash of each row.
+
+Why no row is left out: a digest is made of rows that were written before it, so a chunk that matches holds what was
+written; and each chunk has one digest, the newest. What a digest covers is free: a lost or wrong one costs writes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tap_twilio.moments import END, Moment, moment_of
+from tap_twilio.singer.packed import MOST, Digest, Sums, pack, size_of, unpack
+
+from .sums import TOLD, ZERO, end_key, is_root, minus, plus, power_sums, recurrence
+
+PARTS = 16  # of a chunk
+LONGEST = 8  # times the mean length of a chunk, after which it ends anyway
+SELDOM = 8  # only each so manyth chunk of the others ends one of the odd rows, which are few
+FEW = 5  # rows whose hashes take no more than sums
+
+
+class Held(NamedTuple):
+    """A row that waits for the end of its chunk."""
+
+    key: int  # 64 bits of its key's hash
+    content: int  # the hash of what is to be written
+    record: bytes
+    stamp: tuple[Moment, Moment]  # of its page
+    dates: tuple[Any, Any, Any]  # when it changed, was listed, was created: lists.Dates
+    trusted: bool = False  # whether it is taken as read where there is none
+
+
+Chains = tuple[dict[int, Held], dict[int, Held]]  # rows that slices see, and the odd ones, by key
+
+
+@dataclass
+class Room:
+    """How many bytes of the state the digests of all tables may take, and do."""
+
+    limit: int
+    used: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.used >= self.limit
+
+
+@dataclass
+class Known:
+    """
+    The digests of one table by the keys of their chunks.
+
+    `new` holds those that were made since the open round began, `old` those of the last one that it has not met yet.
+    With `forgets`, as children have it, what was met longest ago gives way, and its rows are written again: seldom is
+    all of a child read, so there is no round by whose start they could be judged.
+    """
+
+    room: Room
+    old: dict[int, Digest] = field(default_factory=dict)
+    new: dict[int, Digest] = field(default_factory=dict)
+    forgets: bool = False
+    moved: bool = False  # whether it differs from what the state holds
+    waiting: dict[str, Chains] = field(default_factory=dict)  # of the lists that are walked, by name: what waits
+
+    def __bool__(self) -> bool:
+        return bool(self.old or self.new)
+
+    def get(self, key: int) -> list[Digest]:
+        return [digests[key] for digests in (self.new, self.old) if key in digests]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for more. What a walk has not met yet gives way to what it meets, the last first."""
+        return self.room.full and not self.old and not self.forgets
+
+    def set(self, key: int, digest: Digest) -> None:
+        """In place of the one before: were both kept, a row that changes and changes back would look unchanged."""
+        self.drop(key)
+        if len(digest) > MOST:
+            return  # it does not fit, and rows without a digest are written again
+        self.moved = True
+        self.new[key] = digest
+        self.room.used += size_of(digest)
+
+    def give_way(self, before: int) -> None:
+        """
+        Make room, if more is used than `before`: else a full state would lose a digest with each that is made again.
+
+        Children leave half of the room to the others.
+        """
+        limit = self.room.limit // 2 if self.forgets else self.room.limit
+        gives = self.old or self.new if self.forgets else self.old
+        while self.room.used >= limit and self.room.used > before and gives:
+            self.drop(next(iter(gives) if self.forgets else reversed(gives)))
+            gives = self.old or self.new if self.forgets else self.old
+
+    def drop(self, key: int) -> None:
+        for digests in (self.old, self.new):
+            digest = digests.pop(key, None)
+            if digest is not None:
+                self.moved = True
+                self.room.used -= size_of(digest)
+
+    def others(self, mine: Sequence[dict[int, Held]]) -> list[dict[int, Held]]:
+        """The rows that wait in other lists, where a row may have been before."""
+        return [chain for chains in self.waiting.values() if chains is not mine for chain in chains]
+
+    def turn(self) -> None:
+        """A round ended: what it did not meet is gone."""
+        self.room.used -= sum(map(size_of, self.old.values()))
+        self.old, self.new, self.moved = self.new, {}, True
+
+    def clear(self) -> None:
+        self.turn()
+        self.turn()
+
+
+class Chunks:
+    """
+    The rows of one walk, cut into chunks; in `changed` those that are to be written, until they are taken out of it.
+
+    Rows that slices do not see, or see elsewhere than a walk does, are `odd`, and have chunks of their own: so slices
+    can begin the digests. `name` tells apart lists whose rows go to one table. Rows created from `since` on were in no
+    digest yet. What was `sent` in this sync is not written again. `moves`: a row may move from one list to another.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        length: int,
+        name: str = "",
+        since: Moment = "",
+        sent: frozenset[int] | set[int] = frozenset(),
+        moves: bool = False,
+    ) -> None:
+        self._known, self._since, self._sent = known, since, sent
+        self._end, self._part = length - 1, max(length // PARTS, 1) - 1  # masks of the bits that are zero at an end
+        self._odd_end, self._longest = length * SELDOM - 1, length * LONGEST
+        self._ends = [end_key(odd, name) for odd in (0, 1)]
+        self._waiting: Chains = ({}, {})
+        if moves:
+            known.waiting[name] = self._waiting
+        self._begun = [False, False]  # whether a chunk was closed
+        self._odd_alone = False  # whether only odd rows came since an odd chunk ended
+        self._told: set[tuple[int, int]] = set()  # chunks and parts, by key and length, whose sums tell what changed
+        self._sums: dict[tuple[int, int], Sums] = {}
+        self.hurry = False  # whether the next end of a chunk ends that of the odd rows too
+        self.changed: list[Held] = []
+        self.seen: set[int] = set()  # of these, those that differ from a digest
+
+    @property
+    def waiting(self) -> list[Held]:
+        return [*self._waiting[0].values(), *self._waiting[1].values()]
+
+    @property
+    def idle(self) -> bool:
+        return not (self._waiting[0] or self._waiting[1])
+
+    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
+        """
+        Take rows, each with whether it is odd, as far as there is room for their digests.
+
+        Returns how many it took, and after how many nothing waited.
+        """
+        taken = done = 0
+        if self.idle and self._known.is_full:
+            return 0, 0
+        end, longest, chains = self._end, self._longest, self._waiting
+        others = [chain for chain in self._known.others(chains) if chain]
+        for row, odd in rows:
+            taken += 1
+            key, own, other = row[0], chains[odd], chains[not odd]
+            if other:  # an older copy that waits is not to be written after this one
+                other.pop(key, None)
+            for chain in others:
+                chain.pop(key, None)
+            own[key] = row
+            if not odd:
+                self._odd_alone = False
+            if not key & end or len(own) >= longest:
+                self._end_chunk(odd, key)
+                if self.idle:
+                    done = taken
+                    if self._known.is_full:
+                        break
+        return taken, done
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """Rows are written past this reader: copies of them that wait are not to be written after them."""
+        for key in keys:
+            for chain in self._known.others(()):
+                chain.pop(key, None)
+
+    def _end_chunk(self, odd: bool, key: int) -> None:
+        self._close(odd, key >> 32)
+        # Nothing may wait where a later walk goes on, so each kind ends the other's chunk now and then.
+        if not odd and (self.hurry or self._known.room.full or not key & self._odd_end):
+            self._close(True, key >> 32)
+        elif odd and self._odd_alone:
+            self._close(False, (key >> 32) ^ 2)  # a key of its own: the row ends the odd chunk as well
+        self._odd_alone = odd
+
+    def end(self) -> None:
+        """The list ended."""
+        self._close(False, self._ends[0])
+        self._close(True, self._ends[1])
+
+    def _close(self, odd: bool, key: int) -> None:
+        rows = list(self._waiting[odd].values())
+        if not rows:
+            return
+        self._waiting[odd].clear()
+        key ^= odd
+        self._told.clear()
+        self._sums.clear()
+        changed = self._unknown(rows, key, odd) if self._known else [row for row in rows if not row.trusted]
+        self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
+        self._record(rows, key, {row.key for row in changed}, odd, not self._begun[odd])
+        self._begun[odd] = True
+
+    def _unknown(self, rows: list[Held], key: int, odd: bool, part: bool = False) -> list[Held]:
+        """The rows of a chunk, or of a part of one, that the digests do not know to be written."""
+        left, digests = rows, self._known.get(key)
+        for digest in digests:
+            if isinstance(digest, frozenset):
+                left = [row for row in left if row.content not in digest]
+            elif (told := self._tell(rows, key, digest)) is not None:
+                self._told.add((key, len(rows)))
+                left = [row for row in left if row.key in told]
+                break
+        else:
+            if left and not part:
+                parts = {
+                    row.key for some, end in self._parts(rows, key, odd) for row in self._unknown(some, end, odd, True)
+                }
+                return [row for row in left if row.key in parts]
+            if not digests:
+                return [row for row in left if not row.trusted]
+        self.seen.update(row.key for row in left)
+        return left
+
+    def _tell(self, rows: list[Held], key: int, old: Sums) -> set[int] | None:
+        """Which rows changed, or were in no digest yet; None where the sums cannot tell."""
+        difference = minus(self._sum(rows, key), old)
+        if difference == ZERO:
+            return set()
+        new = [row for row in rows if (moment_of(row.dates[2]) or END) >= self._since] if self._since else []
+        for fresh in ([], new) if new else ([],):
+            found = recurrence(minus(difference, power_sums(fresh)))
+            if found:
+                return {row.key for row in rows if is_root(found, row.key)}.union(row.key for row in fresh)
+        return None
+
+    def _record(self, rows: list[Held], key: int, changed: set[int], odd: bool, first: bool) -> None:
+        """
+        Sums where it is quiet, else by parts, where one is restless the hash of each row: a matter of thrift alone.
+
+        The first chunk of a list is where most comes and goes, so it is kept by parts in any case.
+        """
+        known, used = self._known, self._known.room.used
+        keys = [key, *((row.key >> 32) ^ odd for row in rows if not row.key & self._part)]
+        new = not any(known.get(one) for one in keys)  # what it was before is not known, so neither is what changes
+        for one in keys:
+            known.drop(one)
+        if len(rows) <= FEW:
+            known.set(key, frozenset(row.content for row in rows))
+        elif not first and (new or self._is_quiet(rows, key, changed)):
+            known.set(key, self._sum(rows, key))
+        else:
+            for some, end in self._parts(rows, key, odd):
+                quiet = len(some) > FEW and (new or self._is_quiet(some, end, changed))
+                known.set(end, self._sum(some, end) if quiet else frozenset(row.content for row in some))
+        known.give_way(used)
+
+    def _is_quiet(self, rows: list[Held], key: int, changed: set[int]) -> bool:
+        changes = sum(row.key in changed for row in rows) if changed else 0
+        return not changes or ((key, len(rows)) in self._told and changes <= TOLD)
+
+    def _parts(self, rows: list[Held], key: int, odd: bool) -> Iterator[tuple[list[Held], int]]:
+        some: list[Held] = []
+        for row in rows:
+            some.append(row)
+            if not row.key & self._part and row is not rows[-1]:
+                yield some, (row.key >> 32) ^ odd
+                some = []
+        yield some, key
+
+    def _sum(self, rows: list[Held], key: int) -> Sums:
+        at = (key, len(rows))
+        if at not in self._sums:
+            self._sums[at] = power_sums(rows)
+        return self._sums[at]
+
+
+@dataclass
+class Stretch:
+    """
+    Rows that were read by date, as a walk will meet them: the sums up to the first end of a chunk and after the last.
+
+    What is between is known already. `key` is that of the first end; None where the stretch has none.
+    """
+
+    key: int | None = None
+    head: Sums = ZERO
+    tail: Sums = ZERO
+
+    def join(self, below: Stretch, known: Known) -> Stretch:
+        """This stretch and the one that follows it in the list."""
+        if self.key is None:
+            if below.key is None:
+                return Stretch(None, ZERO, plus(self.tail, below.tail))
+            return Stretch(below.key, plus(self.tail, below.head), below.tail)
+        if below.key is None:
+            return Stretch(self.key, self.head, plus(self.tail, below.tail))
+        if not known.room.full:
+            known.set(below.key, plus(self.tail, below.head))
+        return Stretch(self.key, self.head, below.tail)
+
+    def text(self) -> str | None:
+        return pack({**({} if self.key is None else {self.key: self.head}), -1 % 2**32: self.tail})
+
+    @staticmethod
+    def of(text: str | None) -> Stretch:
+        """From what `text` gave. Anything else counts as rows of which nothing is known."""
+        found = [(key, digest) for key, digest in unpack(text or "").items() if isinstance(digest, tuple)]
+        if len(found) == 1:
+            return Stretch(None, ZERO, found[0][1])
+        return Stretch(found[0][0], found[0][1], found[1][1]) if len(found) == 2 else Stretch()
+
+
+class Tally:
+    """The rows of a slice, all of which are written: what `Chunks` is to a walk, and `stretch` is what it has read."""
+
+    idle = True
+    waiting: tuple[Held, ...] = ()
+
+    def __init__(self, known: Known, length: int, stretch: Stretch) -> None:
+        self._known, self._end, self._read = known, length - 1, stretch
+        self._open: list[tuple[int, int]] = []  # since the last end
+        self.changed: list[Held] = []
+        self.seen: set[int] = set()
+
+    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
+        taken = 0
+        for row, odd in rows:
+            taken += 1
+            self.changed.append(row)
+            if not odd:
+                self._open.append((row.key, row.content))
+                if not row.key & self._end:
+                    here = Stretch(row.key >> 32, power_sums(self._open), ZERO)
+                    self._read, self._open = self._read.join(here, self._known), []
+        return taken, taken
+
+    def forget(self, keys: Iterable[int]) -> None:
+        """Nothing waits."""
+
+    def end(self) -> None:
+        """Nothing waits."""
+
+    @property
+    def stretch(self) -> Stretch:
+        return self._read.join(Stretch(None, ZERO, power_sums(self._open)), self._known)

@@ -1,0 +1,110 @@
+"""
+Power sums over the rows of a chunk: what tells that rows changed, and which, from five numbers.
+
+S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h stands for what a row holds and x for its key:
+
+1. Equal sums: nothing changed. Else the difference of new and old sums is Σ e·x^k, and rows that did not change have
+   no part in it, whatever they are.
+2. n terms of that form obey a linear recurrence of length n, whose characteristic polynomial has their x as roots.
+3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums tell up to two rows.
+4. The fifth sum checks it: three changes never agree with it, and more do by chance once in 2^48 chunks.
+5. Where it does not agree, nothing is told, and the rows are compared in smaller parts, or one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b, sha256
+from typing import Any
+
+from tap_twilio.singer.packed import Sums
+
+PRIME = 2**48 - 59
+ZERO: Sums = (0, 0, 0, 0, 0)
+TOLD = 2  # how many rows the sums can tell
+SID = 34  # the length of a SID: two letters and 32 digits
+
+
+def hashed(data: bytes) -> int:
+    """64 bits."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+
+
+def key_of(one: str) -> int:
+    """64 bits that stand for a row's key. SIDs are random by themselves."""
+    if len(one) == SID:
+        try:
+            return int(one[-16:], 16)
+        except ValueError:
+            pass
+    return hashed(one.encode())
+
+
+def content_of(record: bytes) -> int:
+    """What stands for the content of a row, never 0."""
+    return 1 + int.from_bytes(sha256(record).digest()[:8], "big") % (PRIME - 1)
+
+
+def end_key(odd: int, name: str) -> int:
+    """The key of a list's last chunk."""
+    return hashed(f"{odd} {name}".encode()) >> 32
+
+
+def power_sums(rows: Iterable[Sequence[Any]]) -> Sums:
+    """Of rows as (key, content, …)."""
+    a = b = c = d = e = 0
+    for row in rows:
+        x, h = 1 + row[0] % (PRIME - 1), row[1]
+        a += h
+        h = h * x % PRIME
+        b += h
+        h = h * x % PRIME
+        c += h
+        h = h * x % PRIME
+        d += h
+        e += h * x % PRIME
+    return (a % PRIME, b % PRIME, c % PRIME, d % PRIME, e % PRIME)
+
+
+def plus(one: Sums, other: Sums) -> Sums:
+    return tuple((x + y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
+
+
+def minus(one: Sums, other: Sums) -> Sums:
+    return tuple((x - y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
+
+
+def recurrence(sums: Sums) -> list[int] | None:
+    """
+    The polynomial whose roots are the x of the rows that make these sums; None where they are more than can be told.
+
+    >>> rows = [(5, 70), (8, 90)]
+    >>> found = recurrence(power_sums(rows))
+    >>> [is_root(found, key) for key in (5, 6, 8)]
+    [True, False, True]
+    """
+    now, before = [1], [1]
+    length, gap, last = 0, 1, 1
+    for n in range(len(sums)):
+        error = sum(now[i] * sums[n - i] for i in range(min(len(now), n + 1))) % PRIME
+        if error:
+            factor = error * pow(last, -1, PRIME)
+            shifted = [0] * gap + before
+            width = max(len(now), len(shifted))
+            padded = now + [0] * (width - len(now))
+            shifted += [0] * (width - len(shifted))
+            longer = [(x - factor * y) % PRIME for x, y in zip(padded, shifted)]
+            if 2 * length <= n:
+                length, before, last, gap = n + 1 - length, now, error, 0
+            now = longer
+        gap += 1
+    if length > TOLD:
+        return None
+    return now + [0] * (length + 1 - len(now)) if len(now) <= length + 1 else None
+
+
+def is_root(polynomial: list[int], key: int) -> bool:
+    x, value = 1 + key % (PRIME - 1), 0
+    for coefficient in polynomial:
+        value = (value * x + coefficient) % PRIME
+    return value == 0

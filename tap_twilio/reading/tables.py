@@ -1,0 +1,286 @@
+"""
+A stream's own table in one account: which rows are written to it, and its bookmark, which moves only here.
+
+What changed is known by content, as far as there are digests (digests.py). Where there are none, since the state has no
+room for more, and where a read is for freshness only, dates judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
+
+from tap_twilio.errors import InvalidRecord, PartitionError
+from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
+from tap_twilio.singer.packed import pack, size_of, unpack
+from tap_twilio.singer.state import Partition
+from tap_twilio.streams.model import Stream
+from tap_twilio.twilio.request import Row, Stamp
+
+from .digests import Chunks, Held, Known, Room, Stretch, Tally
+from .effects import Emit, Read
+from .lists import Dates, Listing
+from .sums import ZERO, content_of, end_key, hashed, key_of
+
+LONGEST_CHUNK = 1024  # rows, on average
+Reader = Chunks | Tally
+
+
+class How(Enum):
+    """On what occasion a page is read, which decides by which bound its rows are judged."""
+
+    BACKFILL = auto()
+    LOOK_BACK = auto()
+    FIRST = auto()  # a look-back whose pages are the first of a round
+    ROUND = auto()
+    FULL = auto()
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Which rows may have changed by their dates: those that say so, and those that are owed."""
+
+    since: Moment = BEGINNING
+    owed: Moment = BEGINNING  # rows undated, or dated before this, are owed
+    refill: Moment = BEGINNING  # so are rows created before this
+
+    def wants(self, dates: Dates) -> bool:
+        return self.sees_change(dates) or self.owes(dates)
+
+    def sees_change(self, dates: Dates) -> bool:
+        """By its date; a row without counts as changed."""
+        return not self.since or (moment_of(dates[0]) or END) >= self.since
+
+    def owes(self, dates: Dates) -> bool:
+        """Whether it is to be emitted whatever its date says."""
+        _, listed, created = dates
+        if self.owed and (moment_of(listed) or BEGINNING) < self.owed:
+            return True
+        return bool(self.refill) and (moment_of(created) or BEGINNING) < self.refill
+
+
+_stamp = attrgetter("stamp")
+
+
+def chunk_length(page_size: int) -> int:
+    """A power of two: about a page, so that a place is seldom more than a page behind."""
+    length = 2
+    while length < min(page_size, LONGEST_CHUNK):
+        length *= 2
+    return length
+
+
+@dataclass
+class Table:
+    """
+    Its `state` is its part of the Singer state, `root` that of the list read.
+
+    `record` makes the JSON of a row's record, or raises InvalidRecord.
+    """
+
+    stream: Stream
+    account: str
+    state: Partition
+    root: Partition
+    record: Callable[[Row], bytes] = field(repr=False)
+    room: Room = field(default_factory=lambda: Room(10**6))
+    start_date: Moment = BEGINNING
+    margin: timedelta = HOUR
+    page_size: int = 1000
+    failed: PartitionError | None = None
+    silent: int = 0  # rows written in this sync that changed although their date says nothing
+    dated_from: Moment | None = None  # the newest row for which the state had no room
+
+    def __post_init__(self) -> None:
+        self._sent: set[int] = set()  # the content of rows written by their dates in this sync
+        kept = [text for text in (self.state.digests, self.state.round_digests) if text]
+        self.room.used += sum(map(len, kept))
+
+    @property
+    def tables(self) -> list[Table]:
+        return [self]
+
+    @property
+    def name(self) -> str:
+        return self.stream.name
+
+    @property
+    def in_rounds(self) -> bool:
+        """Whether a round that begins serves it."""
+        return not self.failed
+
+    @cached_property
+    def known(self) -> Known:
+        """The digests of what was written. Those of a child stay until there is no room: seldom is all of it read."""
+        old, new = (unpack(text or "") for text in (self.state.digests, self.state.round_digests))
+        packed = len(self.state.digests or "") + len(self.state.round_digests or "")
+        self.room.used += sum(map(size_of, [*old.values(), *new.values()])) - packed
+        return Known(self.room, old, new, forgets=self.stream.parent is not None)
+
+    def keep(self) -> None:
+        """Write the digests into the state."""
+        if "known" in vars(self) and self.known.moved:
+            self.state.digests, self.state.round_digests = pack(self.known.old), pack(self.known.new)
+            self.known.moved = False
+
+    # -- which rows
+
+    def judge(self, how: How) -> Judge | None:
+        """By which bound rows are judged where dates do it; None: none of them is wanted."""
+        state, opened = self.state, self._opened(how)
+        if opened is not None and self.name not in opened:
+            return None
+        if how is How.BACKFILL or (how is How.FULL and self.state is self.root):
+            return Judge()
+        if how is How.LOOK_BACK:
+            return None if state.date_updated is None else Judge(state.looked_back or BEGINNING)
+        since = state.date_updated or BEGINNING
+        if how is How.FIRST and since:
+            since = min(since, state.looked_back or since)
+        return Judge(since, state.owed or BEGINNING, state.refill or BEGINNING)
+
+    def chunks(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
+        """What reads a walk for it; None where every row is wanted, or none."""
+        if self.judge(how) is None or (how is How.FULL and self.state is self.root):
+            return None
+        looked = self.state.looked_back
+        since = later(looked, self.margin) if looked else BEGINNING  # when the last sync began
+        return Chunks(
+            self.known,
+            chunk_length(self.page_size),
+            listing.name + name,
+            since,
+            self._sent,
+            len(self.stream.values) > 1,
+        )
+
+    def tally(self, how: How, read: str | None) -> Tally | None:
+        """What reads a slice of a backfill for it, going on from what was read of that."""
+        return Tally(self.known, chunk_length(self.page_size), Stretch.of(read)) if self.judge(how) else None
+
+    def join(self, above: str | None, below: str | None) -> str | None:
+        """What was read of two spans that touch."""
+        return Stretch.of(above).join(Stretch.of(below), self.known).text()
+
+    def close(self, listing: Listing, read: str | None) -> None:
+        """All of a list was read by slices."""
+        stretch = Stretch.of(read)
+        if stretch.key is not None:
+            self.known.set(stretch.key, stretch.head)
+        if stretch.tail != ZERO:
+            self.known.set(end_key(0, listing.name), stretch.tail)
+
+    def take(self, how: How, listing: Listing, rows: Sequence[Row], stamp: Stamp, reader: Reader | None) -> Read:
+        """
+        Emit those rows of a page that are not in the warehouse, as far as the reader knows by now.
+
+        Returns the row after which nothing waits; None where all of them do.
+        """
+        judge = self.judge(how)
+        last = rows[-1] if rows else None
+        if judge is None:
+            return last
+        if self.start_date:
+            rows = [row for row in rows if (moment_of(row.get("date_created")) or END) >= self.start_date]
+        if reader is None:
+            yield from self._emit_by_date(how, listing, rows, stamp, judge)
+            return last
+        try:
+            taken, done = reader.take(self._held(listing, rows, stamp, judge))
+        except InvalidRecord:
+            yield from self.emit_changed(reader, judge)  # the digests say that the rows above it are written
+            raise
+        yield from self.emit_changed(reader, judge)
+        if taken < len(rows):
+            _, listed, created = listing.dates(rows[taken])
+            self.dated_from = self.dated_from or moment_of(listed) or moment_of(created)
+            reader.forget(key_of(listing.id_of(row)) for row in rows[taken:])
+            yield from self._emit_by_date(how, listing, rows[taken:], stamp, judge)
+        if reader.idle:
+            return last
+        return rows[done - 1] if done else None
+
+    def _held(self, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Iterator[tuple[Held, bool]]:
+        record, dates_of, id_of, is_odd = self.record, listing.dates, listing.id_of, listing.is_odd
+        trusts, hides = self.state.taken_over is not None, self.stream.filter_hides_rows
+        for row in rows:
+            data, dates = record(row), dates_of(row)
+            trusted = trusts and not judge.wants(dates)
+            yield Held(key_of(id_of(row)), content_of(data), data, stamp, dates, trusted), hides and is_odd(dates)
+
+    def emit_changed(self, reader: Reader, judge: Judge) -> Read:
+        """Emit what the reader found changed."""
+        changed, reader.changed = reader.changed, []
+        for stamp, rows in groupby(changed, _stamp):
+            found = list(rows)
+            if reader.seen:
+                self.silent += sum(row.key in reader.seen and not judge.wants(row.dates) for row in found)
+            yield Emit(self, stamp, [row.record for row in found])
+        reader.seen.clear()
+
+    def leave(self, how: How, reader: Reader | None) -> Read:
+        """A read goes no further: what waits is judged by date, for freshness. A round will look at its content."""
+        judge = self.judge(how)
+        if reader is not None and judge is not None and judge.since:
+            fresh = [row for row in reader.waiting if judge.sees_change(row.dates)]
+            yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
+
+    def _emit_by_date(self, how: How, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Read:
+        records = [self.record(row) for row in rows if judge.wants(listing.dates(row))]
+        if how is How.LOOK_BACK:
+            yield from self._emit_once([(content_of(record), record, stamp) for record in records])
+        elif records:
+            yield Emit(self, stamp, records)
+
+    def _emit_once(self, rows: Iterable[tuple[int, bytes, Stamp]]) -> Read:
+        """Emit what this sync did not emit so already."""
+        for content, record, stamp in rows:
+            if content not in self._sent:
+                self._sent.add(content)
+                yield Emit(self, stamp, [record])
+
+    def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
+        """Emit one row, should it differ from what was written under that name."""
+        record, key = self.record(row), hashed(name.encode()) >> 32
+        content = frozenset([content_of(record)])
+        if content not in self.known.get(key):
+            yield Emit(self, stamp, [record])
+            used = self.room.used
+            self.known.set(key, content)
+            self.known.give_way(used)
+
+    # -- the bookmark
+
+    def fail(self, error: PartitionError) -> None:
+        """Nothing more is written to it in this sync."""
+        self.failed = self.failed or error
+
+    def advance(self, bookmark: Moment) -> None:
+        """Every change before `bookmark` is in the warehouse. It never moves backwards."""
+        self.state.date_updated = max(self.state.date_updated or BEGINNING, bookmark)
+        self.state.looked_back = max(self.state.looked_back or BEGINNING, bookmark)
+
+    def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
+        """A backfill that served this table ended. `owed`: rows undated, or dated before this, it did not see."""
+        self.advance(bookmark)
+        self.state.owed = owed
+
+    def finish_round(self, bookmark: Moment) -> None:
+        """A round that served this table ended."""
+        self.advance(bookmark)
+        self.state.owed = self.state.refill = self.state.taken_over = None
+        if not self.known.forgets:
+            self.known.turn()
+
+    def _opened(self, how: How) -> list[str] | None:
+        """The tables that what is read serves; None where that is all."""
+        opened = {How.BACKFILL: self.root.backfill, How.ROUND: self.root.round, How.FULL: self.root.full}
+        if how is How.FULL and self.state is self.root:
+            return None
+        found = opened.get(how)
+        return found.tables if found else None

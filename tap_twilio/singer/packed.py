@@ -1,0 +1,52 @@
+"""Digests as the state holds them: bytes as text, in the order in which they were made."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+Sums = tuple[int, int, int, int, int]  # five power sums over the rows of a chunk (reading/digests.py)
+Hashes = frozenset[int]  # what each row of a part holds, one by one
+Digest = Sums | Hashes
+
+KEY, COUNT, NUMBER = 4, 2, 6  # bytes
+MOST = 2 ** (8 * COUNT) - 2  # the most hashes of one digest
+_SUMS = MOST + 1  # the count that says that sums follow
+_WIDTH = 5
+
+
+def size_of(digest: Digest) -> int:
+    """How many bytes it takes, as text."""
+    return (KEY + COUNT + NUMBER * len(digest)) * 4 // 3
+
+
+def pack(digests: Mapping[int, Digest]) -> str | None:
+    """
+    Digests by their keys as text; None where there are none.
+
+    >>> pack({7: frozenset([1])}), unpack("AAAABwABAAAAAAAB")
+    ('AAAABwABAAAAAAAB', {7: frozenset({1})})
+    """
+    parts = []
+    for key, digest in digests.items():
+        count = _SUMS if isinstance(digest, tuple) else len(digest)
+        parts += [key.to_bytes(KEY, "big"), count.to_bytes(COUNT, "big")]
+        parts += [number.to_bytes(NUMBER, "big") for number in digest]
+    return b64encode(b"".join(parts)).decode() or None
+
+
+def unpack(text: str) -> dict[int, Digest]:
+    """The same digests again. Raises ValueError for a text that `pack` did not make."""
+    data, at = b64decode(text, validate=True), 0
+    found: dict[int, Digest] = {}
+    while at < len(data):
+        key, count = (int.from_bytes(data[at : at + KEY], "big"), data[at + KEY : at + KEY + COUNT])
+        at += KEY + COUNT
+        summed = int.from_bytes(count, "big") == _SUMS
+        end = at + NUMBER * (_WIDTH if summed else int.from_bytes(count, "big"))
+        if end > len(data):
+            raise ValueError("cut short")
+        numbers = [int.from_bytes(data[one : one + NUMBER], "big") for one in range(at, end, NUMBER)]
+        found[key] = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]) if summed else frozenset(numbers)
+        at = end
+    return found
