@@ -30,8 +30,10 @@ def kept(paths: Iterable[Path]) -> Iterator[None]:
     with ExitStack() as notes:
         with one_at_a_time():
             if _is_root():
-                for folder in {parent.resolve() for path in paths for parent in path.parents}:
+                ways = [way for path in paths for way in (path, path.resolve())]  # a link leads through other folders
+                for folder in {parent.resolve() for way in ways for parent in way.parents}:
                     notes.enter_context(_note(folder))
+                    _open(folder)
         try:
             yield
         finally:
@@ -70,6 +72,12 @@ def _note(folder: Path) -> IO[str]:
         json.dump({"folder": str(folder), "mode": _mode(folder)}, note)
         note.flush()
     return note
+
+
+def _open(folder: Path) -> None:
+    """As the wheel does, which knows nothing of the folders behind a link."""
+    if _mode(folder) & OPENED != OPENED:
+        folder.chmod(_mode(folder) | OPENED)
 
 
 def _give_back(note: Path) -> None:
