@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +23,19 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("short"), max_examples=240)
 settings.load_profile("short")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    A folder of its own for each run.
+
+    Runs of one user share a folder else, and each that begins closes it to the Postgres of those that run.
+    """
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="tap-twilio-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
 
 warehouse = pytest.fixture(scope="session")(started)
 
