@@ -35,12 +35,15 @@ psql:
 	@$(MAKE) -s $(TARGET)
 	@.venv-target/bin/python -m demo.sync --psql
 
+# Most tests wait for a process or a clock, so three at a time suit two cores. Those of one file share a server.
+WORKERS := -n 3 --dist loadscope
+
 test: environments
 	@$(MAKE) -s lint
-	@.venv/bin/python -m pytest -m "not long"
+	@.venv/bin/python -m pytest $(WORKERS) -m "not long"
 
 test-long: environments pythons
-	@.venv/bin/python -m pytest -m "long or hypothesis" --hypothesis-profile=long
+	@.venv/bin/python -m pytest $(WORKERS) --timeout=0 -m "long or hypothesis" --hypothesis-profile=long
 
 # The whole suite once more on the oldest Python and on newer ones, of those that are installed.
 PYTHONS ?= 3.10 3.13 3.14
@@ -50,7 +53,7 @@ pythons: $(TARGET)
 	@for version in $(PYTHONS); do \
 		if ! python$$version -c "" 2>/dev/null; then echo "There is no python$$version here: left out."; continue; fi; \
 		demo/venv.sh python$$version .venv-$$version -e ".[dev]" && \
-		.venv-$$version/bin/python -m pytest -q -m "not long" || exit 1; \
+		.venv-$$version/bin/python -m pytest -q $(WORKERS) -m "not long" || exit 1; \
 	done
 
 lint: $(DEV)

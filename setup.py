@@ -55,6 +55,8 @@ setup(
             "pre-commit>=3.7",
             "psycopg[binary]>=3.2",  # the tests read the warehouse with it
             "pytest>=8.2",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "setuptools>=70.1",  # the tests build a wheel without the network
             "twilio>=9.3",  # the sandbox is held to it

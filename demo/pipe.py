@@ -16,7 +16,8 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -92,21 +93,22 @@ def pipe(
     state.parent.mkdir(parents=True, exist_ok=True)
     printed = state.with_suffix(".tmp")
     tap = [*tap, "--state", state] if state.exists() else tap
-    with printed.open("wb") as stdout:
-        first = start(tap, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=tap_environment)
-        second = start(target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE)
-    assert first.stdout is not None
-    first.stdout.close()  # the target's alone now: when it ends, the tap is told
-    tap_log, target_log = _log(first, logs / "tap.log", shown=True), _log(second, logs / "target.log", shown=False)
-    interrupted = _wait(first, second, tap_log)
-    tap_log.thread.join()
-    target_log.thread.join()
+    with _interrupts() as interrupts:
+        with printed.open("wb") as stdout:
+            first = start(tap, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=tap_environment)
+            second = start(target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE)
+        assert first.stdout is not None
+        first.stdout.close()  # the target's alone now: when it ends, the tap is told
+        tap_log, target_log = _log(first, logs / "tap.log", shown=True), _log(second, logs / "target.log", shown=False)
+        _wait(first, second, tap_log, interrupts)
+        tap_log.thread.join()
+        target_log.thread.join()
     if first.returncode == 0:
         tap_log.show()  # its closing line
     if second.returncode == 0:
         keep_state(printed, state)
     printed.unlink(missing_ok=True)
-    return Outcome(first.returncode, tap_log.said, second.returncode, target_log.said, interrupted)
+    return Outcome(first.returncode, tap_log.said, second.returncode, target_log.said, bool(interrupts))
 
 
 def _log(process: subprocess.Popen[bytes], path: Path, *, shown: bool) -> _Log:
@@ -114,24 +116,35 @@ def _log(process: subprocess.Popen[bytes], path: Path, *, shown: bool) -> _Log:
     return _Log(open(process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False), path, shown)
 
 
-def _wait(tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], log: _Log) -> bool:
+def _wait(tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], log: _Log, interrupts: list[int]) -> None:
     """Until both have ended. The first interrupt ends the tap and lets the target finish; the second ends both."""
-    interrupts, spoke = 0, time.monotonic()
+    heeded, spoke = 0, time.monotonic()
     while tap.poll() is None or target.poll() is None:
-        try:
-            time.sleep(0.05)
-            if not log.fresh:
-                spoke = time.monotonic()
-            elif time.monotonic() - spoke > QUIET_S:
-                log.show()
-        except KeyboardInterrupt:
-            interrupts += 1
-            if interrupts == 1:
+        time.sleep(0.05)
+        if not log.fresh:
+            spoke = time.monotonic()
+        elif time.monotonic() - spoke > QUIET_S:
+            log.show()
+        if heeded < len(interrupts):
+            heeded += 1
+            if heeded == 1:
                 print("Stopping: the target still loads what it has; once more stops at once.", file=sys.stderr)
-            for process in (tap,) if interrupts == 1 else (tap, target):
+            for process in (tap,) if heeded == 1 else (tap, target):
                 if process.poll() is None:
-                    process.send_signal(signal.SIGTERM if interrupts == 1 else signal.SIGKILL)
-    return interrupts > 0
+                    process.send_signal(signal.SIGTERM if heeded == 1 else signal.SIGKILL)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list of those that come, where each would else raise in the middle of whatever runs."""
+    came: list[int] = []
+    ends = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in ends]
+    try:
+        yield came
+    finally:
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
 
 
 def keep_state(printed: Path, state: Path) -> None:

@@ -57,9 +57,10 @@ for sid in ("SM1", "SM2"):
 put(type="STATE", value={"runs": runs + 1})
 if "FAKE_WAIT" in os.environ:
     import signal
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # one that comes before the wait is kept for it
     say("WARNING waiting")
-    signal.pause()
+    signal.sigwait({signal.SIGTERM})
+    sys.exit(143)
 say(os.environ.get("FAKE_LAST", "INFO done"))
 sys.exit(int(os.environ.get("FAKE_EXIT", "0")))
 """
