@@ -45,6 +45,7 @@ setup(
         "jsonschema",  # singer-python pins it: 2.6, Draft 4
         "orjson>=3.9",
         "urllib3>=2.2.2",  # requests takes older ones too, which cannot read what has come and no more (read1)
+        "xxhash>=3",
     ],
     extras_require={
         "bench": ["hypothesis>=6.100", "matplotlib>=3.8"],  # the former for tests/reading/histories.py

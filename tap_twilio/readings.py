@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from .accounts import Account
 from .moments import BEGINNING, Moment, earlier
@@ -20,6 +19,7 @@ from .settings import Settings
 from .singer.state import Partition, State
 from .streams import STREAMS, Stream, children
 from .streams.model import Recent
+from .twilio.request import Row
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Trees:
     selected: frozenset[str]
     began: Moment  # the sync's start
     now: Callable[[], Moment]
-    records: Mapping[str, Callable[[dict[str, Any]], bytes]]  # by table, what makes the JSON of a row's record
+    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table, what makes the JSON of rows' records
     off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
 
     def __post_init__(self) -> None:

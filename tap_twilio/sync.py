@@ -100,7 +100,7 @@ class Sync:
     # -- what is read
 
     def _plan(self) -> None:
-        records = {name: recorder.record for name, recorder in self.recorders.items()}
+        records = {name: recorder.records for name, recorder in self.recorders.items()}
         trees = Trees(
             self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
         )

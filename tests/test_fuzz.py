@@ -149,7 +149,7 @@ def test_any_row_is_written_whole_or_refused(data: st.DataObject, stream: str) -
         else {key: None}
     )
     try:
-        line = RECORDS[stream].lines([RECORDS[stream].record(row)], (NOW, NOW))
+        line = RECORDS[stream].lines(RECORDS[stream].records([row]), (NOW, NOW))
     except InvalidRecord as error:
         one_line(error)
         return

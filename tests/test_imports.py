@@ -23,7 +23,7 @@ LAYERS = {
     "cli": "commands log errors",
     "commands": "sync singer settings signals errors",
     "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
-    "readings": "accounts reading singer settings streams moments",
+    "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",
     "report": "reading singer",
     "scheduler": "reading twilio errors",
@@ -43,6 +43,7 @@ LIBRARIES = {
     "requests": {"twilio.client"},
     "urllib3": {"twilio.client"},
     "backoff": {"twilio.pool"},
+    "xxhash": {"reading.sums"},
     "jsonschema": {"settings", "singer.catalog"},
     "orjson": {"singer.output", "singer.compiled", "singer.records", "singer.state", "twilio.body"},
 }

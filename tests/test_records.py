@@ -69,7 +69,7 @@ def recorder(
 
 
 def lines_of(rows: list[Row], made: Recorder, version: int | None = None) -> bytes:
-    return made.lines([made.record(row) for row in rows], (RECEIVED, EXTRACTED), version)
+    return made.lines(list(made.records(rows)), (RECEIVED, EXTRACTED), version)
 
 
 def written(row: Row, stream: str = "messages", **options: Any) -> Record:

@@ -11,8 +11,9 @@ written; and each chunk has one digest, the newest. What a digest covers is free
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tap_twilio.moments import END, Moment, moment_of
@@ -37,6 +38,7 @@ class Held(NamedTuple):
     trusted: bool = False  # whether it is taken as read where there is none
 
 
+_key = itemgetter(0)
 Chains = tuple[dict[int, Held], dict[int, Held]]  # rows that slices see, and the odd ones, by key
 
 
@@ -71,6 +73,9 @@ class Known:
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
+
+    def has(self, key: int) -> bool:
+        return key in self.new or key in self.old
 
     def get(self, key: int) -> list[Digest]:
         return [digests[key] for digests in (self.new, self.old) if key in digests]
@@ -129,6 +134,7 @@ class Chunks:
     Rows that slices do not see, or see elsewhere than a walk does, are `odd`, and have chunks of their own: so slices
     can begin the digests. `name` tells apart lists whose rows go to one table. Rows created from `since` on were in no
     digest yet. What was `sent` in this sync is not written again. `moves`: a row may move from one list to another.
+    Where there was no digest at all, the rows are `all_new`: they were written when they came, so none of them changed.
     """
 
     def __init__(
@@ -139,8 +145,9 @@ class Chunks:
         since: Moment = "",
         sent: frozenset[int] | set[int] = frozenset(),
         moves: bool = False,
+        all_new: bool = False,
     ) -> None:
-        self._known, self._since, self._sent = known, since, sent
+        self._known, self._since, self._sent, self.all_new = known, since, sent, all_new
         self._end, self._part = length - 1, max(length // PARTS, 1) - 1  # masks of the bits that are zero at an end
         self._odd_end, self._longest = length * SELDOM - 1, length * LONGEST
         self._ends = [end_key(odd, name) for odd in (0, 1)]
@@ -163,34 +170,45 @@ class Chunks:
     def idle(self) -> bool:
         return not (self._waiting[0] or self._waiting[1])
 
-    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
+    def take(self, rows: Sequence[Held], odd: Collection[int] = ()) -> tuple[int, int]:
         """
-        Take rows, each with whether it is odd, as far as there is room for their digests.
+        Take rows, as far as there is room for their digests. `odd` are the indices of the odd ones.
 
         Returns how many it took, and after how many nothing waited.
         """
         taken = done = 0
         if self.idle and self._known.is_full:
             return 0, 0
-        end, longest, chains = self._end, self._longest, self._waiting
-        others = [chain for chain in self._known.others(chains) if chain]
-        for row, odd in rows:
-            taken += 1
-            key, own, other = row[0], chains[odd], chains[not odd]
-            if other:  # an older copy that waits is not to be written after this one
-                other.pop(key, None)
-            for chain in others:
-                chain.pop(key, None)
-            own[key] = row
-            if not odd:
-                self._odd_alone = False
-            if not key & end or len(own) >= longest:
-                self._end_chunk(odd, key)
+        others = [chain for chain in self._known.others(self._waiting) if chain]
+        for at in self._marks(rows, odd):
+            row, is_odd = rows[at], at in odd
+            self._wait(rows[taken:at], False, others)
+            self._wait([row], is_odd, others)
+            taken = at + 1
+            if not row.key & self._end or len(self._waiting[is_odd]) >= self._longest:
+                self._end_chunk(is_odd, row.key)
                 if self.idle:
                     done = taken
                     if self._known.is_full:
-                        break
-        return taken, done
+                        return taken, done
+        self._wait(rows[taken:], False, others)
+        return len(rows), done
+
+    def _marks(self, rows: Sequence[Held], odd: Collection[int]) -> Sequence[int]:
+        """The indices of the rows that are odd or may end a chunk."""
+        if max(map(len, self._waiting)) + len(rows) >= self._longest:
+            return range(len(rows))
+        end = self._end
+        return [at for at, row in enumerate(rows) if not row[0] & end or at in odd]
+
+    def _wait(self, rows: Sequence[Held], odd: bool, others: list[dict[int, Held]]) -> None:
+        for chain in (self._waiting[not odd], *others):
+            if chain:  # an older copy that waits is not to be written after this one
+                for row in rows:
+                    chain.pop(row.key, None)
+        self._waiting[odd].update(zip(map(_key, rows), rows))
+        if rows and not odd:
+            self._odd_alone = False
 
     def forget(self, keys: Iterable[int]) -> None:
         """Rows are written past this reader: copies of them that wait are not to be written after them."""
@@ -220,9 +238,17 @@ class Chunks:
         key ^= odd
         self._told.clear()
         self._sums.clear()
-        changed = self._unknown(rows, key, odd) if self._known else [row for row in rows if not row.trusted]
-        self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
-        self._record(rows, key, {row.key for row in changed}, odd, not self._begun[odd])
+        # Where no digest is known, what the rows were before is not known, so neither is what changes.
+        keys = [key, *((row.key >> 32) ^ odd for row in rows if not row.key & self._part)]
+        new = not any(map(self._known.has, keys))
+        changed = [row for row in rows if not row.trusted] if new else self._unknown(rows, key, odd)
+        if not self.all_new:
+            self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
+        used = self._known.room.used
+        for one in () if new else keys:
+            self._known.drop(one)
+        self._record(rows, key, None if new else {row.key for row in changed}, odd, not self._begun[odd])
+        self._known.give_way(used)
         self._begun[odd] = True
 
     def _unknown(self, rows: list[Held], key: int, odd: bool, part: bool = False) -> list[Held]:
@@ -258,28 +284,23 @@ class Chunks:
                 return {row.key for row in rows if is_root(found, row.key)}.union(row.key for row in fresh)
         return None
 
-    def _record(self, rows: list[Held], key: int, changed: set[int], odd: bool, first: bool) -> None:
+    def _record(self, rows: list[Held], key: int, changed: set[int] | None, odd: bool, first: bool) -> None:
         """
         Sums where it is quiet, else by parts, where one is restless the hash of each row: a matter of thrift alone.
 
         The first chunk of a list is where most comes and goes, so it is kept by parts in any case.
         """
-        known, used = self._known, self._known.room.used
-        keys = [key, *((row.key >> 32) ^ odd for row in rows if not row.key & self._part)]
-        new = not any(known.get(one) for one in keys)  # what it was before is not known, so neither is what changes
-        for one in keys:
-            known.drop(one)
+        known = self._known
         if len(rows) <= FEW:
             known.set(key, frozenset(row.content for row in rows))
-        elif not first and (new or self._is_quiet(rows, key, changed)):
+        elif not first and self._is_quiet(rows, key, changed):
             known.set(key, self._sum(rows, key))
         else:
             for some, end in self._parts(rows, key, odd):
-                quiet = len(some) > FEW and (new or self._is_quiet(some, end, changed))
+                quiet = len(some) > FEW and self._is_quiet(some, end, changed)
                 known.set(end, self._sum(some, end) if quiet else frozenset(row.content for row in some))
-        known.give_way(used)
 
-    def _is_quiet(self, rows: list[Held], key: int, changed: set[int]) -> bool:
+    def _is_quiet(self, rows: list[Held], key: int, changed: set[int] | None) -> bool:
         changes = sum(row.key in changed for row in rows) if changed else 0
         return not changes or ((key, len(rows)) in self._told and changes <= TOLD)
 
@@ -338,31 +359,21 @@ class Stretch:
 class Tally:
     """The rows of a slice, all of which are written: what `Chunks` is to a walk, and `stretch` is what it has read."""
 
-    idle = True
-    waiting: tuple[Held, ...] = ()
+    idle = all_new = True
 
     def __init__(self, known: Known, length: int, stretch: Stretch) -> None:
         self._known, self._end, self._read = known, length - 1, stretch
         self._open: list[tuple[int, int]] = []  # since the last end
-        self.changed: list[Held] = []
-        self.seen: set[int] = set()
 
-    def take(self, rows: Iterable[tuple[Held, bool]]) -> tuple[int, int]:
-        taken = 0
-        for row, odd in rows:
-            taken += 1
-            self.changed.append(row)
-            if not odd:
-                self._open.append((row.key, row.content))
-                if not row.key & self._end:
-                    here = Stretch(row.key >> 32, power_sums(self._open), ZERO)
-                    self._read, self._open = self._read.join(here, self._known), []
-        return taken, taken
+    def add(self, rows: Iterable[tuple[int, int]]) -> None:
+        """Add rows by the hashes of their keys and contents; without the odd ones."""
+        for row in rows:
+            self._open.append(row)
+            if not row[0] & self._end:
+                here = Stretch(row[0] >> 32, power_sums(self._open), ZERO)
+                self._read, self._open = self._read.join(here, self._known), []
 
     def forget(self, keys: Iterable[int]) -> None:
-        """Nothing waits."""
-
-    def end(self) -> None:
         """Nothing waits."""
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -101,8 +102,7 @@ class Listing:
         """A row's key as text."""
         key = self.stream.key
         if len(key) == 1:
-            name = key[0]
-            return lambda row: row[name]
+            return itemgetter(key[0])
         return lambda row: " ".join(str(row[name]) for name in key)
 
     def ids(self, rows: Iterable[Row]) -> list[str]:
@@ -118,13 +118,22 @@ class Listing:
         changed, listed = self.stream.changed or "", self.column
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
-    def is_odd(self, dates: Dates) -> bool:
-        """Whether slices do not see a row, or may see it elsewhere than a walk does. Most rows began on the day."""
-        _, listed, created = dates
-        if not self.stream.filter_hides_rows or (listed and created and listed[:16] == created[:16]):
-            return False
-        listed, created = moment_of(listed), moment_of(created)
-        return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
+    def dates_of(self, rows: Sequence[Row]) -> list[Dates]:
+        try:
+            return list(map(itemgetter(self.stream.changed, self.column, "date_created"), rows))
+        except KeyError:
+            return list(map(self.dates, rows))
+
+    def odd_ones(self, rows: Sequence[Dates]) -> frozenset[int]:
+        """
+        The indices of rows that slices do not see, or may see elsewhere than a walk does.
+
+        Most rows began on the day on which they were created.
+        """
+        if not self.stream.filter_hides_rows:
+            return frozenset()
+        differ = (at for at, (_, one, other) in enumerate(rows) if not one or not other or one[:16] != other[:16])
+        return frozenset(at for at in differ if _stand_apart(moment_of(rows[at][1]), moment_of(rows[at][2])))
 
     @cached_property
     def name(self) -> str:
@@ -141,6 +150,10 @@ class Listing:
         if not page.rows:
             return False  # it shows nothing of what follows
         return all(newest is not None and newest < edge for newest in map(self.newest, page.rows))
+
+
+def _stand_apart(listed: Moment | None, created: Moment | None) -> bool:
+    return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
 
 
 def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:

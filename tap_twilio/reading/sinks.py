@@ -93,13 +93,13 @@ class Feed:
     def end(self) -> Read:
         """The list ended, or what of it is wanted."""
         table = self.table
-        if table and self.reader and (judge := table.judge(self.how)):
+        if table and isinstance(self.reader, Chunks) and (judge := table.judge(self.how)):
             self.reader.end()
             yield from table.emit_changed(self.reader, judge)
 
     def leave(self) -> Read:
         """The walk stops here for now."""
-        if self.table:
+        if self.table and isinstance(self.reader, Chunks):
             yield from self.table.leave(self.how, self.reader)
 
     def _unread(self, page: Page) -> Page:

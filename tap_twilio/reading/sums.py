@@ -14,8 +14,9 @@ S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h stands for what a row hol
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b, sha256
 from typing import Any
+
+from xxhash import xxh3_64_intdigest
 
 from tap_twilio.singer.packed import Sums
 
@@ -27,22 +28,20 @@ SID = 34  # the length of a SID: two letters and 32 digits
 
 def hashed(data: bytes) -> int:
     """64 bits."""
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
+    return xxh3_64_intdigest(data)
 
 
-def key_of(one: str) -> int:
-    """64 bits that stand for a row's key. SIDs are random by themselves."""
-    if len(one) == SID:
-        try:
-            return int(one[-16:], 16)
-        except ValueError:
-            pass
-    return hashed(one.encode())
+def keys_of(ids: Sequence[str]) -> list[int]:
+    """64 bits that stand for each row's key. SIDs are random by themselves."""
+    try:
+        return [int(one[-16:], 16) if len(one) == SID else hashed(one.encode()) for one in ids]
+    except ValueError:
+        return [hashed(one.encode()) for one in ids] if len(ids) == 1 else [keys_of([one])[0] for one in ids]
 
 
-def content_of(record: bytes) -> int:
-    """What stands for the content of a row, never 0."""
-    return 1 + int.from_bytes(sha256(record).digest()[:8], "big") % (PRIME - 1)
+def contents_of(records: Iterable[bytes]) -> list[int]:
+    """What stands for the content of each row, never 0."""
+    return [1 + xxh3_64_intdigest(record) % (PRIME - 1) for record in records]
 
 
 def end_key(odd: int, name: str) -> int:
@@ -50,20 +49,14 @@ def end_key(odd: int, name: str) -> int:
     return hashed(f"{odd} {name}".encode()) >> 32
 
 
-def power_sums(rows: Iterable[Sequence[Any]]) -> Sums:
+def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
     """Of rows as (key, content, …)."""
-    a = b = c = d = e = 0
-    for row in rows:
-        x, h = 1 + row[0] % (PRIME - 1), row[1]
-        a += h
-        h = h * x % PRIME
-        b += h
-        h = h * x % PRIME
-        c += h
-        h = h * x % PRIME
-        d += h
-        e += h * x % PRIME
-    return (a % PRIME, b % PRIME, c % PRIME, d % PRIME, e % PRIME)
+    xs, a = [1 + row[0] % (PRIME - 1) for row in rows], [row[1] for row in rows]
+    b = [h * x % PRIME for h, x in zip(a, xs)]
+    c = [h * x % PRIME for h, x in zip(b, xs)]
+    d = [h * x % PRIME for h, x in zip(c, xs)]
+    e = [h * x for h, x in zip(d, xs)]
+    return (sum(a) % PRIME, sum(b) % PRIME, sum(c) % PRIME, sum(d) % PRIME, sum(e) % PRIME)
 
 
 def plus(one: Sums, other: Sums) -> Sums:

@@ -7,13 +7,14 @@ room for more, and where a read is for freshness only, dates judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import attrgetter
+from typing import Any
 
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
@@ -25,7 +26,7 @@ from tap_twilio.twilio.request import Row, Stamp
 from .digests import Chunks, Held, Known, Room, Stretch, Tally
 from .effects import Emit, Read
 from .lists import Dates, Listing
-from .sums import ZERO, content_of, end_key, hashed, key_of
+from .sums import ZERO, contents_of, end_key, hashed, keys_of
 
 LONGEST_CHUNK = 1024  # rows, on average
 Reader = Chunks | Tally
@@ -64,7 +65,9 @@ class Judge:
         return bool(self.refill) and (moment_of(created) or BEGINNING) < self.refill
 
 
+NO_DATES: Dates = (None, None, None)
 _stamp = attrgetter("stamp")
+_held: Callable[[type[Held], tuple[Any, ...]], Held] = tuple.__new__  # quicker than Held._make, for every row read
 
 
 def chunk_length(page_size: int) -> int:
@@ -80,14 +83,14 @@ class Table:
     """
     Its `state` is its part of the Singer state, `root` that of the list read.
 
-    `record` makes the JSON of a row's record, or raises InvalidRecord.
+    `records` makes the JSON of rows' records, or raises InvalidRecord.
     """
 
     stream: Stream
     account: str
     state: Partition
     root: Partition
-    record: Callable[[Row], bytes] = field(repr=False)
+    records: Callable[[Iterable[Row]], Iterable[bytes]] = field(repr=False)
     room: Room = field(default_factory=lambda: Room(10**6))
     start_date: Moment = BEGINNING
     margin: timedelta = HOUR
@@ -157,6 +160,7 @@ class Table:
             since,
             self._sent,
             len(self.stream.values) > 1,
+            all_new=how is How.BACKFILL and not self.known and self.state.taken_over is None,
         )
 
     def tally(self, how: How, read: str | None) -> Tally | None:
@@ -190,30 +194,54 @@ class Table:
         if reader is None:
             yield from self._emit_by_date(how, listing, rows, stamp, judge)
             return last
-        try:
-            taken, done = reader.take(self._held(listing, rows, stamp, judge))
-        except InvalidRecord:
-            yield from self.emit_changed(reader, judge)  # the digests say that the rows above it are written
-            raise
-        yield from self.emit_changed(reader, judge)
+        records, invalid = self._records(rows)
+        if reader.all_new and records:
+            yield Emit(self, stamp, records)
+        taken, done = self._read(listing, rows[: len(records)], records, stamp, reader, judge)
+        if isinstance(reader, Chunks):
+            yield from self.emit_changed(reader, judge)
+        if invalid and (reader.all_new or taken == len(records)):
+            raise invalid  # the rows above it are written, as the digests say
         if taken < len(rows):
             _, listed, created = listing.dates(rows[taken])
             self.dated_from = self.dated_from or moment_of(listed) or moment_of(created)
-            reader.forget(key_of(listing.id_of(row)) for row in rows[taken:])
-            yield from self._emit_by_date(how, listing, rows[taken:], stamp, judge)
+            reader.forget(keys_of(listing.ids(rows[taken:])))
+            if not reader.all_new:
+                yield from self._emit_by_date(how, listing, rows[taken:], stamp, judge)
         if reader.idle:
             return last
         return rows[done - 1] if done else None
 
-    def _held(self, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Iterator[tuple[Held, bool]]:
-        record, dates_of, id_of, is_odd = self.record, listing.dates, listing.id_of, listing.is_odd
-        trusts, hides = self.state.taken_over is not None, self.stream.filter_hides_rows
-        for row in rows:
-            data, dates = record(row), dates_of(row)
-            trusted = trusts and not judge.wants(dates)
-            yield Held(key_of(id_of(row)), content_of(data), data, stamp, dates, trusted), hides and is_odd(dates)
+    def _read(
+        self,
+        listing: Listing,
+        rows: Sequence[Row],
+        records: Sequence[bytes],
+        stamp: Stamp,
+        reader: Reader,
+        judge: Judge,
+    ) -> tuple[int, int]:
+        """Hand rows to the reader. Returns how many it took, and after how many nothing waited."""
+        keys, contents, dates = keys_of(listing.ids(rows)), contents_of(records), listing.dates_of(rows)
+        odd = listing.odd_ones(dates)
+        if isinstance(reader, Tally):
+            reader.add([pair for at, pair in enumerate(zip(keys, contents)) if at not in odd])
+            return len(rows), len(rows)
+        trusted = repeat(False) if self.state.taken_over is None else [not judge.wants(of) for of in dates]
+        kept = (repeat(b""), repeat(stamp), repeat(NO_DATES)) if reader.all_new else (records, repeat(stamp), dates)
+        return reader.take(list(map(_held, repeat(Held), zip(keys, contents, *kept, trusted))), odd)
 
-    def emit_changed(self, reader: Reader, judge: Judge) -> Read:
+    def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
+        """The rows' records, up to one that cannot be written."""
+        records: list[bytes] = []
+        try:
+            for record in self.records(rows):
+                records.append(record)
+        except InvalidRecord as invalid:
+            return records, invalid
+        return records, None
+
+    def emit_changed(self, reader: Chunks, judge: Judge) -> Read:
         """Emit what the reader found changed."""
         changed, reader.changed = reader.changed, []
         for stamp, rows in groupby(changed, _stamp):
@@ -223,17 +251,17 @@ class Table:
             yield Emit(self, stamp, [row.record for row in found])
         reader.seen.clear()
 
-    def leave(self, how: How, reader: Reader | None) -> Read:
+    def leave(self, how: How, reader: Chunks) -> Read:
         """A read goes no further: what waits is judged by date, for freshness. A round will look at its content."""
         judge = self.judge(how)
-        if reader is not None and judge is not None and judge.since:
+        if judge is not None and judge.since:
             fresh = [row for row in reader.waiting if judge.sees_change(row.dates)]
             yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
 
     def _emit_by_date(self, how: How, listing: Listing, rows: Sequence[Row], stamp: Stamp, judge: Judge) -> Read:
-        records = [self.record(row) for row in rows if judge.wants(listing.dates(row))]
+        records = list(self.records(row for row in rows if judge.wants(listing.dates(row))))
         if how is How.LOOK_BACK:
-            yield from self._emit_once([(content_of(record), record, stamp) for record in records])
+            yield from self._emit_once(list(zip(contents_of(records), records, repeat(stamp))))
         elif records:
             yield Emit(self, stamp, records)
 
@@ -246,8 +274,8 @@ class Table:
 
     def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
         """Emit one row, should it differ from what was written under that name."""
-        record, key = self.record(row), hashed(name.encode()) >> 32
-        content = frozenset([content_of(record)])
+        [record], key = self.records([row]), hashed(name.encode()) >> 32
+        content = frozenset(contents_of([record]))
         if content not in self.known.get(key):
             yield Emit(self, stamp, [record])
             used = self.room.used

@@ -7,7 +7,7 @@ only where it is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import orjson
@@ -49,16 +49,18 @@ class Recorder:
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
 
-    def record(self, row: Row) -> bytes:
-        """A row's record as JSON, without `received_at`. Raises InvalidRecord where it cannot be written."""
-        try:
-            record = orjson.dumps(self._record(row), exact_decimal)
-        except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
-            raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
-        if self.drift.notes:
-            record = Noted(record)
-            record.notes, self.drift.notes = self.drift.notes, []
-        return record
+    def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        """Rows' records as JSON, without `received_at`. Raises InvalidRecord where one cannot be written."""
+        record, drift, dumps = self._record, self.drift, orjson.dumps
+        for row in rows:
+            try:
+                data = dumps(record(row), exact_decimal)
+            except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
+                raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
+            if drift.notes:
+                data = Noted(data)
+                data.notes, drift.notes = drift.notes, []
+            yield data
 
     def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:
         """RECORD messages, one line each, of records that all came with one answer."""

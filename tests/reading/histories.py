@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -44,6 +44,11 @@ class Killed(Exception):
 def as_json(row: dict[str, Any]) -> bytes:
     """The record of a row: all of it."""
     return json.dumps(row).encode()
+
+
+def all_as_json(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """The records of rows."""
+    return map(as_json, rows)
 
 
 @cache
@@ -269,7 +274,7 @@ class Tap:
             ACCOUNT,
             state,
             state,
-            lambda row: as_json({name: value for name, value in row.items() if name not in self.left_out}),
+            lambda rows: all_as_json({n: value for n, value in row.items() if n not in self.left_out} for row in rows),
             Room(self.room),
             given.start_date,
             given.margin,

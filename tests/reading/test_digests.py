@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.moments import format_moment as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.digests import Chunks, Held, Known, Room, Stretch, Tally
-from tap_twilio.reading.sums import PRIME, ZERO, content_of, end_key, is_root, key_of, minus, power_sums, recurrence
+from tap_twilio.reading.sums import PRIME, ZERO, contents_of, end_key, is_root, keys_of, minus, power_sums, recurrence
 from tap_twilio.reading.tables import chunk_length
 from tap_twilio.singer.packed import pack, size_of, unpack
 from tap_twilio.twilio.request import Ask, Page
@@ -92,13 +93,13 @@ def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], leng
     whole, joined = Known(Room(10**6)), Known(Room(10**6))
     one = Tally(whole, length, Stretch())
     for row in rows:
-        one.take([(_held(*row), False)])
+        one.add([row])
     cuts = sorted([0, len(rows), *(rng.randrange(len(rows) + 1) for _ in range(rng.randrange(6)))])
     spans: list[str | None] = [None] * (len(cuts) - 1)
     for number in rng.sample(range(len(spans)), len(spans)):
         tally = Tally(joined, length, Stretch())
         for row in rows[cuts[number] : cuts[number + 1]]:
-            tally.take([(_held(*row), False)])
+            tally.add([row])
             if rng.random() < 0.1:  # it is interrupted, and goes on
                 tally = Tally(joined, length, Stretch.of(tally.stretch.text()))
         spans[number] = tally.stretch.text()
@@ -114,17 +115,35 @@ def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], leng
 def test_a_walk_knows_what_slices_have_read(rows: list[Any], length: int) -> None:
     known = Known(Room(10**6))
     tally = Tally(known, length, Stretch())
-    for row in rows:
-        tally.take([(_held(*row), False)])
+    tally.add(rows)
     if tally.stretch.key is not None:
         known.set(tally.stretch.key, tally.stretch.head)
     if tally.stretch.tail != ZERO:
         known.set(end_key(0, ""), tally.stretch.tail)
     chunks = Chunks(known, length)
-    for row in rows:
-        chunks.take([(_held(*row), False)])
+    chunks.take([_held(*row) for row in rows])
     chunks.end()
     assert chunks.changed == []
+
+
+@given(LISTS, st.sampled_from([2, 4, 16, 64]), SEEDS)
+def test_pages_of_any_length_make_the_same_digests(rows: list[Any], length: int, seed: int) -> None:
+    """Row by row, or many at once; with odd ones, and rows that come again."""
+    rng = random.Random(seed)
+    rows = rows + rng.sample(rows, len(rows) // 8)
+    odd = {at for at in range(len(rows)) if rng.random() < 0.2}
+    one, other = (Chunks(Known(Room(10**6)), length) for _ in range(2))
+    for at, row in enumerate(rows):
+        one.take([_held(*row)], [0] if at in odd else [])
+    at = 0
+    while at < len(rows):
+        upto = at + rng.choice((1, 3, 20, 80))
+        other.take([_held(*row) for row in rows[at:upto]], {each - at for each in odd if at <= each < upto})
+        at = upto
+    one.end()
+    other.end()
+    assert one.changed == other.changed
+    assert one._known.new == other._known.new
 
 
 @given(
@@ -151,7 +170,7 @@ def test_a_new_digest_replaces_the_old_one(steps: list[Any]) -> None:
 
 def _content(key: int, value: int) -> int:
     """No two rows have the same, since a record holds its key."""
-    return content_of(f"{key} {value}".encode())
+    return contents_of([f"{key} {value}".encode()])[0]
 
 
 @given(SEEDS)
@@ -181,12 +200,12 @@ def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
         chunks, read = Chunks(known, length), list[int]()
         for key in list(truth) if comes_back or rng.random() < 0.9 else list(truth)[::-1]:
             read.append(key)
-            chunks.take([(_held(key, _content(key, truth[key])), key in odd)])
+            chunks.take([_held(key, _content(key, truth[key]))], [0] if key in odd else [])
             if rng.random() < restless:  # a row that was read changes, moves, and is read again
                 new, again = new + 1, rng.choice(read[-5:])
                 truth[again] = new
                 odd ^= {again}
-                chunks.take([(_held(again, _content(again, new)), again in odd)])
+                chunks.take([_held(again, _content(again, new))], [0] if again in odd else [])
             written.update((row.key, row.content) for row in chunks.changed)
             chunks.changed.clear()
             if walk < 7 and rng.random() < 1 / len(truth):
@@ -317,7 +336,7 @@ def test_a_lone_deletion_writes_nothing(stream: str, seed: int) -> None:
     """Other than of a chunk's last row, after which its rows stand in the next one."""
     twilio, tap, bounds = _settled(seed, stream)
     end = chunk_length(bounds["page_size"]) - 1
-    inner = [sid for sid in twilio.rows if key_of(sid) & end]
+    inner = [sid for sid, key in zip(twilio.rows, keys_of(list(twilio.rows))) if key & end]
     twilio.rows.pop(twilio.rng.choice(inner))
     for _ in range(2):
         twilio.now += HOUR
@@ -468,14 +487,15 @@ def test_a_row_that_cannot_be_written_costs_the_others_nothing(seed: int) -> Non
 
     def reading(budget: int, **bounds: Any) -> Any:
         found = read(budget, **bounds)
-        record = found.own.record
+        records = found.own.records
 
-        def refuse(row: dict[str, Any]) -> bytes:
-            if row["sid"] == bad:
-                raise InvalidRecord("no")
-            return record(row)
+        def refuse(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+            for row in rows:
+                if row["sid"] == bad:
+                    raise InvalidRecord("no")
+                yield from records([row])
 
-        found.own.record = refuse
+        found.own.records = refuse
         return found
 
     tap.reading = reading  # type: ignore[method-assign]

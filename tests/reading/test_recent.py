@@ -25,7 +25,21 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
+from .histories import (
+    ACCOUNT,
+    DAY,
+    FEW,
+    HOUR,
+    START,
+    STREAM,
+    Killed,
+    Pages,
+    TwilioList,
+    all_as_json,
+    drive,
+    live,
+    rfc2822,
+)
 
 SEEDS = st.integers(0, 10**9)
 ANNOTATED = {"comment": None, "spam": None, "incident": None, "connectivity_issue": None, "answered_by": None}
@@ -129,7 +143,7 @@ class FeedbackTap:
         state = State(json.loads(json.dumps(self.written)))
         selected = frozenset({"call_feedback", "calls"} if calls else {"call_feedback"})
         trees = Trees(
-            chosen, state, selected, text(twilio.now), lambda: text(twilio.now), dict.fromkeys(selected, as_json)
+            chosen, state, selected, text(twilio.now), lambda: text(twilio.now), dict.fromkeys(selected, all_as_json)
         )
         trees.bounds = Bounds(page_size=5, short_pages=3, margin=HOUR, start_date=chosen.start_date or "")
         account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))

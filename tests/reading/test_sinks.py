@@ -24,7 +24,21 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.twilio.request import Ask, Page
 
-from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, as_json, drive, live, rfc2822
+from .histories import (
+    ACCOUNT,
+    DAY,
+    FEW,
+    HOUR,
+    START,
+    STREAM,
+    Killed,
+    Pages,
+    TwilioList,
+    all_as_json,
+    drive,
+    live,
+    rfc2822,
+)
 
 SEEDS = st.integers(0, 10**9)
 TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
@@ -134,7 +148,7 @@ class Tap:
             frozenset(selected),
             text(twilio.now),
             lambda: text(twilio.now),
-            dict.fromkeys(TABLES, as_json),
+            dict.fromkeys(TABLES, all_as_json),
         )
         trees.bounds = Bounds(page_size=3, short_pages=3, margin=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
