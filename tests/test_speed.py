@@ -139,6 +139,7 @@ def test_no_command_imports_what_it_does_not_need(argument: str, heavy: list[str
         "import atexit, os, sys\n"
         "def said(code=0):\n"
         f"    print([name for name in {heavy} if name in sys.modules], file=sys.stderr, flush=True)\n"
+        "    sys.stdout.flush()\n"
         "    end(code)\n"
         "end, os._exit = os._exit, said\n"
         "atexit.register(said)\n"

@@ -1,7 +1,7 @@
 """
 Propose a schema and a declaration for a list: a beginning that a person reads, corrects and describes.
 
-Descriptions are placeholders made from the names of the properties: nothing is copied from the documents.
+Descriptions are of our own words (wording.py), or placeholders: nothing is copied from the documents.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import re
 from typing import Any
 
 from .documents import Json
+from .wording import described
 
 DATES = ("date-time", "date-time-rfc-2822")
 NUMBERS = {"price", "balance", "usage", "count", "base_price", "current_price"}
 INTEGERS = {"duration", "queue_time"}
+DROPPED = {"links", "subresource_uris"}  # addresses that follow from the SID
+RECEIVED_AT = "When the tap received this version of the row, UTC."
 STARTS = (("StartDate", "EndDate"), ("StartTime", "EndTime"), ("Start", "End"))
 
 # Keys of lists of which Twilio gives no row by itself.
@@ -36,7 +39,8 @@ def schema_of(fact: Json) -> Json:
     keys = key_of(fact)
     added = [snake(name) for name in fact["path_parameters"] if snake(name) in keys]
     properties: Json = {name: {"type": "string"} for name in added if name not in fact["properties"]}
-    properties |= {name: property_schema(name, facts, fact) for name, facts in fact["properties"].items()}
+    taken = {name: facts for name, facts in fact["properties"].items() if name not in DROPPED}
+    properties |= {name: property_schema(name, facts) for name, facts in taken.items()}
     for name in keys:
         if name in properties:
             kind = properties[name]["type"]
@@ -46,32 +50,26 @@ def schema_of(fact: Json) -> Json:
         "$schema": "http://json-schema.org/draft-04/schema#",
         "description": f"{words(fact['name'])}.",
         "type": "object",
-        "properties": {n: p | {"description": placeholder(n, p)} for n, p in properties.items()},
+        "properties": {n: p | {"description": description(n, p, fact)} for n, p in properties.items()},
     }
 
 
-def property_schema(name: str, facts: Json, fact: Json) -> Json:
+def property_schema(name: str, facts: Json) -> Json:
     """The type of a column: numbers that Twilio writes as text are numbers, dates are date-time."""
     kind, form = facts.get("type"), facts.get("format")
     if form in DATES:
         return {"type": ["null", "string"], "format": "date-time"}
     if form == "date":
         return {"type": ["null", "string"], "format": "date"}
+    if kind is None:  # it may be anything, and Twilio says no more
+        return {"type": ["null", "string"], "format": "json"}
     if name in NUMBERS:
         kind = "number"
     elif kind == "string" and (name in INTEGERS or name.startswith("num_")):
         kind = "integer"
-    if kind is None:  # the documents do not say; what was published may
-        kind = next((json_type(row[name]) for row in fact["published"] if row.get(name) is not None), "object")
+    if kind == "array":
+        return {"type": ["null", "array"], "items": {"type": facts.get("items", {}).get("type", "object")}}
     return {"type": ["null", kind]}
-
-
-def json_type(value: Any) -> str:
-    """The JSON Schema type of a value."""
-    if isinstance(value, bool):
-        return "boolean"
-    names = {str: "string", int: "integer", float: "number", dict: "object", list: "array"}
-    return names[type(value)]
 
 
 def words(name: str) -> str:
@@ -84,9 +82,17 @@ def words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def placeholder(name: str, schema: Json) -> str:
-    """What stands for a description until a person writes one."""
-    return f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}."
+def description(name: str, schema: Json, fact: Json) -> str:
+    """What wording.py has; else what stands for it until a person writes one, with the values that it may have."""
+    one = fact["name"].rpartition("_")[2]
+    row = one.removesuffix("ies") + "y" if one.endswith("ies") else one.removesuffix("s")
+    facts = fact["properties"].get(name, {})
+    said = described(name, row, facts.get("pattern", ""))
+    if name == "received_at":
+        return RECEIVED_AT
+    if facts.get("enum") and name not in ("status_callback_method", "webhook_method"):
+        said = f"{(said or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
+    return said or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}."
 
 
 # The declaration
