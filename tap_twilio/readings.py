@@ -68,7 +68,7 @@ class Trees:
                 if child.name in self.selected:
                     found.append(self._recent(child, account, root))
             elif below := self._sinks(child, account, root):
-                found.append(Branch(child, account.sid, self.settings.page_size, below))
+                found.append(Branch(child, account.sid, self.settings.page_size, below, self.now))
         return found
 
     def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:

@@ -14,7 +14,7 @@ from functools import partial
 
 from .accounts import Account, Accounts, ask_account, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
-from .moments import DAY, HOUR, Moment, earlier, machine_now, parse_moment
+from .moments import DAY, HOUR, Moment, earlier, later, machine_now, parse_moment
 from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
@@ -197,9 +197,12 @@ class Sync:
                 yield plan.sync(reading), partial(self._done, reading)
 
     def _left_out(self, reading: Reading) -> bool:
-        """Whether the account lacked the product less than a day ago, which is not asked again so soon."""
-        absent = reading.state.absent
-        return absent is not None and earlier(self.clock.now, DAY) < absent
+        """Whether the account lacked the product less than a day ago, or what is all Twilio's was read since then."""
+        absent, finished = reading.state.absent, reading.state.finished
+        day_ago = earlier(self.clock.now, DAY)
+        if reading.stream.scope == "twilio" and finished and not (reading.owes or self.versions):
+            return day_ago < later(finished, timedelta(hours=self.settings.margin_hours))
+        return absent is not None and day_ago < absent
 
     def _done(self, reading: Reading, error: PartitionError | None) -> None:
         """A list was read, or failed: say so of its tables, which may have failed by themselves."""

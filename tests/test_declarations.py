@@ -27,11 +27,8 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
         "parent": FLOWS,
         "each": {"Status": ("active",)},
     },
-    "a child read by a window": {
-        "path": "Flows/{flow_sid}/Executions",
-        "parent": FLOWS,
-        "reads": Window(timedelta(days=2)),
-        "filter": DATED,
+    "a longest span of what is not read by a window": {
+        "filter": Filter("A", "B", "date_sent", nullable=False, longest=timedelta(days=90))
     },
     "two parameters with one list for each value": {"each": {"Status": ("a",), "Type": ("b",)}},
     "a single resource with a filter": {"rows": None, "filter": DATED, "reads": Whole()},
@@ -39,7 +36,7 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "a hidden key": {"hidden": frozenset({"sid"})},
     "no key": {"key": ()},
     "an unknown scope": {"scope": "world"},
-    "all Twilio's, and a child": {"path": "Flows/{flow_sid}/Executions", "parent": FLOWS, "scope": "twilio"},
+    "a key that must be selected by name": {"opt_in": frozenset({"sid"})},
     "recent rows of a list": {
         "path": "Flows/{flow_sid}/Executions",
         "parent": Parent("studio_flows", {"flow_sid": "sid"}, Recent()),
@@ -54,9 +51,9 @@ def test_what_cannot_be_obeyed_cannot_be_declared(what: str) -> None:
         Stream(**{"name": "one", "product": PRODUCT, "path": "Flows", "rows": "flows", **CONTRADICTIONS[what]})
 
 
-def test_a_condition_is_one_of_two() -> None:
-    """Above a number, or among some values."""
-    for wrong in ({}, {"above": 1, "among": ("a",)}):
+def test_a_condition_is_one_of_three() -> None:
+    """Above a number, among some values, or with some member."""
+    for wrong in ({}, {"above": 1, "among": ("a",)}, {"above": 1, "holding": "a"}):
         with pytest.raises(Contradiction):
             Has("status", **wrong)
 
@@ -71,6 +68,8 @@ def test_streams_have_names_of_their_own_and_parents_that_exist() -> None:
     """Nor is a stream its own ancestor."""
     child = Stream("one", PRODUCT, "Flows/{sid}/Executions", "executions", parent=Parent("none", {"sid": "sid"}))
     loop = Stream("one", PRODUCT, "Flows/{sid}/Executions", "executions", parent=Parent("one", {"sid": "sid"}))
-    for wrong in ((STREAMS[0], STREAMS[0]), (child,), (loop,)):
+    flow = Stream("studio_flows", PRODUCT, "Flows", "flows")
+    everybodys = Stream("one", PRODUCT, "Flows/{flow_sid}/Executions", "executions", parent=FLOWS, scope="twilio")
+    for wrong in ((STREAMS[0], STREAMS[0]), (child,), (loop,), (flow, everybodys)):
         with pytest.raises(Contradiction):
             check(wrong)

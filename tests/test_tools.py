@@ -49,7 +49,7 @@ def test_every_list_that_has_a_name_has_facts() -> None:
 
 
 def test_a_list_is_proposed_as_a_schema_and_a_declaration() -> None:
-    """Types of columns, the key, the parent, the filter; descriptions are placeholders."""
+    """Types of columns, the key, the parent, the filter; what a common property is."""
     flows = asdict(fact("studio_executions"))
     assert declaration(flows, by_shape()) == (
         'Stream("studio_executions", STUDIO_V2, "Flows/{flow_sid}/Executions", "executions",'
@@ -62,7 +62,7 @@ def test_a_list_is_proposed_as_a_schema_and_a_declaration() -> None:
     assert properties["sid"]["type"] == "string"
     assert properties["price"]["type"] == ["null", "number"]
     assert properties["date_created"] == {
-        "type": ["null", "string"], "format": "date-time", "description": "Date created, UTC.",
+        "type": ["null", "string"], "format": "date-time", "description": "When the recording was created, UTC.",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@ Derive from Twilio's OpenAPI documents what the project knows of Twilio's lists.
 
     python -m tools.oai facts DOCUMENTS                  # writes sandbox/facts/, a file a product
     python -m tools.oai propose LIST... --documents DOCUMENTS   # prints a schema and a declaration for each
+    python -m tools.oai schemas LIST... --documents DOCUMENTS   # writes their schemas/, where there are none
     python -m tools.oai check DOCUMENTS                  # holds the declarations and the schemas against them
 
 DOCUMENTS is a folder of the OpenAPI documents (https://github.com/twilio/twilio-oai, spec/json). Which lists there are
@@ -16,7 +17,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,12 @@ from tap_twilio.streams import STREAMS
 from .check import check, text
 from .documents import Documents, Json
 from .facts import list_facts
-from .propose import propose
+from .propose import propose, schema_of
 
 HERE = Path(__file__).resolve().parent
 LISTS = HERE / "lists.txt"
 FACTS = HERE.parent / "sandbox" / "facts"
+SCHEMAS = HERE.parent / "schemas"
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,27 @@ def names_of(fact: Json) -> tuple[str, str, str]:
     return fact["name"], fact["operation"], f"{fact['product']}/{fact['operation']}"
 
 
-def print_proposals(documents: Documents, lists: Sequence[str]) -> None:
-    """Print a schema and a declaration for each list; the program ends at a name that lists.txt does not have."""
+def asked_for(documents: Documents, lists: Sequence[str]) -> Iterator[Json]:
+    """The facts of each list; the program ends at a name that lists.txt does not have."""
     for wanted in lists:
         found = [fact for one in listed() for fact in [facts_of(documents, one)] if wanted in names_of(fact)]
         if not found:
             sys.exit(f"tools/lists.txt has no list {wanted!r}: add its line first")
-        for fact in found:
-            print(propose(fact, by_shape()))
+        yield from found
+
+
+def print_proposals(documents: Documents, lists: Sequence[str]) -> None:
+    """Print a schema and a declaration for each list."""
+    for fact in asked_for(documents, lists):
+        print(propose(fact, by_shape()))
+
+
+def write_schemas(documents: Documents, lists: Sequence[str]) -> None:
+    """Write the schema of each list, where there is none. Descriptions that end with a question mark want a person."""
+    for fact in asked_for(documents, lists):
+        path = SCHEMAS / f"{fact['name']}.json"
+        if not path.exists():
+            path.write_text(json.dumps(schema_of(fact), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,9 +118,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     facts = commands.add_parser("facts", help="write sandbox/facts/")
     facts.add_argument("documents", type=Path)
-    proposal = commands.add_parser("propose", help="print a schema and a declaration")
-    proposal.add_argument("lists", nargs="+", metavar="LIST", help="its name in lists.txt, or product/operationId")
-    proposal.add_argument("--documents", type=Path, required=True)
+    for command, what in {"propose": "print a schema and a declaration", "schemas": "write schemas/"}.items():
+        proposal = commands.add_parser(command, help=what)
+        proposal.add_argument("lists", nargs="+", metavar="LIST", help="its name in lists.txt, or product/operationId")
+        proposal.add_argument("--documents", type=Path, required=True)
     checked = commands.add_parser("check", help="hold the declarations and the schemas against the documents")
     checked.add_argument("documents", type=Path)
     options = parser.parse_args(argv)
@@ -114,6 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_facts(documents)
     elif options.command == "propose":
         print_proposals(documents, options.lists)
+    elif options.command == "schemas":
+        write_schemas(documents, options.lists)
     else:
         outcome = check(documents, STREAMS)
         print(text(outcome))

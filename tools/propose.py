@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from .documents import Json
 from .wording import described
@@ -83,7 +82,7 @@ def words(name: str) -> str:
 
 
 def description(name: str, schema: Json, fact: Json) -> str:
-    """What wording.py has; else what stands for it until a person writes one, with the values that it may have."""
+    """What wording.py has; else its name and a question mark, until a person writes one."""
     one = fact["name"].rpartition("_")[2]
     row = one.removesuffix("ies") + "y" if one.endswith("ies") else one.removesuffix("s")
     facts = fact["properties"].get(name, {})
@@ -92,7 +91,7 @@ def description(name: str, schema: Json, fact: Json) -> str:
         return RECEIVED_AT
     if facts.get("enum") and name not in ("status_callback_method", "webhook_method"):
         said = f"{(said or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
-    return said or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}."
+    return said or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}?"
 
 
 # The declaration

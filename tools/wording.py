@@ -152,5 +152,10 @@ def described(name: str, row: str, pattern: str) -> str | None:
     sid = pattern[1:3] if pattern[1:3].isupper() else "…"
     if name in COMMON:
         return COMMON[name].format(a=f"the {row}", sid=sid).replace("(……)", "(…)")
-    one = ONE.get(name.removesuffix("_sid")) if name.endswith("_sid") else None
-    return f"SID ({sid}…) of the {one.format(a=f'the {row}')}.".replace("(……)", "(…)") if one else None
+    stem, _, last = name.rpartition("_")
+    words = stem.replace("_", " ")
+    if last == "sid":
+        return f"SID ({sid}…) of the {ONE.get(stem, words).format(a=f'the {row}')}.".replace("(……)", "(…)")
+    if name.endswith(("_friendly_name", "_unique_name")):
+        return f"{'Name' if 'friendly' in name else 'Unique name'} of the {words.rpartition(' ')[0]}."
+    return f"HTTP method of {stem}_url." if last == "method" else None

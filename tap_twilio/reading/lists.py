@@ -81,20 +81,25 @@ class Listing:
         """The date that Twilio sorts and filters this list by."""
         return self.stream.filter.column if self.stream.filter else "date_created"
 
-    def complete(self, page: Page) -> Page:
+    def complete(self, page: Page, before: int = 0) -> Page:
         """
-        A page's rows with what the declaration adds to each.
+        A page's rows with what the declaration adds to each. `before`: how many rows the pages before it held.
 
         Raises BadAnswer for a row of another account: on a product host, that is what wrong credentials give.
         """
-        account = self.account
+        account, adds = self.account, self.stream.adds
         for row in page.rows:
             if row.get("account_sid", account) not in (account, None):
                 raise BadAnswer(f"{self.path}: a row of another account came")
-        if self.stream.adds:
+        if adds:
             values = {"account_sid": account, **self.values}
-            added = {name: values[brace] for name, brace in self.stream.adds.items()}
-            return Page([{**row, **added} for row in page.rows], page.next, page.date, page.received_at)
+            added = {name: values[source] for name, source in adds.items() if source in values}
+            rows = [{**row, **added} for row in page.rows]
+            for name, source in adds.items():
+                if source not in values:
+                    for position, row in enumerate(rows, before):
+                        row[name] = position if source == "#" else _member(row, source)
+            return Page(rows, page.next, page.date, page.received_at)
         return page
 
     @cached_property
@@ -150,6 +155,14 @@ class Listing:
         if not page.rows:
             return False  # it shows nothing of what follows
         return all(newest is not None and newest < edge for newest in map(self.newest, page.rows))
+
+
+def _member(row: Row, source: str) -> Any:
+    """Of an object in a row; null where there is none."""
+    value: Any = row
+    for name in source.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _stand_apart(listed: Moment | None, created: Moment | None) -> bool:

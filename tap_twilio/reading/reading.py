@@ -81,6 +81,12 @@ class Reading:
     def lists(self) -> list[Listing]:
         return [Listing(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
 
+    @property
+    def owes(self) -> bool:
+        """Whether a table lacks rows that did not change, or something is open."""
+        late = any(table.state.refill or not table.state.date_updated for table in self.tables)
+        return late or bool(self.state.opened)
+
     # -- before anything is read
 
     def adopt(self, added: Sequence[str] = ()) -> list[str]:

@@ -7,14 +7,14 @@ what it missed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
-from tap_twilio.moments import END, moment_of
-from tap_twilio.streams.model import Changed, Every, Open, Parent, Stream
-from tap_twilio.twilio.request import Page, Row
+from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, earlier, later, moment_of
+from tap_twilio.streams.model import Changed, Every, Open, Parent, Stream, Window
+from tap_twilio.twilio.request import Ask, Page, Row
 
 from .digests import Chunks
 from .effects import Read
@@ -133,6 +133,7 @@ class Branch:
     account: str
     page_size: int
     below: Sequence[Table | Below]
+    now: Callable[[], Moment]
     failed: PartitionError | None = None
     _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
 
@@ -164,6 +165,8 @@ class Branch:
             if self.parent.where and not self.parent.where.holds(row):
                 continue
             dates = listing.dates(row)
+            if self.parent.within and (moment_of(dates[2]) or END) < earlier(self.now(), self.parent.within):
+                continue
             wanted = any(table.name in fresh or judge.wants(dates) for table, judge in known)
             asked = (served, how is How.LOOK_BACK, one)  # a look-back judges by a later bound than a round
             if not wanted and (asked in self._asked or not self._stands_open(row)):
@@ -188,7 +191,7 @@ class Branch:
         values = {brace: str(row[name]) for brace, name in self.parent.fills.items()}
         listing = Listing(self.stream, self.account, self.page_size, values=values)
         for _ in range(RESTARTS):
-            walk = Walk(listing)
+            walk = Walk(listing, self._top(how, listing, fresh))
             feed = Feed.of(self.below, how, walk)
             try:
                 while not walk.ended:
@@ -204,3 +207,14 @@ class Branch:
                     return  # the parent is gone
                 raise
         raise Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+
+    def _top(self, how: How, listing: Listing, fresh: Fresh) -> Ask | None:
+        """The first page of a log, from the bookmark of those that read it; None for another list: all of it."""
+        reads = self.stream.reads
+        if not isinstance(reads, Window):
+            return None
+        judges = [table.judge(how) for table in self.tables if not table.failed]
+        since = BEGINNING if fresh else min((judge.since for judge in judges if judge), default=BEGINNING)
+        since = earlier(since, reads.again) if since else earlier(self.now(), 3650 * DAY)
+        reach = self.stream.filter.reach if self.stream.filter else None
+        return listing.top(max(since, earlier(self.now(), reach)) if reach else since, later(self.now(), SECOND))

@@ -77,7 +77,7 @@ class Walk:
                     raise Moved("a page is gone before it was read") from None
                 raise
             if page.next is None or page.next not in self._tokens:
-                return self.listing.complete(page)
+                return self.listing.complete(page, self.rows)
         raise Moved(CIRCLE)
 
     def _guard(self, ids: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_twilio.moments import SECOND, earlier, later
+from tap_twilio.moments import SECOND, Moment, earlier, later
 from tap_twilio.singer.state import Backfill, Slice
 from tap_twilio.streams.model import Window
 
@@ -25,7 +25,7 @@ def read_window(reading: Reading) -> Read:
     resumed = opened is not None
     if opened is None or opened.slices is None:
         until = later(reading.began, SECOND)
-        opened = Backfill(reading.began, reading.served(), slices=[Slice(since, until)])
+        opened = Backfill(reading.began, reading.served(), slices=_spans(since, until, reading))
         state.backfill = opened
     assert opened.slices is not None
     yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened).read()
@@ -34,3 +34,13 @@ def read_window(reading: Reading) -> Read:
     else:
         reading.finish_round(opened.tables, opened.began)
         state.backfill = None
+
+
+def _spans(since: Moment, until: Moment, reading: Reading) -> list[Slice]:
+    """The newest first, none longer than the list takes."""
+    longest = reading.stream.filter and reading.stream.filter.longest
+    found = []
+    while longest and earlier(until, longest) > since:
+        found.append(Slice(earlier(until, longest), until))
+        until = earlier(until, longest)
+    return [*found, Slice(since, until)]

@@ -88,7 +88,7 @@ def _entry(stream: Stream) -> CatalogEntry:
     about: dict[tuple[str, ...], dict[str, Any]] = {(): about_stream}
     for name in schema["properties"]:
         automatic = {"inclusion": "automatic"}
-        chosen = {"inclusion": "available", "selected-by-default": True}
+        chosen = {"inclusion": "available", "selected-by-default": name not in stream.opt_in}
         about["properties", name] = automatic if name in _automatic(stream) else chosen
     return CatalogEntry(
         tap_stream_id=stream.name,
@@ -180,8 +180,8 @@ def _select(stream: Stream, entry: CatalogEntry) -> Selected:
     schema, noted = load_schema(stream.name), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
-        selected = _property_is_selected(noted.get(("properties", name), {}), entry.schema.properties.get(name))
-        if selected or name in _automatic(stream):
+        found = noted.get(("properties", name), {}), entry.schema.properties.get(name)
+        if name in _automatic(stream) or _property_is_selected(*found, default=name not in stream.opt_in):
             properties[name] = about
     for breadcrumb, about in noted.items():
         name = breadcrumb[1] if len(breadcrumb) == 2 else None
@@ -190,12 +190,12 @@ def _select(stream: Stream, entry: CatalogEntry) -> Selected:
     return Selected(stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry))
 
 
-def _property_is_selected(about: dict[str, Any], schema: Schema | None) -> bool:
-    """A property missing from an older catalog is selected. `schema`: old catalogs choose there."""
+def _property_is_selected(about: dict[str, Any], schema: Schema | None, default: bool) -> bool:
+    """A property missing from an older catalog is selected by `default`. `schema`: old catalogs choose there."""
     schema = schema or Schema()
     inclusion = about.get("inclusion") or schema.inclusion
     said = (about.get("selected"), schema.selected, about.get("selected-by-default"))
-    return bool(should_sync_field(inclusion, next((one for one in said if one is not None), None), default=True))
+    return bool(should_sync_field(inclusion, next((one for one in said if one is not None), None), default=default))
 
 
 def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:

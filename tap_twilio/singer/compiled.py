@@ -228,10 +228,14 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
     for name in texts:
         lines += ["    " + line for line in step(_STEPS["string"], name)]
     for name in values:
-        if name in key:
+        kind = _kind(taken[name])
+        if name in key and kind in ("string", "date"):
             lines += step(_KEY, name)
         elif name not in texts:
-            lines += step(_STEPS[_kind(taken[name])], name)
+            lines += step(_STEPS[kind], name)
+            lines += step(_PRESENT, name) if name in key else []
+        elif name.endswith("_url") or "callback" in name:
+            lines += step(_ADDRESS, name)
     lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken] + ["    }"]
     return "\n".join(lines)
 
@@ -252,12 +256,26 @@ def _fits(value: Mended, kind: str) -> bool:
     return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
 
 
+_USERINFO = re.compile(r"^(\s*\w+://)[^/?#]*@")
+
+
+def without_password(address: str) -> str:
+    """
+    An address of the customer's, which may hold a user and a password.
+
+    >>> without_password("https://me:secret@example.com/sms?to=a@b"), without_password("https://example.com/?to=a@b")
+    ('https://***@example.com/sms?to=a@b', 'https://example.com/?to=a@b')
+    """
+    return _USERINFO.sub(r"\1***@", address)
+
+
 # What every compiled function can name.
 _SCOPE: dict[str, Any] = {
     "TEXT": frozenset((str, type(None))),
     "NUMERIC": frozenset((int, float, Decimal)),
     "BIGINT": BIGINT,
     "is_day": is_day,
+    "without_password": without_password,
     "days": DAYS,
     "minutes": MINUTES,
     "seconds": SECONDS,
@@ -272,6 +290,14 @@ _ALL_TEXT = """
 _KEY = """
     if VALUE.__class__ is not str or not VALUE:
         misfit(row, NAME)
+"""
+_PRESENT = """
+    if VALUE is None:
+        misfit(row, NAME)
+"""
+_ADDRESS = """
+    if VALUE and '@' in VALUE:
+        VALUE = without_password(VALUE)
 """
 _DATE = """
     if VALUE is not None:

@@ -2,24 +2,79 @@
 
 from tap_twilio.errors import Contradiction
 
-from . import api, conversations, insights, messaging, monitor, pricing, studio
+from . import (
+    accounts,
+    api,
+    chat,
+    content,
+    conversations,
+    events,
+    flex,
+    insights,
+    intelligence,
+    messaging,
+    monitor,
+    notify,
+    numbers,
+    pricing,
+    proxy,
+    serverless,
+    sip,
+    studio,
+    supersim,
+    sync,
+    taskrouter,
+    trunking,
+    trusthub,
+    verify,
+    video,
+    voice,
+    wireless,
+)
 from .model import Stream
 
-STREAMS: tuple[Stream, ...] = (
-    *api.STREAMS,
-    *conversations.STREAMS,
-    *insights.STREAMS,
-    *messaging.STREAMS,
-    *monitor.STREAMS,
-    *pricing.STREAMS,
-    *studio.STREAMS,
+_PRODUCTS = (
+    api,
+    accounts,
+    chat,
+    content,
+    conversations,
+    events,
+    flex,
+    insights,
+    intelligence,
+    messaging,
+    monitor,
+    notify,
+    numbers,
+    pricing,
+    proxy,
+    serverless,
+    sip,
+    studio,
+    supersim,
+    sync,
+    taskrouter,
+    trunking,
+    trusthub,
+    verify,
+    video,
+    voice,
+    wireless,
 )
+STREAMS: tuple[Stream, ...] = tuple(stream for product in _PRODUCTS for stream in product.STREAMS)
 BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+_CHILDREN: dict[str, tuple[Stream, ...]] = {}
+for _stream in STREAMS:
+    if _stream.parent:
+        _CHILDREN[_stream.parent.stream] = (*_CHILDREN.get(_stream.parent.stream, ()), _stream)
 
 
 def children(stream: Stream) -> tuple[Stream, ...]:
     """The streams that are asked by this one's rows."""
-    return tuple(other for other in STREAMS if other.parent and other.parent.stream == stream.name)
+    return _CHILDREN.get(stream.name, ())
 
 
 def check(streams: tuple[Stream, ...]) -> None:
@@ -32,8 +87,11 @@ def check(streams: tuple[Stream, ...]) -> None:
         while parent:
             if parent.stream not in names or parent.stream in ancestors:
                 raise Contradiction(f"Stream {stream.name}: its parent {parent.stream} is none")
+            above = streams[names.index(parent.stream)]
+            if (above.scope == "twilio") != (stream.scope == "twilio"):
+                raise Contradiction(f"Stream {stream.name}: one of it and its parent is all Twilio's, the other is not")
             ancestors.append(parent.stream)
-            parent = streams[names.index(parent.stream)].parent
+            parent = above.parent
 
 
 check(STREAMS)

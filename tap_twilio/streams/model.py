@@ -42,6 +42,7 @@ class Filter:
     unit: timedelta = timedelta(seconds=1)  # the finest bound that the list takes: a second, or a day
     nullable: bool = True  # whether `column` can be null
     reach: timedelta | None = None  # how far back it answers
+    longest: timedelta | None = None  # the longest span that it takes
     most_rows: int | None = None  # the most rows that one query lists, over all its pages
 
     def __post_init__(self) -> None:
@@ -77,19 +78,22 @@ class Whole:
 
 @dataclass(frozen=True)
 class Has:
-    """A condition on a row: its property is above a number, or one of some values."""
+    """A condition on a row: its property is above a number, one of some values, or an object with some member."""
 
     column: str
     above: int | None = None
-    among: tuple[str, ...] = ()
+    among: tuple[str | bool, ...] = ()
+    holding: str = ""
 
     def __post_init__(self) -> None:
-        if (self.above is None) == (not self.among):
-            raise Contradiction(f"a condition on {self.column} that is not just one of above and among")
+        if (self.above is not None) + bool(self.among) + bool(self.holding) != 1:
+            raise Contradiction(f"a condition on {self.column} that is not just one of above, among and holding")
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Whether a row meets it. A number that cannot be read counts as above: to ask once too often loses nothing."""
         value = row.get(self.column)
+        if self.holding:
+            return isinstance(value, Mapping) and self.holding in value
         if self.above is None:
             return value in self.among
         try:
@@ -128,6 +132,7 @@ class Parent:
     fills: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
     asks: Changed | Every | Open | Recent = Changed()
     where: Has | None = None  # rows for which it does not hold have no children
+    within: timedelta | None = None  # rows that were created longer ago have none any more
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,12 @@ class Stream:
     fixed: Mapping[str, str] = field(default_factory=dict)  # parameters that are always sent
     each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # one list for each value of a parameter
     parent: Parent | None = None
-    adds: Mapping[str, str] = field(default_factory=dict)  # a property that the row lacks <- a brace, or account_sid
+    # A property that the row lacks <- a brace, account_sid, a member of one of its objects ("period.start"), or "#",
+    # its position in the whole list.
+    adds: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()  # properties that never leave the tap
-    scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a run
+    opt_in: frozenset[str] = frozenset()  # properties that leave only where the catalog selects them
+    scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a day
     page_size: int | None = None  # the most rows a page, where it is not the product's
     paged: bool = True  # False: the answer names no next page
     fetch: bool = True  # whether Twilio can be asked for one row: {path}/{key}
@@ -183,22 +191,23 @@ class Stream:
         recent = child and isinstance(self.parent.asks, Recent)  # type: ignore[union-attr]
         wrong = {
             "its path has braces that nothing fills, or fills what is no brace": braces != filled,
-            "it adds a property from nowhere": not set(self.adds.values()) <= filled | {"account_sid"},
+            "it adds a property from nowhere": not {v for v in self.adds.values() if "." not in v}
+            <= filled | {"account_sid", "#"},
             "it reads by a window, and has no filter": isinstance(self.reads, Window) and not self.filter,
             "it reads by a window, and its filter hides rows": isinstance(self.reads, Window)
             and bool(self.filter and self.filter.nullable),
             "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
             and not isinstance(self.reads, Window),
             "it is a child, and has one list for each value": child and bool(self.each),
-            "it is a child, and reads by a window": child and isinstance(self.reads, Window),
+            "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
+            and not isinstance(self.reads, Window),
             "it has several parameters with one list for each value": len(self.each) > 1,
             "it is a single resource, and has a filter or pages": self.rows is None
             and (self.filter is not None or bool(self.each)),
             "it has no next page, and a filter": not self.paged and self.filter is not None,
-            "it hides its key": bool(self.hidden & set(self.key)),
+            "it hides its key": bool((self.hidden | self.opt_in) & set(self.key)),
             "it has no key": not self.key,
             "its scope is unknown": self.scope not in ("account", "main", "twilio"),
-            "it is all Twilio's, and a child": self.scope == "twilio" and child,
             "it asks recent rows, and is no single resource": recent and self.rows is not None,
             "it has a second source, and does not ask recent rows": self.second is not None and not recent,
         }

@@ -46,10 +46,11 @@ def _date(answer: Answer, clock: Clock) -> Moment:
 
 
 def _are_rows(rows: list[Any], has: tuple[str, ...]) -> bool:
-    """A key is plain text: one that had to be mended (body.py) may be another row's."""
+    """A key is plain text, or a whole number: text that had to be mended (body.py) may be another row's."""
     if not all(isinstance(row, dict) for row in rows):
         return False
-    return all({type(row.get(name)) for row in rows} <= {str} for name in has)
+    kinds = ({type(row.get(name)) for row in rows} for name in has)
+    return all(kind <= {str} or kind <= {int} for kind in kinds)
 
 
 def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
