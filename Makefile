@@ -36,7 +36,7 @@ psql:
 	@.venv-target/bin/python -m demo.sync --psql
 
 # Most tests wait for a process or a clock, so three at a time suit two cores. Those of one file share a server.
-WORKERS := -n 3 --dist loadscope
+WORKERS := -n 3 --dist loadgroup
 
 test: environments
 	@$(MAKE) -s lint
