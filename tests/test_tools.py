@@ -12,11 +12,13 @@ import pytest
 
 from sandbox.catalog import fact, facts
 from tap_twilio.moments import DAY
+from tap_twilio.streams import STREAMS
 from tap_twilio.streams.model import Filter, Has, Open, Parent, Product, Stream
-from tools.check import Outcome, check, text
+from tools.check import Outcome, check, place, place_of, text
 from tools.documents import Documents
 from tools.left_out import LEFT_OUT, UNDOCUMENTED
-from tools.oai import FACTS, all_facts, as_text, by_shape, listed, main
+from tools.oai import FACTS, PUBLISHED, all_facts, as_text, by_shape, listed, main
+from tools.page import page
 from tools.propose import declaration, schema_of
 
 
@@ -210,7 +212,17 @@ def test_the_declarations_are_those_of_the_documents(capsys: pytest.CaptureFixtu
     assert main(["check", folder]) == 0, capsys.readouterr().out
 
 
-def test_every_reason_belongs_to_a_list_that_has_a_name() -> None:
-    """What is left out stands in `tools/lists.txt` too."""
-    assert LEFT_OUT.keys() <= {(one.product, one.path) for one in listed()}
+def test_every_list_of_the_documents_is_a_stream_or_left_out_with_its_reason() -> None:
+    """`tools/published.txt` has every list; none is forgotten, and none is both."""
+    published = {place(*line.split()) for line in PUBLISHED.read_text(encoding="utf-8").splitlines()}
+    declared = {place_of(stream.product, stream.path) for stream in STREAMS}
+    left = {place(*one) for one in LEFT_OUT}
+    assert published - declared - left == set()
+    assert left <= published
+    assert left & declared == set()
     assert all(LEFT_OUT.values())
+
+
+def test_the_page_of_streams_is_made_from_the_declarations() -> None:
+    """`python -m tools.page >docs/streams.md` brings it up to date."""
+    assert Path("docs/streams.md").read_text(encoding="utf-8") == page()

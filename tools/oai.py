@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tap_twilio.streams import STREAMS
 
-from .check import check, text
+from .check import check, is_list, text
 from .documents import Documents, Json
 from .facts import list_facts
 from .propose import propose, schema_of
@@ -31,6 +31,7 @@ from .propose import propose, schema_of
 HERE = Path(__file__).resolve().parent
 LISTS = HERE / "lists.txt"
 FACTS = HERE.parent / "sandbox" / "facts"
+PUBLISHED = HERE / "published.txt"  # every list of the documents
 SCHEMAS = HERE.parent / "schemas"
 
 
@@ -75,7 +76,9 @@ def as_text(facts: list[Json]) -> str:
 
 
 def write_facts(documents: Documents) -> None:
-    """Write sandbox/facts/, and remove what is no longer derived."""
+    """Write published.txt and sandbox/facts/, and remove what is no longer derived."""
+    places = sorted(one for one, operation in documents.operations.items() if is_list(operation))
+    PUBLISHED.write_text("".join(f"{product} {path}\n" for product, path in places), encoding="utf-8")
     found = all_facts(documents)
     for path in FACTS.glob("*.json"):
         if path.stem not in found:

@@ -1,0 +1,94 @@
+"""`python -m tools.page >docs/streams.md`: every stream, and every list that is none, from the declarations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from tap_twilio.moments import DAY
+from tap_twilio.singer.catalog import load_schema
+from tap_twilio.streams import STREAMS
+from tap_twilio.streams.model import Every, Open, Recent, Rounds, Stream, Window
+
+from .left_out import LEFT_OUT
+
+HEAD = """# Streams
+
+What `tap-twilio --discover` lists, made by `python -m tools.page` from the declarations. Those in **bold** are selected
+by default, the others where the catalog selects them. `README.md` says how a stream is selected, and
+[exactness.md](exactness.md) how it is read.
+
+- **date_updated**: changes are found by the date and by content. **whole**: each sync reads the list and compares what
+  its rows hold. **window**: each sync reads the last days again. **once a day**: the same for all accounts.
+- A stream with a parent is read below the rows of its parent, whether that is selected or not.
+- Under `FULL_TABLE`, which a stream with a parent or a window cannot have, deleted rows leave the warehouse.
+"""
+LEFT = """
+## Lists that are no stream
+
+The other lists of Twilio's OpenAPI documents, and why.
+
+| product | path | why |
+|---|---|---|
+"""
+
+
+def how(stream: Stream) -> str:
+    """How a stream is read, in a word or two."""
+    if isinstance(stream.reads, Window):
+        return f"window, {stream.reads.again // DAY} days"
+    read = "date_updated" if isinstance(stream.reads, Rounds) else "whole"
+    return f"{read}, once a day" if stream.scope == "twilio" else read
+
+
+def asked(stream: Stream) -> str:
+    """The parent, and which of its rows are asked."""
+    parent = stream.parent
+    if parent is None:
+        return ""
+    which = "changed ones"
+    if isinstance(parent.asks, Every):
+        which = "all"
+    elif isinstance(parent.asks, Open):
+        which = "open and changed ones"
+    elif isinstance(parent.asks, Recent):
+        which = "recent ones"
+    if parent.where:
+        has = parent.where
+        if has.among:
+            condition = f"{has.column} {' or '.join(str(value).lower() for value in has.among)}"
+        else:
+            condition = (
+                f"{has.column} above {has.above}" if has.above is not None else f"{has.column} has {has.holding}"
+            )
+        which += f", {condition}"
+    if parent.within:
+        which += f", of {parent.within // DAY} days"
+    return f"{parent.stream}: {which}"
+
+
+def lines(streams: list[Stream]) -> Iterator[str]:
+    yield "| stream | a row is | path | key | read | parent | cost |"
+    yield "|---|---|---|---|---|---|---|"
+    for stream in streams:
+        name = f"**{stream.name}**" if stream.default else stream.name
+        what = load_schema(stream.name)["description"]
+        key = ", ".join(stream.key)
+        yield f"| {name} | {what} | `{stream.path}` | {key} | {how(stream)} | {asked(stream)} | {stream.cost} |"
+
+
+def page() -> str:
+    """docs/streams.md."""
+    products: dict[str, list[Stream]] = {}
+    for stream in STREAMS:
+        root = stream.product.root.removesuffix("/Accounts/{account_sid}")
+        products.setdefault(f"{stream.product.host}.twilio.com{root}", []).append(stream)
+    parts = [HEAD]
+    for product, streams in products.items():
+        parts.append(f"\n## {product}\n\n" + "\n".join(lines(streams)) + "\n")
+    left = [f"| {product} | `{path}` | {why} |" for (product, path), why in LEFT_OUT.items()]
+    return "".join(parts) + LEFT + "\n".join(left) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
