@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from .accounts import Account
 from .moments import BEGINNING, Moment, earlier
-from .reading.budget import Budget
+from .reading.budget import Budget, ChildRequests
 from .reading.digests import Room
 from .reading.reading import Bounds, Reading
 from .reading.recent import Limits, RecentBranch, RecentTable
@@ -33,6 +33,7 @@ class Trees:
     now: Callable[[], Moment]
     records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table, what makes the JSON of rows' records
     off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
+    requests: dict[str, ChildRequests] = field(default_factory=dict)  # by account
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -68,8 +69,13 @@ class Trees:
                 if child.name in self.selected:
                     found.append(self._recent(child, account, root))
             elif below := self._sinks(child, account, root):
-                found.append(Branch(child, account.sid, self.settings.page_size, below, self.now))
+                found.append(
+                    Branch(child, account.sid, self.settings.page_size, below, self.now, self._requests(account))
+                )
         return found
+
+    def _requests(self, account: Account) -> ChildRequests:
+        return self.requests.setdefault(account.sid, ChildRequests(self.settings.child_requests))
 
     def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
         state = self.state.partition(stream.name, account.sid)

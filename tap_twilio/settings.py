@@ -157,6 +157,15 @@ class Settings:
     feedback_backfill: bool = field(
         default=True, metadata=setting("whether older calls are asked for their feedback once")
     )
+    child_requests: int = field(
+        default=5000,
+        metadata=setting(
+            "how many rows of traffic a sync and account may ask for what is below them, such as a message's media; "
+            "the others' turn comes in the next syncs",
+            minimum=1,
+            maximum=10**9,
+        ),
+    )
     subaccount_tokens: bool = field(
         default=True,
         metadata=setting(

@@ -101,7 +101,7 @@ class Sync:
 
     def _plan(self) -> None:
         records = {name: recorder.records for name, recorder in self.recorders.items()}
-        trees = Trees(
+        self.trees = trees = Trees(
             self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
         )
         pairs = [(stream, account) for stream in trees.roots() for account in self._accounts_of(stream)]
@@ -344,6 +344,9 @@ class Sync:
         for host, accounts in self.absent.items():
             if accounts:
                 LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
+        for sid, requests in self.trees.requests.items():
+            if requests.put_off:
+                LOGGER.info("%s: child_requests are spent; the next syncs ask the rows whose turn did not come", sid)
         forecasts([one for one in self.readings if one.account not in self.closed], self.failed)
         summary(self.pool.pages, self.pool.requests, seconds, emitted)
         if self.scheduler.stopping:

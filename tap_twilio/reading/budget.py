@@ -1,4 +1,4 @@
-"""How many pages of older history a sync reads again, and whose turn it is."""
+"""What a sync may ask for: pages of older history and whose turn it is, and lists below rows of traffic."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ class Budget:
     def end(self, key: Key) -> None:
         """This partition needs no more: its share goes to the others."""
         self._claims.pop(key, None)
+
+
+@dataclass
+class ChildRequests:
+    """How many more rows of traffic one sync may ask, in one account, for what is below them."""
+
+    left: int
+    put_off: bool = False  # whether a row was not asked
+
+    def take(self) -> bool:
+        self.left -= 1
+        self.put_off = self.put_off or self.left < 0
+        return self.left >= 0

@@ -13,13 +13,14 @@ from typing import Protocol
 
 from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
 from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, earlier, later, moment_of
-from tap_twilio.streams.model import Changed, Every, Open, Parent, Stream, Window
+from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
 from tap_twilio.twilio.request import Ask, Page, Row
 
+from .budget import ChildRequests
 from .digests import Chunks
 from .effects import Read
 from .lists import Dates, Listing
-from .tables import How, Judge, Reader, Table
+from .tables import AT_LAST, How, Judge, Reader, Table
 from .walk import Walk
 
 SIDE_BY_SIDE = 100  # rows of a parent that are asked at once
@@ -134,6 +135,7 @@ class Branch:
     page_size: int
     below: Sequence[Table | Below]
     now: Callable[[], Moment]
+    requests: ChildRequests
     failed: PartitionError | None = None
     _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
 
@@ -171,10 +173,19 @@ class Branch:
             asked = (served, how is How.LOOK_BACK, one)  # a look-back judges by a later bound than a round
             if not wanted and (asked in self._asked or not self._stands_open(row)):
                 continue
+            if wanted and self._is_rationed(listing) and not self.requests.take():
+                for table, _ in known:
+                    table.put_off(moment_of(dates[1]))
+                continue
             if not isinstance(self.parent.asks, Changed):
                 self._asked.add(asked)
             new_to = (table.name for table, judge in known if self._is_new(dates, judge))
             yield row, fresh.union(new_to) if wanted else frozenset()
+
+    def _is_rationed(self, listing: Listing) -> bool:
+        """Whether the rows asked are traffic, of which there is no end. Only a list in rounds comes back to others."""
+        traffic = not isinstance(self.parent.asks, Every) and isinstance(listing.stream.reads, Rounds)
+        return traffic and all(table.state.owed != AT_LAST for table in self.tables)
 
     def _is_new(self, dates: Dates, judge: Judge) -> bool:
         """Whether a table may lack rows below this one that did not change: it was not asked for them before."""

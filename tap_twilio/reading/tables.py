@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Any
 
 from tap_twilio.errors import InvalidRecord, PartitionError
-from tap_twilio.moments import BEGINNING, END, HOUR, Moment, later, moment_of
+from tap_twilio.moments import BEGINNING, END, HOUR, SECOND, Moment, later, moment_of
 from tap_twilio.singer.packed import pack, size_of, unpack
 from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Stream
@@ -28,6 +28,8 @@ from .effects import Emit, Read
 from .lists import Dates, Listing
 from .sums import ZERO, contents_of, end_key, hashed, keys_of
 
+AT_LAST: Moment = "9000-01-01T00:00:00.000000Z"  # all that is owed is asked, however much that is
+LONG_AGO: Moment = "1970-01-01T00:00:00.000000Z"
 LONGEST_CHUNK = 1024  # rows, on average
 Reader = Chunks | Tally
 
@@ -296,14 +298,23 @@ class Table:
     def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
         """A backfill that served this table ended. `owed`: rows undated, or dated before this, it did not see."""
         self.advance(bookmark)
-        self.state.owed = owed
+        self.state.owed, self.state.unasked = max(owed or BEGINNING, self.state.unasked or BEGINNING) or None, None
 
     def finish_round(self, bookmark: Moment) -> None:
         """A round that served this table ended."""
         self.advance(bookmark)
-        self.state.owed = self.state.refill = self.state.taken_over = None
+        state = self.state
+        if state.unasked and state.owed and state.unasked >= state.owed:
+            state.unasked = AT_LAST  # in the order of this list, the turn of the same rows would never come
+        state.owed, state.unasked = state.unasked, None
+        state.refill = state.taken_over = None
         if not self.known.forgets:
             self.known.turn()
+
+    def put_off(self, listed: Moment | None) -> None:
+        """A row of the parent was not asked in this sync: it is owed, with the undated and those listed before it."""
+        until = later(listed, SECOND) if listed else LONG_AGO
+        self.state.unasked = max(self.state.unasked or BEGINNING, until)
 
     def _opened(self, how: How) -> list[str] | None:
         """The tables that what is read serves; None where that is all."""
