@@ -19,6 +19,9 @@ FOLDER = Path(__file__).parent / "facts"
 # Paths whose parent's list has another path; insights finds a call by its SID alone.
 PARENTS = {("insights", "CallSid"): "calls"}
 
+# What tells the rows of a list apart that have no SID, and no path of their own.
+APART = {"voice_dialing_permission_high_risk_prefixes": "prefix"}
+
 # Lists that are the same for all accounts. Source: Twilio's documentation of each; their rows name no account.
 EVERYBODYS = frozenset(
     {
@@ -83,7 +86,9 @@ class Fact:
 
     @cached_property
     def key(self) -> str:
-        """The property by which Twilio finds one row, or an empty string."""
+        """The property by which Twilio finds one row, or that tells rows apart, or an empty string."""
+        if self.name in APART:
+            return APART[self.name]
         if self.one is not None:
             return self.property_of(_segments(self.one)[-1][1:-1])
         if "sid" in self.properties or self.envelope == "single":

@@ -1,7 +1,84 @@
-"""numbers.twilio.com. Facts: OpenAPI twilio_numbers_v2."""
+"""numbers.twilio.com: regulatory compliance, hosted numbers. Facts: OpenAPI twilio_numbers_v2."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
 NUMBERS = Product("numbers", "/v2")
+# That what is below a bundle moves its date_updated is nowhere said, so each is asked by every sync.
+BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, Every())
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    # Its filter compares valid_until, which says nothing of when a bundle was made or changed.
+    Stream("regulatory_bundles", NUMBERS, "RegulatoryCompliance/Bundles", "results"),
+    Stream(
+        "regulatory_bundle_copies",
+        NUMBERS,
+        "RegulatoryCompliance/Bundles/{bundle_sid}/Copies",
+        "results",
+        key=("bundle_sid", "sid"),  # the row names the copy, and only the path what was copied
+        parent=BUNDLE,
+        adds={"bundle_sid": "bundle_sid"},
+        fetch=False,
+        token_names_row=False,
+        cost="one request for each regulatory bundle",
+    ),
+    Stream(
+        "regulatory_bundle_evaluations",
+        NUMBERS,
+        "RegulatoryCompliance/Bundles/{bundle_sid}/Evaluations",
+        "results",
+        reads=Whole(),
+        parent=BUNDLE,
+        cost="one request for each regulatory bundle",
+    ),
+    Stream(
+        "regulatory_bundle_item_assignments",
+        NUMBERS,
+        "RegulatoryCompliance/Bundles/{bundle_sid}/ItemAssignments",
+        "results",
+        reads=Whole(),
+        parent=BUNDLE,
+        cost="one request for each regulatory bundle",
+    ),
+    Stream("regulatory_end_users", NUMBERS, "RegulatoryCompliance/EndUsers", "results"),
+    Stream("regulatory_supporting_documents", NUMBERS, "RegulatoryCompliance/SupportingDocuments", "results"),
+    Stream(
+        "regulatory_end_user_types",
+        NUMBERS,
+        "RegulatoryCompliance/EndUserTypes",
+        "end_user_types",
+        reads=Whole(),
+        scope="twilio",
+    ),
+    Stream(
+        "regulatory_supporting_document_types",
+        NUMBERS,
+        "RegulatoryCompliance/SupportingDocumentTypes",
+        "supporting_document_types",
+        reads=Whole(),
+        scope="twilio",
+    ),
+    Stream(
+        "regulatory_regulations",
+        NUMBERS,
+        "RegulatoryCompliance/Regulations",
+        "results",
+        reads=Whole(),
+        # It has requirements say what each of their fields must be (OpenAPI, ListRegulation).
+        fixed={"IncludeConstraints": "true"},
+        scope="twilio",
+    ),
+    Stream(
+        "hosted_number_orders",
+        NUMBERS,
+        "HostedNumber/Orders",
+        "items",
+        opt_in=frozenset({"verification_code"}),
+    ),
+    Stream(
+        "hosted_number_authorization_documents",
+        NUMBERS,
+        "HostedNumber/AuthorizationDocuments",
+        "items",
+        adds={"account_sid": "account_sid"},
+    ),
+)

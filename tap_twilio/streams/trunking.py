@@ -1,7 +1,38 @@
-"""trunking.twilio.com. Facts: OpenAPI twilio_trunking_v1."""
+"""trunking.twilio.com: Elastic SIP Trunking. Facts: OpenAPI twilio_trunking_v1."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream
 
 TRUNKING = Product("trunking", "/v1")
+TRUNK = Parent("trunks", {"trunk_sid": "sid"}, Every())
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("trunks", TRUNKING, "Trunks", "trunks"),
+    Stream(
+        "trunk_origination_urls",
+        TRUNKING,
+        "Trunks/{trunk_sid}/OriginationUrls",
+        "origination_urls",
+        parent=TRUNK,
+        cost="one request for each trunk",
+    ),
+    Stream(
+        "trunk_credential_lists",
+        TRUNKING,
+        "Trunks/{trunk_sid}/CredentialLists",
+        "credential_lists",
+        key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
+        parent=TRUNK,
+        token_names_row=False,
+        cost="one request for each trunk",
+    ),
+    Stream(
+        "trunk_ip_access_control_lists",
+        TRUNKING,
+        "Trunks/{trunk_sid}/IpAccessControlLists",
+        "ip_access_control_lists",
+        key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
+        parent=TRUNK,
+        token_names_row=False,
+        cost="one request for each trunk",
+    ),
+)

@@ -1,7 +1,79 @@
 """trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
 TRUSTHUB = Product("trusthub", "/v1")
+# That what is below a profile or a product moves its date_updated is nowhere said, so each is asked by every sync.
+PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, Every())
+TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, Every())
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("trusthub_customer_profiles", TRUSTHUB, "CustomerProfiles", "results"),
+    Stream(
+        "trusthub_customer_profile_channel_endpoint_assignments",
+        TRUSTHUB,
+        "CustomerProfiles/{customer_profile_sid}/ChannelEndpointAssignments",
+        "results",
+        reads=Whole(),
+        parent=PROFILE,
+        cost="one request for each customer profile",
+    ),
+    Stream(
+        "trusthub_customer_profile_entity_assignments",
+        TRUSTHUB,
+        "CustomerProfiles/{customer_profile_sid}/EntityAssignments",
+        "results",
+        reads=Whole(),
+        parent=PROFILE,
+        cost="one request for each customer profile",
+    ),
+    Stream(
+        "trusthub_customer_profile_evaluations",
+        TRUSTHUB,
+        "CustomerProfiles/{customer_profile_sid}/Evaluations",
+        "results",
+        reads=Whole(),
+        parent=PROFILE,
+        cost="one request for each customer profile",
+    ),
+    Stream("trusthub_trust_products", TRUSTHUB, "TrustProducts", "results"),
+    Stream(
+        "trusthub_trust_product_channel_endpoint_assignments",
+        TRUSTHUB,
+        "TrustProducts/{trust_product_sid}/ChannelEndpointAssignments",
+        "results",
+        reads=Whole(),
+        parent=TRUST_PRODUCT,
+        cost="one request for each trust product",
+    ),
+    Stream(
+        "trusthub_trust_product_entity_assignments",
+        TRUSTHUB,
+        "TrustProducts/{trust_product_sid}/EntityAssignments",
+        "results",
+        reads=Whole(),
+        parent=TRUST_PRODUCT,
+        cost="one request for each trust product",
+    ),
+    Stream(
+        "trusthub_trust_product_evaluations",
+        TRUSTHUB,
+        "TrustProducts/{trust_product_sid}/Evaluations",
+        "results",
+        reads=Whole(),
+        parent=TRUST_PRODUCT,
+        cost="one request for each trust product",
+    ),
+    Stream("trusthub_end_users", TRUSTHUB, "EndUsers", "results"),
+    Stream("trusthub_supporting_documents", TRUSTHUB, "SupportingDocuments", "results"),
+    Stream("trusthub_end_user_types", TRUSTHUB, "EndUserTypes", "end_user_types", reads=Whole(), scope="twilio"),
+    Stream(
+        "trusthub_supporting_document_types",
+        TRUSTHUB,
+        "SupportingDocumentTypes",
+        "supporting_document_types",
+        reads=Whole(),
+        scope="twilio",
+    ),
+    Stream("trusthub_policies", TRUSTHUB, "Policies", "results", reads=Whole(), scope="twilio"),
+)

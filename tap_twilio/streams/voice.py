@@ -1,7 +1,47 @@
-"""voice.twilio.com. Facts: OpenAPI twilio_voice_v1."""
+"""voice.twilio.com: BYOC trunks, dialing permissions. Facts: OpenAPI twilio_voice_v1."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
 VOICE = Product("voice", "/v1")
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("voice_byoc_trunks", VOICE, "ByocTrunks", "byoc_trunks"),
+    Stream("voice_connection_policies", VOICE, "ConnectionPolicies", "connection_policies"),
+    Stream(
+        "voice_connection_policy_targets",
+        VOICE,
+        "ConnectionPolicies/{connection_policy_sid}/Targets",
+        "targets",
+        parent=Parent("voice_connection_policies", {"connection_policy_sid": "sid"}, Every()),
+        cost="one request for each connection policy",
+    ),
+    Stream("voice_ip_records", VOICE, "IpRecords", "ip_records"),
+    Stream(
+        "voice_source_ip_mappings", VOICE, "SourceIpMappings", "source_ip_mappings", adds={"account_sid": "account_sid"}
+    ),
+    Stream(
+        "voice_dialing_permission_countries",
+        VOICE,
+        "DialingPermissions/Countries",
+        "content",
+        key=("account_sid", "iso_code"),
+        reads=Whole(),
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,  # its key is a country
+    ),
+    Stream(
+        "voice_dialing_permission_high_risk_prefixes",
+        VOICE,
+        "DialingPermissions/Countries/{iso_code}/HighRiskSpecialPrefixes",
+        "content",
+        # Though its rows name no account, it is asked in each, since the permissions above it are an account's.
+        key=("account_sid", "iso_code", "prefix"),
+        reads=Whole(),
+        # Prefixes change without the country's permissions, and are there whether it may be called or not.
+        parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, Every()),
+        adds={"account_sid": "account_sid", "iso_code": "iso_code"},
+        fetch=False,
+        token_names_row=False,
+        cost="one request for each country, of which there are more than 200, and account",
+    ),
+)

@@ -63,9 +63,14 @@ def fill(twilio: Twilio, stream: Stream, many: int = 23, now: bool = False) -> N
             twilio.add(stream.name, account, parent_of(twilio, stream, account, made), n=share, **span)
 
 
+def unasked(stream: Stream) -> Json:
+    """The properties that leave without being selected by name."""
+    return {name: about for name, about in properties(stream.name).items() if name not in stream.opt_in}
+
+
 def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     """Each row that Twilio lists, as the record that it should become, `received_at` aside."""
-    kinds = properties(stream.name)
+    kinds = unasked(stream)
     found = {}
     for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
@@ -144,7 +149,25 @@ def test_every_row_of_every_account_arrives_alone_without_its_parent(
     assert differences(table(run, stream), should) == []
     assert len(run.records(stream.name)) == len(should)
     assert {message["stream"] for message in run.messages("RECORD")} == {stream.name}
-    assert all(list(record) == list(properties(stream.name)) for record in run.records(stream.name))
+    assert all(list(record) == list(unasked(stream)) for record in run.records(stream.name))
+
+
+@pytest.mark.parametrize("stream", [one for one in LISTED if one.opt_in], ids=lambda one: one.name)
+def test_a_secret_leaves_where_the_catalog_selects_it_and_nowhere_else(
+    tap_of: MakeTap, twilio: Twilio, stream: Stream
+) -> None:
+    """With its own metadata alone: that the stream is selected is not enough."""
+    fill(twilio, stream, many=3)
+    tap = tap_for(tap_of, twilio, stream)
+    assert not [name for record in whole(tap).records(stream.name) for name in record if name in stream.opt_in]
+    assert tap.catalog is not None
+    (entry,) = [one for one in tap.catalog["streams"] if one["tap_stream_id"] == stream.name]
+    for item in entry["metadata"]:
+        if item["breadcrumb"][-1:] in [[name] for name in stream.opt_in]:
+            item["metadata"]["selected"] = True
+    tap.state = None
+    records = whole(tap).records(stream.name)
+    assert records and all(list(record) == list(properties(stream.name)) for record in records)
 
 
 @OF_A_PRODUCT
