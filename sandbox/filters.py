@@ -90,6 +90,8 @@ class Kept:
 KEPT = {
     # docs usage/monitor-alert
     "alerts": Kept(30 * DAY, "date_generated"),
+    # docs verify/api/attempts
+    "verify_attempts": Kept(30 * DAY, CREATED),
     # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
     "recordings": Kept(40 * DAY, "date_updated", "deleted"),
 }

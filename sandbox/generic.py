@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .catalog import Fact, fact, parent_of
 from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, UNTIL_ENDED
 from .moments import DAY, HOUR, iso8601, moment
-from .rows import Json, snake
+from .rows import Json, new_sid, snake
 from .shapes import CONSTANT, SID, adopted, as_written, new_row, some_value, unlike
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Generic:
             at = first + (last - first) * i // max(1, n - 1)
             if of.name in SUMMED and "category" not in own:
                 at, own["category"] = self._free_period(self.shelves[of.name, account, place], at)
+            if of.name in CONSTANT and self.shelves[of.name, account, place].items:
+                own.setdefault(of.key, new_sid(self.rng, of.published[0][of.key][:2]))
             data = new_row(of, self.rng, account, self._named(of, place), at, number, own)
             made.append(self._keep(of, account, place, data))
         return made
@@ -112,7 +114,7 @@ class Generic:
         """A published row; only if another row has its key or its index, it gets one of its own."""
         data, shelf = adopted(of, published, account, self._named(of, place)), self.shelves[of.name, account, place]
         key = str(data.get(of.key)) if of.key else ""
-        if key and of.key != CONSTANT.get(of.name) and (key in self.items or key in shelf.by_value):
+        if key and (key in shelf.by_value or (key in self.items and of.name not in CONSTANT)):
             data[of.key] = unlike(of, self.rng, data[of.key], self.counts[of.name])
         if data.get("index") in [item.data.get("index", ()) for item in shelf.items]:
             data["index"] = self._next_index(shelf)

@@ -20,7 +20,7 @@ COUNTRIES = (
     "US GB DE FR ES IT NL BE AT CH SE NO DK FI IE PT PL CZ GR HU RO BG HR SI SK EE LV LT LU MT CY CA MX BR AR CL CO "
     "PE AU NZ JP KR SG HK MY TH ID PH VN IN ZA NG KE EG MA IL TR AE SA UA RS IS"
 ).split()
-# Written by Twilio for all rows alike: a SID that identifies nothing (oai, its description and example).
+# Written by Twilio below all parents alike: a SID that finds a row only in its place (oai, description and example).
 CONSTANT = {"us_app_to_person": "sid"}
 BLANKS: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number": 0, "array": [], "object": {}}
 

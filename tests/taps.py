@@ -204,8 +204,14 @@ class Tap:
     def twilio(self) -> Twilio:
         return self.server.twilio
 
-    def select(self, *streams: str, full_table: Iterable[str] = (), without: Iterable[str] = ()) -> Tap:
-        """Select these streams, and deselect some properties of all of them, in the catalog that discovery prints."""
+    def select(
+        self, *streams: str, full_table: Iterable[str] = (), without: Iterable[str] = (), opted_in: bool = False
+    ) -> Tap:
+        """
+        Select these streams in the catalog that discovery prints, and deselect some properties of all of them.
+
+        `opted_in`: select their properties that are left out else, too.
+        """
         self.catalog = json.loads((ROOT / "catalog.json").read_text("utf-8"))
         for entry in self.catalog["streams"]:
             about = {tuple(item["breadcrumb"]): item["metadata"] for item in entry["metadata"]}
@@ -214,6 +220,9 @@ class Tap:
                 about[()]["replication-method"] = "FULL_TABLE"
             for name in without:
                 about.get(("properties", name), {})["selected"] = False
+            for where, item in about.items():
+                if opted_in and where and item.get("selected-by-default") is False:
+                    item["selected"] = True
         return self
 
     def command(self, *arguments: str, **settings: Any) -> list[str]:

@@ -1,31 +1,103 @@
-"""conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*."""
+"""conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
 
 from .model import Every, Has, Open, Parent, Product, Stream
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
+OPEN = Open(while_=Has("state", among=("active", "inactive", "initializing")))
+# Whether what is new below a conversation moves its date_updated is not established, so open ones are asked again.
+CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN)
+SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, Every())
 
 STREAMS = (
+    Stream("conversation_addresses", CONVERSATIONS, "Configuration/Addresses", "address_configurations", page_size=50),
+    Stream("conversation_credentials", CONVERSATIONS, "Credentials", "credentials"),
     Stream("conversation_services", CONVERSATIONS, "Services", "services"),
+    Stream(
+        "conversation_bindings",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Bindings",
+        "bindings",
+        parent=SERVICE,
+        opt_in=frozenset({"endpoint"}),  # a device's token
+        cost="one request for each conversation service and 100 bindings",
+    ),
+    Stream(
+        "conversation_roles",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Roles",
+        "roles",
+        parent=SERVICE,
+        page_size=50,
+        cost="one request for each conversation service",
+    ),
+    Stream(
+        "conversation_users",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Users",
+        "users",
+        parent=SERVICE,
+        page_size=50,
+        cost="one request for each conversation service and 50 users",
+    ),
+    Stream(
+        "user_conversations",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Users/{user_sid}/Conversations",
+        "conversations",
+        key=("user_sid", "conversation_sid"),
+        # What a user has read changes without the user.
+        parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, Every()),
+        page_size=50,
+        token_names_row=False,
+        cost="one request for each user of a conversation service",
+    ),
     Stream(
         "conversations",
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations",
         "conversations",
-        parent=Parent("conversation_services", {"chat_service_sid": "sid"}, Every()),
+        parent=SERVICE,
         cost="one request for each conversation service and 100 conversations",
+    ),
+    Stream(
+        "conversation_participants",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Conversations/{conversation_sid}/Participants",
+        "participants",
+        parent=CONVERSATION,
+        cost="one request for each open conversation, and for each that ended",
+    ),
+    Stream(
+        "conversation_webhooks",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Conversations/{conversation_sid}/Webhooks",
+        "webhooks",
+        parent=CONVERSATION,
+        page_size=5,
+        cost="one request for each open conversation, and for each that ended",
     ),
     Stream(
         "conversation_messages",
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages",
         "messages",
-        # Whether a new message moves the conversation's date_updated is not established, so open ones are asked again.
-        parent=Parent(
-            "conversations",
-            {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"},
-            Open(while_=Has("state", among=("active", "inactive", "initializing"))),
-        ),
+        parent=CONVERSATION,
         token_names_row=False,  # its tokens are indexes (OpenAPI, examples)
         cost="one request for each open conversation, and for each that ended",
+    ),
+    Stream(
+        "conversation_message_receipts",
+        CONVERSATIONS,
+        "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
+        "delivery_receipts",
+        # A message that left for SMS or WhatsApp has a delivery. Whether its progress moves the message's date_updated
+        # is not established; what was sent within margin_hours of a sync is asked by the next one too.
+        parent=Parent(
+            "conversation_messages",
+            {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},
+            where=Has("delivery", holding="total"),
+        ),
+        page_size=50,
+        cost="one request for each message to SMS or WhatsApp that changed",
     ),
 )

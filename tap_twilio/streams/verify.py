@@ -1,7 +1,86 @@
-"""verify.twilio.com. Facts: OpenAPI twilio_verify_v2."""
+"""verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Every, Filter, Parent, Product, Stream, Whole
 
 VERIFY = Product("verify", "/v2")
+SERVICE = Parent("verify_services", {"service_sid": "sid"}, Every())
+# Whether what is below an entity moves its date_updated is not established.
+ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, Every())
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("verify_services", VERIFY, "Services", "services"),
+    Stream(
+        "verify_attempts",
+        VERIFY,
+        "Attempts",
+        "attempts",
+        # An attempt is converted, and priced, after it was made; so it is no log.
+        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, reach=30 * DAY),
+        cost="Twilio answers 100 requests a minute, and lists the last 30 days",
+    ),
+    Stream("verify_templates", VERIFY, "Templates", "templates", reads=Whole(), fetch=False),
+    Stream(
+        "verify_messaging_configurations",
+        VERIFY,
+        "Services/{service_sid}/MessagingConfigurations",
+        "messaging_configurations",
+        key=("service_sid", "country"),
+        parent=SERVICE,
+        token_names_row=False,
+        cost="one request for each Verify service",
+    ),
+    Stream(
+        "verify_rate_limits",
+        VERIFY,
+        "Services/{service_sid}/RateLimits",
+        "rate_limits",
+        parent=SERVICE,
+        cost="one request for each Verify service",
+    ),
+    Stream(
+        "verify_rate_limit_buckets",
+        VERIFY,
+        "Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets",
+        "buckets",
+        parent=Parent("verify_rate_limits", {"service_sid": "service_sid", "rate_limit_sid": "sid"}, Every()),
+        cost="one request for each rate limit",
+    ),
+    Stream(
+        "verify_webhooks",
+        VERIFY,
+        "Services/{service_sid}/Webhooks",
+        "webhooks",
+        parent=SERVICE,
+        cost="one request for each Verify service",
+    ),
+    Stream(
+        "verify_entities",
+        VERIFY,
+        "Services/{service_sid}/Entities",
+        "entities",
+        key=("service_sid", "identity"),  # by which Twilio finds it, and what hangs below it
+        parent=SERVICE,
+        token_names_row=False,
+        cost="one request for each Verify service and 1,000 entities",
+    ),
+    Stream(
+        "verify_factors",
+        VERIFY,
+        "Services/{service_sid}/Entities/{identity}/Factors",
+        "factors",
+        parent=ENTITY,
+        opt_in=frozenset({"config"}),  # holds a push factor's notification token
+        cost="one request for each entity, which is a user of yours",
+    ),
+    Stream(
+        "verify_challenges",
+        VERIFY,
+        "Services/{service_sid}/Entities/{identity}/Challenges",
+        "challenges",
+        parent=ENTITY,
+        opt_in=frozenset({"hidden_details"}),
+        cost="one request for each entity, which is a user of yours",
+    ),
+)

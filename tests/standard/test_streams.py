@@ -46,6 +46,8 @@ def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "2025
     asked: Json = {}
     if where := stream.parent.where:
         asked[where.column] = where.among[-1] if where.among else str((where.above or 0) + 1)
+        if where.holding:
+            asked[where.column] = {where.holding: 1}
     above = BY_NAME[stream.parent.stream]
     higher = parent_of(twilio, above, account, created)
     (handle,) = twilio.add(above.name, account, higher, created=created, **asked)
@@ -99,7 +101,7 @@ def table(run: Run, stream: Stream) -> dict[Key, Json]:
 def tap_for(tap_of: MakeTap, twilio: Twilio, *streams: Stream, **settings: Any) -> Tap:
     tap = tap_of(twilio, page_size=10, **settings)
     tap.settings["base_url"] += "/{product}"
-    return tap.select(*(stream.name for stream in streams))
+    return tap.select(*(stream.name for stream in streams), opted_in=True)
 
 
 def whole(tap: Tap) -> Run:
