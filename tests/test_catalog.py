@@ -19,11 +19,8 @@ from tap_twilio.streams import BY_NAME, STREAMS
 
 ALL = [stream.name for stream in STREAMS]
 DEFAULT = ["addresses", "calls", "conferences", "transcriptions", "messages", "call_feedback"]
-# Of these there is no list to read whole: children, and what Twilio keeps for some days only.
-FORCED = {
-    *("call_feedback", "conference_participants", "message_media", "conversations", "conversation_messages"),
-    *("studio_executions", "studio_execution_steps", "usage_records", "alerts", "call_summaries"),
-}
+# What Twilio keeps, or answers for, for some days only; of the children there is no list to read whole either.
+WINDOWS = {"usage_records", "alerts", "call_summaries"}
 
 
 def chosen(catalog: dict[str, Any]) -> dict[str, Selected]:
@@ -99,7 +96,7 @@ def test_a_stream_is_forced_only_where_there_is_no_list_to_read_whole() -> None:
         if "forced-replication-method" in singer_metadata.to_map(entry["metadata"])[()]
     }
 
-    assert forced == FORCED
+    assert forced == WINDOWS | {stream.name for stream in STREAMS if stream.parent}
     assert [stream.name for stream in STREAMS if stream.default] == DEFAULT
 
 

@@ -136,7 +136,7 @@ class _Odd:
         """A value that may be anything, as the text of its JSON; text as it is."""
         if isinstance(value, Mended):
             self.drift.notes.append((name, True))
-        return str(value) if isinstance(value, str) else orjson.dumps(value, exact_decimal).decode()
+        return str(value) if isinstance(value, str) else without_password(orjson.dumps(value, exact_decimal).decode())
 
     def other_date(self, row: Row, name: str) -> str | None:
         """A date in a form that is not Twilio's usual one."""
@@ -234,7 +234,7 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
         elif name not in texts:
             lines += step(_STEPS[kind], name)
             lines += step(_PRESENT, name) if name in key else []
-        elif name.endswith("_url") or "callback" in name:
+        elif name.endswith("_url") or "callback" in name or name == "target":
             lines += step(_ADDRESS, name)
     lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken] + ["    }"]
     return "\n".join(lines)
@@ -256,17 +256,20 @@ def _fits(value: Mended, kind: str) -> bool:
     return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
 
 
-_USERINFO = re.compile(r"^(\s*\w+://)[^/?#]*@")
+_USERINFO = re.compile(r"(\b\w+://)[^/?#\s\"]*@")
+_SIP_PASSWORD = re.compile(r"(\bsips?:[^:@\s\"]*):[^@\s\"]*@")
 
 
 def without_password(address: str) -> str:
     """
-    An address of the customer's, which may hold a user and a password.
+    An address of the customer's, which may hold a user and a password, or the text of JSON that has addresses.
 
     >>> without_password("https://me:secret@example.com/sms?to=a@b"), without_password("https://example.com/?to=a@b")
     ('https://***@example.com/sms?to=a@b', 'https://example.com/?to=a@b')
+    >>> without_password("sip:desk:secret@example.com"), without_password('{"url": "http://me@example.com"}')
+    ('sip:desk:***@example.com', '{"url": "http://***@example.com"}')
     """
-    return _USERINFO.sub(r"\1***@", address)
+    return _SIP_PASSWORD.sub(r"\1:***@", _USERINFO.sub(r"\1***@", address))
 
 
 # What every compiled function can name.
