@@ -16,7 +16,7 @@ DATES = ("date-time", "date-time-rfc-2822")
 NUMBERS = {"price", "balance", "usage", "count", "base_price", "current_price"}
 INTEGERS = {"duration", "queue_time"}
 DROPPED = {"links", "subresource_uris"}  # addresses that follow from the SID
-RECEIVED_AT = "When the tap received this version of the row, UTC."
+RECEIVED_AT = "When the tap received the answer that held this row, UTC."
 STARTS = (("StartDate", "EndDate"), ("StartTime", "EndTime"), ("Start", "End"))
 
 # Keys of lists of which Twilio gives no row by itself.

@@ -1,6 +1,6 @@
 """conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
 
-from .model import Every, Has, Open, Parent, Product, Stream
+from .model import Every, Has, Open, Parent, Product, Stream, Whole
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN = Open(while_=Has("state", among=("active", "inactive", "initializing")))
@@ -9,6 +9,15 @@ CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", 
 SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, Every())
 
 STREAMS = (
+    Stream(
+        "conversation_configuration",
+        CONVERSATIONS,
+        "Configuration",
+        None,
+        key=("account_sid",),
+        reads=Whole(),
+        fetch=False,
+    ),
     Stream("conversation_addresses", CONVERSATIONS, "Configuration/Addresses", "address_configurations", page_size=50),
     Stream("conversation_credentials", CONVERSATIONS, "Credentials", "credentials"),
     Stream("conversation_services", CONVERSATIONS, "Services", "services"),

@@ -1,9 +1,27 @@
-"""pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country."""
+"""pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
 
-from .model import Product, Stream, Whole
+from .model import Every, Parent, Product, Stream, Whole
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
 PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers
+COST = "one request for each country, of which there are some 60 to 250"
+
+
+def prices(kind: str, product: Product, path: str) -> Stream:
+    """The list of countries names no prices: they stand in each country's own answer."""
+    return Stream(
+        f"pricing_{kind}_prices",
+        product,
+        path,
+        None,
+        key=("iso_country",),
+        reads=Whole(),
+        parent=Parent(f"pricing_{kind}_countries", {"iso_country": "iso_country"}, Every()),
+        scope="twilio",
+        fetch=False,
+        cost=COST,
+    )
+
 
 STREAMS = (
     Stream(
@@ -46,4 +64,8 @@ STREAMS = (
         scope="twilio",
         token_names_row=False,
     ),
+    prices("messaging", PRICING_V1, "Messaging/Countries/{iso_country}"),
+    prices("phone_number", PRICING_V1, "PhoneNumbers/Countries/{iso_country}"),
+    prices("trunking", PRICING, "Trunking/Countries/{iso_country}"),
+    prices("voice", PRICING, "Voice/Countries/{iso_country}"),
 )
