@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .access import Reader, may_read
 from .catalog import Fact, value_type
-from .filters import HIDDEN, MOST_ROWS, SUMMED, UNTIL_ENDED, WINDOWS, Window
+from .filters import HIDDEN, KEPT, MOST_ROWS, SUMMED, SUMS, UNTIL_ENDED, WINDOWS, Window, inner
 from .generic import Item, Place, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
@@ -53,6 +53,7 @@ def answer_generic(
             raise missing
         return Answer(200, to_json(item.data).encode())
     query = _judged(twilio, question, fact)
+    _check_sums(twilio, fact, query)
     if fact.envelope == "single":
         rows = twilio.generic.shelf(fact, account, place)
         if not rows:
@@ -70,6 +71,24 @@ def _judged(twilio: "Twilio", question: Question, fact: Fact) -> Query:
     names = question.parameters()
     twilio.unknown_parameters += [(question.path, n) for n in names if n not in fact.query and n not in PAGING]
     return judge(fact.query, question.query)
+
+
+def _check_sums(twilio: "Twilio", fact: Fact, query: Query) -> None:
+    """Refuse to sum otherwise than the sandbox does, and the bounds that Twilio refuses."""
+    sums = SUMS.get(fact.name)
+    for name, value in sums.asked.items() if sums else ():
+        if query.get(name, [""])[-1] != value:
+            raise refuse(name, f"is beyond this sandbox: it keeps the sums of {value} only")
+    if sums is None or sums.longest is None:
+        return
+    (window,) = WINDOWS[fact.name]
+    low, high = _bound(twilio, window.since, query, True), _bound(twilio, window.until, query, False)
+    if any(at is not None and at % DAY for at in (low, high)):
+        raise Refused(400, 83601, "Request StartTime and/or EndTime must be aligned to UTC day boundaries")
+    if low is not None and (high or twilio.clock) - low > sums.longest:
+        raise Refused(400, 83603, "The maximum allowed query period is 31 days for group by sim queries")
+    if low is not None and low < twilio.clock - twilio.clock % DAY - KEPT[fact.name].seconds:
+        raise Refused(400, 83605, "StartTime parameter is too far in the past")
 
 
 # Which rows
@@ -144,7 +163,7 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
 
 def _holds(window: Window, low: int | None, high: int | None, with_end: bool) -> Passes:
     def passes(data: Json) -> bool:
-        since, until = data.get(window.column), data.get(window.until_column or window.column)
+        since, until = inner(data, window.column), inner(data, window.until_column or window.column)
         if not since or not until:
             return False
         return (low is None or moment(since) >= low) and (

@@ -5,6 +5,7 @@ Each entry says where it is from. A filter whose property has its own name (`Dat
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from .moments import DAY, MINUTE, moment
 from .rows import Json
@@ -13,6 +14,19 @@ from .rows import Json
 DATED_BY = (
     "date_created", "date_generated", "event_date", "created_time", "create_time", "start_time", "start_date",
 )  # fmt: skip
+
+
+def inner(data: Json, column: str) -> Any:
+    """
+    A property, or a member of one.
+
+    >>> inner({"period": {"start": "2026-03-01T00:00:00Z"}}, "period.start"), inner({"period": None}, "period.start")
+    ('2026-03-01T00:00:00Z', None)
+    """
+    value: Any = data
+    for name in column.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,11 @@ WINDOWS: dict[str, tuple[Window, ...]] = {
     # Without dates, the last day and the last quarter of an hour (parameters' text, oai; docs taskrouter/api/event).
     "serverless_logs": (Window("StartDate", "EndDate", CREATED, default=DAY),),
     "taskrouter_events": (Window("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
+    # The end is not included (parameters' text, oai).
+    "supersim_usage_records": (Window("StartTime", "EndTime", "period.start_time", with_end=False),),
+    # Both included (parameters' text, oai).
+    "wireless_usage_records": (Window("Start", "End", "period.start"),),
+    "wireless_sim_usage_records": (Window("Start", "End", "period.start"),),
 }
 
 
@@ -84,7 +103,8 @@ class Kept:
         """Whether a row is shown no more."""
         if self.status and data.get("status") != self.status:
             return False
-        return bool(data.get(self.column)) and moment(data[self.column]) < now - self.seconds
+        date = inner(data, self.column)
+        return bool(date) and moment(date) < now - self.seconds
 
 
 KEPT = {
@@ -94,6 +114,33 @@ KEPT = {
     "verify_attempts": Kept(30 * DAY, CREATED),
     # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
     "recordings": Kept(40 * DAY, "date_updated", "deleted"),
+    # 18 months (docs, iot/supersim/api and iot/wireless/api, UsageRecord resources).
+    "supersim_usage_records": Kept(546 * DAY, "period.start_time"),
+    "wireless_usage_records": Kept(546 * DAY, "period.start"),
+    "wireless_sim_usage_records": Kept(546 * DAY, "period.start"),
+}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What was used from midnight to midnight, for each value of `by`: the sums that these parameters ask for."""
+
+    since: str  # the members of `period`
+    until: str
+    asked: Json
+    by: str = ""
+    prefix: str = ""  # of its SIDs
+    longest: int | None = None  # the longest span; where there is one, bounds are midnights and not too old
+
+
+DAILY = {"Granularity": "daily"}
+# The sandbox keeps no others. Errors 83601, 83603, 83605 (docs).
+SUMS = {
+    "supersim_usage_records": Sums(
+        "start_time", "end_time", {"Granularity": "day", "Group": "sim"}, "sim_sid", "HS", longest=31 * DAY
+    ),
+    "wireless_usage_records": Sums("start", "end", DAILY),
+    "wireless_sim_usage_records": Sums("start", "end", DAILY),
 }
 
 # docs usage/monitor-alert: what lies beyond is cut off without a word.

@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .catalog import Fact, fact, parent_of
-from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, UNTIL_ENDED
+from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, SUMS, UNTIL_ENDED
 from .moments import DAY, HOUR, iso8601, moment
 from .rows import Json, new_sid, snake
 from .shapes import CONSTANT, SID, adopted, as_written, new_row, some_value, unlike
@@ -106,6 +106,8 @@ class Generic:
                 at, own["category"] = self._free_period(self.shelves[of.name, account, place], at)
             if of.name in CONSTANT and self.shelves[of.name, account, place].items:
                 own.setdefault(of.key, new_sid(self.rng, of.published[0][of.key][:2]))
+            if of.name in SUMS and "period" not in own:
+                own |= self._free_day(of, self.shelves[of.name, account, place], at, own)
             data = new_row(of, self.rng, account, self._named(of, place), at, number, own)
             made.append(self._keep(of, account, place, data))
         return made
@@ -129,6 +131,17 @@ class Generic:
         taken = {(item.data["category"], item.data["start_date"]) for item in shelf.items}
         days = (at - back * DAY for back in range(len(taken) + 1))
         return next((day, c) for day in days for c in CATEGORIES if (c, str(iso8601(day))[:10]) not in taken)
+
+    def _free_day(self, of: Fact, shelf: Shelf, at: int, given: Json) -> Json:
+        """The period of a sum: a day, at or before a moment, of which there is none yet; and whose sum it is."""
+        sums = SUMS[of.name]
+        own = {sums.by: given.get(sums.by) or new_sid(self.rng, sums.prefix)} if sums.by else {}
+        taken = {
+            (item.data["period"] or {}).get(sums.since) for item in shelf.items if own.items() <= item.data.items()
+        }
+        days = (at - at % DAY - back * DAY for back in range(len(taken) + 1))
+        day = next(day for day in days if iso8601(day) not in taken)
+        return own | {"period": {sums.since: iso8601(day), sums.until: iso8601(day + DAY)}}
 
     def _next_index(self, shelf: Shelf) -> int:
         return 1 + max((item.data["index"] for item in shelf.items), default=-1)

@@ -101,6 +101,8 @@ def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int,
             own[name] = f"{value}-{number}"
         elif name == "phone_number" and kind == "phone-number":
             own[name] = phone(rng)
+        elif name == "ip_address" and value:
+            own[name] = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         if "enum" in facts and own.get(name, value) not in [None, *facts["enum"]]:
             own[name] = facts["enum"][0]
     if "account_sid" in fact.properties:

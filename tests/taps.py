@@ -58,7 +58,7 @@ def expected(stream: str, row: Json) -> Json:
 def expected_value(value: Any, about: Json) -> Any:
     """A property's value, as what it should become; of a property that may be anything, what its JSON text says."""
     if about.get("format") == "json":
-        return _storable(value)
+        return json.loads(json.dumps(_storable(value)), parse_float=Decimal)
     types = [about["type"]] if isinstance(about["type"], str) else about["type"]
     (kind,) = (kind for kind in types if kind != "null")
     return _expected(value, about.get("format", kind) if about.get("format") == "date-time" else kind)

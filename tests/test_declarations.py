@@ -62,6 +62,8 @@ def test_a_filter_has_bounds_of_seconds_or_of_days() -> None:
     """No other is known how to be written."""
     with pytest.raises(Contradiction):
         Filter("A", "B", "date_created", unit=timedelta(minutes=1))
+    with pytest.raises(Contradiction):
+        Filter("A", "B", "date_created", midnights=True)
 
 
 def test_streams_have_names_of_their_own_and_parents_that_exist() -> None:

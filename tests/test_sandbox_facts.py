@@ -74,6 +74,9 @@ def test_rows_that_are_made_are_like_those_published(product: str) -> None:
 ALL_TIME = {
     "serverless_logs": {"StartDate": "2000-01-01T00:00:00Z"},
     "taskrouter_events": {"StartDate": "2000-01-01T00:00:00Z"},
+    "supersim_usage_records": {"Granularity": "day", "Group": "sim"},
+    "wireless_usage_records": {"Granularity": "daily"},
+    "wireless_sim_usage_records": {"Granularity": "daily"},
 }
 
 

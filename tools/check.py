@@ -176,7 +176,7 @@ class Held:
         added = {*stream.adds, *ADDED}
         yield from missing("the key's", stream.key, {*row, *added})
         yield from missing("the replication key's", [stream.changed] if stream.changed else [], row)
-        yield from missing("the filter's", [stream.filter.column] if stream.filter else [], row)
+        yield from missing("the filter's", [stream.filter.column] if stream.filter else [], {*row, *added})
         yield from missing("the hidden", stream.hidden, row)
         yield from missing("the schema's", self.schema["properties"], {*row, *added})
         for name in sorted(row.keys() & stream.adds.keys()):

@@ -85,7 +85,8 @@ class Listing:
         """
         A page's rows with what the declaration adds to each. `before`: how many rows the pages before it held.
 
-        Raises BadAnswer for a row of another account: on a product host, that is what wrong credentials give.
+        Raises BadAnswer for a row of another account: on a product host, that is what wrong credentials give; and for
+        one that lacks what its key is taken from.
         """
         account, adds = self.account, self.stream.adds
         for row in page.rows:
@@ -99,6 +100,8 @@ class Listing:
                 if source not in values:
                     for position, row in enumerate(rows, before):
                         row[name] = position if source == "#" else _member(row, source)
+                        if name in self.stream.key and row[name] is None:
+                            raise BadAnswer(f"{self.path}: a row came without {source}, which tells it from others")
             return Page(rows, page.next, page.date, page.received_at)
         return page
 
@@ -173,7 +176,8 @@ def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
     """The parameters that ask for a span, a unit further on each side."""
 
     def bound(at: Moment) -> str:
-        return at[:10] if filter_.unit >= DAY else f"{at[:19]}Z"
+        day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
+        return day if filter_.unit >= DAY else f"{at[:19]}Z"
 
     return {
         filter_.after: bound(earlier(since, filter_.unit)),

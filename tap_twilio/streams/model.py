@@ -40,6 +40,7 @@ class Filter:
     before: str  # the one that says until when
     column: str  # the property that it compares
     unit: timedelta = timedelta(seconds=1)  # the finest bound that the list takes: a second, or a day
+    midnights: bool = False  # whether a day is written as its midnight, 2026-03-01T00:00:00Z
     nullable: bool = True  # whether `column` can be null
     reach: timedelta | None = None  # how far back it answers
     longest: timedelta | None = None  # the longest span that it takes
@@ -48,6 +49,8 @@ class Filter:
     def __post_init__(self) -> None:
         if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
             raise Contradiction(f"a filter on {self.column} whose bounds are neither seconds nor days")
+        if self.midnights and self.unit != timedelta(days=1):
+            raise Contradiction(f"a filter on {self.column} that takes midnights, and whose unit is no day")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,20 @@
-"""notify.twilio.com. Facts: OpenAPI twilio_notify_v1."""
+"""notify.twilio.com. Facts: OpenAPI twilio_notify_v1, ListBinding, ListCredential, ListService."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream
 
 NOTIFY = Product("notify", "/v1")
+ENDS = "Twilio ends Notify on 2027-10-31"  # changelog, twilio-notify-end-of-life-timing-update
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("notify_services", NOTIFY, "Services", "services", cost=ENDS),
+    Stream("notify_credentials", NOTIFY, "Credentials", "credentials", cost=ENDS),
+    Stream(
+        "notify_bindings",
+        NOTIFY,
+        "Services/{service_sid}/Bindings",
+        "bindings",
+        parent=Parent("notify_services", {"service_sid": "sid"}, Every()),
+        opt_in=frozenset({"endpoint", "address"}),  # tokens of devices, phone numbers
+        cost=f"one request for each Notify service and 1,000 bindings; {ENDS}",
+    ),
+)

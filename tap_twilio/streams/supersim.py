@@ -1,7 +1,99 @@
-"""supersim.twilio.com. Facts: OpenAPI twilio_supersim_v1."""
+"""supersim.twilio.com: Super SIM. Facts: OpenAPI twilio_supersim_v1; docs, iot/supersim/api and errors 83601-83605."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Every, Filter, Has, Open, Parent, Product, Stream, Whole, Window
 
 SUPERSIM = Product("supersim", "/v1")
+SOLD = "Twilio sold it to KORE in 2024"
+# New SIMs have no billing period, and inactive ones get no further one (docs, BillingPeriod resource).
+EACH_SIM = Parent(
+    "supersim_sims", {"sim_sid": "sid"}, Open(while_=Has("status", among=("ready", "active", "scheduled")))
+)
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("supersim_sims", SUPERSIM, "Sims", "sims", cost=SOLD),
+    Stream(
+        "supersim_billing_periods",
+        SUPERSIM,
+        "Sims/{sim_sid}/BillingPeriods",
+        "billing_periods",
+        parent=EACH_SIM,
+        fetch=False,
+        cost=f"one request for each SIM that is ready or active, and for each that changed; {SOLD}",
+    ),
+    Stream(
+        "supersim_sim_ip_addresses",
+        SUPERSIM,
+        "Sims/{sim_sid}/IpAddresses",
+        "ip_addresses",
+        key=("sim_sid", "ip_address"),
+        reads=Whole(),
+        parent=EACH_SIM,
+        adds={"sim_sid": "sim_sid", "account_sid": "account_sid"},
+        fetch=False,
+        token_names_row=False,
+        cost=f"one request for each SIM that is ready or active, and for each that changed; {SOLD}",
+    ),
+    Stream("supersim_fleets", SUPERSIM, "Fleets", "fleets", cost=SOLD),
+    Stream("supersim_network_access_profiles", SUPERSIM, "NetworkAccessProfiles", "network_access_profiles", cost=SOLD),
+    Stream(
+        "supersim_network_access_profile_networks",
+        SUPERSIM,
+        "NetworkAccessProfiles/{network_access_profile_sid}/Networks",
+        "networks",
+        key=("network_access_profile_sid", "sid"),
+        reads=Whole(),
+        parent=Parent("supersim_network_access_profiles", {"network_access_profile_sid": "sid"}, Every()),
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,
+        cost=f"one request for each network access profile; {SOLD}",
+    ),
+    Stream("supersim_networks", SUPERSIM, "Networks", "networks", reads=Whole(), scope="twilio", cost=SOLD),
+    Stream("supersim_ip_commands", SUPERSIM, "IpCommands", "ip_commands", cost=SOLD),
+    Stream("supersim_sms_commands", SUPERSIM, "SmsCommands", "sms_commands", cost=SOLD),
+    Stream(
+        "supersim_esim_profiles",
+        SUPERSIM,
+        "ESimProfiles",
+        "esim_profiles",
+        opt_in=frozenset({"activation_code", "matching_id"}),  # whoever has them can load the SIM
+        cost=SOLD,
+    ),
+    Stream(
+        "supersim_settings_updates",
+        SUPERSIM,
+        "SettingsUpdates",
+        "settings_updates",
+        adds={"account_sid": "account_sid"},
+        fetch=False,
+        cost=SOLD,
+    ),
+    Stream(
+        "supersim_usage_records",
+        SUPERSIM,
+        "UsageRecords",
+        "usage_records",
+        key=("account_sid", "sim_sid", "period_start"),
+        # What a day cost is known later than what was used; how much later, Twilio does not say.
+        reads=Window(again=7 * DAY),
+        # Bounds that are no midnights are refused (83601), and so are StartTimes of 18 months ago (83605) and spans
+        # of more than 31 days of usage by SIM (83603). The bounds sent lie up to three days further apart.
+        filter=Filter(
+            "StartTime",
+            "EndTime",
+            "period_start",
+            unit=DAY,
+            midnights=True,
+            nullable=False,
+            reach=540 * DAY,
+            longest=28 * DAY,
+        ),
+        # By default it is one sum over the whole span and all SIMs. Grouped by SIM, sim_sid is never null.
+        fixed={"Granularity": "day", "Group": "sim"},
+        adds={"period_start": "period.start_time", "period_end": "period.end_time"},
+        fetch=False,
+        token_names_row=False,
+        cost=f"one request for each 28 days of the last 18 months, at first; {SOLD}",
+    ),
+)

@@ -1,7 +1,100 @@
-"""sync.twilio.com. Facts: OpenAPI twilio_sync_v1."""
+"""sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
-SYNC = Product("sync", "/v1")
+SYNC = Product("sync", "/v1", page_size=100)
+OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, Every())
+EACH_SERVICE = "one request for each Sync service"
+# A permission moves no date of what it is for. Only services with acl_enabled have any, which no row of theirs says.
+EACH_SYNC = "in every sync, whether or not its service has acl_enabled"
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("sync_services", SYNC, "Services", "services"),
+    Stream(
+        "sync_documents",
+        SYNC,
+        "Services/{service_sid}/Documents",
+        "documents",
+        parent=OF_SERVICE,
+        cost=f"{EACH_SERVICE} and 100 documents",
+    ),
+    Stream(
+        "sync_lists",
+        SYNC,
+        "Services/{service_sid}/Lists",
+        "lists",
+        parent=OF_SERVICE,
+        cost=f"{EACH_SERVICE} and 100 lists",
+    ),
+    Stream(
+        "sync_maps",
+        SYNC,
+        "Services/{service_sid}/Maps",
+        "maps",
+        parent=OF_SERVICE,
+        cost=f"{EACH_SERVICE} and 100 maps",
+    ),
+    Stream(
+        "sync_streams",
+        SYNC,
+        "Services/{service_sid}/Streams",
+        "streams",
+        parent=OF_SERVICE,
+        cost=f"{EACH_SERVICE} and 100 streams",
+    ),
+    Stream(
+        "sync_document_permissions",
+        SYNC,
+        "Services/{service_sid}/Documents/{document_sid}/Permissions",
+        "permissions",
+        key=("document_sid", "identity"),
+        reads=Whole(),
+        parent=Parent("sync_documents", {"service_sid": "service_sid", "document_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost=f"one request for each document {EACH_SYNC}",
+    ),
+    Stream(
+        "sync_list_items",
+        SYNC,
+        "Services/{service_sid}/Lists/{list_sid}/Items",
+        "items",
+        key=("list_sid", "index"),
+        # An item that is made, changed or removed moves date_updated and revision of its list, and so it is with maps
+        # (Twilio's twilio-sync 4.0.1, synclist.js and syncmap.js).
+        parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}),
+        token_names_row=False,
+        cost="one request for each list that changed, and 100 items of it",
+    ),
+    Stream(
+        "sync_list_permissions",
+        SYNC,
+        "Services/{service_sid}/Lists/{list_sid}/Permissions",
+        "permissions",
+        key=("list_sid", "identity"),
+        reads=Whole(),
+        parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost=f"one request for each list {EACH_SYNC}",
+    ),
+    Stream(
+        "sync_map_items",
+        SYNC,
+        "Services/{service_sid}/Maps/{map_sid}/Items",
+        "items",
+        key=("map_sid", "key"),
+        parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}),
+        token_names_row=False,
+        cost="one request for each map that changed, and 100 items of it",
+    ),
+    Stream(
+        "sync_map_permissions",
+        SYNC,
+        "Services/{service_sid}/Maps/{map_sid}/Permissions",
+        "permissions",
+        key=("map_sid", "identity"),
+        reads=Whole(),
+        parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost=f"one request for each map {EACH_SYNC}",
+    ),
+)

@@ -1,7 +1,65 @@
-"""wireless.twilio.com. Facts: OpenAPI twilio_wireless_v1."""
+"""wireless.twilio.com: Programmable Wireless. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Filter, Has, Open, Parent, Product, Rounds, Stream, Window
 
 WIRELESS = Product("wireless", "/v1")
+SOLD = "Twilio sold it to KORE in 2024"
+EACH_SIM = Parent(
+    "wireless_sims",
+    {"sim_sid": "sid"},
+    Open(while_=Has("status", among=("ready", "active", "scheduled", "updating"))),
+)
+EACH_SIM_COSTS = f"one request for each SIM that is ready or active, and for each that changed; {SOLD}"
+# Days, since by default it is one sum over the span. A sum is complete within two days, and kept for 18 months (docs,
+# UsageRecord resources). Bounds in the midst of a day could cut its sum short.
+BY_DAY = {"Granularity": "daily"}
+SETTLES = Window(again=7 * DAY)
+PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, reach=540 * DAY)
+OF_PERIOD = {"period_start": "period.start", "period_end": "period.end"}
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("wireless_sims", WIRELESS, "Sims", "sims", cost=SOLD),
+    Stream(
+        "wireless_data_sessions",
+        WIRELESS,
+        "Sims/{sim_sid}/DataSessions",
+        "data_sessions",
+        reads=Rounds(changed="last_updated"),
+        parent=EACH_SIM,
+        fetch=False,
+        cost=EACH_SIM_COSTS,
+    ),
+    Stream(
+        "wireless_sim_usage_records",
+        WIRELESS,
+        "Sims/{sim_sid}/UsageRecords",
+        "usage_records",
+        key=("sim_sid", "period_start"),
+        reads=SETTLES,
+        filter=PERIOD,
+        fixed=BY_DAY,
+        parent=EACH_SIM,
+        adds=OF_PERIOD,
+        fetch=False,
+        token_names_row=False,
+        cost=EACH_SIM_COSTS,
+    ),
+    Stream(
+        "wireless_usage_records",
+        WIRELESS,
+        "UsageRecords",
+        "usage_records",
+        key=("account_sid", "period_start"),
+        reads=SETTLES,
+        filter=PERIOD,
+        fixed=BY_DAY,
+        adds=OF_PERIOD,
+        fetch=False,
+        token_names_row=False,
+        cost=SOLD,
+    ),
+    Stream("wireless_commands", WIRELESS, "Commands", "commands", cost=SOLD),
+    Stream("wireless_rate_plans", WIRELESS, "RatePlans", "rate_plans", cost=SOLD),
+)
