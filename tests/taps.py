@@ -96,7 +96,9 @@ def _date(value: str) -> str:
 
 
 def _storable(value: Any) -> Any:
-    """Without what Postgres refuses: NUL, and halves of a surrogate pair."""
+    """Without what Postgres refuses: NUL, and halves of a surrogate pair; decimal fractions as they are written."""
+    if isinstance(value, float):
+        return Decimal(str(value))
     if isinstance(value, str):
         if value.isascii() and value.isprintable():
             return value

@@ -7,6 +7,7 @@ A stream is covered the moment that it is declared. `call_feedback` has no list 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import discover
 from tap_twilio.streams import BY_NAME, STREAMS, Stream
 from tap_twilio.streams.model import Recent, Rounds
@@ -38,8 +40,16 @@ def accounts_of(twilio: Twilio) -> list[str]:
     return [row["sid"] for row in twilio.present("accounts")]
 
 
-def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "2025-12-30") -> Any:
+def oldest_of(stream: Stream) -> str:
+    """The day from which rows are made: the list, and those above it, reach back so far."""
+    reach = stream.filter and stream.filter.reach
+    own = "2026-01-15" if reach and reach < 20 * DAY else "2025-12-31"
+    return max(own, oldest_of(BY_NAME[stream.parent.stream])) if stream.parent else own
+
+
+def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "") -> Any:
     """A row above the stream's, and those above it, such as the declaration asks."""
+    created = created or oldest_of(stream)
     if stream.parent is None:
         return None
     asked: Json = {}
@@ -57,8 +67,8 @@ def fill(twilio: Twilio, stream: Stream, many: int = 23, now: bool = False) -> N
         return
     for account in accounts_of(twilio) if stream.scope == "account" else accounts_of(twilio)[:1]:
         for share in (many // 2, many - many // 2) if stream.parent else (1 if stream.rows is None else many,):
-            span = {} if now or stream.rows is None else {"since": "2025-12-31", "until": "2026-01-19"}
-            made = str(twilio.now) if now else "2025-12-30"
+            span = {} if now or stream.rows is None else {"since": oldest_of(stream), "until": "2026-01-19"}
+            made = str(twilio.now) if now else ""
             twilio.add(stream.name, account, parent_of(twilio, stream, account, made), n=share, **span)
 
 
@@ -66,9 +76,14 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     """Each row that Twilio lists, as the record that it should become, `received_at` aside."""
     kinds = properties(stream.name)
     found = {}
+    positions = [name for name, source in stream.adds.items() if source == "#"]
+    before: Counter[Key] = Counter()  # rows of a list, which are in the order in which they were made
     for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
+            place = tuple(values.values())
             filled = {**{name: values[name] for name in kinds if name in values}, **row}
+            filled |= dict.fromkeys(positions, before[place])
+            before[place] += 1
             record = {
                 name: expected_value(filled.get(name), about) for name, about in kinds.items() if name != "received_at"
             }
@@ -117,7 +132,7 @@ def test_it_is_discovered_with_its_key_and_the_date_that_tells_changes(stream: S
     assert about["table-key-properties"] == list(stream.key)
     assert about.get("replication-key") == stream.changed
     assert about["selected-by-default"] is stream.default
-    assert all(held[name]["type"] == "string" for name in stream.key)
+    assert all(held[name]["type"] in ("string", "integer") for name in stream.key)
     assert not stream.hidden & held.keys()
 
 
@@ -140,12 +155,13 @@ def test_every_row_of_every_account_arrives_alone_without_its_parent(
 
 @EACH_OF_MANY
 def test_a_second_sync_brings_what_changed_and_no_other_row(tap_of: MakeTap, twilio: Twilio, stream: Stream) -> None:
-    """Where rows have a date that tells; a list without is written again."""
+    """Where rows have a date that tells; a list without is written again. Catalogues are read once a day."""
+    second, third = (20, 20) if stream.scope != "twilio" else (21, 22)
     fill(twilio, stream)
     tap = tap_for(tap_of, twilio, stream)
     run = tap.run()
     tap.state = run.states[-1]
-    twilio.at("2026-01-20T09:00:00Z")
+    twilio.at(f"2026-01-{second}T09:00:00Z")
     if not isinstance(stream.reads, Rounds):
         again = tap.run()
         assert again.exit_code == 0, again.log[-2000:]
@@ -155,6 +171,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(tap_of: MakeTap, twi
     assert quiet.exit_code == 0, quiet.log[-2000:]
     assert quiet.records(stream.name) == []
     tap.state = quiet.states[-1]
+    twilio.at(f"2026-01-{third}T09:00:00Z")
     fill(twilio, stream, many=2, now=True)
     new = tap.run()
     assert table(new, stream).keys() == truth(twilio, stream).keys() - table(run, stream).keys()
@@ -181,7 +198,7 @@ def test_killed_anywhere_the_next_run_goes_on_to_the_same_table(
 def test_nulls_and_odd_text_arrive(tap_of: MakeTap, twilio: Twilio, stream: Stream) -> None:
     """A row of which all is null but its key and dates, and one whose texts hold what databases refuse."""
     account, kinds = accounts_of(twilio)[0], properties(stream.name)
-    parent, when = parent_of(twilio, stream, account), {"created": "2026-01-10"}
+    parent, when = parent_of(twilio, stream, account), {"created": max("2026-01-10", oldest_of(stream))}
     twilio.add(stream.name, account, parent, **when)
     (_, sample), *_ = twilio.present_at(stream.name, account)
     kept = {*stream.key, "sid", "index", "account_sid", "date_created", "date_updated", "status", "state"}
