@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .access import Reader, may_read
 from .catalog import Fact, value_type
-from .filters import HIDDEN, KEPT, MOST_ROWS, SUMMED, SUMS, UNTIL_ENDED, WINDOWS, Window, inner
+from .filters import HIDDEN, KEPT, MOST_ROWS, SUMMED, SUMS, UNLESS_ASKED, UNTIL_ENDED, WINDOWS, Window, inner
 from .generic import Item, Place, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
@@ -110,6 +110,9 @@ def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Que
 
 def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
+    if fact.name in UNLESS_ASKED:
+        name, value = UNLESS_ASKED[fact.name]
+        query = {name: [value]} | query
     with_subaccounts = query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
     if fact.name in SUMMED and account == twilio.main and with_subaccounts:
         items = _summed(twilio, fact, items)

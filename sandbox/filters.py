@@ -67,7 +67,8 @@ WINDOWS: dict[str, tuple[Window, ...]] = {
     # Which property they compare is not said; by its name it is the one of creation.
     "notify_bindings": (Window("StartDate", "EndDate", CREATED),),
     "conference_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),
-    "video_room_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),
+    # Without dates, the last day (docs, Video Log Analyzer API).
+    "video_room_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time", default=DAY),),
     "intelligence_transcripts": (
         Window("AfterDateCreated", "BeforeDateCreated", CREATED),
         Window("AfterStartTime", "BeforeStartTime", "media_start_time"),
@@ -112,6 +113,9 @@ KEPT = {
     "alerts": Kept(30 * DAY, "date_generated"),
     # docs verify/api/attempts
     "verify_attempts": Kept(30 * DAY, CREATED),
+    # docs, voice-insights; and Video Log Analyzer API
+    "conference_summaries": Kept(30 * DAY, "create_time"),
+    "video_room_summaries": Kept(7 * DAY, "create_time"),
     # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
     "recordings": Kept(40 * DAY, "date_updated", "deleted"),
     # 18 months (docs, iot/supersim/api and iot/wireless/api, UsageRecord resources).
@@ -151,6 +155,9 @@ UNTIL_ENDED = {"conference_participants": ("init", "in-progress")}
 
 # Rows of this status are listed only for a parameter that says so.
 HIDDEN = {"recordings": ("IncludeSoftDeleted", "deleted")}
+
+# What a list takes for the value of a parameter that is not sent (parameters' text, oai).
+UNLESS_ASKED = {"video_rooms": ("Status", "in-progress")}
 
 # Lists whose rows of the main account count those of its subaccounts too, unless told otherwise (oai).
 SUMMED = {name for name in WINDOWS if name.startswith("usage_records")}

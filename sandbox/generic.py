@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from .catalog import Fact, fact, parent_of
+from .catalog import Fact, fact, parent_of, value_type
 from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, SUMS, UNTIL_ENDED
 from .moments import DAY, HOUR, iso8601, moment
 from .rows import Json, new_sid, snake
-from .shapes import CONSTANT, SID, adopted, as_written, new_row, some_value, unlike
+from .shapes import CONSTANT, SID, adopted, as_written, is_date, new_row, some_value, unlike
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -168,7 +168,8 @@ class Generic:
 
     def _created(self, of: Fact, data: Json) -> int:
         """When a row came to be, by what it says."""
-        dates = (data.get(name) for name in DATED_BY if name in of.properties)
+        named = (name for name in DATED_BY if name in of.properties)
+        dates = (data.get(name) for name in named if is_date(value_type(of.properties, name)))  # else it is an offset
         return next((moment(date) for date in dates if date), self.twilio.clock)
 
     def change(self, handle: str, silently: bool, properties: Json) -> None:

@@ -58,7 +58,7 @@ def expected(stream: str, row: Json) -> Json:
 def expected_value(value: Any, about: Json) -> Any:
     """A property's value, as what it should become; of a property that may be anything, what its JSON text says."""
     if about.get("format") == "json":
-        return json.loads(json.dumps(_storable(value)), parse_float=Decimal)
+        return json.loads(json.dumps(_storable(value), default=float), parse_float=Decimal)
     types = [about["type"]] if isinstance(about["type"], str) else about["type"]
     (kind,) = (kind for kind in types if kind != "null")
     return _expected(value, about.get("format", kind) if about.get("format") == "date-time" else kind)
@@ -96,7 +96,9 @@ def _date(value: str) -> str:
 
 
 def _storable(value: Any) -> Any:
-    """Without what Postgres refuses: NUL, and halves of a surrogate pair."""
+    """Without what Postgres refuses: NUL, and halves of a surrogate pair; decimal fractions as they are written."""
+    if isinstance(value, float):
+        return Decimal(str(value))
     if isinstance(value, str):
         if value.isascii() and value.isprintable():
             return value

@@ -2,13 +2,11 @@
 
 from tap_twilio.moments import DAY
 
-from .insights import CALL_SCORES
+from .insights import CALL_SCORES, ENDED_CALL
 from .model import Every, Filter, Has, Parent, Product, Recent, Stream, Whole, Window
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
-# The statuses that no call leaves again (docs, Call resource).
-ENDED_CALL = Has("status", among=("completed", "busy", "failed", "no-answer", "canceled"))
 
 STREAMS = (
     Stream("addresses", API, "Addresses", "addresses", default=True),

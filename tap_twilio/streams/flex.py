@@ -1,7 +1,35 @@
 """flex-api.twilio.com. Facts: OpenAPI twilio_flex_v1."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
 FLEX = Product("flex-api", "/v1")
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("flex_channels", FLEX, "Channels", "flex_chat_channels"),
+    Stream("flex_web_channels", FLEX, "WebChannels", "flex_chat_channels"),
+    Stream("flex_flows", FLEX, "FlexFlows", "flex_flows"),
+    Stream("flex_plugins", FLEX, "PluginService/Plugins", "plugins"),
+    # Versions, configurations and what is in them can be archived, and have no date that tells it.
+    Stream(
+        "flex_plugin_versions",
+        FLEX,
+        "PluginService/Plugins/{plugin_sid}/Versions",
+        "plugin_versions",
+        reads=Whole(),
+        parent=Parent("flex_plugins", {"plugin_sid": "sid"}, Every()),
+        cost="one request for each Flex plugin",
+    ),
+    Stream("flex_plugin_configurations", FLEX, "PluginService/Configurations", "configurations", reads=Whole()),
+    Stream("flex_plugin_releases", FLEX, "PluginService/Releases", "releases", reads=Whole()),
+    Stream(
+        "flex_configured_plugins",
+        FLEX,
+        "PluginService/Configurations/{configuration_sid}/Plugins",
+        "plugins",
+        key=("configuration_sid", "plugin_sid"),
+        reads=Whole(),
+        parent=Parent("flex_plugin_configurations", {"configuration_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost="one request for each configuration of Flex plugins",
+    ),
+)

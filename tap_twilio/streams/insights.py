@@ -1,12 +1,17 @@
-"""insights.twilio.com: Voice Insights. Facts: OpenAPI twilio_insights_v1, ListCallSummaries; docs, voice-insights."""
+"""insights.twilio.com: Voice and Video Insights. Facts: OpenAPI twilio_insights_v1; docs, voice-insights and video."""
 
 from dataclasses import replace
 
 from tap_twilio.moments import DAY
 
-from .model import Filter, Product, Scores, Stream, Window
+from .model import Filter, Has, Parent, Product, Scores, Stream, Whole, Window
 
 INSIGHTS = Product("insights", "/v1")
+# The statuses that no call leaves again (docs, Call resource).
+ENDED_CALL = Has("status", among=("completed", "busy", "failed", "no-answer", "canceled"))
+FINISHED = Has("processing_state", among=("complete", "timeout"))
+CALL = Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, within=30 * DAY)
+OF_EACH_CALL = "one request for each call that ended, within 30 days; needs Voice Insights Advanced Features"
 SUMMARIES = Stream(
     "call_summaries",
     INSIGHTS,
@@ -44,4 +49,80 @@ CALL_SCORES = Scores(
     },
 )
 
-STREAMS = (SUMMARIES,)
+STREAMS = (
+    SUMMARIES,
+    Stream(
+        "call_insights_events",
+        INSIGHTS,
+        "Voice/{call_sid}/Events",
+        "events",
+        key=("call_sid", "position"),  # two events may be alike (OpenAPI, examples of ListEvent)
+        reads=Whole(),
+        parent=CALL,
+        adds={"position": "#"},
+        fetch=False,
+        token_names_row=False,
+        cost=OF_EACH_CALL,
+    ),
+    Stream(
+        "call_insights_metrics",
+        INSIGHTS,
+        "Voice/{call_sid}/Metrics",
+        "metrics",
+        key=("call_sid", "position"),  # that time, edge and direction tell measurements apart is nowhere said
+        reads=Whole(),
+        parent=CALL,
+        adds={"position": "#"},
+        fetch=False,
+        token_names_row=False,
+        cost=OF_EACH_CALL,
+    ),
+    Stream(
+        "conference_summaries",
+        INSIGHTS,
+        "Conferences",
+        "conferences",
+        key=("conference_sid",),
+        # A summary settles half an hour after the conference; one without an end is given up after 24 hours (OpenAPI).
+        reads=Window(again=2 * DAY),
+        filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, reach=30 * DAY),
+        token_names_row=False,
+        cost="needs Voice Insights Advanced Features; the last two days are read by every sync",
+    ),
+    Stream(
+        "conference_participant_summaries",
+        INSIGHTS,
+        "Conferences/{conference_sid}/Participants",
+        "participants",
+        key=("conference_sid", "participant_sid"),
+        reads=Whole(),
+        parent=Parent("conference_summaries", {"conference_sid": "conference_sid"}, where=FINISHED),
+        token_names_row=False,
+        cost="one request by each sync for each conference of two days; needs Voice Insights Advanced Features",
+    ),
+    Stream(
+        "video_room_summaries",
+        INSIGHTS,
+        "Video/Rooms",
+        "rooms",
+        key=("room_sid",),
+        # A summary settles half an hour after the room (docs, Video Log Analyzer API).
+        reads=Window(again=2 * DAY),
+        # Both bounds are always sent, since they default to the last day; Twilio keeps seven (docs, the same).
+        filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, reach=7 * DAY),
+        token_names_row=False,
+        cost="the last two days are read by every sync; Twilio keeps seven",
+    ),
+    Stream(
+        "video_participant_summaries",
+        INSIGHTS,
+        "Video/Rooms/{room_sid}/Participants",
+        "participants",
+        key=("room_sid", "participant_sid"),
+        reads=Whole(),
+        parent=Parent("video_room_summaries", {"room_sid": "room_sid"}, where=FINISHED),
+        token_names_row=False,
+        cost="one request by each sync for each video room of two days",
+    ),
+    Stream("voice_insights_settings", INSIGHTS, "Voice/Settings", None, key=("account_sid",), reads=Whole(), fetch=False),
+)

@@ -1,7 +1,38 @@
-"""intelligence.twilio.com. Facts: OpenAPI twilio_intelligence_v2."""
+"""intelligence.twilio.com: Conversational Intelligence. Facts: OpenAPI twilio_intelligence_v2."""
 
-from .model import Product, Stream
+from .model import Has, Parent, Product, Stream, Whole
 
 INTELLIGENCE = Product("intelligence", "/v2")
+COMPLETED = Parent("intelligence_transcripts", {"transcript_sid": "sid"}, where=Has("status", among=("completed",)))
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("intelligence_services", INTELLIGENCE, "Services", "services"),
+    Stream("intelligence_operators", INTELLIGENCE, "Operators", "operators"),
+    Stream("intelligence_operator_types", INTELLIGENCE, "OperatorTypes", "operator_types", scope="twilio"),
+    # It can be asked by date, but in which form the documents do not say (OpenAPI, ListTranscript).
+    Stream("intelligence_transcripts", INTELLIGENCE, "Transcripts", "transcripts"),
+    Stream(
+        "intelligence_sentences",
+        INTELLIGENCE,
+        "Transcripts/{transcript_sid}/Sentences",
+        "sentences",
+        reads=Whole(),
+        fixed={"WordTimestamps": "true"},  # else its words come without their times (OpenAPI, ListSentence)
+        parent=COMPLETED,
+        adds={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
+        fetch=False,
+        cost="one request for each transcript that was completed",
+    ),
+    Stream(
+        "intelligence_operator_results",
+        INTELLIGENCE,
+        "Transcripts/{transcript_sid}/OperatorResults",
+        "operator_results",
+        key=("transcript_sid", "operator_sid"),
+        reads=Whole(),
+        parent=COMPLETED,
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,
+        cost="one request for each transcript that was completed",
+    ),
+)

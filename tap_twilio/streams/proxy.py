@@ -1,7 +1,48 @@
 """proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
 
-from .model import Product, Stream
+from .model import Every, Has, Open, Parent, Product, Stream
 
-PROXY = Product("proxy", "/v1")
+# The texts of the lists say that a page has 100 rows at most, that of PageSize says 1,000 (OpenAPI, ListSession).
+PROXY = Product("proxy", "/v1", page_size=100)
+# Whether a new participant or interaction moves the session's date_updated is not established.
+OPEN = Open(while_=Has("status", among=("open", "in-progress", "unknown")))
+IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN)
+CLOSED = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("proxy_services", PROXY, "Services", "services", cost=CLOSED),
+    Stream(
+        "proxy_phone_numbers",
+        PROXY,
+        "Services/{service_sid}/PhoneNumbers",
+        "phone_numbers",
+        key=("service_sid", "sid"),  # the sid is the number's, which can be in another service later
+        parent=Parent("proxy_services", {"service_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost=f"one request for each Proxy service; {CLOSED}",
+    ),
+    Stream(
+        "proxy_sessions",
+        PROXY,
+        "Services/{service_sid}/Sessions",
+        "sessions",
+        parent=Parent("proxy_services", {"service_sid": "sid"}, Every()),
+        cost=f"one request for each Proxy service and 100 sessions; {CLOSED}",
+    ),
+    Stream(
+        "proxy_participants",
+        PROXY,
+        "Services/{service_sid}/Sessions/{session_sid}/Participants",
+        "participants",
+        parent=IN_SESSION,
+        cost=f"one request for each open session, and for each that ended; {CLOSED}",
+    ),
+    Stream(
+        "proxy_interactions",
+        PROXY,
+        "Services/{service_sid}/Sessions/{session_sid}/Interactions",
+        "interactions",
+        parent=IN_SESSION,
+        cost=f"one request for each open session, and for each that ended; {CLOSED}",
+    ),
+)

@@ -1,7 +1,76 @@
 """video.twilio.com. Facts: OpenAPI twilio_video_v1."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Every, Filter, Has, Open, Parent, Product, Rounds, Stream
 
 VIDEO = Product("video", "/v1")
+CREATED = Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False)
+# A recording or composition is processed and may be deleted at any time, and has no date that tells it: what changed is
+# known by content. There are far too many of them to be read whole by each sync, which is what Whole would do.
+BY_CONTENT = Rounds(changed="date_created")
+IN_ROOM = {"room_sid": "room_sid", "participant_sid": "sid"}
+# Only what is published or received now is listed (OpenAPI, ListRoomParticipantPublishedTrack).
+CONNECTED = Parent(
+    "video_room_participants", IN_ROOM, Every(), where=Has("status", among=("connected", "reconnecting"))
+)
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream(
+        "video_rooms",
+        VIDEO,
+        "Rooms",
+        "rooms",
+        # It takes days, whatever their format (OpenAPI, ListRoom).
+        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", unit=DAY, nullable=False),
+        # Without Status, Twilio lists only those in progress (OpenAPI, ListRoom).
+        each={"Status": ("in-progress", "completed", "failed")},
+    ),
+    Stream(
+        "video_room_participants",
+        VIDEO,
+        "Rooms/{room_sid}/Participants",
+        "participants",
+        # Without Status, those connected to a room in progress are listed, and all of a room that ended (OpenAPI,
+        # ListRoomParticipant).
+        parent=Parent("video_rooms", {"room_sid": "sid"}, Open(while_=Has("status", among=("in-progress",)))),
+        cost="one request for each room in progress, and for each that ended",
+    ),
+    Stream(
+        "video_published_tracks",
+        VIDEO,
+        "Rooms/{room_sid}/Participants/{participant_sid}/PublishedTracks",
+        "published_tracks",
+        key=("participant_sid", "sid"),
+        parent=CONNECTED,
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,
+        cost="one request for each room in progress and that ended, and for each participant who is connected",
+    ),
+    Stream(
+        "video_subscribed_tracks",
+        VIDEO,
+        "Rooms/{room_sid}/Participants/{participant_sid}/SubscribedTracks",
+        "subscribed_tracks",
+        key=("participant_sid", "sid"),  # a track has one sid, and many who receive it
+        parent=CONNECTED,
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,
+        cost="one request for each room in progress and that ended, and for each participant who is connected",
+    ),
+    Stream(
+        "video_room_transcriptions",
+        VIDEO,
+        "Rooms/{room_sid}/Transcriptions",
+        "transcriptions",
+        key=("ttid",),
+        parent=Parent("video_rooms", {"room_sid": "sid"}, where=Has("status", among=("completed",))),
+        token_names_row=False,
+        cost="one request for each room that ended",
+    ),
+    Stream("video_recordings", VIDEO, "Recordings", "recordings", reads=BY_CONTENT, filter=CREATED, page_size=100),
+    Stream(
+        "video_compositions", VIDEO, "Compositions", "compositions", reads=BY_CONTENT, filter=CREATED, page_size=100
+    ),
+    Stream("video_composition_hooks", VIDEO, "CompositionHooks", "composition_hooks", filter=CREATED),
+)

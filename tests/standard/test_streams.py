@@ -7,6 +7,7 @@ A stream is covered the moment that it is declared. `call_feedback` has no list 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from sandbox import Twilio
 from sandbox.filters import inner
+from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import discover
 from tap_twilio.streams import BY_NAME, STREAMS, Stream
 from tap_twilio.streams.model import Recent, Rounds
@@ -40,8 +42,16 @@ def accounts_of(twilio: Twilio) -> list[str]:
     return [row["sid"] for row in twilio.present("accounts")]
 
 
-def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "2025-12-30") -> Any:
+def oldest_of(stream: Stream) -> str:
+    """The day from which rows are made: the list, and those above it, reach back so far."""
+    reach = stream.filter and stream.filter.reach
+    own = "2026-01-15" if reach and reach < 20 * DAY else "2025-12-31"
+    return max(own, oldest_of(BY_NAME[stream.parent.stream])) if stream.parent else own
+
+
+def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "") -> Any:
     """A row above the stream's, and those above it, such as the declaration asks."""
+    created = created or oldest_of(stream)
     if stream.parent is None:
         return None
     asked: Json = {}
@@ -61,8 +71,8 @@ def fill(twilio: Twilio, stream: Stream, many: int = 23, now: bool = False) -> N
         return
     for account in accounts_of(twilio) if stream.scope == "account" else accounts_of(twilio)[:1]:
         for share in (many // 2, many - many // 2) if stream.parent else (1 if stream.rows is None else many,):
-            span = {} if now or stream.rows is None else {"since": "2025-12-31", "until": "2026-01-19"}
-            made = str(twilio.now) if now else "2025-12-30"
+            span = {} if now or stream.rows is None else {"since": oldest_of(stream), "until": "2026-01-19"}
+            made = str(twilio.now) if now else ""
             twilio.add(stream.name, account, parent_of(twilio, stream, account, made), n=share, **span)
 
 
@@ -70,9 +80,14 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     """Each row that Twilio lists, as the record that it should become, `received_at` aside."""
     kinds = properties(stream.name)
     found = {}
+    positions = [name for name, source in stream.adds.items() if source == "#"]
+    before: Counter[Key] = Counter()  # rows of a list, which are in the order in which they were made
     for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
+            place = tuple(values.values())
             filled = {**{name: values[name] for name in kinds if name in values}, **row}
+            filled |= dict.fromkeys(positions, before[place])
+            before[place] += 1
             filled |= {name: inner(row, source) for name, source in stream.adds.items() if "." in source}
             if None in (filled.get(name) for name in stream.key):
                 continue  # an example that Twilio published: a sum of no period, which no query by date lists
@@ -229,7 +244,7 @@ def test_nulls_and_odd_text_arrive(tap_of: MakeTap, twilio: Twilio, streams: lis
 def add_odd_rows(twilio: Twilio, stream: Stream) -> None:
     """One row as any other, one of nulls, and one of odd text."""
     account, kinds = accounts_of(twilio)[0], properties(stream.name)
-    parent, when = parent_of(twilio, stream, account), {"created": "2026-01-10"}
+    parent, when = parent_of(twilio, stream, account), {"created": max("2026-01-10", oldest_of(stream))}
     twilio.add(stream.name, account, parent, **when)
     (_, sample), *_ = twilio.present_at(stream.name, account)
     kept = {*stream.key, "sid", "index", "account_sid", "date_created", "date_updated", "status", "state"}
