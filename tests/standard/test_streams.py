@@ -7,6 +7,7 @@ A stream is covered the moment that it is declared. `call_feedback` has no list 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -45,6 +46,8 @@ def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "2025
     asked: Json = {}
     if where := stream.parent.where:
         asked[where.column] = where.among[-1] if where.among else str((where.above or 0) + 1)
+        if where.holding:
+            asked[where.column] = {where.holding: "/"}
     above = BY_NAME[stream.parent.stream]
     higher = parent_of(twilio, above, account, created)
     (handle,) = twilio.add(above.name, account, higher, created=created, **asked)
@@ -66,9 +69,13 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     """Each row that Twilio lists, as the record that it should become, `received_at` aside."""
     kinds = properties(stream.name)
     found = {}
+    positions = [name for name, source in stream.adds.items() if source == "#"]
+    counts: dict[str, int] = defaultdict(int)  # of the rows of one list
     for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
             filled = {**{name: values[name] for name in kinds if name in values}, **row}
+            filled |= dict.fromkeys(positions, counts[str(values)])
+            counts[str(values)] += 1
             record = {
                 name: expected_value(filled.get(name), about) for name, about in kinds.items() if name != "received_at"
             }
@@ -117,7 +124,7 @@ def test_it_is_discovered_with_its_key_and_the_date_that_tells_changes(stream: S
     assert about["table-key-properties"] == list(stream.key)
     assert about.get("replication-key") == stream.changed
     assert about["selected-by-default"] is stream.default
-    assert all(held[name]["type"] == "string" for name in stream.key)
+    assert all(held[name]["type"] in ("string", "integer") for name in stream.key)
     assert not stream.hidden & held.keys()
 
 
