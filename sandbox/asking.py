@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from .access import Reader, may_read
 from .catalog import Fact, value_type
-from .filters import HIDDEN, KEPT, MOST_ROWS, SUMMED, SUMS, UNLESS_ASKED, UNTIL_ENDED, WINDOWS, Window, inner
+from .filters import (
+    HIDDEN,
+    KEPT,
+    MOST_ROWS,
+    PERIOD,
+    PERIODS,
+    SUMMED,
+    SUMS,
+    UNLESS_ASKED,
+    UNTIL_ENDED,
+    WINDOWS,
+    Window,
+    inner,
+)
 from .generic import Item, Place, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
 from .moments import DAY, moment
 from .paging import classic_envelope, meta_envelope, page_size, pages
 from .rows import Json, snake, to_json
-from .shapes import is_date
+from .shapes import as_written, is_date
 from .talk import Answer, Question
 from .tokens import Where, backwards, order, token_after, token_before, where
 
@@ -116,6 +129,9 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Qu
     with_subaccounts = query.get("IncludeSubaccounts", ["true"])[-1].lower() == "true"
     if fact.name in SUMMED and account == twilio.main and with_subaccounts:
         items = _summed(twilio, fact, items)
+    if fact.name in PERIODS:
+        low, high = _bound(twilio, PERIOD.since, query, True), _bound(twilio, PERIOD.until, query, False)
+        items = [part for item in items for part in _part(item, low, high)]
     hidden, status = HIDDEN.get(fact.name, ("", ""))
     if hidden and query.get(hidden, ["false"])[-1].lower() != "true":
         items = [item for item in items if item.data["status"] != status]
@@ -156,7 +172,7 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
         low, high = _bound(twilio, window.since, query, True), _bound(twilio, window.until, query, False)
         if low is None and high is None and window.default is not None:
             low = twilio.clock - window.default
-        if low is not None or high is not None:
+        if (low is not None or high is not None) and fact.name not in PERIODS:
             passes.append(_holds(window, low, high, window.with_end and twilio.inclusive))
     for name in set(query) - meant:
         if name in fact.query and is_date(value_type(fact.query, name)):
@@ -199,6 +215,25 @@ def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
             known = sums.get(_period(item))
             sums[_period(item)] = item if known is None else replace(known, data=_sum(known.data, item.data))
     return [replace(item, data=item.data | {"account_sid": twilio.main}) for item in sums.values()]
+
+
+def _part(item: Item, low: int | None, high: int | None) -> list[Item]:
+    """What a period's row says of the days between two bounds: an even share of the usage, if it holds any of them."""
+    first, last = moment(item.data["start_date"]), moment(item.data["end_date"])
+    since = max(first, first if low is None else low - low % DAY)
+    until = min(last, last if high is None else high - high % DAY)
+    if since > until:
+        return []
+    if (since, until) == (first, last):
+        return [item]
+    share = Decimal(until - since + DAY) / (last - first + DAY)
+    shares = {
+        name: str(round(Decimal(str(item.data[name])) * share, 5))
+        for name in ("count", "usage", "price")
+        if item.data.get(name) is not None
+    }
+    days = as_written(item.fact, {"start_date": since, "end_date": until})
+    return [replace(item, data=item.data | shares | days)]
 
 
 def _period(item: Item) -> tuple[Any, ...]:

@@ -45,7 +45,7 @@ CREATED = "date_created"
 PERIOD = Window("StartDate", "EndDate", "start_date", until_column="end_date")
 
 WINDOWS: dict[str, tuple[Window, ...]] = {
-    # The day of the rows lies between the two, both included (parameters' text, oai).
+    # The day of the rows lies between the two, both included (parameters' text, oai). For longer periods: PERIODS.
     "usage_records": (PERIOD,),
     "usage_records_period": (PERIOD,),
     "usage_records_all_time": (PERIOD,),
@@ -161,8 +161,20 @@ UNLESS_ASKED = {"video_rooms": ("Status", "in-progress")}
 
 # Lists whose rows of the main account count those of its subaccounts too, unless told otherwise (oai).
 SUMMED = {name for name in WINDOWS if name.startswith("usage_records")}
+# Usage of months and years: so many leading characters of a day name its period. A query counts the usage of its own
+# days alone, so that a period of which it asks for a part comes as a part of the sum (parameters' text, oai).
+PERIODS = {"usage_records_monthly": len("2026-03"), "usage_records_yearly": len("2026")}
+# Usage since the account was created: one row of each category.
+TOTALS = "usage_records_all_time"
 # Some of what usage is counted by (docs usage/api/usage-record, categories).
 CATEGORIES = (
     "totalprice", "sms", "sms-inbound", "sms-outbound", "calls", "calls-inbound", "calls-outbound", "recordings",
     "transcriptions", "phonenumbers", "mms", "studio-engagements",
+)  # fmt: skip
+MORE_CATEGORIES = (
+    "a2p-registration-fees", "agent-conference", "answering-machine-detection", "authy-authentications",
+    "authy-monthly-fees", "authy-sms-outbound", "calleridlookups", "calls-client", "calls-globalconference",
+    "calls-inbound-local", "calls-inbound-mobile", "calls-inbound-tollfree", "calls-recordings", "calls-sip",
+    "calls-sip-inbound", "calls-sip-outbound", "calls-transfers", "carrier-lookups", "conversations", "cps",
+    "flex-usage", "fraud-lookups", "group-rooms", "lookups",
 )  # fmt: skip

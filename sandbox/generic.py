@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .catalog import Fact, fact, parent_of, value_type
-from .filters import CATEGORIES, DATED_BY, KEPT, SUMMED, SUMS, UNTIL_ENDED
+from .filters import CATEGORIES, DATED_BY, KEPT, MORE_CATEGORIES, PERIODS, SUMMED, SUMS, TOTALS, UNTIL_ENDED
 from .moments import DAY, HOUR, iso8601, moment
 from .rows import Json, new_sid, snake
 from .shapes import CONSTANT, SID, adopted, as_written, is_date, new_row, some_value, unlike
@@ -103,7 +103,9 @@ class Generic:
                 own["index"] = self._next_index(self.shelves[of.name, account, place])
             at = first + (last - first) * i // max(1, n - 1)
             if of.name in SUMMED and "category" not in own:
-                at, own["category"] = self._free_period(self.shelves[of.name, account, place], at)
+                at, own["category"] = self._free_period(of, self.shelves[of.name, account, place], at)
+            if of.name in PERIODS:
+                at, own = self._period(of, at, own)
             if of.name in CONSTANT and self.shelves[of.name, account, place].items:
                 own.setdefault(of.key, new_sid(self.rng, of.published[0][of.key][:2]))
             if of.name in SUMS and "period" not in own:
@@ -126,11 +128,24 @@ class Generic:
         item.shown = min(item.shown, self.twilio.clock)  # whatever it says of its creation, it is there
         return handle
 
-    def _free_period(self, shelf: Shelf, at: int) -> tuple[int, str]:
+    def _free_period(self, of: Fact, shelf: Shelf, at: int) -> tuple[int, str]:
         """A day, at or before a moment, and a category of usage that have no row together."""
-        taken = {(item.data["category"], item.data["start_date"]) for item in shelf.items}
-        days = (at - back * DAY for back in range(len(taken) + 1))
-        return next((day, c) for day in days for c in CATEGORIES if (c, str(iso8601(day))[:10]) not in taken)
+        if of.name == TOTALS:
+            known = {item.data["category"] for item in shelf.items}
+            return at, next(category for category in (*CATEGORIES, *MORE_CATEGORIES) if category not in known)
+        same = PERIODS.get(of.name)
+        taken = {(item.data["category"], item.data["start_date"][:same]) for item in shelf.items}
+        days = (at - back * DAY for back in range(366 * (len(taken) + 1)))
+        return next((day, c) for day in days for c in CATEGORIES if (c, str(iso8601(day))[:10][:same]) not in taken)
+
+    def _period(self, of: Fact, at: int, given: Json) -> tuple[int, Json]:
+        """The first moment of the period that a moment lies in; what is given, and its first and last day up to now."""
+        same, first, last = PERIODS[of.name], at - at % DAY, at
+        while str(iso8601(first - DAY))[:same] == str(iso8601(at))[:same]:
+            first -= DAY
+        while last + DAY <= self.twilio.clock and str(iso8601(last + DAY))[:same] == str(iso8601(at))[:same]:
+            last += DAY
+        return first, {"start_date": iso8601(first), "end_date": iso8601(last), **given}
 
     def _free_day(self, of: Fact, shelf: Shelf, at: int, given: Json) -> Json:
         """The period of a sum: a day, at or before a moment, of which there is none yet; and whose sum it is."""

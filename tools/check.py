@@ -17,7 +17,7 @@ from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams.model import Filter, Has, Open, Product, Scores, Stream
 
 from .documents import Documents, Json, Operation
-from .facts import envelope_of, row_schema
+from .facts import envelope_in_use, envelope_of, row_schema
 from .left_out import LEFT_OUT, UNDOCUMENTED
 
 ADDED = {"received_at"}  # to every row, by the tap
@@ -159,7 +159,7 @@ class Held:
             yield f"its schema does not have {name}"
 
     def _envelope(self, found: Operation) -> Iterator[str]:
-        stream, (kind, rows) = self.stream, envelope_of(found.answer())
+        stream, (kind, rows) = self.stream, envelope_in_use(found)
         if (stream.rows or "") != rows:
             yield f"its rows are in {rows or 'no list: it is a single resource'}, not in {stream.rows}"
         if kind != "single" and stream.paged == (kind == "none"):

@@ -42,6 +42,15 @@ def envelope_of(answer: Json) -> tuple[str, str]:
     return kind, rows
 
 
+def envelope_in_use(operation: Operation) -> tuple[str, str]:
+    """The same, of a list; those whose published examples name no next page have none, whatever their schema says."""
+    kind, rows = envelope_of(operation.answer())
+    examples = list(operation.examples())
+    if kind == "classic" and examples and not any("next_page_uri" in body for body in examples):
+        kind = "none"
+    return kind, rows
+
+
 def row_schema(operation: Operation) -> Json:
     """The schema of one row."""
     answer = operation.answer()
@@ -62,7 +71,7 @@ def published(operation: Operation, one: Operation | None) -> list[Any]:
 
 def list_facts(documents: Documents, name: str, operation: Operation, singles: Collection[str] = ()) -> Json:
     """What the sandbox needs to know of a list or a single resource; `singles` are paths with a line of their own."""
-    envelope, rows = envelope_of(operation.answer())
+    envelope, rows = envelope_in_use(operation)
     one = documents.one_of(operation) if rows else None
     if one is not None and one.path in singles:  # what is there is a resource of its own: a country's prices
         one = None

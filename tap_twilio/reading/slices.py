@@ -150,14 +150,14 @@ def _recut(
 
     If rows come newest first by their list date, only what is below this page is cut. Otherwise the parts hold the
     whole slice again. That pays after the first page, or when at least four times as much is left as was read; a window
-    is cut after the first page or not at all.
+    is cut after the first page or not at all, and never where its rows are sums.
     """
     if reading.slices_overlap or not page.next or (walk.resumed and walk.pages == 1):  # which was read before
         return None
     left = pages_to(dates, one.since)
     in_order = _in_order(walk)
     again = 0 if in_order or (walk.pages == 1 and not walk.resumed) else walk.pages
-    if again and isinstance(listing.stream.reads, Window):
+    if isinstance(listing.stream.reads, Window) and (again or listing.stream.reads.sums):
         return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
     if left < 1.5 * reading.slice_pages or left < 4 * again or (again and walk.resumed):
         return None

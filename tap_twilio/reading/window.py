@@ -21,6 +21,7 @@ def read_window(reading: Reading) -> Read:
     if state.finished and not owed:
         day = earlier(state.finished, stream.reads.again)[:10]
         since = max(since, f"{day}T00:00:00.000000Z")  # whole days, so that each sync compares the same rows
+    since = _first_day(since, stream.reads.sums)
     opened = state.backfill
     resumed = opened is not None
     if opened is None or opened.slices is None:
@@ -34,6 +35,16 @@ def read_window(reading: Reading) -> Read:
     else:
         reading.finish_round(opened.tables, opened.began)
         state.backfill = None
+
+
+def _first_day(since: Moment, of: str) -> Moment:
+    """
+    Where the month or the year begins that a moment lies in; the moment itself where rows are not sums of those.
+
+    >>> _first_day("2026-03-14T15:09:26.000000Z", "month"), _first_day("2026-03-14T15:09:26.000000Z", "year")
+    ('2026-03-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z')
+    """
+    return {"month": f"{since[:7]}-01T00:00:00.000000Z", "year": f"{since[:4]}-01-01T00:00:00.000000Z"}.get(of, since)
 
 
 def _spans(since: Moment, until: Moment, reading: Reading) -> list[Slice]:

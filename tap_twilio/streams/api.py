@@ -7,6 +7,32 @@ from .model import Every, Filter, Has, Parent, Product, Recent, Stream, Whole, W
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
+# Its default is true, which counts subaccounts once more (OpenAPI, ListUsageRecordDaily).
+OWN_USAGE = {"IncludeSubaccounts": "false"}
+
+
+def _available(type_: str, path: str) -> Stream:
+    """Numbers for sale of one type: 30 of each country, and no next page (twilio-node #316; OpenAPI, examples)."""
+    return Stream(
+        f"available_phone_numbers_{type_}",
+        API,
+        f"AvailablePhoneNumbers/{{country_code}}/{path}",
+        "available_phone_numbers",
+        key=("account_sid", "country_code", "phone_number"),
+        reads=Whole(),
+        parent=Parent(
+            "available_phone_number_countries",
+            {"country_code": "country_code"},
+            Every(),
+            where=Has("subresource_uris", holding=type_),
+        ),
+        adds={"account_sid": "account_sid", "country_code": "country_code"},
+        paged=False,
+        fetch=False,
+        token_names_row=False,
+        cost="one request for each country that has such numbers; each answer is a sample of 30",
+    )
+
 
 STREAMS = (
     Stream("addresses", API, "Addresses", "addresses", default=True),
@@ -72,11 +98,46 @@ STREAMS = (
         # A day's sums move while calls are priced; how long, Twilio does not say.
         reads=Window(again=7 * DAY),
         filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
-        # Its default is true, which counts subaccounts once more (OpenAPI, ListUsageRecordDaily).
-        fixed={"IncludeSubaccounts": "false"},
+        fixed=OWN_USAGE,
         fetch=False,
         token_names_row=False,
     ),
+    Stream(
+        "usage_records_monthly",
+        API,
+        "Usage/Records/Monthly",
+        "usage_records",
+        key=("account_sid", "category", "start_date"),  # whether end_date of the current month moves is not established
+        reads=Window(again=62 * DAY, sums="month"),  # the current month and the two before it
+        filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
+        fixed=OWN_USAGE,
+        fetch=False,
+        token_names_row=False,
+    ),
+    Stream(
+        "usage_records_yearly",
+        API,
+        "Usage/Records/Yearly",
+        "usage_records",
+        key=("account_sid", "category", "start_date"),
+        reads=Window(again=62 * DAY, sums="year"),  # until early March the year before, too
+        filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
+        fixed=OWN_USAGE,
+        fetch=False,
+        token_names_row=False,
+    ),
+    Stream(
+        "usage_records_all_time",
+        API,
+        "Usage/Records/AllTime",
+        "usage_records",
+        key=("account_sid", "category"),  # its one row of a category ends on another day each day
+        reads=Whole(),
+        fixed=OWN_USAGE,
+        fetch=False,
+        token_names_row=False,
+    ),
+    Stream("usage_triggers", API, "Usage/Triggers", "usage_triggers"),
     Stream(
         "available_phone_number_countries",
         API,
@@ -109,4 +170,114 @@ STREAMS = (
         parent=Parent("messages", {"message_sid": "sid"}, where=Has("num_media", above=0)),
         cost="one request for each message with media that changed",
     ),
+    Stream("applications", API, "Applications", "applications"),
+    Stream("connect_apps", API, "ConnectApps", "connect_apps", reads=Whole()),
+    Stream(
+        "authorized_connect_apps",
+        API,
+        "AuthorizedConnectApps",
+        "authorized_connect_apps",
+        key=("account_sid", "connect_app_sid"),
+        reads=Whole(),
+        token_names_row=False,
+    ),
+    Stream("keys", API, "Keys", "keys", adds={"account_sid": "account_sid"}),
+    Stream("short_codes", API, "SMS/ShortCodes", "short_codes"),
+    Stream(
+        "notifications",
+        API,
+        "Notifications",
+        "notifications",
+        filter=Filter("MessageDate>", "MessageDate<", "message_date", unit=DAY),
+    ),
+    Stream("queues", API, "Queues", "queues"),
+    Stream(
+        "queue_members",
+        API,
+        "Queues/{queue_sid}/Members",
+        "queue_members",
+        key=("queue_sid", "call_sid"),
+        reads=Whole(),
+        # A list of the calls that wait now, which says nothing of those that left.
+        parent=Parent("queues", {"queue_sid": "sid"}, Every(), where=Has("current_size", above=0)),
+        adds={"account_sid": "account_sid"},
+        token_names_row=False,
+        cost="one request for each queue in which calls wait",
+    ),
+    Stream(
+        "call_events",
+        API,
+        "Calls/{call_sid}/Events",
+        "events",
+        key=("call_sid", "position"),  # rows have no identity and no date (OpenAPI, ListCallEvent)
+        reads=Whole(),
+        # Complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
+        parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, within=30 * DAY),
+        adds={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
+        fetch=False,
+        token_names_row=False,
+        cost="one request for each call of the last 30 days that ended",
+    ),
+    Stream(
+        "dependent_phone_numbers",
+        API,
+        "Addresses/{address_sid}/DependentPhoneNumbers",
+        "dependent_phone_numbers",
+        key=("address_sid", "sid"),
+        parent=Parent("addresses", {"address_sid": "sid"}, Every()),
+        adds={"address_sid": "address_sid"},
+        fetch=False,
+        token_names_row=False,
+        cost="one request for each address",
+    ),
+    Stream(
+        "assigned_add_ons",
+        API,
+        "IncomingPhoneNumbers/{resource_sid}/AssignedAddOns",
+        "assigned_add_ons",
+        key=("resource_sid", "sid"),  # several numbers can share an installed add-on
+        parent=Parent("incoming_phone_numbers", {"resource_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost="one request for each phone number",
+    ),
+    Stream(
+        "assigned_add_on_extensions",
+        API,
+        "IncomingPhoneNumbers/{resource_sid}/AssignedAddOns/{assigned_add_on_sid}/Extensions",
+        "extensions",
+        key=("resource_sid", "assigned_add_on_sid", "sid"),
+        reads=Whole(),
+        parent=Parent("assigned_add_ons", {"resource_sid": "resource_sid", "assigned_add_on_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost="one request for each phone number and for each add-on of one",
+    ),
+    Stream(
+        "recording_add_on_results",
+        API,
+        "Recordings/{reference_sid}/AddOnResults",
+        "add_on_results",
+        # Whether a result moves the recording's date_updated is not established. A recording is asked for the last time
+        # by a sync that begins at least an hour, which is the bookmark's margin, after it changed.
+        parent=Parent("recordings", {"reference_sid": "sid"}, where=Has("status", among=("completed",))),
+        cost="one request for each completed recording that changed; only add-ons make results",
+    ),
+    Stream(
+        "recording_add_on_result_payloads",
+        API,
+        "Recordings/{reference_sid}/AddOnResults/{add_on_result_sid}/Payloads",
+        "payloads",
+        parent=Parent(
+            "recording_add_on_results",
+            {"reference_sid": "reference_sid", "add_on_result_sid": "sid"},
+            where=Has("status", among=("completed",)),
+        ),
+        cost="one request for each completed recording that changed, and for each result that completed",
+    ),
+    _available("local", "Local"),
+    _available("toll_free", "TollFree"),
+    _available("mobile", "Mobile"),
+    _available("national", "National"),
+    _available("shared_cost", "SharedCost"),
+    _available("machine_to_machine", "MachineToMachine"),
+    _available("voip", "Voip"),
 )

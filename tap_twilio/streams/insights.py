@@ -124,5 +124,7 @@ STREAMS = (
         token_names_row=False,
         cost="one request by each sync for each video room of two days",
     ),
-    Stream("voice_insights_settings", INSIGHTS, "Voice/Settings", None, key=("account_sid",), reads=Whole(), fetch=False),
+    Stream(
+        "voice_insights_settings", INSIGHTS, "Voice/Settings", None, key=("account_sid",), reads=Whole(), fetch=False
+    ),
 )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from tap_twilio.errors import Contradiction
 
@@ -70,6 +70,8 @@ class Window:
 
     again: timedelta
     changed: str | None = None  # the date that tells a change, where the rows have one
+    # Rows are sums of these, so that none is asked for in part: the answer would be a part of the sum.
+    sums: Literal["", "month", "year"] = ""
 
 
 @dataclass(frozen=True)

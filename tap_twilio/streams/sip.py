@@ -1,5 +1,72 @@
-"""api.twilio.com, version 2010-04-01: SIP. Facts: OpenAPI twilio_api_v2010."""
+"""api.twilio.com, version 2010-04-01: SIP. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
 
-from .model import Stream
+from .api import API
+from .model import Every, Parent, Stream
 
-STREAMS: tuple[Stream, ...] = ()
+
+def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
+    """Lists that a domain uses: `sid` is that of the list, which several domains can share."""
+    return Stream(
+        name,
+        API,
+        f"SIP/Domains/{{domain_sid}}/{path}",
+        rows,
+        key=("domain_sid", "sid"),
+        parent=Parent("sip_domains", {"domain_sid": "sid"}, Every()),
+        adds={} if names_domain else {"domain_sid": "domain_sid"},
+        token_names_row=False,
+        cost="one request for each SIP domain",
+    )
+
+
+STREAMS = (
+    Stream("sip_domains", API, "SIP/Domains", "domains"),
+    _mapped(
+        "sip_domain_auth_calls_credential_list_mappings",
+        "Auth/Calls/CredentialListMappings",
+        "contents",
+        names_domain=False,
+    ),
+    _mapped(
+        "sip_domain_auth_calls_ip_access_control_list_mappings",
+        "Auth/Calls/IpAccessControlListMappings",
+        "contents",
+        names_domain=False,
+    ),
+    _mapped(
+        "sip_domain_auth_registrations_credential_list_mappings",
+        "Auth/Registrations/CredentialListMappings",
+        "contents",
+        names_domain=False,
+    ),
+    _mapped(
+        "sip_domain_credential_list_mappings",
+        "CredentialListMappings",
+        "credential_list_mappings",
+        names_domain=True,
+    ),
+    _mapped(
+        "sip_domain_ip_access_control_list_mappings",
+        "IpAccessControlListMappings",
+        "ip_access_control_list_mappings",
+        names_domain=True,
+    ),
+    Stream("sip_credential_lists", API, "SIP/CredentialLists", "credential_lists"),
+    Stream(
+        "sip_credentials",
+        API,
+        "SIP/CredentialLists/{credential_list_sid}/Credentials",
+        "credentials",
+        parent=Parent("sip_credential_lists", {"credential_list_sid": "sid"}, Every()),
+        cost="one request for each credential list",
+    ),
+    Stream("sip_ip_access_control_lists", API, "SIP/IpAccessControlLists", "ip_access_control_lists"),
+    Stream(
+        "sip_ip_addresses",
+        API,
+        "SIP/IpAccessControlLists/{ip_access_control_list_sid}/IpAddresses",
+        "ip_addresses",
+        parent=Parent("sip_ip_access_control_lists", {"ip_access_control_list_sid": "sid"}, Every()),
+        cost="one request for each list of IP addresses",
+    ),
+)

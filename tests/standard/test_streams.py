@@ -58,7 +58,7 @@ def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "") -
     if where := stream.parent.where:
         asked[where.column] = where.among[-1] if where.among else str((where.above or 0) + 1)
         if where.holding:
-            asked[where.column] = {where.holding: 1}
+            asked[where.column] = {where.holding: "/"}
     above = BY_NAME[stream.parent.stream]
     higher = parent_of(twilio, above, account, created)
     (handle,) = twilio.add(above.name, account, higher, created=created, **asked)
