@@ -94,9 +94,15 @@ def _entry(stream: Stream) -> CatalogEntry:
         tap_stream_id=stream.name,
         stream=stream.name,
         key_properties=list(stream.key),
-        schema=_WholeSchema(schema),
+        schema=_WholeSchema({**schema, "description": _described(stream, schema)}),
         metadata=[{**item, "breadcrumb": list(item["breadcrumb"])} for item in metadata.to_list(about)],
     )
+
+
+def _described(stream: Stream, schema: dict[str, Any]) -> str:
+    """What a row is, and what the stream costs."""
+    about = str(schema["description"])
+    return f"{about} {stream.cost[0].upper()}{stream.cost[1:]}." if stream.cost else about
 
 
 def _automatic(stream: Stream) -> frozenset[str]:
