@@ -90,12 +90,16 @@ class Kept:
 KEPT = {
     # docs usage/monitor-alert
     "alerts": Kept(30 * DAY, "date_generated"),
+    # docs taskrouter/api/event
+    "taskrouter_events": Kept(30 * DAY, "event_date"),
+    # docs serverless/api/resource/logs
+    "serverless_logs": Kept(30 * DAY, "date_created"),
     # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
     "recordings": Kept(40 * DAY, "date_updated", "deleted"),
 }
 
-# docs usage/monitor-alert: what lies beyond is cut off without a word.
-MOST_ROWS = {"alerts": 10_000}
+# docs usage/monitor-alert and serverless/api/resource/logs: what lies beyond is cut off without a word.
+MOST_ROWS = {"alerts": 10_000, "serverless_logs": 10_000}
 
 # Lists that show rows of a parent that is still going on, by its status (docs conference-participant-resource).
 UNTIL_ENDED = {"conference_participants": ("init", "in-progress")}

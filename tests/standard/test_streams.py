@@ -94,7 +94,12 @@ def table(run: Run, stream: Stream) -> dict[Key, Json]:
 def tap_for(tap_of: MakeTap, twilio: Twilio, *streams: Stream, **settings: Any) -> Tap:
     tap = tap_of(twilio, page_size=10, **settings)
     tap.settings["base_url"] += "/{product}"
-    return tap.select(*(stream.name for stream in streams))
+    tap.select(*(stream.name for stream in streams))
+    for entry in tap.catalog["streams"]:
+        for item in entry["metadata"]:
+            if item["breadcrumb"][-1:] and item["breadcrumb"][-1] in BY_NAME[entry["tap_stream_id"]].opt_in:
+                item["metadata"]["selected"] = True
+    return tap
 
 
 def whole(tap: Tap) -> Run:
@@ -126,7 +131,7 @@ def test_it_is_discovered_with_its_key_and_the_date_that_tells_changes(stream: S
     assert about["table-key-properties"] == list(stream.key)
     assert about.get("replication-key") == stream.changed
     assert about["selected-by-default"] is stream.default
-    assert all(held[name]["type"] == "string" for name in stream.key)
+    assert all(held[name]["type"] in ("string", "integer") for name in stream.key)
     assert not stream.hidden & held.keys()
 
 
