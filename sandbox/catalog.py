@@ -16,8 +16,16 @@ from .rows import Json, snake
 
 FOLDER = Path(__file__).parent / "facts"
 
-# Paths whose parent's list has another path; insights finds a call by its SID alone.
-PARENTS = {("insights", "CallSid"): "calls"}
+# Paths whose parent's list has another path; insights finds a call by its SID alone, and Chat's services and channels
+# are those of Conversations.
+PARENTS = {
+    ("insights", "CallSid"): "calls",
+    ("chat", "ServiceSid"): "conversation_services",
+    ("chat", "ChannelSid"): "conversations",
+    ("events", "Id"): "event_types",
+}
+# Path values that the parent's row holds under another name.
+NAMED = {("event_types", "Id"): "schema_id"}
 
 # What tells the rows of a list apart that have no SID, and no path of their own.
 APART = {"voice_dialing_permission_high_risk_prefixes": "prefix"}
@@ -80,6 +88,8 @@ class Fact:
         >>> fact("studio_flows").property_of("FlowSid"), fact("pricing_voice_countries").property_of("IsoCountry")
         ('sid', 'iso_country')
         """
+        if (self.name, parameter) in NAMED:
+            return NAMED[self.name, parameter]
         if parameter.endswith("Sid") and "sid" in self.properties:
             return "sid"
         return snake(parameter) if snake(parameter) in self.properties or "sid" not in self.properties else "sid"

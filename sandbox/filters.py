@@ -116,6 +116,10 @@ KEPT = {
     # docs, voice-insights; and Video Log Analyzer API
     "conference_summaries": Kept(30 * DAY, "create_time"),
     "video_room_summaries": Kept(7 * DAY, "create_time"),
+    # docs taskrouter/api/event
+    "taskrouter_events": Kept(30 * DAY, "event_date"),
+    # docs serverless/api/resource/logs
+    "serverless_logs": Kept(30 * DAY, "date_created"),
     # Deleted ones are listed for 40 days, for those who ask (changelog 2022-03-03).
     "recordings": Kept(40 * DAY, "date_updated", "deleted"),
     # 18 months (docs, iot/supersim/api and iot/wireless/api, UsageRecord resources).
@@ -147,8 +151,8 @@ SUMS = {
     "wireless_sim_usage_records": Sums("start", "end", DAILY),
 }
 
-# docs usage/monitor-alert: what lies beyond is cut off without a word.
-MOST_ROWS = {"alerts": 10_000}
+# docs usage/monitor-alert and serverless/api/resource/logs: what lies beyond is cut off without a word.
+MOST_ROWS = {"alerts": 10_000, "serverless_logs": 10_000}
 
 # Lists that show rows of a parent that is still going on, by its status (docs conference-participant-resource).
 UNTIL_ENDED = {"conference_participants": ("init", "in-progress")}

@@ -265,19 +265,22 @@ class Generic:
         """Whether all parents on the way to a list are there."""
         for i, (parameter, value) in enumerate(zip(of.parameters, place)):
             above = parent_of(of, parameter)
-            if above is not None and not self._there(above, account, place[:i], value):
+            if above is not None and not self._there(above, account, place[:i], parameter, value):
                 return False
         return True
 
-    def _there(self, above: Fact, account: str, place: Place, value: str) -> bool:
+    def _there(self, above: Fact, account: str, place: Place, parameter: str, value: str) -> bool:
         if above.name in HANDMADE:
             row = self.twilio.rows.get(value)
             stream = "calls" if above.name == "call_summaries" else above.name
             return row is not None and row.deleted is None and row.stream == stream and account in ("", row.account)
         if above.of_everybody:
             account = ""
-        item = self.shelves[above.name, account, place].by_value.get(value)
-        return item is not None and self.listed(item)
+        shelf, name = self.shelves[above.name, account, place], above.property_of(parameter)
+        if name == above.key:
+            item = shelf.by_value.get(value)
+            return item is not None and self.listed(item)
+        return any(item.data[name] == value and self.listed(item) for item in shelf.items)
 
     def is_live(self, of: Fact, place: Place) -> bool:
         """Whether the parent is still going on, for lists that only show what is: participants of a conference."""

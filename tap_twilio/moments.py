@@ -135,3 +135,13 @@ def earlier(at: Moment, by: timedelta) -> Moment:
 def later(at: Moment, by: timedelta) -> Moment:
     """A moment after another."""
     return earlier(at, -by)
+
+
+def day_of(at: Moment) -> Moment:
+    """
+    The start of a moment's day.
+
+    >>> day_of("2026-03-01T09:30:00.000000Z")
+    '2026-03-01T00:00:00.000000Z'
+    """
+    return f"{at[:10]}T00:00:00.000000Z"

@@ -107,7 +107,7 @@ def _storable(value: Any) -> Any:
         return {_storable(name): _storable(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_storable(item) for item in value]
-    return value
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 # What came out --------------------------------------------------------------------------------------------------------

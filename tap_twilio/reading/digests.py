@@ -257,7 +257,7 @@ class Chunks:
         for digest in digests:
             if isinstance(digest, frozenset):
                 left = [row for row in left if row.content not in digest]
-            elif (told := self._tell(rows, key, digest)) is not None:
+            elif (told := self._tell(rows, key, digest)) is not None and not (told and self._has_parts(rows, key, odd)):
                 self._told.add((key, len(rows)))
                 left = [row for row in left if row.key in told]
                 break
@@ -271,6 +271,11 @@ class Chunks:
                 return [row for row in left if not row.trusted]
         self.seen.update(row.key for row in left)
         return left
+
+    def _has_parts(self, rows: list[Held], key: int, odd: bool) -> bool:
+        """Whether a chunk is kept by parts: then the digest by its key is that of the last of them."""
+        ends = ((row.key >> 32) ^ odd for row in rows if not row.key & self._part)
+        return any(end != key and self._known.has(end) for end in ends)
 
     def _tell(self, rows: list[Held], key: int, old: Sums) -> set[int] | None:
         """Which rows changed, or were in no digest yet; None where the sums cannot tell."""

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
-from tap_twilio.moments import DAY, SECOND, Moment, earlier, later, moment_of, parse_moment
+from tap_twilio.moments import DAY, SECOND, Moment, earlier, format_moment, later, moment_of, parse_moment
 from tap_twilio.streams.model import Filter, Product, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -183,6 +183,22 @@ def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
         filter_.after: bound(earlier(since, filter_.unit)),
         filter_.before: bound(later(until, filter_.unit)),
     }
+
+
+def halves(listing: Listing, rows: int, since: Moment, until: Moment) -> list[tuple[Moment, Moment]]:
+    """
+    Both halves of a span, where a query listed as many rows as Twilio lists at most, whether or not there are more.
+
+    Raises BadAnswer for a span that cannot be halved.
+    """
+    filter_ = listing.stream.filter
+    if filter_ is None or filter_.most_rows is None or rows < filter_.most_rows:
+        return []
+    start, end = parse_moment(since), parse_moment(until)
+    if end - start < 2 * filter_.unit:
+        raise BadAnswer(f"{listing.path}: one {filter_.unit} has more rows than Twilio lists in a query")
+    middle = format_moment(start + (end - start) / 2)
+    return [(middle, until), (since, middle)]
 
 
 def pages_between(listing: Listing, page: Page, since: Moment) -> float:

@@ -7,24 +7,25 @@ what it missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
-from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, earlier, later, moment_of
+from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, moment_of
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
-from tap_twilio.twilio.request import Ask, Page, Row
+from tap_twilio.twilio.request import Page, Row
 
 from .budget import ChildRequests
 from .digests import Chunks
-from .effects import Read
-from .lists import Dates, Listing
+from .effects import Effect, Read
+from .lists import Dates, Listing, halves
 from .tables import AT_LAST, How, Judge, Reader, Table
 from .walk import Walk
 
 SIDE_BY_SIDE = 100  # rows of a parent that are asked at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
+OLDEST = 3650 * DAY  # where a log begins that says no reach
 Fresh = frozenset[str]  # the tables that want every row of a child's list, since its parent is new to them
 
 
@@ -126,6 +127,11 @@ def _table_of(sinks: Sequence[Table | Below]) -> Table | None:
     return next((sink for sink in sinks if isinstance(sink, Table)), None)
 
 
+def _within(listing: Listing, page: Page, since: Moment, until: Moment) -> Page:
+    """The rows of a span: filters also list those a unit outside."""
+    return replace(page, rows=[row for row in page.rows if since <= (moment_of(listing.listed(row)) or since) < until])
+
+
 @dataclass
 class Branch:
     """A child: its list is read under each row of its parent that is asked, for the sinks below."""
@@ -138,6 +144,8 @@ class Branch:
     requests: ChildRequests
     failed: PartitionError | None = None
     _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
+    # In this sync, of lists that several rows name: the row by which one was read, for whom and how.
+    _named: dict[tuple[Fresh, Fresh, bool, tuple[Any, ...]], str] = field(default_factory=dict)
 
     @property
     def tables(self) -> list[Table]:
@@ -163,6 +171,7 @@ class Branch:
         """The rows that are asked, each with the tables to which it is new."""
         known = [(t, judge) for t in self.tables if not t.failed and (judge := t.judge(how))]
         served = frozenset(table.name for table, _ in known)
+        shared = not set(listing.stream.key) & set(self.parent.fills.values())
         for one, row in zip(listing.ids(page.rows), page.rows) if known else ():
             if self.parent.where and not self.parent.where.holds(row):
                 continue
@@ -180,7 +189,13 @@ class Branch:
             if not isinstance(self.parent.asks, Changed):
                 self._asked.add(asked)
             new_to = (table.name for table, judge in known if self._is_new(dates, judge))
-            yield row, fresh.union(new_to) if wanted else frozenset()
+            new = fresh.union(new_to) if wanted else frozenset()
+            names = tuple(row[name] for name in self.parent.fills.values())
+            if shared and None in names:
+                continue
+            if shared and self._named.setdefault((served, new, how is How.LOOK_BACK, names), one) != one:
+                continue
+            yield row, new
 
     def _is_rationed(self, listing: Listing) -> bool:
         """Whether the rows asked are traffic, of which there is no end. Only a list in rounds comes back to others."""
@@ -201,31 +216,48 @@ class Branch:
     def _read(self, how: How, row: Row, fresh: Fresh) -> Read:
         values = {brace: str(row[name]) for brace, name in self.parent.fills.items()}
         listing = Listing(self.stream, self.account, self.page_size, values=values)
+        log = isinstance(self.stream.reads, Window)
+        try:
+            yield from self._read_log(how, listing, fresh) if log else self._walk(how, listing, fresh)
+        except Refused as refused:
+            if refused.status != 404:
+                raise  # else the parent is gone
+
+    def _walk(
+        self, how: How, listing: Listing, fresh: Fresh, span: tuple[Moment, Moment] | None = None
+    ) -> Generator[Effect, Any, Walk]:
+        """Read a list to its end; of a log, a span of it."""
         for _ in range(RESTARTS):
-            walk = Walk(listing, self._top(how, listing, fresh))
+            walk = Walk(listing, listing.top(*span) if span else None)
             feed = Feed.of(self.below, how, walk)
             try:
                 while not walk.ended:
                     page = yield from walk.turn()
-                    yield from feed.take(page, fresh)
+                    yield from feed.take(_within(listing, page, *span) if span else page, fresh)
                     del page  # a read holds no rows while it waits for more
                 yield from feed.end()
-                return
+                return walk
             except Moved:
                 continue
-            except Refused as refused:
-                if refused.status == 404:
-                    return  # the parent is gone
-                raise
         raise Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
 
-    def _top(self, how: How, listing: Listing, fresh: Fresh) -> Ask | None:
-        """The first page of a log, from the bookmark of those that read it; None for another list: all of it."""
-        reads = self.stream.reads
-        if not isinstance(reads, Window):
-            return None
-        judges = [table.judge(how) for table in self.tables if not table.failed]
-        since = BEGINNING if fresh else min((judge.since for judge in judges if judge), default=BEGINNING)
-        since = earlier(since, reads.again) if since else earlier(self.now(), 3650 * DAY)
-        reach = self.stream.filter.reach if self.stream.filter else None
-        return listing.top(max(since, earlier(self.now(), reach)) if reach else since, later(self.now(), SECOND))
+    def _read_log(self, how: How, listing: Listing, fresh: Fresh) -> Read:
+        """A log is read from the bookmark of those that want it; in halves, where a query lists no more rows."""
+        since, until = self._since(how, fresh), later(self.now(), SECOND)
+        spans = [(since, until)] if since < until else []
+        while spans:
+            since, until = span = spans.pop()
+            walk = yield from self._walk(how, listing, fresh, span)
+            spans += halves(listing, walk.rows, since, until)
+
+    def _since(self, how: How, fresh: Fresh) -> Moment:
+        """From when on a log is wanted, as far as it answers; of a row that is new to a table, from the beginning."""
+        assert isinstance(self.stream.reads, Window)
+        tables = [table for table in self.tables if not table.failed]
+        judges = [judge for table in tables if (judge := table.judge(how))]
+        known = BEGINNING if fresh else min((judge.since for judge in judges), default=BEGINNING)
+        # Whole days, so that the syncs of a day compare the same rows.
+        since = day_of(earlier(known, self.stream.reads.again)) if known else earlier(self.now(), OLDEST)
+        since = max(since, min((table.start_date for table in tables), default=BEGINNING))
+        reach = self.stream.filter and self.stream.filter.reach
+        return max(since, earlier(self.now(), reach - DAY)) if reach else since  # a day for the walk to take

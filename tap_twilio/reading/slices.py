@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil
 
-from tap_twilio.errors import BadAnswer, Moved, Refused
+from tap_twilio.errors import Moved, Refused
 from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, format_moment, later, moment_of, parse_moment
 from tap_twilio.singer.state import Backfill, Slice, Span
 from tap_twilio.streams.model import Rounds, Window
@@ -13,7 +13,7 @@ from tap_twilio.twilio.request import Page
 
 from .digests import Tally
 from .effects import Read
-from .lists import Listing, pages_to
+from .lists import Listing, halves, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, Feed
 from .tables import How
@@ -60,7 +60,8 @@ class Slices:
             if not parts or in_order:
                 yield from reading.take(feed, page)
                 self._keep(one, feed)
-            parts = parts or _halved(self.listing, one, feed.walk)
+            if not parts and feed.walk.ended:
+                parts = [Slice(*half) for half in halves(self.listing, feed.walk.rows, one.since, one.until)]
             if parts:
                 if in_order:
                     self._finish(one, parts[0].until)
@@ -166,18 +167,6 @@ def _recut(
         return None  # the page above may hold rows of that second too
     parts = cut(reading, listing, one.since, until, left)
     return parts if len(parts) > 1 else None
-
-
-def _halved(listing: Listing, one: Slice, walk: Walk) -> list[Slice] | None:
-    """Both halves of a slice that ended where a query lists no more rows, whether or not there are any."""
-    filter_ = listing.stream.filter
-    if not walk.ended or filter_ is None or filter_.most_rows is None or walk.rows < filter_.most_rows:
-        return None
-    since, until = parse_moment(one.since), parse_moment(one.until)
-    if until - since < 2 * filter_.unit:
-        raise BadAnswer(f"{listing.path}: one {filter_.unit} has more rows than Twilio lists in a query")
-    middle = format_moment(since + (until - since) / 2)
-    return [Slice(middle, one.until), Slice(one.since, middle)]
 
 
 def cut(reading: Reading, listing: Listing, since: Moment, until: Moment, pages: float) -> list[Slice]:

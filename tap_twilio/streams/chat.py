@@ -1,7 +1,22 @@
-"""chat.twilio.com. Facts: OpenAPI twilio_chat_v3."""
+"""chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
 
-from .model import Product, Stream
+from .model import Has, Open, Parent, Product, Stream
 
-CHAT = Product("chat", "/v3")
+CHAT = Product("chat", "/v2", page_size=100)
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream(
+        "chat_channel_invites",
+        CHAT,
+        "Services/{service_sid}/Channels/{channel_sid}/Invites",
+        "invites",
+        # Chat's services and channels are those of Conversations. Whether an invite moves the conversation's
+        # date_updated is not established, so open ones are asked again.
+        parent=Parent(
+            "conversations",
+            {"service_sid": "chat_service_sid", "channel_sid": "sid"},
+            Open(while_=Has("state", among=("active", "inactive", "initializing"))),
+        ),
+        cost="one request for each open conversation, and for each that ended; Twilio supports Chat for Flex only",
+    ),
+)

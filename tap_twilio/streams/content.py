@@ -1,7 +1,10 @@
-"""content.twilio.com. Facts: OpenAPI twilio_content_v1."""
+"""content.twilio.com. Facts: OpenAPI twilio_content_v1, ListContentAndApprovals, ListLegacyContent."""
 
 from .model import Product, Stream
 
 CONTENT = Product("content", "/v1")
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("contents_and_approvals", CONTENT, "ContentAndApprovals", "contents", fetch=False),
+    Stream("legacy_contents", CONTENT, "LegacyContent", "contents", fetch=False),
+)

@@ -1,7 +1,41 @@
-"""events.twilio.com. Facts: OpenAPI twilio_events_v1."""
+"""events.twilio.com: Event Streams. Facts: OpenAPI twilio_events_v1."""
 
-from .model import Product, Stream
+from .model import Every, Parent, Product, Stream, Whole
 
 EVENTS = Product("events", "/v1")
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="twilio", token_names_row=False),
+    Stream(
+        "event_schema_versions",
+        EVENTS,
+        "Schemas/{id}/Versions",
+        "schema_versions",
+        key=("id", "schema_version"),
+        reads=Whole(),
+        parent=Parent("event_types", {"id": "schema_id"}, Every()),
+        scope="twilio",
+        token_names_row=False,
+        cost="one request for each schema of event types",
+    ),
+    Stream(
+        "event_sinks",
+        EVENTS,
+        "Sinks",
+        "sinks",
+        adds={"account_sid": "account_sid"},
+        opt_in=frozenset({"sink_configuration"}),  # it may hold a write key
+    ),
+    Stream("event_subscriptions", EVENTS, "Subscriptions", "subscriptions"),
+    Stream(
+        "event_subscribed_events",
+        EVENTS,
+        "Subscriptions/{subscription_sid}/SubscribedEvents",
+        "types",
+        key=("subscription_sid", "type"),
+        reads=Whole(),
+        parent=Parent("event_subscriptions", {"subscription_sid": "sid"}, Every()),
+        token_names_row=False,
+        cost="one request for each subscription",
+    ),
+)

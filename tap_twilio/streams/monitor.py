@@ -1,4 +1,4 @@
-"""monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert; docs, usage/monitor-alert."""
+"""monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-alert, -events."""
 
 from tap_twilio.moments import DAY
 
@@ -14,5 +14,14 @@ STREAMS = (
         "alerts",
         reads=Window(again=2 * DAY, changed="date_updated"),
         filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, reach=30 * DAY, most_rows=10_000),
+    ),
+    Stream(
+        "monitor_events",
+        MONITOR,
+        "Events",
+        "events",
+        reads=Window(again=2 * DAY),
+        # It answers 30 days back, or 13 months for accounts with an edition that has it: so what is older is asked too.
+        filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),
 )

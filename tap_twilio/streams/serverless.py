@@ -1,7 +1,95 @@
-"""serverless.twilio.com. Facts: OpenAPI twilio_serverless_v1."""
+"""serverless.twilio.com: Functions and Assets. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Every, Filter, Parent, Product, Stream, Whole, Window
 
 SERVERLESS = Product("serverless", "/v1")
+# Whether what is below a service, or below that, moves the date of what is above is not established.
+BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, Every())
+ENVIRONMENT = {"service_sid": "service_sid", "environment_sid": "sid"}
+BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, Every())
+OF_EACH_SERVICE, OF_EACH_ENVIRONMENT = "one request for each Functions service", "one request for each environment"
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("serverless_services", SERVERLESS, "Services", "services"),
+    Stream(
+        "serverless_assets",
+        SERVERLESS,
+        "Services/{service_sid}/Assets",
+        "assets",
+        parent=BY_SERVICE,
+        cost=OF_EACH_SERVICE,
+    ),
+    Stream(
+        "serverless_asset_versions",
+        SERVERLESS,
+        "Services/{service_sid}/Assets/{asset_sid}/Versions",
+        "asset_versions",
+        reads=Whole(),
+        parent=Parent("serverless_assets", {"service_sid": "service_sid", "asset_sid": "sid"}, Every()),
+        cost="one request for each asset",
+    ),
+    Stream(
+        "serverless_functions",
+        SERVERLESS,
+        "Services/{service_sid}/Functions",
+        "functions",
+        parent=BY_SERVICE,
+        cost=OF_EACH_SERVICE,
+    ),
+    Stream(
+        "serverless_function_versions",
+        SERVERLESS,
+        "Services/{service_sid}/Functions/{function_sid}/Versions",
+        "function_versions",
+        reads=Whole(),
+        parent=Parent("serverless_functions", {"service_sid": "service_sid", "function_sid": "sid"}, Every()),
+        cost="one request for each function",
+    ),
+    Stream(
+        "serverless_builds",
+        SERVERLESS,
+        "Services/{service_sid}/Builds",
+        "builds",
+        parent=BY_SERVICE,
+        cost=OF_EACH_SERVICE,
+    ),
+    Stream(
+        "serverless_environments",
+        SERVERLESS,
+        "Services/{service_sid}/Environments",
+        "environments",
+        parent=BY_SERVICE,
+        cost=OF_EACH_SERVICE,
+    ),
+    Stream(
+        "serverless_deployments",
+        SERVERLESS,
+        "Services/{service_sid}/Environments/{environment_sid}/Deployments",
+        "deployments",
+        parent=BY_ENVIRONMENT,
+        cost=OF_EACH_ENVIRONMENT,
+    ),
+    Stream(
+        "serverless_variables",
+        SERVERLESS,
+        "Services/{service_sid}/Environments/{environment_sid}/Variables",
+        "variables",
+        parent=BY_ENVIRONMENT,
+        opt_in=frozenset({"value"}),  # the functions' secrets are kept there, in plain text
+        cost=OF_EACH_ENVIRONMENT,
+    ),
+    Stream(
+        "serverless_logs",
+        SERVERLESS,
+        "Services/{service_sid}/Environments/{environment_sid}/Logs",
+        "logs",
+        reads=Window(again=DAY),
+        # Both bounds are always sent, since they default to the last day. Twilio keeps 30 days, and lists 10,000 rows
+        # a query (docs, serverless/api/resource/logs).
+        filter=Filter("StartDate", "EndDate", "date_created", nullable=False, reach=30 * DAY, most_rows=10_000),
+        parent=BY_ENVIRONMENT,
+        cost=f"{OF_EACH_ENVIRONMENT}, and more for each 1,000 lines; Twilio takes 5 a second, and keeps 30 days",
+    ),
+)

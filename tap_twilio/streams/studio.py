@@ -1,4 +1,4 @@
-"""studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListExecution, ListExecutionStep."""
+"""studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListFlowRevision, ListExecution, ListExecutionStep."""
 
 from .model import Every, Has, Open, Parent, Product, Stream
 
@@ -6,6 +6,17 @@ STUDIO = Product("studio", "/v2")
 
 STREAMS = (
     Stream("studio_flows", STUDIO, "Flows", "flows"),
+    Stream(
+        "studio_flow_revisions",
+        STUDIO,
+        "Flows/{sid}/Revisions",
+        "revisions",
+        key=("sid", "revision"),
+        # A flow's row is its latest revision, so it changes with each.
+        parent=Parent("studio_flows", {"sid": "sid"}),
+        token_names_row=False,
+        cost="one request for each flow that changed",
+    ),
     Stream(
         "studio_executions",
         STUDIO,

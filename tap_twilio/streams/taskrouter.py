@@ -1,7 +1,104 @@
-"""taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1."""
+"""taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
 
-from .model import Product, Stream
+from tap_twilio.moments import DAY
+
+from .model import Every, Filter, Parent, Product, Stream, Whole, Window
 
 TASKROUTER = Product("taskrouter", "/v1")
+# Nothing says that what is below a workspace, or below a worker, moves the date of what is above.
+BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, Every())
+BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, Every())
+OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
 
-STREAMS: tuple[Stream, ...] = ()
+STREAMS = (
+    Stream("taskrouter_workspaces", TASKROUTER, "Workspaces", "workspaces"),
+    Stream(
+        "taskrouter_activities",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Activities",
+        "activities",
+        parent=BY_WORKSPACE,
+        cost=OF_EACH_WORKSPACE,
+    ),
+    Stream(
+        "taskrouter_events",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Events",
+        "events",
+        reads=Window(again=DAY),
+        # Both bounds are always sent, since they default to the last 15 minutes.
+        filter=Filter("StartDate", "EndDate", "event_date", nullable=False, reach=30 * DAY),
+        parent=BY_WORKSPACE,
+        cost=f"{OF_EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
+    ),
+    Stream(
+        "taskrouter_tasks",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Tasks",
+        "tasks",
+        parent=BY_WORKSPACE,
+        opt_in=frozenset({"age"}),  # it moves with the clock, so with it every round writes every task again
+        cost=f"{OF_EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
+    ),
+    Stream(
+        "taskrouter_task_channels",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/TaskChannels",
+        "channels",
+        parent=BY_WORKSPACE,
+        cost=OF_EACH_WORKSPACE,
+    ),
+    Stream(
+        "taskrouter_task_queues",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/TaskQueues",
+        "task_queues",
+        parent=BY_WORKSPACE,
+        cost=OF_EACH_WORKSPACE,
+    ),
+    Stream(
+        "taskrouter_task_queue_statistics",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/TaskQueues/Statistics",
+        "task_queues_statistics",
+        key=("task_queue_sid",),
+        reads=Whole(),
+        fixed={"Minutes": "1440"},  # else the last 15 are summed up
+        parent=BY_WORKSPACE,
+        fetch=False,
+        token_names_row=False,
+        cost=f"{OF_EACH_WORKSPACE}; each queue is written by each sync",
+    ),
+    Stream(
+        "taskrouter_workers",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workers",
+        "workers",
+        parent=BY_WORKSPACE,
+        cost=OF_EACH_WORKSPACE,
+    ),
+    Stream(
+        "taskrouter_worker_channels",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workers/{worker_sid}/Channels",
+        "channels",
+        parent=BY_WORKER,
+        cost=OF_EACH_WORKER,
+    ),
+    Stream(
+        "taskrouter_worker_reservations",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workers/{worker_sid}/Reservations",
+        "reservations",
+        parent=BY_WORKER,
+        cost=OF_EACH_WORKER,
+    ),
+    Stream(
+        "taskrouter_workflows",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workflows",
+        "workflows",
+        parent=BY_WORKSPACE,
+        cost=OF_EACH_WORKSPACE,
+    ),
+)

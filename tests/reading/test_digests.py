@@ -111,6 +111,22 @@ def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], leng
     assert joined.new == whole.new
 
 
+@pytest.mark.parametrize("before", [1, 2, 3])
+@pytest.mark.parametrize("after", [6, 10])
+def test_rows_that_did_not_change_are_not_written_wherever_the_first_part_of_a_chunk_ends(
+    before: int, after: int
+) -> None:
+    """The digest of a last part is not taken for that of the chunk, which it would differ from by the rows before."""
+    keys = [number << 34 | 1 for number in range(1, before)] + [before << 34 | 4]
+    keys += [number << 34 | 1 for number in range(before + 1, before + after + 1)]
+    rows, known = [_held(key, number + 1) for number, key in enumerate(keys)], Known(Room(10**6))
+    for walk in range(4):
+        chunks = Chunks(known, 64)
+        chunks.take(rows)
+        chunks.end()
+        assert len(chunks.changed) == (0 if walk else len(rows))
+
+
 @given(LISTS, st.sampled_from([2, 4, 16, 64]))
 def test_a_walk_knows_what_slices_have_read(rows: list[Any], length: int) -> None:
     known = Known(Room(10**6))
