@@ -6,6 +6,8 @@ It draws from a randomness of its own, so that the six lists made by hand stay a
 
 from typing import TYPE_CHECKING
 
+from .catalog import facts
+from .generic import is_generic
 from .moments import DAY, HOUR, MINUTE, iso8601
 from .rows import Json
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from .twilio import Twilio
 
 COUNTRIES = (("US", "United States"), ("GB", "United Kingdom"), ("DE", "Germany"), ("BR", "Brazil"), ("DK", "Denmark"))
+TYPES = ("local", "toll_free", "mobile", "national", "shared_cost", "machine_to_machine", "voip")
 SAID = (
     "Hi, is the blue one still there?",
     "It is. Shall we put it aside for you?",
@@ -39,9 +42,35 @@ def fill(twilio: "Twilio") -> None:
             twilio.add(prices, country=country, iso_country=code)
         twilio.add("pricing_voice_prices", parent={"iso_country": code}, country=country, iso_country=code)
         for account in accounts:
-            twilio.add(
-                "available_phone_number_countries", account, country=country, country_code=code, beta=number == 3
-            )
+            about: Json = {"country_code": code, "beta": number == 3, "subresource_uris": dict.fromkeys(TYPES, "/")}
+            twilio.add("available_phone_number_countries", account, country=country, **about)
+    _traffic(twilio, accounts[0])
+    _others(twilio, accounts[0])
+
+
+def _traffic(twilio: "Twilio", account: str) -> None:
+    """What lies below rows that came with the traffic: somebody waits, calls were made, a room is in use."""
+    (queue,) = twilio.add("queues", account, friendly_name="Support", current_size=1)
+    twilio.add("queue_members", account, queue)
+    for call in [row for row in twilio.present("calls", account) if row["status"] == "completed"][-2:]:
+        for below in ("call_events", "call_insights_events", "call_insights_metrics"):
+            twilio.add(below, account, call["sid"], n=2)
+    (transcript,) = twilio.add("intelligence_transcripts", account, status="completed")
+    twilio.add("intelligence_sentences", account, transcript, n=2)
+    twilio.add("intelligence_operator_results", account, transcript)
+    (room,) = twilio.add("video_rooms", account, status="in-progress")
+    (ended,) = twilio.add("video_rooms", account, status="completed")
+    twilio.add("video_room_transcriptions", account, ended)
+    (participant,) = twilio.add("video_room_participants", account, room, status="connected")
+    for tracks in ("video_published_tracks", "video_subscribed_tracks"):
+        twilio.add(tracks, account, participant)
+
+
+def _others(twilio: "Twilio", account: str) -> None:
+    """Two rows of each list that has none yet."""
+    for fact in facts().values():
+        if is_generic(fact.name) and not twilio.present(fact.name, account):
+            twilio.add(fact.name, account, n=2, created=twilio.clock - DAY)
 
 
 def _numbers(twilio: "Twilio", account: str) -> None:

@@ -50,11 +50,16 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
 
 
 def test_the_readme_lists_every_stream_as_it_is() -> None:
-    """Table, key, list, filter and bookmark of each stream, in order, and no other."""
-    rows = table("streams")
+    """Table, key, list, filter and bookmark of each stream that is on by default; the others by product, in order."""
+    rows, six = table("streams"), [stream for stream in STREAMS if stream.default]
 
-    assert [row[0] for row in rows] == [code(stream.name) for stream in STREAMS]
-    for (_, key, path, filtered, bookmark), stream in zip(rows, STREAMS):
+    products: dict[str, list[str]] = {}
+    for stream in STREAMS:
+        if not stream.default:
+            products.setdefault(stream.product.host, []).append(code(stream.name))
+    assert [(product, names.split(", ")) for product, names in table("products")] == list(products.items())
+    assert [row[0] for row in rows] == [code(stream.name) for stream in six]
+    for (_, key, path, filtered, bookmark), stream in zip(rows, six):
         assert tuple(re.findall("`(.+?)`", key)) == stream.key
         assert f"/{re.sub('{.*?}', '{sid}', stream.path)}`" in path
         assert {value for values in stream.each.values() for value in values} <= set(re.findall("`(.+?)`", path))

@@ -71,6 +71,8 @@ def test_rows_that_are_made_are_like_those_published(product: str) -> None:
             assert len({row[one.key] for row in rows}) == 3, one.name
 
 
+# A request lists the rooms of one status, and the published summary of a room is older than Twilio keeps them.
+IN_PARTS = {"video_rooms", "video_room_summaries"}
 ALL_TIME = {
     "serverless_logs": {"StartDate": "2000-01-01T00:00:00Z"},
     "taskrouter_events": {"StartDate": "2000-01-01T00:00:00Z"},
@@ -84,7 +86,7 @@ ALL_TIME = {
 def test_every_list_is_served_page_by_page_in_its_envelope(api: Any, product: str) -> None:
     """Two rows a page, made and published ones, each once, and the same as by themselves."""
     it = api(Twilio(start="2016-01-01"))
-    for one in (one for one in GENERIC if one.product == product):
+    for one in (one for one in GENERIC if one.product == product and one.name not in IN_PARTS):
         (first, *_) = it.twilio.add(one.name, n=3)
         item = it.twilio.generic.items[first]
         place = dict(zip(one.parameters, item.place))
@@ -113,6 +115,8 @@ def test_what_twilio_published_comes_out_as_it_went_in(api: Any, product: str) -
     # Within the thirty days of the published alert, and of TaskRouter's published event.
     it = api(Twilio(start="2015-02-08" if product == "taskrouter" else "2015-08-10"))
     for one in (one for one in GENERIC if one.product == product and one.envelope != "single"):
+        if one.name in IN_PARTS:
+            continue
         handles = it.twilio.add_published(one.name)
         place = dict(zip(one.parameters, it.twilio.generic.items[handles[0]].place))
         fixed = {"IncludeSoftDeleted": "true"} if "IncludeSoftDeleted" in one.query else {}

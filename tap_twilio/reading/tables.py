@@ -298,15 +298,15 @@ class Table:
     def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
         """A backfill that served this table ended. `owed`: rows undated, or dated before this, it did not see."""
         self.advance(bookmark)
-        self.state.owed, self.state.unasked = max(owed or BEGINNING, self.state.unasked or BEGINNING) or None, None
+        self.state.owed, self.state.put_off = max(owed or BEGINNING, self.state.put_off or BEGINNING) or None, None
 
     def finish_round(self, bookmark: Moment) -> None:
         """A round that served this table ended."""
         self.advance(bookmark)
         state = self.state
-        if state.unasked and state.owed and state.unasked >= state.owed:
-            state.unasked = AT_LAST  # in the order of this list, the turn of the same rows would never come
-        state.owed, state.unasked = state.unasked, None
+        if state.put_off and state.owed and state.put_off >= state.owed:
+            state.put_off = AT_LAST  # in the order of this list, the turn of the same rows would never come
+        state.owed, state.put_off = state.put_off, None
         state.refill = state.taken_over = None
         if not self.known.forgets:
             self.known.turn()
@@ -314,7 +314,7 @@ class Table:
     def put_off(self, listed: Moment | None) -> None:
         """A row of the parent was not asked in this sync: it is owed, with the undated and those listed before it."""
         until = later(listed, SECOND) if listed else LONG_AGO
-        self.state.unasked = max(self.state.unasked or BEGINNING, until)
+        self.state.put_off = max(self.state.put_off or BEGINNING, until)
 
     def _opened(self, how: How) -> list[str] | None:
         """The tables that what is read serves; None where that is all."""

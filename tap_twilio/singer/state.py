@@ -115,7 +115,7 @@ class Partition:
     start_date: Edge | None = None  # what was asked for last; "": everything
     selection: str | None = None  # the name of the properties that were selected last
     owed: Date | None = None  # rounds emit rows undated, or dated before this
-    unasked: Date | None = None  # what will be owed: rows of the parent that were not asked since a read began
+    put_off: Date | None = None  # what will be owed: rows of the parent that were not asked since a read began
     refill: Edge | None = None  # rounds emit rows created before this
     asked: Asked | None = None
     taken_over: Date | None = None  # another tap's bookmark: rows that are in no digest yet are taken as read by it

@@ -200,7 +200,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
     for stream in streams:
         if isinstance(stream.reads, Rounds):
             assert quiet.records(stream.name) == [], stream.name
-        fill(twilio, stream, many=2, now=True)
+            fill(twilio, stream, many=2, now=True)
     twilio.at("2026-01-21T09:00:00Z")  # a catalogue is read once a day
     new = whole(tap)
     for stream in streams:
