@@ -32,7 +32,7 @@ slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(s
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
-    **dict.fromkeys(("date_updated", "looked_back", "owed", "finished", "swept", "absent"), maybe),
+    **dict.fromkeys(("date_updated", "looked_back", "owed", "put_off", "finished", "swept", "absent"), maybe),
     start_date=st.just("") | maybe,
     refill=st.just("~") | maybe,
     digests=packed,

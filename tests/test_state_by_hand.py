@@ -75,7 +75,7 @@ def states(tap: Tap) -> list[Json]:
         later |= opened(tap, stream, *place, asks=asks, sweep_pages=1, lookback_days=1)
     ((_, part),) = later["transcriptions"]["partitions"]
     moment = "2026-02-01T00:00:00.000000Z"
-    part |= {"owed": moment, "refill": "~", "pages": 4, "absent": moment}
+    part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "absent": moment}
     ((_, part),) = later["call_feedback"]["partitions"]
     part["asked"]["late"] = part["taken_over"] = moment
     part["digests"] = "E2xJ4AABf++kye1I"
