@@ -225,6 +225,8 @@ class Tap:
             for where, item in about.items():
                 if opted_in and where and item.get("selected-by-default") is False:
                     item["selected"] = True
+        kept = {*streams, "messages", "calls"}  # with the others, a catalog is long to write and to read
+        self.catalog["streams"] = [entry for entry in self.catalog["streams"] if entry["tap_stream_id"] in kept]
         return self
 
     def command(self, *arguments: str, **settings: Any) -> list[str]:

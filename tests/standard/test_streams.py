@@ -196,7 +196,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
 ) -> None:
     """Where rows have a date that tells; of a list without, what a window reads again may be written again."""
     for stream in streams:
-        fill(twilio, stream)
+        fill(twilio, stream, many=12)
     tap = tap_for(tap_of, twilio, *streams)
     run = whole(tap)
     twilio.at("2026-01-20T09:00:00Z")
@@ -220,7 +220,7 @@ def test_killed_anywhere_the_next_run_goes_on_to_the_same_tables(
 ) -> None:
     """From the first and a middle STATE of a run: what was written up to it, and what comes then, is all."""
     for stream in streams:
-        fill(twilio, stream)
+        fill(twilio, stream, many=12)
     tap = tap_for(tap_of, twilio, *streams, state_seconds=0, concurrency=1)
     run = whole(tap)
     at = [number for number, line in enumerate(run.lines) if line.startswith(b'{"type":"STATE"')]
