@@ -29,6 +29,7 @@ from .singer.records import Recorder
 from .singer.state import State, selection
 from .singer.versions import Version, begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
+from .streams.model import Window
 from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
@@ -235,7 +236,10 @@ class Sync:
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
         refused = isinstance(error, Refused) and error.unavailable
-        read = reading.state.finished is not None or any(table.state.was_read for table in reading.tables)
+        states = [reading.state, *(table.state for table in reading.tables)]
+        read = reading.rows > 0 or any(state.finished or state.date_updated for state in states)
+        if not isinstance(reading.stream.reads, Window):  # which notes what it is to read before it asks
+            read = read or any(state.was_read for state in states)
         never = not read and not self._is_closed(reading.account)
         return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
 

@@ -343,7 +343,11 @@ class RecentBranch:
 
     def _ask_second(self, second: SecondSource, since: Moment) -> Read:
         found: Found = {}
+        state = self.table.state
+        if state.absent and earlier(self.began, DAY) < state.absent:
+            return  # the account did not have it less than a day ago
         yield from second.find(max(since, self.table.start_date), earlier(self.began, -DAY), found)
+        state.absent = self.began if second.is_off else None
         yield [self._rate(second, page, key, row) for key, (page, row) in found.items()]
 
     def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:

@@ -37,6 +37,11 @@ class SecondSource:
         assert self.stream.second
         return self.stream.second
 
+    @property
+    def is_off(self) -> bool:
+        """Whether the account turned out not to have it."""
+        return self.account in self.off
+
     def find(self, since: Moment, until: Moment, found: Found) -> Read:
         """All that was scored of what began in that time: one list a score. A score that changes is found twice."""
         while since < until and self.account not in self.off:

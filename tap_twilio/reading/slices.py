@@ -35,6 +35,9 @@ class Slices:
     backfill: Backfill | None = None
 
     def read(self) -> Read:
+        if not self.reading.state.finished and isinstance(self.listing.stream.reads, Window):
+            # Nothing of it was asked yet, and it may turn out not to be there.
+            yield from self._read(self.left[0])
         yield [self._read(one) for one in self.left]
 
     def _read(self, one: Slice) -> Read:
