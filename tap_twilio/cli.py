@@ -49,6 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="the settings, as in sample_config.json")
     parser.add_argument("--discover", action="store_true", help="print the catalog of streams, and end")
     parser.add_argument("--catalog", "--properties", metavar="FILE", help="which streams and properties to read")
+    parser.add_argument("--select", metavar="STREAMS", help="in place of a catalog: calls,messages.!body,studio_*")
+    parser.add_argument("--streams", action="store_true", help="print what can be selected, and end")
+    parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
+    parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser
@@ -59,6 +63,10 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
         from .commands import discover
 
         return discover.run()
+    if arguments.about or arguments.streams:
+        from .commands import about
+
+        return about.about(arguments.format) if arguments.about else about.streams()
     from .commands import sync
 
     return sync.run(arguments, log.hide)

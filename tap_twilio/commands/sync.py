@@ -6,11 +6,13 @@ import argparse
 import gc
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from tap_twilio.errors import TapError
 from tap_twilio.settings import load, read_json
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import read_catalog, selected_streams
+from tap_twilio.singer.choice import chosen
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    selected = selected_streams(read_catalog(arguments.catalog) if arguments.catalog else None)
+    selected = selected_streams(_catalog(arguments))
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
@@ -43,3 +45,12 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     except KeyboardInterrupt:  # stopped before there was anything to end
         code = 130
     return 128 + stopped[0] if stopped else code
+
+
+def _catalog(arguments: argparse.Namespace) -> Any:
+    """The catalog that the arguments name or describe; None where they do neither."""
+    if arguments.catalog and arguments.select:
+        raise TapError("--catalog and --select are both given: leave one of them out.")
+    if arguments.select is not None:
+        return chosen(arguments.select)
+    return read_catalog(arguments.catalog) if arguments.catalog else None

@@ -1,0 +1,49 @@
+"""`--about` and `--streams`: what the tap is, what can be set, what can be read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tap_twilio import __version__
+from tap_twilio.settings import SCHEMA
+from tap_twilio.singer.catalog import load_schema
+from tap_twilio.singer.output import Output
+from tap_twilio.streams import STREAMS
+
+# The keys are those of the Singer SDK's taps.
+ABOUT: dict[str, Any] = {
+    "name": "tap-twilio",
+    "description": "Singer tap that keeps a warehouse equal to a Twilio account",
+    "version": __version__,
+    "supported_python_versions": ["3.10", "3.11", "3.12", "3.13"],
+    "capabilities": ["catalog", "discover", "state", "about"],
+    "settings": SCHEMA,
+}
+
+
+def about(form: str) -> int:
+    """Print it as JSON or as Markdown. Raises TargetGone, OutputFailed."""
+    Output().document(json.dumps(ABOUT, indent=2) + "\n" if form == "json" else _markdown())
+    return 0
+
+
+def streams() -> int:
+    """Print the name of each stream, and what a row of it is. Raises TargetGone, OutputFailed."""
+    width = max(len(stream.name) for stream in STREAMS)
+    lines = [f"{stream.name:{width}}  {load_schema(stream.name)['description']}\n" for stream in STREAMS]
+    Output().document("".join(lines))
+    return 0
+
+
+def _markdown() -> str:
+    rows = [
+        f"| `{name}` | {one.get('default', '')} | {one['description']} |" for name, one in SCHEMA["properties"].items()
+    ]
+    parts = [
+        f"# {ABOUT['name']} {__version__}",
+        f"{ABOUT['description']}.",
+        f"Capabilities: {', '.join(ABOUT['capabilities'])}. Python: {', '.join(ABOUT['supported_python_versions'])}.",
+        "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows]),
+    ]
+    return "\n\n".join(parts) + "\n"
