@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--catalog", "--properties", metavar="FILE", help="which streams and properties to read")
     parser.add_argument("--select", metavar="STREAMS", help="in place of a catalog: calls,messages.!body,studio_*")
     parser.add_argument("--streams", action="store_true", help="print what can be selected, and end")
+    parser.add_argument(
+        "--check", "--test", action="store_true", help="ask for a page of each selected stream, and end"
+    )
     parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
     parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
@@ -67,6 +70,10 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
         from .commands import about
 
         return about.about(arguments.format) if arguments.about else about.streams()
+    if arguments.check:
+        from .commands import check
+
+        return check.run(arguments, log.hide)
     from .commands import sync
 
     return sync.run(arguments, log.hide)

@@ -21,7 +21,8 @@ PACKAGE = "tap_twilio"
 LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
-    "commands": "sync singer settings signals streams errors",
+    "commands": "check sync singer settings signals streams errors",
+    "check": "sync accounts reading twilio streams moments errors",
     "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",

@@ -26,6 +26,19 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
 
     Raises TapError, TargetGone, OutputFailed.
     """
+    sync = prepared(arguments, hide)
+    gc.freeze()  # modules and settings stay, and pages make no circles: to look at them again and again is in vain
+    gc.set_threshold(100_000, 20, 100)
+    stopped = on_signals(sync.stop)
+    try:
+        code = sync.run()
+    except KeyboardInterrupt:  # stopped before there was anything to end
+        code = 130
+    return 128 + stopped[0] if stopped else code
+
+
+def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> Sync:
+    """A run as the arguments say, of which nothing was asked yet. Raises TapError."""
     if not arguments.config:
         raise TapError("Setting file missing: give --config config.json (sample_config.json shows what it holds).")
     settings, warnings = load(arguments.config)
@@ -36,15 +49,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
-    sync = Sync(settings, selected, state, Output(), hide)
-    gc.freeze()  # modules and settings stay, and pages make no circles: to look at them again and again is in vain
-    gc.set_threshold(100_000, 20, 100)
-    stopped = on_signals(sync.stop)
-    try:
-        code = sync.run()
-    except KeyboardInterrupt:  # stopped before there was anything to end
-        code = 130
-    return 128 + stopped[0] if stopped else code
+    return Sync(settings, selected, state, Output(), hide)
 
 
 def _catalog(arguments: argparse.Namespace) -> Any:

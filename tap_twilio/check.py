@@ -1,0 +1,94 @@
+"""`--check`: whether the credentials hold, and whether each selected stream can be read: one page of each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from .accounts import find_accounts
+from .errors import PartitionError, Refused, TapError
+from .moments import DAY, SECOND, earlier, later
+from .reading.lists import Listing
+from .streams import BY_NAME, PROBE, Stream
+from .streams.model import Window
+from .sync import Sync
+from .twilio.request import Page, Row
+
+ROWS = 50  # of a page: enough to find one that has something below it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What asking for one page of a stream came to. `said` is empty where rows, or none, came."""
+
+    stream: str
+    rows: int
+    seconds: float
+    said: str = ""
+    failed: bool = False
+
+
+@dataclass
+class Check:
+    """Asks for one page of each stream in the main account; of a child, below the first fitting row of its parent."""
+
+    sync: Sync
+
+    def __post_init__(self) -> None:
+        self._pages: dict[str, Page] = {}
+
+    def run(self) -> list[Outcome]:
+        """Raises TapError where the credentials do not hold, or nothing answers."""
+        sync = self.sync
+        try:
+            find_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+        except PartitionError as error:
+            raise TapError(f"{error}; nothing was read.") from None
+        try:
+            return [self._outcome(one.stream) for one in sync.selected.values()]
+        finally:
+            sync.pool.close()
+
+    def _outcome(self, stream: Stream) -> Outcome:
+        began = time.monotonic()
+        try:
+            page = self._page(stream)
+        except Refused as refused:
+            lacks = refused.unavailable and stream.product.host != "api"
+            said = f"the account does not have it (HTTP {refused.status})" if lacks else str(refused)
+            return Outcome(stream.name, 0, time.monotonic() - began, said, failed=not lacks)
+        except PartitionError as error:
+            return Outcome(stream.name, 0, time.monotonic() - began, str(error), failed=True)
+        said = "" if page else f"no row of {stream.parent.stream if stream.parent else ''} to ask below"
+        return Outcome(stream.name, len(page.rows) if page else 0, time.monotonic() - began, said)
+
+    def _page(self, stream: Stream) -> Page | None:
+        """A page; None where its parent has no row that would be asked."""
+        if stream.name not in self._pages:
+            values = self._values(stream)
+            if values is None:
+                return None
+            self._pages[stream.name] = self._ask(stream, values)
+        return self._pages[stream.name]
+
+    def _values(self, stream: Stream) -> dict[str, str] | None:
+        parent = stream.parent
+        if parent is None:
+            return {}
+        above = self._page(BY_NAME[parent.stream])
+        fitting = (row for row in (above.rows if above else ()) if parent.where is None or parent.where.holds(row))
+        row: Row | None = next(fitting, None)
+        return row and {brace: str(row[name]) for brace, name in parent.fills.items()}
+
+    def _ask(self, stream: Stream, values: dict[str, str]) -> Page:
+        account = self.sync.settings.account_sid
+        listing = Listing(stream, account, ROWS, stream.values[-1], values)
+        now = self.sync.clock.now
+        log = isinstance(stream.reads, Window)
+        top = listing.top(earlier(now, DAY), later(now, SECOND)) if log else listing.top()
+        try:
+            return listing.complete(self.sync.scheduler.ask(top))
+        except Refused as refused:
+            if stream.rows is None and stream.parent and refused.status == 404:
+                return Page([], None, "", "")  # this row has none
+            raise
