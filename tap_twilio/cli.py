@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-twilio", description="Emits Twilio's collections as Singer messages, exactly.", allow_abbrev=False
     )
-    parser.add_argument("--config", metavar="FILE", help="the settings, as in sample_config.json")
+    parser.add_argument(
+        "--config", metavar="FILE", action="append", help="the settings, as in sample_config.json; ENV: TAP_TWILIO_…"
+    )
     parser.add_argument("--discover", action="store_true", help="print the catalog of streams, and end")
     parser.add_argument("--catalog", "--properties", metavar="FILE", help="which streams and properties to read")
     parser.add_argument("--select", metavar="STREAMS", help="in place of a catalog: calls,messages.!body,studio_*")

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
+ENV, PREFIX = "ENV", "TAP_TWILIO_"
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
 # The JSON types of the fields below, by their annotation.
@@ -228,12 +230,33 @@ def _parse(text: bytes | str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def load(path: str, environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
-    """The settings in a file, and what to warn of. Raises TapError, naming the setting."""
-    settings, warnings = settings_from(read_json(path, "--config"), dict(os.environ) if environ is None else environ)
-    if os.name == "posix" and stat.S_IMODE(Path(path).stat().st_mode) & 0o077:
-        warnings.append(f"{path} holds credentials and others can read it: chmod 600 {path}")
-    return settings, warnings
+def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """
+    The settings in some files, of which later ones decide, and what to warn of. Raises TapError, naming the setting.
+
+    In the place of a file, `ENV` means the variables TAP_TWILIO_…: a setting's name in capitals.
+    """
+    environ, raw, readable = dict(os.environ) if environ is None else environ, dict[str, Any](), []
+    for path in paths:
+        found = _variables(environ) if path == ENV else read_json(path, "--config")
+        if not isinstance(found, dict):
+            raise TapError("The config must be a JSON object, as in sample_config.json.")
+        raw |= found
+        if path != ENV and _others_read(Path(path)):
+            readable.append(f"{path} holds credentials and others can read it: chmod 600 {path}")
+    settings, warnings = settings_from(raw, environ)
+    return settings, warnings + readable
+
+
+def _others_read(path: Path) -> bool:
+    """Whether others can read a file; of one that Meltano writes for a run, the user could mend nothing."""
+    mode = path.stat().st_mode if os.name == "posix" else 0
+    return bool(stat.S_IMODE(mode) & 0o077) and ".meltano" not in path.absolute().parts
+
+
+def _variables(environ: dict[str, str]) -> dict[str, str]:
+    names = {f"{PREFIX}{name.upper()}": name for name in SCHEMA["properties"]}
+    return {names[variable]: value for variable, value in environ.items() if variable in names}
 
 
 def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str]]:
