@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,9 +58,9 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def discover() -> dict[str, Any]:
-    """The catalog of all streams, each selected by default."""
-    catalog = Catalog([_entry(stream) for stream in STREAMS])
+def discover(streams: Iterable[Stream] = STREAMS) -> dict[str, Any]:
+    """The catalog of all streams, or of some."""
+    catalog = Catalog([_entry(stream) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
@@ -131,8 +132,9 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
     Raises: TapError if it is no Singer catalog, or asks for what the tap cannot do.
     """
     if catalog is None:
-        catalog = discover()
+        catalog = discover(stream for stream in STREAMS if stream.default)
     else:
+        catalog = _without_the_rest(catalog)
         _validate(catalog)
     entries: dict[str, CatalogEntry] = {}
     for entry in _parse(catalog).streams:
@@ -148,6 +150,23 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
             " Deselect or remove it."
         )
     return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
+
+
+def _without_the_rest(catalog: Any) -> Any:
+    """A catalog without what it plainly does not select: most of many streams, and to look at each takes time."""
+    entries = catalog.get("streams") if isinstance(catalog, dict) else None
+    names = [entry.get("tap_stream_id") for entry in entries or () if isinstance(entry, dict)]
+    if not isinstance(entries, list) or len(set(map(repr, names))) < len(entries):
+        return catalog  # it has mistakes, which are found where all is looked at
+    return {**catalog, "streams": [entry for entry in entries if not _is_plainly_off(entry)]}
+
+
+def _is_plainly_off(entry: dict[str, Any]) -> bool:
+    try:
+        about = next(item["metadata"] for item in entry["metadata"] if item["breadcrumb"] == [])
+        return about.get("selected", about.get("selected-by-default")) is False and "selected" not in entry["schema"]
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        return False
 
 
 def _parse(catalog: Any) -> Catalog:
