@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tap_twilio.errors import Contradiction
-from tap_twilio.streams import STREAMS, check
+from tap_twilio.streams import PRODUCTS, STREAMS, check
 from tap_twilio.streams.model import Every, Filter, Has, Parent, Product, Recent, Stream, Whole, Window
 
+ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = Product("studio", "/v2")
 DATED = Filter("After", "Before", "date_created", nullable=False)
 FLOWS = Parent("studio_flows", {"flow_sid": "sid"}, Every())
@@ -75,3 +77,9 @@ def test_streams_have_names_of_their_own_and_parents_that_exist() -> None:
     for wrong in ((STREAMS[0], STREAMS[0]), (child,), (loop,), (flow, everybodys)):
         with pytest.raises(Contradiction):
             check(wrong)
+
+
+def test_every_product_of_the_folder_is_read() -> None:
+    """A file that nobody names would be left out without a word."""
+    there = {path.stem for path in (ROOT / "tap_twilio" / "streams").glob("*.py")} - {"__init__", "model"}
+    assert there == set(PRODUCTS)

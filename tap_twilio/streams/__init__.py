@@ -1,68 +1,19 @@
 """What is read: declarations, a file a product. To add a stream, add a `Stream` here and its schema in `schemas/`."""
 
+from importlib import import_module
+
 from tap_twilio.errors import Contradiction
 
-from . import (
-    accounts,
-    api,
-    chat,
-    content,
-    conversations,
-    events,
-    flex,
-    insights,
-    intelligence,
-    messaging,
-    monitor,
-    notify,
-    numbers,
-    pricing,
-    proxy,
-    serverless,
-    sip,
-    studio,
-    supersim,
-    sync,
-    taskrouter,
-    trunking,
-    trusthub,
-    verify,
-    video,
-    voice,
-    wireless,
-)
 from .model import Stream
 
-_PRODUCTS = (
-    api,
-    accounts,
-    chat,
-    content,
-    conversations,
-    events,
-    flex,
-    insights,
-    intelligence,
-    messaging,
-    monitor,
-    notify,
-    numbers,
-    pricing,
-    proxy,
-    serverless,
-    sip,
-    studio,
-    supersim,
-    sync,
-    taskrouter,
-    trunking,
-    trusthub,
-    verify,
-    video,
-    voice,
-    wireless,
+PRODUCTS = (  # the modules of this folder, in the order of discovery
+    *("api", "sip", "accounts", "chat", "content", "conversations", "events", "flex", "insights", "intelligence"),
+    *("messaging", "monitor", "notify", "numbers", "pricing", "proxy", "serverless", "studio", "supersim", "sync"),
+    *("taskrouter", "trunking", "trusthub", "verify", "video", "voice", "wireless"),
 )
-STREAMS: tuple[Stream, ...] = tuple(stream for product in _PRODUCTS for stream in product.STREAMS)
+STREAMS: tuple[Stream, ...] = tuple(
+    stream for product in PRODUCTS for stream in import_module(f".{product}", __name__).STREAMS
+)
 BY_NAME = {stream.name: stream for stream in STREAMS}
 
 
