@@ -260,4 +260,7 @@ class Branch:
         since = day_of(earlier(known, self.stream.reads.again)) if known else earlier(self.now(), OLDEST)
         since = max(since, min((table.start_date for table in tables), default=BEGINNING))
         reach = self.stream.filter and self.stream.filter.reach
-        return max(since, earlier(self.now(), reach - DAY)) if reach else since  # a day for the walk to take
+        if not reach:
+            return since
+        answers = earlier(self.now(), reach - DAY)  # a day for the walk to take
+        return max(since, day_of(later(answers, DAY - SECOND)) if known else answers)
