@@ -36,6 +36,13 @@ for stream in MANY:
     number = sum(one.product.host == stream.product.host for of in PRODUCTS.values() for one in of) // AT_ONCE
     PRODUCTS.setdefault(f"{stream.product.host}{f'-{number + 1}' if number else ''}", []).append(stream)
 OF_A_PRODUCT = pytest.mark.parametrize("streams", PRODUCTS.values(), ids=PRODUCTS)
+SOME_PRODUCTS = pytest.mark.parametrize(  # every third one; `make test-long` takes the others
+    "streams",
+    [
+        pytest.param(of, id=name, marks=[pytest.mark.long] * bool(at % 3))
+        for at, (name, of) in enumerate(PRODUCTS.items())
+    ],
+)
 
 
 @pytest.fixture
@@ -215,7 +222,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
             assert table(new, stream).keys() == truth(twilio, stream).keys() - table(run, stream).keys(), stream.name
 
 
-@OF_A_PRODUCT
+@SOME_PRODUCTS
 def test_killed_anywhere_the_next_run_goes_on_to_the_same_tables(
     tap_of: MakeTap, twilio: Twilio, streams: list[Stream]
 ) -> None:
