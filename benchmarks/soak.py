@@ -126,7 +126,7 @@ def work(config: str, out: str, syncs: int) -> None:
     from tap_twilio.sync import Sync
 
     logging.disable()
-    settings, _ = load(config, {})
+    settings, _ = load([config], {})
     catalog = discover()
     catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] in LISTED]
     state: Any = None
