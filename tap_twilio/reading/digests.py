@@ -69,6 +69,7 @@ class Known:
     new: dict[int, Digest] = field(default_factory=dict)
     forgets: bool = False
     moved: bool = False  # whether it differs from what the state holds
+    made: set[int] = field(default_factory=set)  # the keys of digests that this sync made
     waiting: dict[str, Chains] = field(default_factory=dict)  # of the lists that are walked, by name: what waits
 
     def __bool__(self) -> bool:
@@ -92,7 +93,14 @@ class Known:
             return  # it does not fit, and rows without a digest are written again
         self.moved = True
         self.new[key] = digest
+        self.made.add(key)
         self.room.used += size_of(digest)
+
+    def keep(self, keys: Iterable[int]) -> None:
+        """Rows were met, and hold what their digests say."""
+        for key in keys:
+            if key in self.old:
+                self.new[key], self.moved = self.old.pop(key), True
 
     def give_way(self, before: int) -> None:
         """
@@ -244,11 +252,14 @@ class Chunks:
         changed = [row for row in rows if not row.trusted] if new else self._unknown(rows, key, odd)
         if not self.all_new:
             self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
-        used = self._known.room.used
-        for one in () if new else keys:
-            self._known.drop(one)
-        self._record(rows, key, None if new else {row.key for row in changed}, odd, not self._begun[odd])
-        self._known.give_way(used)
+        if not new and not changed and key in self._known.made:
+            self._known.keep(keys)  # read twice in this sync: that nothing changed since does not make them quiet
+        else:
+            used = self._known.room.used
+            for one in () if new else keys:
+                self._known.drop(one)
+            self._record(rows, key, None if new else {row.key for row in changed}, odd, not self._begun[odd])
+            self._known.give_way(used)
         self._begun[odd] = True
 
     def _unknown(self, rows: list[Held], key: int, odd: bool, part: bool = False) -> list[Held]:
