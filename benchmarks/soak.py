@@ -30,7 +30,9 @@ from tests.taps import LISTED, Tables, expected
 HOURS = 3
 REPORTS = 10
 KINDS = ("429", "500", "503", "reset", "cut", "hang", "trickle", "broken", "error200", "redirect", "duplicate")
-SLACK = {"rss_kib": 4096, "descriptors": 3, "threads": 2, "state_bytes": 500}  # what still counts as flat
+# What still counts as flat, over hundreds of syncs: the threads of requests that hang on after one of them, with their
+# sockets, and the digests of the rows that came meanwhile.
+SLACK = {"rss_kib": 4096, "descriptors": 8, "threads": 8, "state_bytes": 2000}
 
 
 def main() -> None:
