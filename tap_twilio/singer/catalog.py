@@ -155,9 +155,11 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
 def _without_the_rest(catalog: Any) -> Any:
     """A catalog without what it plainly does not select: most of many streams, and to look at each takes time."""
     entries = catalog.get("streams") if isinstance(catalog, dict) else None
-    names = [entry.get("tap_stream_id") for entry in entries or () if isinstance(entry, dict)]
-    if not isinstance(entries, list) or len(set(map(repr, names))) < len(entries):
-        return catalog  # it has mistakes, which are found where all is looked at
+    if not isinstance(entries, list):
+        return catalog  # it has a mistake, which is found where all is looked at
+    names = {repr(entry.get("tap_stream_id")) for entry in entries if isinstance(entry, dict)}
+    if len(names) < len(entries):
+        return catalog
     return {**catalog, "streams": [entry for entry in entries if not _is_plainly_off(entry)]}
 
 
