@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from .accounts import find_accounts
-from .errors import PartitionError, Refused, TapError
+from .errors import PartitionError, Refused
 from .moments import DAY, SECOND, earlier, later
 from .reading.lists import Listing
-from .streams import BY_NAME, PROBE, Stream
+from .streams import BY_NAME, Stream
 from .streams.model import Window
 from .sync import Sync
 from .twilio.request import Page, Row
@@ -40,10 +39,7 @@ class Check:
     def run(self) -> list[Outcome]:
         """Raises TapError where the credentials do not hold, or nothing answers."""
         sync = self.sync
-        try:
-            find_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
-        except PartitionError as error:
-            raise TapError(f"{error}; nothing was read.") from None
+        sync.find_accounts()
         try:
             return [self._outcome(one.stream) for one in sync.selected.values()]
         finally:

@@ -145,3 +145,13 @@ def day_of(at: Moment) -> Moment:
     '2026-03-01T00:00:00.000000Z'
     """
     return f"{at[:10]}T00:00:00.000000Z"
+
+
+def midnight_after(at: Moment) -> Moment:
+    """
+    The first start of a day that is not before a moment, whose parts of a second do not count.
+
+    >>> midnight_after("2026-03-01T09:30:00.000000Z"), midnight_after("2026-03-01T00:00:00.000000Z")
+    ('2026-03-02T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z')
+    """
+    return day_of(later(at, DAY - SECOND))

@@ -82,10 +82,7 @@ class Sync:
         started = time.monotonic()
         for name in self.selected:
             self.state.stream(name)  # a malformed state is refused before any request
-        try:
-            self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
-        except PartitionError as error:
-            raise TapError(f"{error}; nothing was read.") from None
+        self.find_accounts()
         self._settle_clock()
         self._check_clock()
         self._plan()
@@ -97,6 +94,13 @@ class Sync:
         self.pool.close()
         self._report(time.monotonic() - started)
         return 3 if self.failures else 0
+
+    def find_accounts(self) -> None:
+        """Which accounts there are. Raises TapError where the credentials do not hold, or nothing answers."""
+        try:
+            self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
+        except PartitionError as error:
+            raise TapError(f"{error}; nothing was read.") from None
 
     # -- what is read
 

@@ -22,7 +22,7 @@ LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
     "commands": "check sync singer settings signals streams errors",
-    "check": "sync accounts reading twilio streams moments errors",
+    "check": "sync reading twilio streams moments errors",
     "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",

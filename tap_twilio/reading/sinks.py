@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
-from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, moment_of
+from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, midnight_after, moment_of
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
 from tap_twilio.twilio.request import Page, Row
 
@@ -263,4 +263,4 @@ class Branch:
         if not reach:
             return since
         answers = earlier(self.now(), reach - DAY)  # a day for the walk to take
-        return max(since, day_of(later(answers, DAY - SECOND)) if known else answers)
+        return max(since, midnight_after(answers) if known else answers)

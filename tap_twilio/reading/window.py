@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, day_of, earlier, later
+from tap_twilio.moments import BEGINNING, SECOND, Moment, day_of, earlier, later, midnight_after
 from tap_twilio.singer.state import Backfill, Slice
 from tap_twilio.streams.model import Window
 
@@ -20,7 +20,7 @@ def read_window(reading: Reading) -> Read:
     owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
     if state.finished and not owed:
         # Whole days, so that the syncs of a day compare the same rows.
-        reach = day_of(later(reading.reach, DAY - SECOND)) if reading.reach else BEGINNING
+        reach = midnight_after(reading.reach) if reading.reach else BEGINNING
         since = max(since, reach, day_of(earlier(state.finished, stream.reads.again)))
     since = _first_day(since, stream.reads.sums)
     opened = state.backfill

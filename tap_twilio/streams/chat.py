@@ -1,6 +1,7 @@
 """chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
 
-from .model import Has, Open, Parent, Product, Stream
+from .conversations import OPEN
+from .model import Parent, Product, Stream
 
 CHAT = Product("chat", "/v2", page_size=100)
 
@@ -15,7 +16,7 @@ STREAMS = (
         parent=Parent(
             "conversations",
             {"service_sid": "chat_service_sid", "channel_sid": "sid"},
-            Open(while_=Has("state", among=("active", "inactive", "initializing"))),
+            OPEN,
         ),
         cost="one request for each open conversation, and for each that ended; Twilio supports Chat for Flex only",
     ),
