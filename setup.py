@@ -43,9 +43,11 @@ setup(
         "requests>=2.32",
         "backoff>=2.2.1",
         "jsonschema",  # singer-python pins it: 2.6, Draft 4
-        "orjson>=3.9",
+        "msgspec>=0.18.6",  # reads JSON; it hands each number with its digits
+        "orjson>=3.9",  # writes JSON
         "urllib3>=2.2.2",  # requests takes older ones too, which cannot read what has come and no more (read1)
         "xxhash>=3",
+        "zlib-ng>=0.4",
     ],
     extras_require={
         "bench": ["hypothesis>=6.100", "matplotlib>=3.8"],  # the former for tests/reading/histories.py

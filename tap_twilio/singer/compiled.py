@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, Cache, is_day
+from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, is_day
 from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Row
+
+from .numbers import Integers, Numbers, to_json
 
 Record = dict[str, Any]
 Compiled = Callable[[Row], Record]
@@ -29,44 +29,6 @@ Note = tuple[str, bool]  # a property whose value was replaced, and whether it w
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
 # What a text holds: a moment, a plain day, or the JSON of a value that may be anything.
 FORMATS = ("date-time", "date", "json")
-
-
-# Numbers ------------------------------------------------------------------------------------------------------------
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")
-
-
-class _Integers(Cache):
-    """A whole number written as text."""
-
-    def __missing__(self, text: str) -> int | None:
-        if text and (not _INTEGER.fullmatch(text) or abs(int(text)) > BIGINT):
-            raise ValueError("not a whole number of 64 bits")
-        return self.keep(text, int(text) if text else None)  # type: ignore[no-any-return]
-
-
-class _Numbers(Cache):
-    """A decimal number written as text, to JSON digits of the same value: a float would round it."""
-
-    def __missing__(self, text: str) -> orjson.Fragment | None:
-        return self.keep(text, orjson.Fragment(_json_number(text)) if text else None)  # type: ignore[no-any-return]
-
-
-def _json_number(text: str) -> str:
-    """
-    The same number in JSON's grammar. Raises ValueError where it is none, or is too large for any reader.
-
-    >>> _json_number("-0.00750"), _json_number("+.5"), _json_number("01.")
-    ('-0.00750', '0.5', '1')
-    """
-    match = _NUMBER.fullmatch(text)
-    if not match or float(text) in (float("inf"), float("-inf")):
-        raise ValueError("not a decimal number")
-    sign, whole, fraction, bare_fraction, exponent = match.groups()
-    digits = (whole or "").lstrip("0") or "0"
-    fraction = fraction or bare_fraction
-    return f"{'-' if sign == '-' else ''}{digits}{'.' + fraction if fraction else ''}{exponent or ''}"
 
 
 # A row --------------------------------------------------------------------------------------------------------------
@@ -136,7 +98,7 @@ class _Odd:
         """A value that may be anything, as the text of its JSON; text as it is."""
         if isinstance(value, Mended):
             self.drift.notes.append((name, True))
-        return str(value) if isinstance(value, str) else without_password(orjson.dumps(value, exact_decimal).decode())
+        return str(value) if isinstance(value, str) else without_password(to_json(value).decode())
 
     def other_date(self, row: Row, name: str) -> str | None:
         """A date in a form that is not Twilio's usual one."""
@@ -176,8 +138,8 @@ def compile_record(
         "misfit": odd.misfit,
         "other_date": odd.other_date,
         "json_text": odd.json_text,
-        "integers": _Integers(),
-        "numbers": _Numbers(),
+        "integers": Integers(),
+        "numbers": Numbers(),
     }
     exec(_source(taken, known - frozenset(dropped), key), scope)  # noqa: S102  # only the templates below and names of our own schemas
     return scope["record"]  # type: ignore[no-any-return]  # exec has no types
@@ -389,10 +351,3 @@ def sid_of(row: Row) -> str:
     """The row's name, in a message."""
     sid = row.get("sid")
     return sid if isinstance(sid, str) and re.fullmatch("[A-Za-z0-9]{1,64}", sid) else "without a readable sid"
-
-
-def exact_decimal(value: Any) -> orjson.Fragment:
-    """For orjson, which does not know Decimal: the digits as they were."""
-    if not isinstance(value, Decimal):
-        raise TypeError(f"{type(value).__name__} is not JSON")
-    return orjson.Fragment(_json_number(str(value)))

@@ -16,7 +16,8 @@ from tap_twilio.errors import InvalidRecord
 from tap_twilio.twilio.request import Row, Stamp
 
 from .catalog import Selected, load_schema
-from .compiled import Compiled, Drift, Note, compile_record, exact_decimal, sid_of
+from .compiled import Compiled, Drift, Note, compile_record, sid_of
+from .numbers import to_json
 
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
 
@@ -51,10 +52,10 @@ class Recorder:
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """Rows' records as JSON, without `received_at`. Raises InvalidRecord where one cannot be written."""
-        record, drift, dumps = self._record, self.drift, orjson.dumps
+        record, drift = self._record, self.drift
         for row in rows:
             try:
-                data = dumps(record(row), exact_decimal)
+                data = to_json(record(row))
             except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
             if drift.notes:

@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 import time
-import zlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import parse_url
+from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Refused, Retry, TapError
 from tap_twilio.moments import Moment, machine_now, parse_moment, to_moment
@@ -65,7 +65,7 @@ class Answer:
                 if not unpack.eof:
                     raise Retry("the answer was cut off")
                 rest = unpack.unused_data
-        except zlib.error:
+        except zlib.error:  # type: ignore[misc]  # its stub gives it no base
             raise Retry("the answer cannot be unpacked") from None
         return b"".join(pieces)
 
