@@ -9,6 +9,7 @@ TASKROUTER = Product("taskrouter", "/v1")
 BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, Every())
 BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, Every())
 OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
+DAY_OF_MINUTES = {"Minutes": "1440"}  # else the last 15 are summed up
 
 STREAMS = (
     Stream("taskrouter_workspaces", TASKROUTER, "Workspaces", "workspaces"),
@@ -63,7 +64,7 @@ STREAMS = (
         "task_queues_statistics",
         key=("task_queue_sid",),
         reads=Whole(),
-        fixed={"Minutes": "1440"},  # else the last 15 are summed up
+        fixed=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         fetch=False,
         token_names_row=False,
@@ -100,5 +101,41 @@ STREAMS = (
         "workflows",
         parent=BY_WORKSPACE,
         cost=OF_EACH_WORKSPACE,
+    ),
+    Stream(
+        "taskrouter_workspace_statistics",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/CumulativeStatistics",
+        None,
+        key=("workspace_sid",),
+        reads=Whole(),
+        fixed=DAY_OF_MINUTES,
+        parent=BY_WORKSPACE,
+        fetch=False,
+        cost=f"{OF_EACH_WORKSPACE}, and each is written by each sync",
+    ),
+    Stream(
+        "taskrouter_worker_statistics",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workers/CumulativeStatistics",
+        None,
+        key=("workspace_sid",),
+        reads=Whole(),
+        fixed=DAY_OF_MINUTES,
+        parent=BY_WORKSPACE,
+        fetch=False,
+        cost=f"{OF_EACH_WORKSPACE}, and each is written by each sync",
+    ),
+    Stream(
+        "taskrouter_workflow_statistics",
+        TASKROUTER,
+        "Workspaces/{workspace_sid}/Workflows/{workflow_sid}/CumulativeStatistics",
+        None,
+        key=("workflow_sid",),
+        reads=Whole(),
+        fixed=DAY_OF_MINUTES,
+        parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, Every()),
+        fetch=False,
+        cost="one request for each workflow, and each is written by each sync",
     ),
 )

@@ -44,4 +44,14 @@ STREAMS = (
         token_names_row=False,
         cost="one request for each country, of which there are more than 200, and account",
     ),
+    Stream(
+        "voice_dialing_permission_settings",
+        VOICE,
+        "Settings",
+        None,
+        key=("account_sid",),
+        reads=Whole(),
+        adds={"account_sid": "account_sid"},
+        fetch=False,
+    ),
 )

@@ -30,7 +30,7 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
     if not isinstance(body, dict):
         raise Retry("the answer is no JSON object", bad_answer=True)
     if ask.rows is None:
-        if not (ask.has and set(ask.has) <= body.keys()) and "sid" not in body and "account_sid" not in body:
+        if not (ask.has and set(ask.has) <= body.keys()) and not {"sid", "account_sid", "url"} & body.keys():
             raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
     rows = body.get(ask.rows)
