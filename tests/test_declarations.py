@@ -32,6 +32,12 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "a longest span of what is not read by a window": {
         "filter": Filter("A", "B", "date_sent", nullable=False, longest=timedelta(days=90))
     },
+    "a child with a longest span": {
+        "path": "Flows/{flow_sid}/Executions",
+        "parent": FLOWS,
+        "reads": Window(timedelta(days=2)),
+        "filter": Filter("A", "B", "date_sent", nullable=False, longest=timedelta(days=90)),
+    },
     "two parameters with one list for each value": {"each": {"Status": ("a",), "Type": ("b",)}},
     "a single resource with a filter": {"rows": None, "filter": DATED, "reads": Whole()},
     "no next page, and a filter": {"paged": False, "filter": DATED},

@@ -206,6 +206,7 @@ class Stream:
             "it is a child, and has one list for each value": child and bool(self.each),
             "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
             and not isinstance(self.reads, Window),
+            "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.longest),
             "it has several parameters with one list for each value": len(self.each) > 1,
             "it is a single resource, and has a filter or pages": self.rows is None
             and (self.filter is not None or bool(self.each)),
