@@ -5,7 +5,7 @@ from .model import Every, Parent, Product, Stream, Whole
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, Every())
 EACH_SERVICE = "one request for each Sync service"
-# A permission moves no date of what it is for. Whether a service has acl_enabled is no gate: nothing in the docs says that
+# A permission moves no date of what it is for. acl_enabled of a service is no gate: nothing in the docs says that
 # permissions end with it, or cannot be set before it.
 EACH_SYNC = "in every sync, whether or not its service has acl_enabled"
 
