@@ -37,6 +37,8 @@ EVERYBODYS = frozenset(
         "event_schema_versions",
         "intelligence_operator_types",
         "intelligence_prebuilt_operators",
+        "marketplace_available_add_ons",
+        "marketplace_available_add_on_extensions",
         "regulatory_end_user_types",
         "regulatory_regulations",
         "regulatory_supporting_document_types",

@@ -52,7 +52,7 @@ class Operation:
 
     def examples(self) -> Iterator[Json]:
         """The published bodies of good answers."""
-        for example in self._content().get("examples", {}).values():
+        for example in map(self.resolve, self._content().get("examples", {}).values()):
             if isinstance(example.get("value"), dict):
                 yield example["value"]
 

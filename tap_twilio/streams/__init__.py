@@ -8,7 +8,19 @@ from .model import Stream
 
 PRODUCTS = (  # the modules of this folder, in the order of discovery
     *("api", "sip", "accounts", "chat", "content", "conversations", "events", "flex", "insights", "intelligence"),
-    *("messaging", "monitor", "notify", "numbers", "pricing", "proxy", "serverless", "studio", "supersim", "sync"),
+    *(
+        "marketplace",
+        "messaging",
+        "monitor",
+        "notify",
+        "numbers",
+        "pricing",
+        "proxy",
+        "serverless",
+        "studio",
+        "supersim",
+        "sync",
+    ),
     *("taskrouter", "trunking", "trusthub", "verify", "video", "voice", "wireless"),
 )
 STREAMS: tuple[Stream, ...] = tuple(

@@ -1,0 +1,45 @@
+"""marketplace.twilio.com: add-ons. Facts: OpenAPI twilio_marketplace_v1."""
+
+from .model import Every, Parent, Product, Stream, Whole
+
+MARKETPLACE = Product("marketplace", "/v1")
+
+STREAMS = (
+    Stream(
+        "marketplace_available_add_ons",
+        MARKETPLACE,
+        "AvailableAddOns",
+        "available_add_ons",
+        reads=Whole(),
+        scope="twilio",
+    ),
+    Stream(
+        "marketplace_available_add_on_extensions",
+        MARKETPLACE,
+        "AvailableAddOns/{available_add_on_sid}/Extensions",
+        "extensions",
+        key=("available_add_on_sid", "sid"),
+        reads=Whole(),
+        parent=Parent("marketplace_available_add_ons", {"available_add_on_sid": "sid"}, Every()),
+        scope="twilio",
+        cost="one request for each add-on on offer, once a day",
+    ),
+    Stream(
+        "marketplace_installed_add_ons",
+        MARKETPLACE,
+        "InstalledAddOns",
+        "installed_add_ons",
+        opt_in=frozenset({"configuration"}),  # it may hold a vendor's key
+    ),
+    Stream(
+        "marketplace_installed_add_on_extensions",
+        MARKETPLACE,
+        "InstalledAddOns/{installed_add_on_sid}/Extensions",
+        "extensions",
+        key=("installed_add_on_sid", "sid"),
+        reads=Whole(),
+        parent=Parent("marketplace_installed_add_ons", {"installed_add_on_sid": "sid"}, Every()),
+        adds={"account_sid": "account_sid"},
+        cost="one request for each installed add-on",
+    ),
+)
