@@ -1,4 +1,4 @@
-"""Coming from elsewhere: the files of singer-io's tap are taken as they are, and docs/moving.md has the tables right."""
+"""From elsewhere: the files of singer-io's tap are taken as they are, and docs/moving.md has the tables right."""
 
 from __future__ import annotations
 

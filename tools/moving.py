@@ -180,7 +180,7 @@ def page(text: str) -> str:
     return text
 
 
-# singer-io's part of the facts -----------------------------------------------------------------------------------------
+# singer-io's part of the facts ------------------------------------------------------------------------------------
 
 
 def derived(folder: Path) -> Json:
