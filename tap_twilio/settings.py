@@ -1,4 +1,4 @@
-"""The settings: one field declares each. Validation, defaults, environment names and README's table follow from it.
+"""The settings: one field declares each. Validation, defaults, environment names and the table in docs follow from it.
 
 Reads a config file and Twilio's own environment variables; never prints a value, since some are secret.
 """
@@ -49,7 +49,7 @@ def setting(description: str, **rules: Any) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Settings:
     """
-    A valid configuration, and the only declaration of each setting: `SCHEMA` and README's table follow from it.
+    A valid configuration, and the only declaration of each setting: `SCHEMA` and the table in docs follow from it.
 
     A field with metadata is a setting. `user` and `password` are what the credentials in the file come to.
     """
