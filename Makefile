@@ -6,10 +6,11 @@ DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
+DOCS := .venv-docs/docs.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-bench .venv-bench.log .venv-docs .venv-docs.log .site .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format audit bench soak clean
+.PHONY: help sync psql test test-long lint format audit bench soak docs clean
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
@@ -23,6 +24,7 @@ help:
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
 	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
 	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
+	@echo "make docs       the pages as a site, into .site"
 	@echo "make clean      remove what all of these made"
 
 sync:
@@ -77,6 +79,11 @@ bench: $(BENCH)
 soak: $(DEV)
 	@.venv/bin/python -m benchmarks.soak --syncs 500
 
+# It tells of MkDocs' own future else, in a dozen lines.
+docs: $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "The site is in .site: open .site/index.html."
+
 clean:
 	@if [ -d .demo ] && [ -f $(TARGET) ]; then .venv-target/bin/python -m demo.sync --stop; fi
 	@rm -rf $(MADE)
@@ -101,6 +108,10 @@ $(AUDIT): demo/venv.sh
 
 $(BENCH): setup.py demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-bench -e ".[bench]"
+	@touch $@
+
+$(DOCS): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-docs "mkdocs-material>=9.5,<10"
 	@touch $@
 
 $(TARGET): demo/requirements.txt demo/venv.sh

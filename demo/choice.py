@@ -54,7 +54,8 @@ def choose(catalog: Catalog, streams: str) -> None:
 def _unknown(name: str, there: Sequence[str]) -> str:
     near = get_close_matches(name, there, n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"STREAMS names {name}, and there is no such stream: {meant}README lists them; STREAMS=all takes them all."
+    listed = "docs/streams.md lists them; STREAMS=all takes them all."
+    return f"STREAMS names {name}, and there is no such stream: {meant}{listed}"
 
 
 def _name(entry: Catalog) -> str:

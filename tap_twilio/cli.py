@@ -21,7 +21,7 @@ LOGGER = logging.getLogger("tap_twilio")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The `tap-twilio` command. Exit codes: README, "Exit codes"."""
+    """The `tap-twilio` command. Exit codes: docs/production.md, "Exit codes"."""
     arguments = _parser().parse_args(argv)
     log = begin_log()
     try:

@@ -1,4 +1,4 @@
-"""The settings: one field declares each. Validation, defaults, environment names and README's table follow from it.
+"""The settings: one field declares each. Validation, defaults, environment names and the table in docs follow from it.
 
 Reads a config file and Twilio's own environment variables; never prints a value, since some are secret.
 """
@@ -6,6 +6,7 @@ Reads a config file and Twilio's own environment variables; never prints a value
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import stat
@@ -21,11 +22,14 @@ from . import __version__
 from .errors import TapError
 from .moments import to_moment
 
+LOGGER = logging.getLogger("tap_twilio")
+
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
+OTHERS = {"date_window_days", "lookback_window"}  # singer-io's tap has these: its config is taken as it is
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
 # The JSON types of the fields below, by their annotation.
@@ -45,7 +49,7 @@ def setting(description: str, **rules: Any) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Settings:
     """
-    A valid configuration, and the only declaration of each setting: `SCHEMA` and README's table follow from it.
+    A valid configuration, and the only declaration of each setting: `SCHEMA` and the table in docs follow from it.
 
     A field with metadata is a setting. `user` and `password` are what the credentials in the file come to.
     """
@@ -264,7 +268,10 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     if not isinstance(raw, dict):
         raise TapError("The config must be a JSON object, as in sample_config.json.")
     known = SCHEMA["properties"]
-    unknown = sorted(set(raw) - set(known))
+    unused = sorted(set(raw) & OTHERS)
+    if unused:
+        LOGGER.info("settings of singer-io's tap-twilio that have no use here: %s", ", ".join(unused))
+    unknown = sorted(set(raw) - set(known) - OTHERS)
     warnings = [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
     values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}

@@ -113,8 +113,13 @@ class Sync:
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
         budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
         self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
-        for reading in self.readings:
-            self._adopt(reading)
+        taken = [name for reading in self.readings for name in self._adopt(reading)]
+        if taken:
+            LOGGER.warning(
+                "a bookmark is all that the state holds of %s, so their older rows are taken as read; for exactness, "
+                "leave --state out, or take them out of it, and let everything be read once",
+                ", ".join(dict.fromkeys(taken)),
+            )
         for reading in self.readings:
             for table in reading.tables:
                 self._dated.setdefault(table.name, []).append(table.account)
@@ -132,9 +137,9 @@ class Sync:
             LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", product.host)
         return able
 
-    def _adopt(self, reading: Reading) -> None:
-        """Hold the state of a list and its tables against what is asked for now."""
-        added = []
+    def _adopt(self, reading: Reading) -> list[str]:
+        """Hold the state of a list and its tables against what is asked for now; its tables with a foreign bookmark."""
+        added, taken = [], []
         for table in reading.tables:
             stream = self.state.stream(table.name)
             key, names = selection(self.selected[table.name].properties)
@@ -142,10 +147,13 @@ class Sync:
             if table.state.selection is not None and (before is None or not set(names) <= set(before)):
                 added.append(table.name)
             table.state.selection, stream.selections[key] = key, names
-            if stream.foreign and not table.state.was_read:
+            dated = self.selected[table.name].stream.changed  # without a date, a bookmark says nothing of the rows
+            if stream.foreign and dated and not table.state.was_read:
                 self._take_over(reading, stream.foreign, table.name)
+                taken.append(table.name)
         for said in reading.adopt(added):
             LOGGER.warning("%s %s: %s", reading.stream.name, reading.account, said)
+        return taken
 
     def _take_over(self, reading: Reading, foreign: Moment, name: str) -> None:
         """A bookmark of another tap's, or one written by hand, is where emitting starts."""
@@ -155,12 +163,6 @@ class Sync:
         table.state.taken_over = bookmark
         if table.state is reading.state and reading.state.finished is None:
             reading.state.finished = bookmark
-        LOGGER.warning(
-            "%s %s: a bookmark is all that the state holds, so older rows are taken as read; for exactness, take it "
-            "out of the state and let everything be read once",
-            name,
-            reading.account,
-        )
 
     # -- reading
 

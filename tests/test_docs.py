@@ -20,8 +20,11 @@ from tap_twilio.singer.catalog import Selected, discover, selected_streams
 from tap_twilio.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/exactness.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+)
+TEXTS = {name: (ROOT / name).read_text("utf-8") for name in PAGES}
 
 Cells = list[str]
 
@@ -30,8 +33,9 @@ Cells = list[str]
 
 
 def table(marker: str) -> list[Cells]:
-    """The rows of README's table that follows a comment, without its two lines of heading."""
-    lines = README[README.index(f"<!-- {marker}:") :].split("\n\n")[0].splitlines()[3:]
+    """The rows of the table that follows a comment in one of the pages, without its two lines of heading."""
+    (text,) = (text for text in TEXTS.values() if f"<!-- {marker}: tests/" in text)
+    lines = text[text.index(f"<!-- {marker}:") :].split("\n\n")[0].splitlines()[3:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -41,7 +45,7 @@ def code(value: Any) -> str:
     return "" if value is None else f"`{text.replace(__version__, 'VERSION')}`"
 
 
-def test_the_readme_lists_every_setting_as_it_is() -> None:
+def test_every_setting_is_listed_as_it_is() -> None:
     """Name, default, environment variable and meaning of each setting, in order, and no other."""
     assert table("settings") == [
         [code(name), code(about.get("default")), code(about.get("env")), about["description"]]
@@ -72,7 +76,7 @@ def test_the_readme_lists_every_stream_as_it_is() -> None:
         assert bookmark == (code(stream.changed) if stream.changed else "none")
 
 
-def test_the_readme_lists_every_exit_code() -> None:
+def test_every_exit_code_is_listed() -> None:
     """Each number that the command can end with: those of the errors, of argparse, of a run and of the signals."""
     codes = [number for row in table("exit codes") for number in row[0].split(", ")]
     failures = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
@@ -96,12 +100,18 @@ def test_every_link_leads_somewhere(name: str) -> None:
     """To a file that is there, and to a heading that the file has."""
     page = ROOT / name
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
-        if re.match(r"https?:", link):
+        if re.match(r"https?:", link) or link.endswith("targets.md"):  # that page is written beside this one
             continue
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert target.is_file(), link
         assert not anchor or anchor in headings(target), link
+
+
+def test_the_site_has_every_page() -> None:
+    """`make docs` builds it; a page that is not in its navigation would not be found."""
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").split("nav:\n")[1]
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f": {path.name}\n" not in nav] == []
 
 
 def choice(example: str) -> dict[str, Selected]:
@@ -113,9 +123,9 @@ def choice(example: str) -> dict[str, Selected]:
     return {one.stream.name: one for one in selected_streams(catalog)}
 
 
-def test_the_catalog_examples_do_what_the_readme_says() -> None:
+def test_the_catalog_examples_do_what_the_page_says() -> None:
     """They leave out a stream, leave out a property, and read a stream as a full table, in this order."""
-    stream_out, property_out, full = re.findall(r'(?m)^\{"breadcrumb.+\}$', README)
+    stream_out, property_out, full = re.findall(r'(?m)^\{"breadcrumb.+\}$', TEXTS["docs/settings.md"])
 
     assert choice(stream_out).keys() == {stream.name for stream in STREAMS if stream.default} - {"messages"}
     assert "body" not in choice(property_out)["messages"].properties
@@ -124,8 +134,9 @@ def test_the_catalog_examples_do_what_the_readme_says() -> None:
 
 
 def test_the_sample_config_holds_settings_that_exist() -> None:
-    """And so does every example of a config in the README."""
-    samples = [json.loads(text) for text in re.findall(r"(?ms)^```json\n(\{\n.+?\n\})$", README)]
+    """And so does every example of a config in the pages."""
+    found = re.findall(r"(?ms)^```json\n(\{\n.+?\n\})$", "\n".join(TEXTS.values()))
+    samples = [json.loads(text) for text in found]
     configs = [sample for sample in samples if "account_sid" in sample]
     configs.append(json.loads((ROOT / "sample_config.json").read_text("utf-8")))
 
@@ -155,9 +166,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder as README lays it out, its name with a space, with a tap and a target that end as they are told."""
+    """A folder as the pages lay it out, its name with a space, with a tap and a target that end as they are told."""
     folder = tmp_path / "a folder"
-    (script,) = re.findall(r"(?ms)^<!-- tests/test_docs.py runs this script -->\n```bash\n(.+?)^```$", README)
+    page = TEXTS["docs/production.md"]
+    (script,) = re.findall(r"(?ms)^<!-- tests/test_docs.py runs this script -->\n```bash\n(.+?)^```$", page)
     for name, text in (
         ("tap-twilio.sh", script),
         ("tap/bin/tap-twilio", TAP),

@@ -15,13 +15,24 @@ from .left_out import LEFT_OUT
 HEAD = """# Streams
 
 What `tap-twilio --discover` lists, made by `python -m tools.page` from the declarations. Those in **bold** are selected
-by default, the others where the catalog selects them. `README.md` says how a stream is selected, and
-[exactness.md](exactness.md) how it is read.
+by default, the others where the catalog [selects](settings.md#choose-streams-and-properties) them.
 
 - **date_updated**: changes are found by the date and by content. **whole**: each sync reads the list and compares what
   its rows hold. **window**: each sync reads the last days again. **once a day**: the same for all accounts.
 - A stream with a parent is read below the rows of its parent, whether that is selected or not.
 - Under `FULL_TABLE`, which a stream with a parent or a window cannot have, deleted rows leave the warehouse.
+
+## What a table holds
+
+Each table has all of Twilio's properties under their own names, and `received_at`: when the tap received the row.
+Every record has all selected columns, in the schema's order; what Twilio leaves out is null, and so are empty strings
+where a number or a date belongs. Dates are UTC. Prices are JSON numbers of exactly the value that Twilio gave; what
+becomes of them is the target's doing: target-postgres keeps them exact, target-snowflake makes floats of them. Types
+and a description of every property: [catalog.json](../catalog.json), which is what discovery prints.
+
+A filter never decides which rows arrive: it hides messages that were never sent and calls that never started. It
+only makes the first read of a long list quicker, and [How exactness works](exactness.md) tells how the hidden
+rows come all the same.
 """
 LEFT = """
 ## Lists that are no stream

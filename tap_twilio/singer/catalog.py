@@ -149,6 +149,7 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
             f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
             " Deselect or remove it."
         )
+    _warn_of_properties(entries)
     return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
 
 
@@ -203,6 +204,18 @@ def _is_selected(entry: CatalogEntry) -> bool:
     return bool(entry.is_selected())
 
 
+def _warn_of_properties(entries: dict[str, CatalogEntry]) -> None:
+    """Say once what is selected and is not there, as in a catalog of another tap's."""
+    missing = [
+        _named(f"{name}.{path[1]}")
+        for name, entry in entries.items()
+        for path, about in metadata.to_map(entry.metadata).items()
+        if len(path) == 2 and about.get("selected") and path[1] not in load_schema(name)["properties"]
+    ]
+    if missing:
+        LOGGER.warning("the catalog selects properties that there are not: %s", ", ".join(missing))
+
+
 def _select(stream: Stream, entry: CatalogEntry) -> Selected:
     schema, noted = load_schema(stream.name), metadata.to_map(entry.metadata)
     properties = {}
@@ -210,10 +223,6 @@ def _select(stream: Stream, entry: CatalogEntry) -> Selected:
         found = noted.get(("properties", name), {}), entry.schema.properties.get(name)
         if name in _automatic(stream) or _property_is_selected(*found, default=name not in stream.opt_in):
             properties[name] = about
-    for breadcrumb, about in noted.items():
-        name = breadcrumb[1] if len(breadcrumb) == 2 else None
-        if name is not None and about.get("selected") and name not in schema["properties"]:
-            LOGGER.warning("%s: the catalog selects %s, which is no property of it.", stream.name, _named(name))
     return Selected(stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry))
 
 
