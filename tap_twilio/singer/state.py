@@ -188,6 +188,19 @@ class State:
     def partition(self, name: str, account: str) -> Partition:
         return self.stream(name).partitions.setdefault(account, Partition())
 
+    # -- as a whole
+
+    @property
+    def names(self) -> list[str]:
+        """The streams that it has a part of; those that this version does not know aside."""
+        return [name for name in self._bookmarks if name in BY_NAME]
+
+    def without(self, names: Collection[str]) -> Json:
+        """What it holds beside these streams, as it came."""
+        kept = {name: bookmark for name, bookmark in self._bookmarks.items() if name not in names}
+        sets = {one for bookmark in kept.values() for one in _sets_in(bookmark)}
+        return {**self._value, "bookmarks": kept, "accounts": {one: self._sets[one] for one in sets & set(self._sets)}}
+
     # -- writing
 
     def dump(self, dated: Mapping[str, Iterable[str]], held: Collection[str] = ()) -> Json:
