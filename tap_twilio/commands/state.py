@@ -8,6 +8,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -76,24 +78,30 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _table(found: Sequence[Line], now: Moment) -> str:
-    rows = [COLUMNS, *(_cells(line) for line in found)]
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    for stream, of in groupby(found, attrgetter("stream")):
+        listed = list(of)
+        rows += [_cells(line) for line in listed if not line.elsewhere]
+        others = sum(line.elsewhere for line in listed)
+        if others:
+            rows.append((stream, f"{others} others", "", "", "", "in other parts of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
     kilobytes = sum(line.digests_bytes for line in found) / 1000
-    accounts = len({line.account for line in found if line.account})
+    accounts = len({line.account for line in found if line.account and not line.elsewhere})
     end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of what rows hold (state_kilobytes)"
     return "\n".join([*table, "", end, ""])
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    said = "; ".join(one.says for one in line.open)
+    bookmark = _second(line.bookmark) if line.bookmark else "none"
     return (
         line.stream,
         line.account or "all",
-        _second(line.bookmark) if line.bookmark else "none",
+        f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
         "" if line.age_seconds is None else _age(line.age_seconds),
         line.round.says if line.round else "",
-        "in another part of this state" if line.elsewhere else said,
+        "; ".join(one.says for one in line.open),
     )
 
 

@@ -43,15 +43,16 @@ class Walked:
 @dataclass(frozen=True)
 class Line:
     """
-    One partition. `age_seconds` is that of its bookmark; `digests_bytes` what they take of the state.
+    One partition. `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
 
-    `account` is None where a bookmark of another tap's stands for all accounts. `elsewhere`: another part of a split
-    state holds it.
+    `account` is None where a bookmark of another tap's stands for all accounts. `digests_bytes`: what they take of the
+    state. `elsewhere`: another part of a split state holds it.
     """
 
     stream: str
     account: str | None
     bookmark: Moment | None
+    read_whole: Moment | None
     age_seconds: int | None
     open: list[Open]
     round: Walked | None
@@ -68,15 +69,17 @@ def lines(state: State, now: Moment) -> Iterator[Line]:
         stream = state.stream(name)
         if stream.foreign is not None:
             said = Open("taken_over", "a bookmark of another tap's: older rows are taken as read")
-            yield Line(name, None, stream.foreign, _age(stream.foreign, now), [said], None, 0)
+            yield Line(name, None, stream.foreign, None, _age(stream.foreign, now), [said], None, 0)
         for account, part in sorted(stream.partitions.items()):
             elsewhere = part == ELSEWHERE
             bookmark = None if elsewhere else part.date_updated
+            read_whole = part.full.began if part.full and part.full.done and part.full.version else None
             yield Line(
                 name,
                 account,
                 bookmark,
-                _age(bookmark, now),
+                read_whole,
+                _age(read_whole or bookmark, now),
                 [] if elsewhere else list(_opened(BY_NAME[name], part)),
                 _walked(BY_NAME[name], part),
                 len(part.digests or "") + len(part.round_digests or ""),
@@ -105,11 +108,13 @@ def _opened(stream: Stream, part: Partition) -> Iterator[Open]:
         )
     elif not (part.was_read or part.finished or part.full or part.absent):
         yield Open("backfill", "it was not read whole yet")
-    if part.full and not part.full.done:
+    if part.full and not part.full.version:
+        yield Open("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
+    elif part.full and not part.full.done:
         yield Open("full", f"FULL_TABLE version {part.full.version}, begun {_day(part.full.began)}, is not complete")
     if part.owed is not None:
         rows = f"rows of {above}" if above else "rows"
-        what = "are asked once more for what is below them" if above else "come with the round"
+        what = "are still to be asked for what is below them" if above else "come with the round"
         yield Open("owed", f"{rows} {_before(part.owed)} {what}")
     if part.put_off is not None:
         yield Open(
