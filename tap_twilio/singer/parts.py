@@ -102,10 +102,11 @@ class Join:
         """What is of no account: it must be alike in all that have it."""
         found: Json = {}
         for file, state in self.files:
-            rest = state.without(known)
-            for member in ("bookmarks", "accounts"):
-                self._unite(found.setdefault(member, {}), rest.pop(member), file, member)
-            self._unite(found, rest, file, "its top")
+            for member, value in state.without(known).items():
+                if isinstance(value, dict) and isinstance(found.setdefault(member, {}), dict):
+                    self._unite(found[member], value, file, member)
+                else:
+                    self._unite(found, {member: value}, file, "its top")
         return found
 
     def _unite(self, found: Json, more: Json, file: str, where: str) -> None:
