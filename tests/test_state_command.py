@@ -141,16 +141,16 @@ def test_what_is_no_state_is_one_line_that_names_the_file(
 ) -> None:
     """And nothing is printed, and no file written."""
     path = written(tmp_path, "state.json", content)
-    run = state(tap_of(Twilio()), command, path, *(["--into", tmp_path / "parts"] if command == "split" else []))
+    run = state(tap_of(Twilio()), command, path, *(["--into", tmp_path / "pieces"] if command == "split" else []))
     assert (run.exit_code, run.lines, run.log.count("\n")) == (1, [], 1)
     assert run.log.startswith(f"CRITICAL {path}: ") and said in run.log
-    assert not (tmp_path / "parts").exists()
+    assert not (tmp_path / "pieces").exists()
 
 
 # split and merge ------------------------------------------------------------------------------------------------------
 
 
-def test_each_part_syncs_its_accounts_and_the_join_has_nothing_left_to_write(tap_of: MakeTap, tmp_path: Path) -> None:
+def test_each_piece_syncs_its_accounts_and_the_join_has_nothing_left_to_write(tap_of: MakeTap, tmp_path: Path) -> None:
     """`split` prints what to run: a state and a `subaccounts` for each process."""
     twilio = a_year(accounts=3)
     sids = {account: twilio.messages(30, account=account, **PAST) for account in accounts_of(twilio)}
@@ -159,15 +159,15 @@ def test_each_part_syncs_its_accounts_and_the_join_has_nothing_left_to_write(tap
     before = tap.state
     for made in sids.values():
         twilio.change(made[3], body="late")
-    parts = printed(state(tap, "split", written(tmp_path, "state.json", before), "--into", tmp_path / "parts"))
-    assert sorted(part["subaccounts"] for part in parts) == [[account] for account in sorted(sids)]
-    for part in parts:
-        (account,) = part["subaccounts"]
-        tap.state = json.loads(Path(part["state"]).read_text("utf-8"))
+    pieces = printed(state(tap, "split", written(tmp_path, "state.json", before), "--into", tmp_path / "pieces"))
+    assert sorted(piece["subaccounts"] for piece in pieces) == [[account] for account in sorted(sids)]
+    for piece in pieces:
+        (account,) = piece["subaccounts"]
+        tap.state = json.loads(Path(piece["state"]).read_text("utf-8"))
         tap.select("messages", *(["accounts"] if account == twilio.main else []))
         assert tap.sync(subaccounts=[account]).sids() == [sids[account][3]]
-        written(tmp_path / "parts", f"{account}.json", tap.state)
-    run = state(tap, "merge", *(part["state"] for part in parts))
+        written(tmp_path / "pieces", f"{account}.json", tap.state)
+    run = state(tap, "merge", *(piece["state"] for piece in pieces))
     assert not run.log
     tap.state = printed(run)
     assert kept(tap.state, "messages").keys() == sids.keys()
@@ -183,18 +183,18 @@ def test_groups_hold_every_account_once(tap_of: MakeTap, tmp_path: Path) -> None
     tap = tap_of(twilio).select("messages")
     tap.sync()
     path = written(tmp_path, "state.json", tap.state)
-    parts = printed(state(tap, "split", path, "--into", tmp_path / "a" / "b", "--groups", 2))
-    assert [Path(part["state"]).name for part in parts] == ["group-1.json", "group-2.json"]
-    assert sorted(sid for part in parts for sid in part["subaccounts"]) == sorted(accounts_of(twilio))
-    assert {len(part["subaccounts"]) for part in parts} == {2, 3}
-    found = shown(tap, json.loads(Path(parts[0]["state"]).read_text("utf-8")))
-    assert {account for (_, account), line in found.items() if not line["elsewhere"]} == set(parts[0]["subaccounts"])
-    merged = printed(state(tap, "merge", *(part["state"] for part in parts)))
+    pieces = printed(state(tap, "split", path, "--into", tmp_path / "a" / "b", "--groups", 2))
+    assert [Path(piece["state"]).name for piece in pieces] == ["group-1.json", "group-2.json"]
+    assert sorted(sid for piece in pieces for sid in piece["subaccounts"]) == sorted(accounts_of(twilio))
+    assert {len(piece["subaccounts"]) for piece in pieces} == {2, 3}
+    found = shown(tap, json.loads(Path(pieces[0]["state"]).read_text("utf-8")))
+    assert {account for (_, account), line in found.items() if not line["elsewhere"]} == set(pieces[0]["subaccounts"])
+    merged = printed(state(tap, "merge", *(piece["state"] for piece in pieces)))
     assert kept(merged, "messages") == kept(tap.state, "messages")
     assert merged["bookmarks"]["messages"].keys() == tap.state["bookmarks"]["messages"].keys()
 
 
-def test_no_part_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Path) -> None:
+def test_no_piece_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Path) -> None:
     """FULL_TABLE: deleted rows leave with the first sync of all, and not before; nothing else ever does."""
     twilio = a_year(accounts=2)
     one, other = accounts_of(twilio)
@@ -203,26 +203,28 @@ def test_no_part_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Pat
     tap.sync()
     twilio.delete(gone[0])
     path = written(tmp_path, "state.json", tap.state)
-    cut = state(tap, "split", path, "--into", tmp_path / "parts")
-    assert "addresses: while it is in parts, no deleted row leaves" in cut.log
-    for part in printed(cut):
-        tap.state = json.loads(Path(part["state"]).read_text("utf-8"))
-        tap.sync(subaccounts=part["subaccounts"])
+    cut = state(tap, "split", path, "--into", tmp_path / "pieces")
+    assert "addresses: while it is in pieces, no deleted row leaves" in cut.log
+    for piece in printed(cut):
+        tap.state = json.loads(Path(piece["state"]).read_text("utf-8"))
+        run = tap.sync(subaccounts=piece["subaccounts"])
+        assert any("until the pieces of the state are merged" in line for line in run.said)
+        assert "take it out of the state" not in run.log
         assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone}
-        written(tmp_path / "parts", Path(part["state"]).name, tap.state)
-    tap.state = printed(state(tap, "merge", *sorted((tmp_path / "parts").iterdir())))
+        written(tmp_path / "pieces", Path(piece["state"]).name, tap.state)
+    tap.state = printed(state(tap, "merge", *sorted((tmp_path / "pieces").iterdir())))
     tap.sync()
     assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone[1:]}
 
 
-def test_a_part_that_is_forgotten_is_read_from_the_beginning(tap_of: MakeTap, tmp_path: Path) -> None:
+def test_a_piece_that_is_forgotten_is_read_from_the_beginning(tap_of: MakeTap, tmp_path: Path) -> None:
     """No row is lost by it, and FULL_TABLE drops none."""
     twilio = a_year(accounts=2)
     rows = [*twilio.messages(20, account=twilio.main), *twilio.messages(20, account=accounts_of(twilio)[1])]
     tap = tap_of(twilio).select("messages")
     tap.sync()
-    state(tap, "split", written(tmp_path, "state.json", tap.state), "--into", tmp_path / "parts")
-    tap.state = printed(state(tap, "merge", tmp_path / "parts" / f"{twilio.main}.json"))
+    state(tap, "split", written(tmp_path, "state.json", tap.state), "--into", tmp_path / "pieces")
+    tap.state = printed(state(tap, "merge", tmp_path / "pieces" / f"{twilio.main}.json"))
     assert sorted(tap.sync().sids()) == sorted(rows[20:])
 
 
@@ -236,7 +238,7 @@ def two_states(tap: Tap, tmp_path: Path, stream: str) -> list[Path]:
     return [written(tmp_path, "a.json", first), written(tmp_path, "b.json", tap.state)]
 
 
-def test_an_account_in_two_parts_is_refused(tap_of: MakeTap, tmp_path: Path) -> None:
+def test_an_account_in_two_pieces_is_refused(tap_of: MakeTap, tmp_path: Path) -> None:
     """One line that names both files, the stream and the account, and says what to do. Twice the same is none."""
     twilio = a_year()
     twilio.messages(3, **PAST)
@@ -249,7 +251,9 @@ def test_an_account_in_two_parts_is_refused(tap_of: MakeTap, tmp_path: Path) -> 
     assert kept(printed(state(tap, "merge", one, one)), "messages").keys() == {twilio.main}
 
 
-def test_what_is_read_in_the_main_account_alone_is_read_anew_if_two_parts_did(tap_of: MakeTap, tmp_path: Path) -> None:
+def test_what_is_read_in_the_main_account_alone_is_read_anew_if_two_processes_did(
+    tap_of: MakeTap, tmp_path: Path
+) -> None:
     """Neither state can be trusted: the warehouse may hold what either process wrote last."""
     twilio = a_year(accounts=2)
     tap = tap_of(twilio)
@@ -269,8 +273,8 @@ def test_what_belongs_to_no_account_must_be_alike(tap_of: MakeTap, tmp_path: Pat
     assert run.exit_code == 1 and run.log.startswith(f"CRITICAL {other}: 'faxes' at bookmarks is not as in")
 
 
-def test_a_bookmark_of_another_tap_goes_into_each_part(tap_of: MakeTap, tmp_path: Path) -> None:
-    """And comes out again; once a part was synced, the accounts of others are read from the beginning."""
+def test_a_bookmark_of_another_tap_goes_into_each_piece(tap_of: MakeTap, tmp_path: Path) -> None:
+    """And comes out again; once a piece was synced, the accounts of others are read from the beginning."""
     twilio = a_year(accounts=2)
     main, other = accounts_of(twilio)
     for account in (main, other):
@@ -279,8 +283,8 @@ def test_a_bookmark_of_another_tap_goes_into_each_part(tap_of: MakeTap, tmp_path
     tap.sync()
     foreign = {"date_updated": "2025-06-01T00:00:00Z"}
     both = {"bookmarks": {**tap.state["bookmarks"], "calls": foreign}, "accounts": tap.state["accounts"]}
-    printed(state(tap, "split", written(tmp_path, "state.json", both), "--into", tmp_path / "parts"))
-    paths = [tmp_path / "parts" / f"{account}.json" for account in (main, other)]
+    printed(state(tap, "split", written(tmp_path, "state.json", both), "--into", tmp_path / "pieces"))
+    paths = [tmp_path / "pieces" / f"{account}.json" for account in (main, other)]
     assert printed(state(tap, "merge", *paths))["bookmarks"]["calls"] == foreign
     tap.state = json.loads(paths[0].read_text("utf-8"))
     tap.select("messages", "calls").sync(subaccounts=[main])
@@ -299,10 +303,10 @@ def test_split_overwrites_nothing_and_needs_accounts(tap_of: MakeTap, tmp_path: 
     assert (run.exit_code, run.lines) == (1, []) and f"{tmp_path}: is not empty. Give --into an empty" in run.log
     run = state(tap, "split", path, "--into", path)
     assert (run.exit_code, run.lines) == (1, []) and f"{path}: cannot be written (" in run.log
-    run = state(tap, "split", written(tmp_path, "none.json", {"bookmarks": {}}), "--into", tmp_path / "parts")
+    run = state(tap, "split", written(tmp_path, "none.json", {"bookmarks": {}}), "--into", tmp_path / "pieces")
     assert (run.exit_code, run.lines) == (1, []) and "is of no account" in run.log
-    assert not (tmp_path / "parts").exists()
-    run = state(tap, "split", path, "--into", tmp_path / "parts", "--groups", 0)
+    assert not (tmp_path / "pieces").exists()
+    run = state(tap, "split", path, "--into", tmp_path / "pieces", "--groups", 0)
     assert run.exit_code == 2 and "argument --groups: is not a whole number from 1 on" in run.log
 
 

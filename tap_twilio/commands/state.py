@@ -16,7 +16,7 @@ from typing import Any
 from tap_twilio.errors import TapError
 from tap_twilio.moments import Moment, machine_now
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.parts import grouped, merge, owned, split
+from tap_twilio.singer.pieces import grouped, merge, owned, split
 from tap_twilio.singer.shown import Line, lines
 from tap_twilio.singer.state import State
 
@@ -36,7 +36,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-twilio state",
-        description="Looks at a state, cuts it by account, and joins the parts. FILE: what a target printed; -: stdin.",
+        description="Looks at a state, cuts it by account, joins the pieces. FILE: what a target printed; -: stdin.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="show|split|merge")
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     cut.add_argument("--into", metavar="DIR", required=True, help="an empty folder, or one to be made")
     cut.add_argument("--groups", metavar="N", type=_positive, help="so many files at most; else one for each account")
     cut.set_defaults(does=_split)
-    join = commands.add_parser("merge", help="print the state that the parts make together", allow_abbrev=False)
+    join = commands.add_parser("merge", help="print the state that the pieces make together", allow_abbrev=False)
     join.add_argument("files", metavar="FILE", nargs="+")
     join.set_defaults(does=_merge)
     return parser
@@ -84,7 +84,7 @@ def _table(found: Sequence[Line], now: Moment) -> str:
         rows += [_cells(line) for line in listed if not line.elsewhere]
         others = sum(line.elsewhere for line in listed)
         if others:
-            rows.append((stream, f"{others} others", "", "", "", "in other parts of this state"))
+            rows.append((stream, f"{others} others", "", "", "", "in other pieces of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
     kilobytes = sum(line.digests_bytes for line in found) / 1000
@@ -133,7 +133,7 @@ def _split(arguments: argparse.Namespace) -> int:
         state = _read(arguments.file)
         sizes = owned(state)
         groups = grouped(sizes, arguments.groups) if arguments.groups else [[account] for account in sizes]
-        parts = split(state, groups)
+        pieces = split(state, groups)
     if not groups:
         raise TapError(
             f"{arguments.file}: is of no account, so there is nothing to split. Give each process this file."
@@ -142,23 +142,23 @@ def _split(arguments: argparse.Namespace) -> int:
     names = [
         f"group-{number + 1}.json" if arguments.groups else f"{group[0]}.json" for number, group in enumerate(groups)
     ]
-    _write(folder, dict(zip(names, parts)))
+    _write(folder, dict(zip(names, pieces)))
     for name in state.names:
         stream = state.stream(name)
         if stream.version is not None and len(groups) > 1:
-            LOGGER.warning("%s: while it is in parts, no deleted row leaves the warehouse (FULL_TABLE)", name)
+            LOGGER.warning("%s: while it is in pieces, no deleted row leaves the warehouse (FULL_TABLE)", name)
     made = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
     Output().document(json.dumps(made, indent=2) + "\n")
     return 0
 
 
-def _write(folder: Path, parts: dict[str, Any]) -> None:
+def _write(folder: Path, pieces: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise TapError(f"{folder}: is not empty. Give --into an empty folder, or one to be made.")
-        for name, part in parts.items():
-            (folder / name).write_text(json.dumps(part) + "\n", "utf-8")
+        for name, piece in pieces.items():
+            (folder / name).write_text(json.dumps(piece) + "\n", "utf-8")
     except OSError as error:
         raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
 

@@ -9,8 +9,7 @@ from typing import Any
 from tap_twilio.moments import BEGINNING, END, Moment, parse_moment
 from tap_twilio.streams import BY_NAME, Stream
 
-from .parts import ELSEWHERE
-from .state import Asked, Backfill, Partition, Round, State
+from .state import ELSEWHERE, Asked, Backfill, Partition, Round, State
 
 ALL_OF_TIME = "9000"  # a date from here on stands for all
 
@@ -46,7 +45,7 @@ class Line:
     One partition. `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
 
     `account` is None where a bookmark of another tap's stands for all accounts. `digests_bytes`: what they take of the
-    state. `elsewhere`: another part of a split state holds it.
+    state. `elsewhere`: another piece of it does.
     """
 
     stream: str

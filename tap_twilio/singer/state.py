@@ -151,6 +151,10 @@ class Partition:
         )
 
 
+# In place of a partition that another piece of the state holds (pieces.py): rows may be in the warehouse.
+ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")
+
+
 @dataclass
 class StreamState:
     """What is kept of one stream."""

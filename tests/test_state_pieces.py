@@ -1,5 +1,5 @@
 """
-A state in parts: processes that each sync some accounts, and then one state again, arrive where one process arrives.
+A state in pieces: processes that each sync some accounts, and then one state again, arrive where one process arrives.
 
 Whole syncs run here in this process, over real HTTP to a simulated Twilio, since a history takes many of them.
 """
@@ -22,7 +22,7 @@ from sandbox import Server, Twilio, serve
 from tap_twilio.settings import settings_from
 from tap_twilio.singer.catalog import discover, selected_streams
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.parts import grouped, merge, owned, split
+from tap_twilio.singer.pieces import grouped, merge, owned, split
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
 from tests.taps import Json
@@ -43,22 +43,22 @@ def assigned(accounts: Sequence[str], rng: random.Random) -> list[list[str]]:
 
 
 @given(states(), st.randoms(use_true_random=False))
-def test_parts_make_the_whole_again(written: Json, rng: random.Random) -> None:
+def test_pieces_make_the_whole_again(written: Json, rng: random.Random) -> None:
     """
     Whatever a state holds, and however its accounts are grouped: a sync reads the same of the join as of the state.
 
-    No account stands in two parts with what is known of it.
+    No account stands in two pieces with what is known of it.
     """
     groups = assigned(ACCOUNTS, rng)
-    parts = split(State(written), groups)
-    joined, said = merge([(str(number), State(part)) for number, part in enumerate(parts)])
+    pieces = split(State(written), groups)
+    joined, said = merge([(str(number), State(piece)) for number, piece in enumerate(pieces)])
     before, after = State(written), State(json.loads(json.dumps(joined)))
 
     assert not said
     for name in written["bookmarks"]:
         assert after.stream(name) == before.stream(name)
-    for group, part in zip(groups, parts):
-        assert set(owned(State(part))) <= set(group)
+    for group, piece in zip(groups, pieces):
+        assert set(owned(State(piece))) <= set(group)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 99), max_size=9), st.integers(1, 9))
@@ -151,14 +151,14 @@ class World:
             of.sort(key=str)
         return emitted
 
-    def sync_in_parts(self, groups: list[list[str]], rng: random.Random, dies: bool, **more: Any) -> None:
-        """Split, sync each part with its accounts only, merge."""
-        parts = []
-        for group, part in zip(groups, split(State(self.state or None), groups)):
-            state, _ = self.sync(group, part, rng if dies else None, **more)
-            parts.append((",".join(group), State(json.loads(json.dumps(state)))))
-        rng.shuffle(parts)
-        self.state, said = merge(parts)
+    def sync_in_pieces(self, groups: list[list[str]], rng: random.Random, dies: bool, **more: Any) -> None:
+        """Split, sync each piece with its accounts only, merge."""
+        pieces = []
+        for group, piece in zip(groups, split(State(self.state or None), groups)):
+            state, _ = self.sync(group, piece, rng if dies else None, **more)
+            pieces.append((",".join(group), State(json.loads(json.dumps(state)))))
+        rng.shuffle(pieces)
+        self.state, said = merge(pieces)
         assert not said
 
 
@@ -189,11 +189,11 @@ def live(twilio: Twilio, rng: random.Random) -> None:
 
 @settings(max_examples=settings().max_examples // 10)
 @given(st.integers(0, 10**9))
-def test_syncs_in_parts_equal_syncs_of_all(seed: int) -> None:
+def test_syncs_in_pieces_equal_syncs_of_all(seed: int) -> None:
     """
     In what the warehouse holds, and in what the next sync of all writes: the same rows, and no other.
 
-    A full table's deleted rows leave with that sync, and it writes the whole of one that was read in parts.
+    A full table's deleted rows leave with that sync, and it writes the whole of one that was read in pieces.
     """
     rng = random.Random(seed)
     with lived(rng) as (twilio, server):
@@ -206,25 +206,25 @@ def test_syncs_in_parts_equal_syncs_of_all(seed: int) -> None:
         for _ in range(rng.randint(1, 2)):
             knew = bool(several.state)
             one.state, _ = one.sync(accounts, one.state)
-            several.sync_in_parts(assigned(accounts, rng), rng, dies=False)
+            several.sync_in_pieces(assigned(accounts, rng), rng, dies=False)
             for name in {*OF_AN_ACCOUNT, *OF_NONE} - {FULL}:
                 assert several.rows.get(name) == one.rows.get(name), name
             assert not knew or several.rows[FULL].items() >= one.rows[FULL].items()
             live(twilio, rng)
         one.state, written = one.sync(accounts, one.state)
-        several.state, of_parts = several.sync(accounts, several.state)
+        several.state, of_pieces = several.sync(accounts, several.state)
 
         assert several.rows == one.rows
         written.pop(FULL, None)
-        of_parts.pop(FULL, None)
-        assert of_parts == written
+        of_pieces.pop(FULL, None)
+        assert of_pieces == written
         assert several.sync(accounts, several.state)[1] == {}
 
 
 @pytest.mark.long
 @settings(max_examples=settings().max_examples // 5)
 @given(st.integers(0, 10**9))
-def test_parts_that_die_with_little_budget_lose_no_row(seed: int) -> None:
+def test_pieces_that_die_with_little_budget_lose_no_row(seed: int) -> None:
     """Killed anywhere, with histories longer than the budget: syncs of all bring what one that reads all anew holds."""
     rng = random.Random(seed)
     with lived(rng) as (twilio, server):
@@ -232,7 +232,7 @@ def test_parts_that_die_with_little_budget_lose_no_row(seed: int) -> None:
         several = World(server)
         for _ in range(rng.randint(1, 3)):
             more = {"sweep_pages": rng.choice((1, 3, 500)), "lookback_days": rng.choice((0, 15))}
-            several.sync_in_parts(assigned(accounts, rng), rng, dies=rng.random() < 0.5, **more)
+            several.sync_in_pieces(assigned(accounts, rng), rng, dies=rng.random() < 0.5, **more)
             live(twilio, rng)
         for _ in range(3):
             several.state, _ = several.sync(accounts, several.state)

@@ -1,8 +1,8 @@
 """
-A state in parts, each with some of the accounts, for processes that run side by side; and joined again.
+A state in pieces, each with some of the accounts, for processes that run side by side; and joined again.
 
-A part holds its own accounts' partitions as they were. Of every other account whose rows are in the warehouse it holds
-`ELSEWHERE`: so no part takes a FULL_TABLE version for whole, and drops the other accounts' rows. Should a part read
+A piece holds its own accounts' partitions as they were. Of every other account whose rows are in the warehouse it holds
+`ELSEWHERE`: so no piece takes a FULL_TABLE version for whole, and drops the other accounts' rows. Should a process read
 such an account all the same, it reads everything.
 
 Why the join loses no row: each partition in it is one that a sync wrote, whole and of one process. What it leaves out,
@@ -19,10 +19,8 @@ from typing import Any
 from tap_twilio.errors import TapError
 from tap_twilio.streams import BY_NAME
 
-from .state import Partition, State, StreamState
+from .state import ELSEWHERE, Partition, State, StreamState
 from .typed import Json
-
-ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")  # rows may be in the warehouse: another part knows
 
 
 def owned(state: State) -> dict[str, int]:
@@ -59,14 +57,14 @@ def split(state: State, groups: Sequence[Sequence[str]]) -> list[Json]:
     known = [name for name, stream in streams.items() if stream.foreign is None]
     found = []
     for group in groups:
-        part = State(deepcopy(state.without(known)))
+        piece = State(deepcopy(state.without(known)))
         for name in known:
-            vars(part.stream(name)).update(vars(_part(streams[name], group)))
-        found.append(part.dump({name: _own(part.stream(name)) for name in known}))
+            vars(piece.stream(name)).update(vars(_piece(streams[name], group)))
+        found.append(piece.dump({name: _own(piece.stream(name)) for name in known}))
     return found
 
 
-def _part(stream: StreamState, group: Sequence[str]) -> StreamState:
+def _piece(stream: StreamState, group: Sequence[str]) -> StreamState:
     partitions = {
         account: part if account in group else ELSEWHERE
         for account, part in stream.partitions.items()
@@ -151,7 +149,7 @@ class Join:
         if BY_NAME[name].scope == "account":
             raise TapError(
                 f"{own[0][0]} and {others[0]} hold different bookmarks of {name} for {account}: each account belongs "
-                "to one process. Cut them with tap-twilio state split, and merge the part of that account once."
+                "to one process. Cut them with tap-twilio state split, and merge the piece of that account once."
             )
         self.said.append(
             f"{name}: {own[0][0]} and {others[0]} both read it, and it does not belong to their accounts, so the next "
