@@ -92,6 +92,10 @@ def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> N
     version = next(s for s in run.states if kept(s, "addresses")[twilio.main].get("full", {}).get("place"))
     assert "is not complete" in shown(tap, version)["addresses", twilio.main]["open"][0]["says"]
 
+    spent = next(s for s in run.states if kept(s, "message_media")[twilio.main].get("put_off"))
+    said = {one["what"]: one["says"] for one in shown(tap, spent)["message_media", twilio.main]["open"]}
+    assert "rows of messages" in said["put_off"] and "child_requests were spent" in said["put_off"]
+
     found = shown(tap, run.states[-1])
     assert [one["what"] for one in found["message_media", twilio.main]["open"]] == ["owed"]
     assert "rows of messages" in found["message_media", twilio.main]["open"][0]["says"]
@@ -213,19 +217,47 @@ def test_no_piece_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Pa
         assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone}
         written(tmp_path / "pieces", Path(piece["state"]).name, tap.state)
     tap.state = printed(state(tap, "merge", *sorted((tmp_path / "pieces").iterdir())))
+    versions = [json.loads(path.read_text("utf-8")) for path in (tmp_path / "pieces").iterdir()]
+    newest = max(one["bookmarks"]["addresses"]["version"] for one in versions)
+    assert tap.state["bookmarks"]["addresses"]["version"] == newest
     tap.sync()
     assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone[1:]}
 
 
 def test_a_piece_that_is_forgotten_is_read_from_the_beginning(tap_of: MakeTap, tmp_path: Path) -> None:
-    """No row is lost by it, and FULL_TABLE drops none."""
+    """No row is lost by it, and until then FULL_TABLE drops none."""
     twilio = a_year(accounts=2)
-    rows = [*twilio.messages(20, account=twilio.main), *twilio.messages(20, account=accounts_of(twilio)[1])]
-    tap = tap_of(twilio).select("messages")
+    main, other = accounts_of(twilio)
+    rows, gone = twilio.messages(20, account=other), twilio.addresses(3, account=main)
+    twilio.messages(20, account=main)
+    addresses = twilio.addresses(3, account=other)
+    tap = tap_of(twilio).select("messages", "addresses", full_table=["addresses"])
     tap.sync()
+    twilio.delete(gone[0])
     state(tap, "split", written(tmp_path, "state.json", tap.state), "--into", tmp_path / "pieces")
-    tap.state = printed(state(tap, "merge", tmp_path / "pieces" / f"{twilio.main}.json"))
-    assert sorted(tap.sync().sids()) == sorted(rows[20:])
+    tap.state = printed(state(tap, "merge", tmp_path / "pieces" / f"{main}.json"))
+    tap.sync(subaccounts=[main])
+    assert tap.tables.rows["addresses"].keys() == {*gone, *addresses}
+    run = tap.sync()
+    assert sorted(sid for sid in run.sids("messages")) == sorted(rows)
+    assert tap.tables.rows["addresses"].keys() == {*gone[1:], *addresses}
+
+
+def test_the_first_sync_of_all_puts_right_what_unknowing_processes_dropped(tap_of: MakeTap, tmp_path: Path) -> None:
+    """Two that begin without a state drop each other's rows of a FULL_TABLE stream."""
+    twilio = a_year(accounts=2)
+    rows = {account: twilio.addresses(3, account=account) for account in accounts_of(twilio)}
+    tap = tap_of(twilio).select("addresses", full_table=["addresses"])
+    paths = []
+    for account in rows:
+        tap.state = None
+        tap.sync(subaccounts=[account])
+        paths.append(written(tmp_path, f"{account}.json", tap.state))
+    for sid in rows[account]:
+        twilio.delete(sid)
+    tap.state = printed(state(tap, "merge", *paths))
+    tap.sync()
+    assert tap.tables.rows["addresses"].keys() == set(rows[twilio.main])
 
 
 def two_states(tap: Tap, tmp_path: Path, stream: str) -> list[Path]:

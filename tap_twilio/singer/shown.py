@@ -45,7 +45,7 @@ class Line:
     One partition. `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
 
     `account` is None where a bookmark of another tap's stands for all accounts. `digests_bytes`: what they take of the
-    state. `elsewhere`: another piece of it does.
+    state. `elsewhere`: another piece of the state holds it.
     """
 
     stream: str
