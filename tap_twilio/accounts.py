@@ -1,7 +1,7 @@
 """Which accounts are read: the settings' choice against what Twilio lists and lets these credentials read.
 
 Accounts come with their auth_token in plain text (OpenAPI twilio_api_v2010, account): it goes to who asks with it, and
-nothing else of a row but SID, status and date goes any further.
+nothing else of a row but SID, status, date, name and owner goes any further.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ TWO_WAYS = (
 
 @dataclass(frozen=True)
 class Account:
-    """`status` is None where Twilio did not say; `created` too."""
+    """All but `sid` is None where Twilio did not say. `owner`: the account above it; a main one is its own."""
 
     sid: str
     status: str | None = None
     created: Moment | None = None
+    name: str | None = None
+    owner: str | None = None
 
     @property
     def closed(self) -> bool:
@@ -73,7 +75,31 @@ def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credent
     return Accounts(tuple(found), listed=False)
 
 
-def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
+def known_accounts(
+    settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream
+) -> list[tuple[Account, bool]]:
+    """
+    Every account that these credentials may list, and whether a sync would read it; the main one first.
+
+    Where they may list none, those that a sync would read. Raises what `find_accounts` does.
+    """
+    listed: dict[str, Account] = {}
+    if settings.subaccounts is not True:
+        try:
+            listed = _listed(settings, scheduler, credentials)
+        except Refused as refused:
+            if refused.status not in DENIED:
+                raise
+    wanted = [settings.account_sid] if settings.subaccounts is False else settings.subaccounts
+    if wanted is True or not listed.keys() >= set(wanted):
+        chosen = find_accounts(settings, scheduler, credentials, probe).chosen
+        listed |= {account.sid: account for account in chosen}
+        wanted = [account.sid for account in chosen]
+    found = sorted(listed.values(), key=lambda account: account.sid != settings.account_sid)
+    return [(account, account.sid in wanted) for account in found]
+
+
+def _listed(settings: Settings, scheduler: Scheduler, credentials: Credentials) -> dict[str, Account]:
     found: dict[str, Account] = {}
     listing = Listing(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
 
@@ -83,8 +109,13 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
                 raise BadAnswer(f"{listing.path}: a row's sid is no account SID")
             found[row["sid"]] = _account(row, settings, credentials)
 
+    scheduler.finish(walk_once(Walk(listing), take))
+    return found
+
+
+def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
     try:
-        scheduler.finish(walk_once(Walk(listing), take))
+        found = _listed(settings, scheduler, credentials)
     except Refused as refused:
         if refused.status not in DENIED:
             raise
@@ -126,7 +157,13 @@ def _account(row: Row, settings: Settings, credentials: Credentials) -> Account:
     token = row.get("auth_token")
     if settings.subaccount_tokens and token and isinstance(token, str):
         credentials.learn(row["sid"], token)
-    return Account(row["sid"], row.get("status"), moment_of(row.get("date_created")))
+    return Account(
+        row["sid"],
+        row.get("status"),
+        moment_of(row.get("date_created")),
+        row.get("friendly_name"),
+        row.get("owner_account_sid"),
+    )
 
 
 def _probe(sid: str, settings: Settings, scheduler: Scheduler, stream: Stream) -> None:

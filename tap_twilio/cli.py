@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from . import __version__
@@ -18,15 +19,22 @@ from .errors import TapError, TargetGone
 from .log import OneLine, begin_log
 
 LOGGER = logging.getLogger("tap_twilio")
+# Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
+COMMANDS = {"state": "state"}
 
 
 def main(argv: list[str] | None = None) -> None:
     """The `tap-twilio` command. Exit codes: docs/production.md, "Exit codes"."""
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    command = COMMANDS.get(argv[0]) if argv else None
+    arguments = None if command else _parser().parse_args(argv)
     log = begin_log()
     try:
         _occupy_descriptors()
-        code = _run(arguments, log)
+        if arguments is None:
+            code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
+        else:
+            code = _run(arguments, log)
     except TapError as error:
         LOGGER.critical("%s", error)
         code = error.exit_code
@@ -44,7 +52,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tap-twilio", description="Emits Twilio's collections as Singer messages, exactly.", allow_abbrev=False
+        prog="tap-twilio",
+        description="Emits Twilio's collections as Singer messages, exactly.",
+        epilog=f"With arguments of their own: {', '.join(f'tap-twilio {name} --help' for name in COMMANDS)}.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--config", metavar="FILE", action="append", help="the settings, as in sample_config.json; ENV: TAP_TWILIO_…"
@@ -56,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", "--test", action="store_true", help="ask for a page of each selected stream, and end"
     )
+    parser.add_argument("--accounts-json", action="store_true", help="print which accounts a sync would read, and end")
     parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
     parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
@@ -76,6 +88,10 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
         from .commands import check
 
         return check.run(arguments, log.hide)
+    if arguments.accounts_json:
+        from .commands import accounts
+
+        return accounts.run(arguments, log.hide)
     from .commands import sync
 
     return sync.run(arguments, log.hide)

@@ -286,7 +286,7 @@ class Sync:
         missing = not_whole(stream, version.number, failed, gone)
         stream.content = None if failed or missing or version.resumed else version.content
         if missing:
-            explain(name, missing)
+            explain(name, stream, missing)
         elif not unchanged:
             self.output.activate_version(name, version.number)
 

@@ -37,6 +37,7 @@ TARGET = """#!/bin/sh
 test "$1 $2" = "--config target.json" || exit 9
 tee -a "$HOME/loaded" | sed -n 's/^{"type":"STATE","value":\\(.*\\)}$/\\1/p'
 """
+FIRST_SYNC = "tap-twilio --config config.json | target/bin/target-postgres --config target.json | tail -n 1 >state.json"
 
 
 def text(page: str) -> str:
@@ -89,6 +90,8 @@ def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_the_blocks_of_a_page_run_one_after_the_other(home: Path, page: str) -> None:
     """Each ends well; where the target was fed, the rows came and a state is left from which the next run goes on."""
+    if page == "production":  # whoever reads it has loaded something already
+        assert shell(home, FIRST_SYNC).returncode == 0
     for block in blocks(page):
         done = shell(home, block)
         assert done.returncode == 0, f"{block}\n{done.stderr}"

@@ -21,7 +21,7 @@ PACKAGE = "tap_twilio"
 LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
-    "commands": "check sync singer settings signals streams errors",
+    "commands": "check sync accounts singer settings signals streams moments errors",
     "check": "sync reading twilio streams moments errors",
     "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
     "readings": "accounts reading singer twilio settings streams moments",

@@ -151,6 +151,10 @@ class Partition:
         )
 
 
+# In place of a partition that another piece of the state holds (pieces.py): rows may be in the warehouse.
+ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")
+
+
 @dataclass
 class StreamState:
     """What is kept of one stream."""
@@ -187,6 +191,19 @@ class State:
 
     def partition(self, name: str, account: str) -> Partition:
         return self.stream(name).partitions.setdefault(account, Partition())
+
+    # -- as a whole
+
+    @property
+    def names(self) -> list[str]:
+        """The streams that it has a part of; those that this version does not know aside."""
+        return [name for name in self._bookmarks if name in BY_NAME]
+
+    def without(self, names: Collection[str]) -> Json:
+        """What it holds beside these streams, as it came."""
+        kept = {name: bookmark for name, bookmark in self._bookmarks.items() if name not in names}
+        sets = {one for bookmark in kept.values() for one in _sets_in(bookmark)}
+        return {**self._value, "bookmarks": kept, "accounts": {one: self._sets[one] for one in sets & set(self._sets)}}
 
     # -- writing
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from tap_twilio.twilio.request import Stamp
 
-from .state import StreamState
+from .state import ELSEWHERE, StreamState
 
 MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
 LOGGER = logging.getLogger("tap_twilio")
@@ -87,11 +87,17 @@ def not_whole(stream: StreamState, version: int, failed: Collection[str], gone: 
     ]
 
 
-def explain(name: str, accounts: list[str]) -> None:
+def explain(name: str, stream: StreamState, accounts: list[str]) -> None:
+    """Say why deleted rows stay, and what lets them go."""
+    unread = [account for account in accounts if stream.partitions[account] != ELSEWHERE]
+    if len(unread) < len(accounts):
+        LOGGER.info("%s: deleted rows stay in the warehouse until the pieces of the state are merged", name)
+    if not unread:
+        return
     LOGGER.warning(
         "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
         "subaccounts, or take it out of the state, at accounts and at bookmarks.%s.partitions, to let its rows go",
         name,
-        ", ".join(accounts),
+        ", ".join(unread),
         name,
     )

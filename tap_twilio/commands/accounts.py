@@ -1,0 +1,37 @@
+"""`--accounts-json`: the accounts that a sync would read, for schedulers that map a task over groups of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from tap_twilio.accounts import known_accounts
+from tap_twilio.errors import PartitionError, TapError
+from tap_twilio.singer.output import Output
+from tap_twilio.streams import PROBE
+
+from .sync import prepared
+
+
+def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
+    """Print them as JSON. Raises TapError, TargetGone, OutputFailed."""
+    sync = prepared(arguments, hide)
+    try:
+        found = known_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+    except PartitionError as error:
+        raise TapError(f"{error}; no account is known.") from None
+    finally:
+        sync.pool.close()
+    rows = [
+        {
+            "sid": account.sid,
+            "friendly_name": account.name,
+            "status": account.status,
+            "owner_account_sid": account.owner,
+            "chosen": chosen,
+        }
+        for account, chosen in found
+    ]
+    Output().document(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    return 0

@@ -1,0 +1,215 @@
+"""`tap-twilio state`: what a state says, a state cut into one for each account or group, and such states joined."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from tap_twilio.errors import TapError
+from tap_twilio.moments import Moment, machine_now
+from tap_twilio.singer.output import Output
+from tap_twilio.singer.pieces import grouped, merge, owned, split
+from tap_twilio.singer.shown import Line, lines
+from tap_twilio.singer.state import State
+
+LOGGER = logging.getLogger("tap_twilio")
+MEND = "Give the last STATE line's value that a target wrote."
+DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
+COLUMNS = ("stream", "account", "bookmark", "age", "round", "open")
+
+
+def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
+    """0, where all went well. Raises TapError, TargetGone, OutputFailed; SystemExit for wrong arguments."""
+    arguments = _parser().parse_args(argv)
+    code: int = arguments.does(arguments)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tap-twilio state",
+        description="Looks at a state, cuts it by account, joins the pieces. FILE: what a target printed; -: stdin.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="show|split|merge")
+    show = commands.add_parser(
+        "show", help="print each stream's bookmark, its age and what is open", allow_abbrev=False
+    )
+    show.add_argument("file", metavar="FILE")
+    show.add_argument("--format", choices=["text", "json"], default="text")
+    show.set_defaults(does=_show)
+    cut = commands.add_parser("split", help="write a state for each account, or group of accounts", allow_abbrev=False)
+    cut.add_argument("file", metavar="FILE")
+    cut.add_argument("--into", metavar="DIR", required=True, help="an empty folder, or one to be made")
+    cut.add_argument("--groups", metavar="N", type=_positive, help="so many files at most; else one for each account")
+    cut.set_defaults(does=_split)
+    join = commands.add_parser("merge", help="print the state that the pieces make together", allow_abbrev=False)
+    join.add_argument("files", metavar="FILE", nargs="+")
+    join.set_defaults(does=_merge)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("is not a whole number from 1 on")
+    return int(text)
+
+
+# -- show
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    now = machine_now()
+    with _in(arguments.file):
+        found = list(lines(_read(arguments.file), now))
+    if arguments.format == "json":
+        Output().document(json.dumps([line.document() for line in found], indent=2) + "\n")
+    else:
+        Output().document(_table(found, now))
+    return 0
+
+
+def _table(found: Sequence[Line], now: Moment) -> str:
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    for stream, of in groupby(found, attrgetter("stream")):
+        listed = list(of)
+        rows += [_cells(line) for line in listed if not line.elsewhere]
+        others = sum(line.elsewhere for line in listed)
+        if others:
+            rows.append((stream, f"{others} others", "", "", "", "in other pieces of this state"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
+    kilobytes = sum(line.digests_bytes for line in found) / 1000
+    accounts = len({line.account for line in found if line.account and not line.elsewhere})
+    end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of what rows hold (state_kilobytes)"
+    return "\n".join([*table, "", end, ""])
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    bookmark = _second(line.bookmark) if line.bookmark else "none"
+    return (
+        line.stream,
+        line.account or "all",
+        f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
+        "" if line.age_seconds is None else _age(line.age_seconds),
+        line.round.says if line.round else "",
+        "; ".join(one.says for one in line.open),
+    )
+
+
+def _second(at: Moment) -> str:
+    return f"{at[:10]} {at[11:19]}Z"
+
+
+def _age(seconds: int) -> str:
+    """
+    Roughly, in the two largest units.
+
+    >>> _age(59), _age(7_260), _age(90_000), _age(-5)
+    ('0 min', '2 h 1 min', '1 d 1 h', 'in the future')
+    """
+    if seconds < 0:
+        return "in the future"
+    if seconds < HOUR_S:
+        return f"{seconds // MINUTE_S} min"
+    if seconds < DAY_S:
+        return f"{seconds // HOUR_S} h {seconds % HOUR_S // MINUTE_S} min"
+    return f"{seconds // DAY_S} d {seconds % DAY_S // HOUR_S} h"
+
+
+# -- split and merge
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    with _in(arguments.file):
+        state = _read(arguments.file)
+        sizes = owned(state)
+        groups = grouped(sizes, arguments.groups) if arguments.groups else [[account] for account in sizes]
+        pieces = split(state, groups)
+    if not groups:
+        raise TapError(
+            f"{arguments.file}: is of no account, so there is nothing to split. Give each process this file."
+        )
+    folder = Path(arguments.into)
+    names = [
+        f"group-{number + 1}.json" if arguments.groups else f"{group[0]}.json" for number, group in enumerate(groups)
+    ]
+    _write(folder, dict(zip(names, pieces)))
+    for name in state.names:
+        stream = state.stream(name)
+        if stream.version is not None and len(groups) > 1:
+            LOGGER.warning("%s: while it is in pieces, no deleted row leaves the warehouse (FULL_TABLE)", name)
+    made = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
+    Output().document(json.dumps(made, indent=2) + "\n")
+    return 0
+
+
+def _write(folder: Path, pieces: dict[str, Any]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise TapError(f"{folder}: is not empty. Give --into an empty folder, or one to be made.")
+        for name, piece in pieces.items():
+            (folder / name).write_text(json.dumps(piece) + "\n", "utf-8")
+    except OSError as error:
+        raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    files = []
+    for path in arguments.files:
+        with _in(path):
+            state = _read(path)
+            for name in state.names:
+                state.stream(name)  # a malformed one is told by its file's name
+        files.append((path, state))
+    value, said = merge(files)
+    for line in said:
+        LOGGER.warning("%s", line)
+    Output().document(json.dumps(value) + "\n")
+    return 0
+
+
+# -- reading
+
+
+@contextmanager
+def _in(path: str) -> Iterator[None]:
+    """Errors within name the file."""
+    try:
+        yield
+    except TapError as error:
+        raise TapError(str(error) if str(error).startswith(path) else f"{path}: {error}") from None
+
+
+def _read(path: str) -> State:
+    """The state in a file: a STATE's value or the whole message, the last line of several, or as Meltano prints it."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise TapError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
+    value = _json(data)
+    if value is None:
+        value = _json((data.split() and data.strip().splitlines()[-1]) or b"")
+    if isinstance(value, dict) and "singer_state" in value:
+        value = value["singer_state"]
+    if isinstance(value, dict) and value.get("type") == "STATE":
+        value = value.get("value")
+    if not isinstance(value, dict) or (value and "bookmarks" not in value):
+        raise TapError(f"{path}: is no state: it is not JSON with bookmarks. {MEND}")
+    return State(value)
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
