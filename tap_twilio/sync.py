@@ -147,6 +147,8 @@ class Sync:
             if table.state.selection is not None and (before is None or not set(names) <= set(before)):
                 added.append(table.name)
             table.state.selection, stream.selections[key] = key, names
+            if not self.selected[table.name].full_table:
+                stream.content = None  # what this sync writes is of no version
             dated = self.selected[table.name].stream.changed  # without a date, a bookmark says nothing of the rows
             if stream.foreign and dated and not table.state.was_read:
                 self._take_over(reading, stream.foreign, table.name)

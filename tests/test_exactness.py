@@ -767,6 +767,22 @@ def test_from_incremental_to_full_table_and_back(tap_of: MakeTap) -> None:
     assert tap.wrong(["messages"], rows=twilio.present) == {}
 
 
+def test_a_row_that_came_and_went_between_two_full_tables_leaves(tap_of: MakeTap) -> None:
+    """Though the list is as the last version left it: an incremental sync wrote the row meanwhile."""
+    twilio = a_year_old()
+    twilio.addresses(3, **PAST)
+    tap = tap_of(twilio).select("addresses", full_table=["addresses"])
+    tap.sync()
+    twilio.at("2026-01-02")
+    (passing,) = twilio.addresses(1)
+    tap.select("addresses").sync()
+    assert passing in tap.tables.rows["addresses"]
+    twilio.at("2026-01-03")
+    twilio.delete(passing)
+    tap.select("addresses", full_table=["addresses"]).sync()
+    assert passing not in tap.tables.rows["addresses"] and len(tap.tables.rows["addresses"]) == 3
+
+
 # 9. What changed without saying so
 
 
