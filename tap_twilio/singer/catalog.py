@@ -21,6 +21,7 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
 
+from .forms import Forms
 from .library import Catalog, CatalogEntry, Schema, metadata, should_sync_field
 
 LOGGER = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ class Selected:
     schema: dict[str, Any]  # of the selected properties
     properties: frozenset[str]
     full_table: bool
+    forms: Forms = Forms()  # noqa: RUF009  # it is frozen
+
+    @property
+    def written(self) -> list[str]:
+        """The properties, each with its form, by which the state knows what was selected."""
+        return self.forms.names(self.properties, load_schema(self.stream.name)["properties"])
 
     @property
     def bookmark_properties(self) -> list[str]:
@@ -58,9 +65,15 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def discover(streams: Iterable[Stream] = STREAMS) -> dict[str, Any]:
+def written_schema(name: str, forms: Forms) -> dict[str, Any]:
+    """A stream's whole schema as SCHEMA has it."""
+    schema = load_schema(name)
+    return schema if forms == Forms() else {**schema, "properties": forms.written(schema["properties"])}
+
+
+def discover(streams: Iterable[Stream] = STREAMS, forms: Forms = Forms()) -> dict[str, Any]:  # noqa: B008  # frozen
     """The catalog of all streams, or of some."""
-    catalog = Catalog([_entry(stream) for stream in streams])
+    catalog = Catalog([_entry(stream, forms) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
@@ -75,8 +88,8 @@ class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
         return self._whole
 
 
-def _entry(stream: Stream) -> CatalogEntry:
-    schema = load_schema(stream.name)
+def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
+    schema = written_schema(stream.name, forms)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
         "selected-by-default": stream.default,
@@ -125,7 +138,7 @@ def read_catalog(path: str) -> Any:
         raise TapError(f"catalog {path} is not JSON. {REDISCOVER}") from None
 
 
-def selected_streams(catalog: Any | None) -> list[Selected]:
+def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
     """
     What a catalog selects, in the order of `STREAMS`; without one, all that is selected by default.
 
@@ -149,7 +162,7 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
             f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
             " Deselect or remove it."
         )
-    return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
+    return [_select(stream, entries[stream.name], forms) for stream in STREAMS if stream.name in entries]
 
 
 def _without_the_rest(catalog: Any) -> Any:
@@ -203,8 +216,8 @@ def _is_selected(entry: CatalogEntry) -> bool:
     return bool(entry.is_selected())
 
 
-def _select(stream: Stream, entry: CatalogEntry) -> Selected:
-    schema, noted = load_schema(stream.name), metadata.to_map(entry.metadata)
+def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
+    schema, noted = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
         found = noted.get(("properties", name), {}), entry.schema.properties.get(name)
@@ -214,7 +227,8 @@ def _select(stream: Stream, entry: CatalogEntry) -> Selected:
         name = breadcrumb[1] if len(breadcrumb) == 2 else None
         if name is not None and about.get("selected") and name not in schema["properties"]:
             LOGGER.warning("%s: the catalog selects %s, which is no property of it.", stream.name, _named(name))
-    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry))
+    full = _is_full_table(stream, entry)
+    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, forms)
 
 
 def _property_is_selected(about: dict[str, Any], schema: Schema | None, default: bool) -> bool:
