@@ -7,9 +7,9 @@ TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-bench .venv-bench.log .venv-targets .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format audit bench soak clean
+.PHONY: help sync psql test test-long lint format audit bench soak targets clean
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
@@ -23,6 +23,8 @@ help:
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
 	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
 	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
+	@echo "make targets    tries other targets, each in an environment of its own, and writes docs/targets.md: some 15"
+	@echo "                minutes, and the network; NAMES=\"target-csv target-duckdb\": these"
 	@echo "make clean      remove what all of these made"
 
 sync:
@@ -76,6 +78,9 @@ bench: $(BENCH)
 
 soak: $(DEV)
 	@.venv/bin/python -m benchmarks.soak --syncs 500
+
+targets: environments
+	@.venv/bin/python -m targets $(NAMES)
 
 clean:
 	@if [ -d .demo ] && [ -f $(TARGET) ]; then .venv-target/bin/python -m demo.sync --stop; fi
