@@ -17,43 +17,46 @@ INTRODUCTION = """# Targets, tried
 What targets make of the tap's output, as `make targets` saw it. It installs each into an environment of its own, loads
 calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes some,
 loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a first load,
-and runs the sync again from the last STATE that came out. Batches were of 200 rows, where a target can be told. A cell is
-what was seen on that day with that version, not what a target promises. [targets.json](targets.json) holds the cells.
+and runs the sync again from the last STATE that came out. Batches were of 200 rows, where a target can be told.
+
+A cell is what was seen on that day with that version, not what a target promises. [targets.json](targets.json) holds
+the cells.
 
 ## Loading
 """
 VALUES_TITLE = """
 ## Values
 
-The test's prices are like Twilio's, and one has 20 decimals, as no price of Twilio's has so far. Where only that one was
-not kept, the cell says "beyond 15 digits". A column of type `double` or `float` still adds up with the errors of floats.
+The test's prices are like Twilio's, and one has 20 decimals, as no price of Twilio's has so far. Where only that one
+was not kept, the cell says "beyond 15 digits". A column of type `double` or `float` still adds up with the errors of
+floats.
 """
 ADVICE = """
 ## What to set
 """
 REST = """
 - **`decimals: text`** in the tap's config writes prices as text of the same digits. Take it for each target whose cell
-  under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`. Choose
-  before the first load. Later, columns have a type already: load into a new schema, since all rows are written once more.
-- **`flush_all_streams: true`** is a must for PipelineWise's targets and target-duckdb. Without it they let go of a STATE
-  that covers rows which they still hold, and a kill loses these rows.
-- **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated it deletes the
-  rows of that version too, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
-- **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams carry no version, as Singer has it. When such a stream
-  becomes FULL_TABLE, meltanolabs-target-postgres takes rows without a version for old ones. Targets that use the Singer
+  under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`.
+  Choose before the first load. Later, columns have a type already: load into a new schema, without a state.
+- **`flush_all_streams: true`** is a must for PipelineWise's targets. Without it they let go of a STATE that covers rows
+  which they still hold, and a kill loses these rows. With it, none was lost (seen with their target-postgres).
+- **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated it deletes
+  the rows of that version too, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
+- **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams carry no version, as Singer has it. When such a
+  stream becomes FULL_TABLE, meltanolabs-target-postgres takes rows without a version for old ones. Targets that use the Singer
   SDK's own statement, such as meltanolabs-target-snowflake, drop only rows with an older version: rows from INCREMENTAL
   syncs never leave. Empty the table before you change the method there.
 - **`validate_records: false`** spares the target a second look at each record. The tap checks every value already.
 - **`use_copy: true`** of meltanolabs-target-postgres loads quicker, and sends numbers through a float: prices with
   more than 15 digits are rounded. Twilio's have fewer.
-- **`batch_size_rows`** for Snowflake: each batch is a file and a MERGE, which cost seconds whatever they hold. 100,000 is
-  a fair first value; memory grows with it.
+- **`batch_size_rows`** for Snowflake: each batch is a file and a MERGE, whatever it holds. So take large batches, as far
+  as memory goes. This was not measured.
 
 ## Snowflake, over fakesnow
 
-There is no Snowflake here. The targets ran against fakesnow, with a shim that rewrites what fakesnow does not know. What
-is shown is which columns a target makes, and which values it writes and converts. What is not shown is that Snowflake
-takes its statements, stages, keys and roles, how it parses staged files, and how long it takes.
+There is no Snowflake here. A target runs against fakesnow, with a shim that rewrites what fakesnow does not know. Where
+it loads, that shows which columns it makes, and which values it writes and converts. It never shows that Snowflake
+takes its statements, stages, keys and roles, how Snowflake parses staged files, or how long it takes.
 
 {shim}
 """

@@ -58,7 +58,7 @@ def feed(
     command: Sequence[str | Path], lines: Sequence[bytes], log: Path, env: dict[str, str], kill_after: int | None = None
 ) -> Fed:
     """
-    Give a target these lines. With `kill_after` it is killed (SIGKILL) after so many, once it had the time to read them.
+    Give a target these lines. With `kill_after` it is killed (SIGKILL) after so many, once it had time to read them.
 
     Its log goes to a file.
     """

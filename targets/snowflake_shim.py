@@ -1,5 +1,5 @@
 """
-A target for Snowflake that loads fakesnow's server instead: run by the target's own Python, with the target's arguments.
+A target for Snowflake that loads fakesnow's server instead: run by the target's own Python, with its arguments.
 
 The port is in FAKESNOW_PORT. Statements that fakesnow 0.12 does not know are rewritten, and each kind is said once on
 stderr. So what is shown is what the target writes into which columns, and not that Snowflake takes its statements.
@@ -67,9 +67,10 @@ def _stage(cursor: SnowflakeCursor, folder: str, execute: Execute) -> None:
     for path in files.pop(folder, []):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             batch = [line.rstrip("\n") for line in lines if line.strip()]
-        for line in batch:
-            number += 1
-            execute(one, f"insert into {STAGED} select %s, parse_json(%s)", (number, line))  # noqa: S608
+        values = ", ".join(["(%s, %s)"] * len(batch))
+        rows = [value for line in enumerate(batch, number) for value in line]
+        execute(one, f"insert into {STAGED} select column1, parse_json(column2) from values {values}", rows)
+        number += len(batch)
 
 
 def main() -> None:

@@ -253,7 +253,7 @@ def _deletions(held: Held, deleted: set[str], before: int) -> str:
 
 
 def _killed(trial: Trial) -> str:
-    """The target is killed after some lines of its first load; the next sync goes on from the last STATE it let go of."""
+    """A target is killed in its first load; the next sync goes on from the last STATE that it let go of."""
     lines = trial.tap.run().lines
     fed = trial.feed(lines, kill_after=len(lines) * 3 // 5)
     again = trial.sync()[1]

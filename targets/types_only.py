@@ -1,4 +1,4 @@
-"""Targets that need a server which this machine has not: the columns that they would make, by their own mapping of types."""
+"""Targets that need a server which this machine has not: the columns they would make, by their own mapping."""
 
 from __future__ import annotations
 
