@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from .declared import ROOT, Target
 
@@ -21,7 +22,15 @@ def made(target: Target) -> None:
         raise Refusal(f"no Python of {', '.join(target.pythons)} is on PATH")
     print(f"Installing {wanted} with {python} ...", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", target.environment], check=True, cwd=ROOT)
-    command = [target.python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command: list[str | Path] = [
+        target.python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
     done = subprocess.run([*command, target.package, *target.extra], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refusal(f"it does not install: {_why(done.stderr)}")

@@ -19,7 +19,7 @@ from .declared import BY_NAME, Place
 from .environments import made
 
 ROWS = 40_000
-SETTINGS = ({}, {"validate_records": False}, {"validate_records": False, "use_copy": True})
+SETTINGS: tuple[dict[str, bool], ...] = ({}, {"validate_records": False}, {"validate_records": False, "use_copy": True})
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ _SETUP = (
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """The URL of a Postgres that ends with the body."""
-    command = [ROOT / ".venv-target/bin/python", "-m", "demo.postgres", folder / "postgres"]
+    command: list[str | Path] = [ROOT / ".venv-target/bin/python", "-m", "demo.postgres", folder / "postgres"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -45,7 +45,7 @@ def snowflake(folder: Path) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     with (folder / "fakesnow.log").open("wb") as log:
-        command = [FAKESNOW.environment / "bin/fakesnow", "-s", "-p", str(port)]
+        command: list[str | Path] = [FAKESNOW.environment / "bin/fakesnow", "-s", "-p", str(port)]
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait(port)

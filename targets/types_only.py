@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 from .declared import ROOT, Json, Target
 
@@ -59,7 +60,7 @@ def asked(target: Target) -> dict[str, str]:
 def _mapped(target: Target, stream: str, instead: Json) -> dict[str, str]:
     schema = json.loads((ROOT / "schemas" / f"{stream}.json").read_text("utf-8"))
     message = {"schema": {**schema, "properties": {**schema["properties"], **instead}}}
-    command = [target.python, "-c", _SCRIPTS[target.name]]
+    command: list[str | Path] = [target.python, "-c", _SCRIPTS[target.name]]
     done = subprocess.run(command, input=json.dumps(message), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{target.name}: its types cannot be asked: {done.stderr[-800:]}")
