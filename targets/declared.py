@@ -130,6 +130,7 @@ TARGETS = (
     ),
     Target(
         "pipelinewise-target-snowflake", "pipelinewise-target-snowflake==2.3.0", "snowflake", _pipelinewise_snowflake,
+        extra=("numpy<2",),
         pythons=("3.10", "3.9"), shim="snowflake_shim.py", sets="`decimals: text` in the tap; `batch_size_rows`",
     ),
     Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),

@@ -8,6 +8,7 @@ stderr. So what is shown is what the target writes into which columns, and not t
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import re
 import sys
@@ -18,8 +19,7 @@ from typing import Any
 import snowflake.connector
 from snowflake.connector.cursor import SnowflakeCursor
 
-STAGED = "DB.PUBLIC.STAGED"
-SOURCE = "DB.PUBLIC.SOURCE"
+number = itertools.count()  # of the tables that stand in for a stage: batches of several streams load at once
 USING = re.compile(r"(?is)using \((select .*)\) s on ")
 PUT = re.compile(r"(?is)put\s+'?file://([^' ]+)'?\s+'?@~/([^' ]+)")
 FROM_STAGE = re.compile(r"(?is)from\s+'@~/([^']*)'\s*\(file_format => [^)]*\)")
@@ -49,28 +49,29 @@ def rewritten(cursor: SnowflakeCursor, command: str, arguments: Any, execute: Ex
         return "select 1"
     if found := FROM_STAGE.search(command):
         say("MERGE from staged JSON: the lines go into a table of one VARIANT column, and SEQ8() is a line's number")
-        _stage(cursor, found[1].strip("/"), execute)
-        command = FROM_STAGE.sub(f"from {STAGED}", command)
+        staged = f"DB.PUBLIC.STAGED_{next(number)}"
+        _stage(cursor, found[1].strip("/"), staged, execute)
+        command = FROM_STAGE.sub(f"from {staged}", command)
         command = command.replace("$1:", "V:").replace("SEQ8()", "N")
         if using := USING.search(command):
             say("MERGE: its source is made a table first")
-            execute(cursor.connection.cursor(), f"create or replace table {SOURCE} as {using[1]}")
-            command = USING.sub(f"using {SOURCE} s on ", command)
+            execute(cursor.connection.cursor(), f"create table {staged}_SOURCE as {using[1]}")
+            command = USING.sub(f"using {staged}_SOURCE s on ", command)
         return command
     return command
 
 
-def _stage(cursor: SnowflakeCursor, folder: str, execute: Execute) -> None:
+def _stage(cursor: SnowflakeCursor, folder: str, staged: str, execute: Execute) -> None:
     one = cursor.connection.cursor()
-    execute(one, f"create or replace table {STAGED} (N int, V variant)")
-    number = 0
+    execute(one, f"create or replace table {staged} (N int, V variant)")
+    read = 0
     for path in files.pop(folder, []):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             batch = [line.rstrip("\n") for line in lines if line.strip()]
         values = ", ".join(["(%s, %s)"] * len(batch))
-        rows = [value for line in enumerate(batch, number) for value in line]
-        execute(one, f"insert into {STAGED} select column1, parse_json(column2) from values {values}", rows)
-        number += len(batch)
+        rows = [value for line in enumerate(batch, read) for value in line]
+        execute(one, f"insert into {staged} select column1, parse_json(column2) from values {values}", rows)
+        read += len(batch)
 
 
 def main() -> None:
