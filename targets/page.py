@@ -47,8 +47,8 @@ REST = """
   the Singer SDK's own statement, such as meltanolabs-target-snowflake, drop only rows with an older version: rows from
   INCREMENTAL syncs never leave. Empty the table before you change the method there.
 - **`validate_records: false`** spares the target a second look at each record. The tap checks every value already.
-- **`use_copy: true`** of meltanolabs-target-postgres is meant to load quicker, and sends numbers through a float: prices with
-  more than 15 digits are rounded. Twilio's have fewer.
+- **`use_copy: true`** of meltanolabs-target-postgres is meant to load quicker, and sends numbers through a float:
+  prices with more than 15 digits are rounded. Twilio's have fewer.
 - **`batch_size_rows`** for Snowflake: each batch is a file and a MERGE, whatever it holds. So take large batches, as
   far as memory goes. This was not measured.
 
@@ -56,7 +56,8 @@ REST = """
 
 There is no Snowflake here. A target runs against fakesnow, with a shim that rewrites what fakesnow does not know. Where
 it loads, that shows which columns it makes, and which values it writes and converts. It never shows that Snowflake
-takes its statements, stages, keys and roles, how Snowflake parses staged files, or how long it takes.
+takes its statements, stages, keys and roles, how Snowflake parses staged files, or how long it takes. The first table
+says how far each came. The MERGE that meltanolabs-target-snowflake wrote casts prices to FLOAT.
 
 {shim}
 """
