@@ -131,7 +131,8 @@ TARGETS = (
     Target(
         "pipelinewise-target-snowflake", "pipelinewise-target-snowflake==2.3.0", "snowflake", _pipelinewise_snowflake,
         extra=("numpy<2",),
-        pythons=("3.10", "3.9"), shim="snowflake_shim.py", sets="`flush_all_streams: true`; `decimals: text` in the tap; `batch_size_rows`",
+        pythons=("3.10", "3.9"), shim="snowflake_shim.py",
+        sets="`flush_all_streams: true`; `decimals: text` in the tap; `batch_size_rows`",
     ),
     Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),
     Target(
