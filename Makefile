@@ -8,9 +8,10 @@ AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
 DOCS := .venv-docs/docs.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .venv-docs .venv-docs.log .site .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-bench .venv-bench.log .venv-docs .venv-docs.log .site .venv-targets .bench .demo build dist *.egg-info \
+	.hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format audit bench soak docs clean
+.PHONY: help sync psql test test-long lint format audit bench soak docs targets clean
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
@@ -25,6 +26,8 @@ help:
 	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
 	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
 	@echo "make docs       the pages as a site, into .site"
+	@echo "make targets    tries other targets, each in an environment of its own, and writes docs/targets.md: some 15"
+	@echo "                minutes, and the network; NAMES=\"target-csv target-duckdb\": these"
 	@echo "make clean      remove what all of these made"
 
 sync:
@@ -83,6 +86,9 @@ soak: $(DEV)
 docs: $(DOCS)
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "The site is in .site: open .site/index.html."
+
+targets: environments
+	@.venv/bin/python -m targets $(NAMES)
 
 clean:
 	@if [ -d .demo ] && [ -f $(TARGET) ]; then .venv-target/bin/python -m demo.sync --stop; fi

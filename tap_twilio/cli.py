@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     if arguments.discover:
         from .commands import discover
 
-        return discover.run()
+        return discover.run(arguments)
     if arguments.about or arguments.streams:
         from .commands import about
 

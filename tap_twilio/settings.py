@@ -5,7 +5,6 @@ Reads a config file and Twilio's own environment variables; never prints a value
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -14,20 +13,21 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
 
 from . import __version__
 from .errors import TapError
+from .files import parse_json, read_json
 from .moments import to_moment
+from .origins import origin
 
 LOGGER = logging.getLogger("tap_twilio")
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
-PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
+FORMS = ("decimals", "unknown_properties")
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 OTHERS = {"date_window_days", "lookback_window"}  # singer-io's tap has these: its config is taken as it is
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
@@ -179,6 +179,22 @@ class Settings:
             "`false`: product streams are read in the main account only"
         ),
     )
+    decimals: str = field(
+        default="number",
+        metadata=setting(
+            "how prices and other decimal numbers are written: as JSON numbers, or as text of the same digits, for "
+            "targets that make floats of numbers",
+            enum=["number", "text"],
+        ),
+    )
+    unknown_properties: str = field(
+        default="drop",
+        metadata=setting(
+            "what becomes of properties that a schema does not know: dropped, or kept as JSON text in one more column, "
+            "`unknown_properties`",
+            enum=["drop", "column"],
+        ),
+    )
     on_invalid: str = field(
         default="fail",
         metadata=setting(
@@ -212,44 +228,40 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def read_json(path: str, what: str) -> Any:
-    """The JSON in a file the user named. Raises TapError, which names the file and never quotes its content."""
-    try:
-        return _parse(Path(path).read_bytes())
-    except OSError as error:
-        raise TapError(
-            f"{what} {path}: cannot be read ({error.strerror}). Check the path and its permissions."
-        ) from None
-    except (ValueError, RecursionError) as error:
-        at = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise TapError(f"{what} {path}: is not valid JSON{at}. Mend it, or write it anew.") from None
-
-
-def _parse(text: bytes | str) -> Any:
-    """JSON, without the NaN and Infinity that Python takes for it. Raises ValueError and RecursionError."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
 def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
     """
     The settings in some files, of which later ones decide, and what to warn of. Raises TapError, naming the setting.
 
     In the place of a file, `ENV` means the variables TAP_TWILIO_…: a setting's name in capitals.
     """
-    environ, raw, readable = dict(os.environ) if environ is None else environ, dict[str, Any](), []
+    environ = dict(os.environ) if environ is None else environ
+    raw = _raw(paths, environ)
+    readable = [
+        f"{path} holds credentials and others can read it: chmod 600 {path}"
+        for path in paths
+        if path != ENV and _others_read(Path(path))
+    ]
+    settings, warnings = settings_from(raw, environ)
+    return settings, warnings + readable
+
+
+def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
+    """What files say of the form of schemas, whatever else they hold or lack: discovery needs no account. As `load`."""
+    raw = _raw(paths, dict(os.environ) if environ is None else environ)
+    known = SCHEMA["properties"]
+    values = {name: _typed(raw[name], known[name]) for name in FORMS if raw.get(name) not in (None, "")}
+    _validate(values)
+    return values
+
+
+def _raw(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
+    raw: dict[str, Any] = {}
     for path in paths:
         found = _variables(environ) if path == ENV else read_json(path, "--config")
         if not isinstance(found, dict):
             raise TapError("The config must be a JSON object, as in sample_config.json.")
         raw |= found
-        if path != ENV and _others_read(Path(path)):
-            readable.append(f"{path} holds credentials and others can read it: chmod 600 {path}")
-    settings, warnings = settings_from(raw, environ)
-    return settings, warnings + readable
+    return raw
 
 
 def _others_read(path: Path) -> bool:
@@ -281,7 +293,7 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     if "start_date" in values:
         values["start_date"] = _date(values["start_date"])
     if "base_url" in values:
-        values["base_url"] = _origin(values["base_url"])
+        values["base_url"] = origin(values["base_url"])
     if isinstance(values.get("subaccounts"), list):
         values["subaccounts"] = tuple(dict.fromkeys(values["subaccounts"]))
         if not values["subaccounts"]:
@@ -297,7 +309,7 @@ def _typed(value: Any, schema: dict[str, Any]) -> Any:
     value = value.strip()
     if "string" not in _types(schema):
         try:
-            return _parse(value)
+            return parse_json(value)
         except (ValueError, RecursionError):
             return value
     return value
@@ -367,30 +379,3 @@ def _date(text: str) -> str:
         return to_moment(text if "T" in text or " " in text else f"{text}T00:00:00Z")
     except ValueError:
         raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None
-
-
-def _origin(url: str) -> str:
-    """
-    Credentials travel to this origin, so it is https, or plain http that never leaves the machine.
-
-    `{product}` may be its path, or a part of its host's name.
-    """
-    try:
-        parts = urlsplit(url.replace("{product}", PRODUCT))
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        host = ""
-        parts = urlsplit("")
-    if (
-        not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host)
-        or "@" in url
-        or parts.path.strip("/") not in ("", PRODUCT)
-        or "?" in url
-    ):
-        raise TapError(
-            "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
-        )
-    loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-        raise TapError("Setting base_url must use https: plain http is for loopback addresses only.")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".replace(PRODUCT, "{product}")

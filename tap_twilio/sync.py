@@ -142,7 +142,7 @@ class Sync:
         added, taken = [], []
         for table in reading.tables:
             stream = self.state.stream(table.name)
-            key, names = selection(self.selected[table.name].properties)
+            key, names = selection(self.selected[table.name].written)
             before = stream.selections.get(table.state.selection or "")
             if table.state.selection is not None and (before is None or not set(names) <= set(before)):
                 added.append(table.name)

@@ -27,7 +27,8 @@ by default, the others where the catalog [selects](settings.md#choose-streams-an
 Each table has all of Twilio's properties under their own names, and `received_at`: when the tap received the row.
 Every record has all selected columns, in the schema's order; what Twilio leaves out is null, and so are empty strings
 where a number or a date belongs. Dates are UTC. Prices are JSON numbers of exactly the value that Twilio gave; what
-becomes of them is the target's doing: target-postgres keeps them exact, target-snowflake makes floats of them. Types
+becomes of them is the target's doing: meltanolabs-target-postgres keeps them exact (without `use_copy`), most others
+make floats of them, for which there is `decimals: text` ([what targets do, tried](targets.md)). Types
 and a description of every property: [catalog.json](../catalog.json), which is what discovery prints.
 
 A filter never decides which rows arrive: it hides messages that were never sent and calls that never started. It

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
+from tap_twilio.settings import forms
 from tap_twilio.singer.catalog import discover
+from tap_twilio.singer.forms import Forms
 from tap_twilio.singer.output import Output
 
 
-def run() -> int:
-    """Print the catalog. Raises TargetGone, OutputFailed."""
-    Output().document(json.dumps(discover(), indent=2) + "\n")
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Print the catalog, its schemas in the form that a config asks for, where one is given.
+
+    Raises TapError, TargetGone, OutputFailed.
+    """
+    found = discover(forms=Forms(**forms(arguments.config or [])))
+    Output().document(json.dumps(found, indent=2) + "\n")
     return 0

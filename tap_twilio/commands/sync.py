@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tap_twilio.errors import TapError
-from tap_twilio.settings import load, read_json
+from tap_twilio.files import read_json
+from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import read_catalog, selected_streams
 from tap_twilio.singer.choice import chosen
+from tap_twilio.singer.forms import Forms
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
@@ -45,17 +47,18 @@ def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) ->
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    selected = selected_streams(_catalog(arguments))
+    forms = Forms(settings.decimals, settings.unknown_properties)
+    selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
     return Sync(settings, selected, state, Output(), hide)
 
 
-def _catalog(arguments: argparse.Namespace) -> Any:
+def _catalog(arguments: argparse.Namespace, forms: Forms) -> Any:
     """The catalog that the arguments name or describe; None where they do neither."""
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:
-        return chosen(arguments.select)
+        return chosen(arguments.select, forms)
     return read_catalog(arguments.catalog) if arguments.catalog else None

@@ -21,6 +21,7 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
 
+from .forms import Forms
 from .library import Catalog, CatalogEntry, Schema, metadata, should_sync_field
 
 LOGGER = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ class Selected:
     schema: dict[str, Any]  # of the selected properties
     properties: frozenset[str]
     full_table: bool
+    forms: Forms = Forms()  # noqa: RUF009  # it is frozen
+
+    @property
+    def written(self) -> list[str]:
+        """The properties, each with its form, by which the state knows what was selected."""
+        return self.forms.names(self.properties, load_schema(self.stream.name)["properties"])
 
     @property
     def bookmark_properties(self) -> list[str]:
@@ -58,9 +65,15 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def discover(streams: Iterable[Stream] = STREAMS) -> dict[str, Any]:
+def written_schema(name: str, forms: Forms) -> dict[str, Any]:
+    """A stream's whole schema as SCHEMA has it."""
+    schema = load_schema(name)
+    return schema if forms == Forms() else {**schema, "properties": forms.written(schema["properties"])}
+
+
+def discover(streams: Iterable[Stream] = STREAMS, forms: Forms = Forms()) -> dict[str, Any]:  # noqa: B008  # frozen
     """The catalog of all streams, or of some."""
-    catalog = Catalog([_entry(stream) for stream in streams])
+    catalog = Catalog([_entry(stream, forms) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
@@ -75,8 +88,8 @@ class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
         return self._whole
 
 
-def _entry(stream: Stream) -> CatalogEntry:
-    schema = load_schema(stream.name)
+def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
+    schema = written_schema(stream.name, forms)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
         "selected-by-default": stream.default,
@@ -125,7 +138,7 @@ def read_catalog(path: str) -> Any:
         raise TapError(f"catalog {path} is not JSON. {REDISCOVER}") from None
 
 
-def selected_streams(catalog: Any | None) -> list[Selected]:
+def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
     """
     What a catalog selects, in the order of `STREAMS`; without one, all that is selected by default.
 
@@ -149,8 +162,8 @@ def selected_streams(catalog: Any | None) -> list[Selected]:
             f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
             " Deselect or remove it."
         )
-    _warn_of_properties(entries)
-    return [_select(stream, entries[stream.name]) for stream in STREAMS if stream.name in entries]
+    _warn_of_properties(entries, forms)
+    return [_select(stream, entries[stream.name], forms) for stream in STREAMS if stream.name in entries]
 
 
 def _without_the_rest(catalog: Any) -> Any:
@@ -204,26 +217,27 @@ def _is_selected(entry: CatalogEntry) -> bool:
     return bool(entry.is_selected())
 
 
-def _warn_of_properties(entries: dict[str, CatalogEntry]) -> None:
+def _warn_of_properties(entries: dict[str, CatalogEntry], forms: Forms) -> None:
     """Say once what is selected and is not there, as in a catalog of another tap's."""
     missing = [
         _named(f"{name}.{path[1]}")
         for name, entry in entries.items()
         for path, about in metadata.to_map(entry.metadata).items()
-        if len(path) == 2 and about.get("selected") and path[1] not in load_schema(name)["properties"]
+        if len(path) == 2 and about.get("selected") and path[1] not in written_schema(name, forms)["properties"]
     ]
     if missing:
         LOGGER.warning("the catalog selects properties that there are not: %s", ", ".join(missing))
 
 
-def _select(stream: Stream, entry: CatalogEntry) -> Selected:
-    schema, noted = load_schema(stream.name), metadata.to_map(entry.metadata)
+def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
+    schema, noted = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
         found = noted.get(("properties", name), {}), entry.schema.properties.get(name)
         if name in _automatic(stream) or _property_is_selected(*found, default=name not in stream.opt_in):
             properties[name] = about
-    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), _is_full_table(stream, entry))
+    full = _is_full_table(stream, entry)
+    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, forms)
 
 
 def _property_is_selected(about: dict[str, Any], schema: Schema | None, default: bool) -> bool:

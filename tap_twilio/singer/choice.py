@@ -15,13 +15,14 @@ from typing import Any
 from tap_twilio.errors import TapError
 
 from .catalog import discover
+from .forms import Forms
 
 Json = dict[str, Any]
 
 
-def chosen(text: str) -> Json:
+def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
     """The catalog that discovery prints, with these streams and properties selected. Raises TapError."""
-    catalog = discover()
+    catalog = discover(forms=forms)
     about = {entry["tap_stream_id"]: {tuple(i["breadcrumb"]): i["metadata"] for i in entry["metadata"]}
              for entry in catalog["streams"]}  # fmt: skip
     taken: dict[str, list[str]] = {}  # what is named of each stream, of its properties

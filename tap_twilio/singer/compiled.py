@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,8 @@ from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, is_day
 from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Row
 
-from .numbers import Integers, Numbers, to_json
+from .forms import UNKNOWN, is_decimal, is_secret, unknown_text
+from .numbers import Decimals, Integers, Numbers, to_json
 
 Record = dict[str, Any]
 Compiled = Callable[[Row], Record]
@@ -27,8 +28,8 @@ Compiled = Callable[[Row], Record]
 Note = tuple[str, bool]  # a property whose value was replaced, and whether it was mended; else it became null
 
 NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
-# What a text holds: a moment, a plain day, or the JSON of a value that may be anything.
-FORMATS = ("date-time", "date", "json")
+# What a text holds: a moment, a plain day, the JSON of a value that may be anything, or a decimal number.
+FORMATS = ("date-time", "date", "json", "decimal")
 
 
 # A row --------------------------------------------------------------------------------------------------------------
@@ -40,6 +41,7 @@ class Drift:
 
     stream: str
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
+    kept: Counter[str] = field(default_factory=Counter)  # of these, the ones that are written as unknown_properties
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
     mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
     notes: list[Note] = field(default_factory=list)  # of the row at hand, which count where it is written
@@ -49,16 +51,19 @@ class Drift:
         for name, mended in notes:
             (self.mended if mended else self.nulled)[name] += 1
 
-    def see_unknown(self, names: Iterable[str]) -> None:
+    def see_unknown(self, names: Iterable[str], kept: bool = False) -> None:
+        seen = self.kept if kept else self.unknown
         for name in names:
-            if name in self.unknown or len(self.unknown) < NAMES_KEPT:
-                self.unknown[name] += 1
+            if name in seen or len(seen) < NAMES_KEPT:
+                seen[name] += 1
 
     def summary(self) -> list[str]:
         """Lines for the log; none where nothing was odd."""
         lines = []
         if self.unknown:
             lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
+        if self.kept:
+            lines.append(f"{self.stream}: properties not in the schema, in {UNKNOWN}: {_counts(self.kept, 'rows')}")
         if self.nulled:
             lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
         if self.mended:
@@ -100,6 +105,16 @@ class _Odd:
             self.drift.notes.append((name, True))
         return str(value) if isinstance(value, str) else without_password(to_json(value).decode())
 
+    def unknown(self, row: Row, names: Set[str]) -> str | None:
+        """What of a row the schema does not know, as JSON text."""
+        secret = {name for name in names if is_secret(name)}
+        self.drift.see_unknown(secret)
+        self.drift.see_unknown(names - secret, kept=True)
+        if any(isinstance(row[name], Mended) for name in names - secret):
+            self.drift.notes.append((UNKNOWN, True))
+        text = unknown_text(row, names)
+        return without_password(text) if text else None
+
     def other_date(self, row: Row, name: str) -> str | None:
         """A date in a form that is not Twilio's usual one."""
         try:
@@ -116,6 +131,7 @@ def compile_record(
     key: Collection[str] = ("sid",),
     on_invalid: str = "fail",
     drift: Drift | None = None,
+    as_text: bool = False,
     dropped: Collection[str] = (),
 ) -> Compiled:
     """
@@ -124,30 +140,42 @@ def compile_record(
     A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
     have is null.
     Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
-        `on_invalid` "fail" or "null"; `drift` is counted into; `dropped` are properties that never leave.
+        `on_invalid` "fail" or "null"; `drift` is counted into; `as_text`: decimal numbers are written as text;
+        `dropped` are properties that never leave.
     The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
     """
     odd = _Odd(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(odd.properties).union(dropped) - {"received_at"}
     taken = {name: about for name, about in odd.properties.items() if name in selected or name in key}
     taken.pop("received_at", None)
-    scope: dict[str, Any] = {
+    if as_text:
+        taken = {name: {**about, "format": "decimal"} if is_decimal(about) else about for name, about in taken.items()}
+    scope = _scope(odd, known)
+    exec(_source(taken, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
+    return scope["record"]  # type: ignore[no-any-return]  # exec has no types
+
+
+def _scope(odd: _Odd, known: Set[str]) -> dict[str, Any]:
+    """What a compiled function can name."""
+    return {
         **_SCOPE,
         "known": known,
         "see_unknown": odd.drift.see_unknown,
+        "unknown": odd.unknown,
         "misfit": odd.misfit,
         "other_date": odd.other_date,
         "json_text": odd.json_text,
         "integers": Integers(),
         "numbers": Numbers(),
+        "decimals": Decimals(),
     }
-    exec(_source(taken, known - frozenset(dropped), key), scope)  # noqa: S102  # only the templates below and names of our own schemas
-    return scope["record"]  # type: ignore[no-any-return]  # exec has no types
 
 
-def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str]) -> str:
+def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str], keeps: bool = False) -> str:
     """
     The text of the function: `taken` are the properties of a record, `known` the names that a row is expected to have.
+
+    `keeps`: what a row has beyond them is written as well.
 
     >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
     def record(row):
@@ -184,7 +212,9 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
     lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
     lines += [f"        {value} = get({name!r})" for name, value in values.items()]
     lines += ["        foreseen = row.keys() <= known"]
-    lines += ["    if not foreseen:", "        see_unknown(row.keys() - known)"]
+    lines += ["    rest = None"] if keeps else []
+    see = "rest = unknown(row, " if keeps else "see_unknown("
+    lines += ["    if not foreseen:", f"        {see}row.keys() - known)"]
     texts = [name for name in values if name not in key and _kind(taken[name]) == "string"]
     lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).strip("\n").splitlines()
     for name in texts:
@@ -198,7 +228,9 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str])
             lines += step(_PRESENT, name) if name in key else []
         elif name.endswith("_url") or "callback" in name or name == "target":
             lines += step(_ADDRESS, name)
-    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken] + ["    }"]
+    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken]
+    lines += [f"        {UNKNOWN!r}: rest,"] if keeps else []
+    lines += ["    }"]
     return "\n".join(lines)
 
 
@@ -241,6 +273,7 @@ _SCOPE: dict[str, Any] = {
     "BIGINT": BIGINT,
     "is_day": is_day,
     "without_password": without_password,
+    "to_json": to_json,
     "days": DAYS,
     "minutes": MINUTES,
     "seconds": SECONDS,
@@ -288,6 +321,17 @@ _WRITTEN = """
     elif VALUE is not None and not (FITS):
         VALUE = misfit(row, NAME)
 """
+_DECIMAL = """
+    if VALUE.__class__ is str:
+        try:
+            VALUE = decimals[VALUE]
+        except ValueError:
+            VALUE = misfit(row, NAME)
+    elif VALUE.__class__ in NUMERIC:
+        VALUE = to_json(VALUE).decode()
+    elif VALUE is not None:
+        VALUE = misfit(row, NAME)
+"""
 
 
 def _taken(fits: str, empty: str = "VALUE == ''") -> str:
@@ -309,6 +353,7 @@ _STEPS = {
     "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
     "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
     "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
+    "decimal": _DECIMAL,
     "date-time": _DATE,
 }
 _EXPECTED = {

@@ -31,6 +31,13 @@ class Numbers(Cache):
         return self.keep(text, orjson.Fragment(_json_number(text)) if text else None)  # type: ignore[no-any-return]
 
 
+class Decimals(Cache):
+    """The same, for a text: the digits that JSON would have."""
+
+    def __missing__(self, text: str) -> str | None:
+        return self.keep(text, _json_number(text) if text else None)  # type: ignore[no-any-return]
+
+
 def _json_number(text: str) -> str:
     """
     The same number in JSON's grammar. Raises ValueError where it is none, or is too large for any reader.

@@ -47,6 +47,7 @@ class Recorder:
             key=stream.key,
             on_invalid=self._on_invalid,
             drift=self.drift,
+            as_text=self._selected.forms.decimals == "text",
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
 

@@ -1,0 +1,37 @@
+"""Where requests may go in place of Twilio's hosts: what `base_url` may be."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from .errors import TapError
+
+PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
+
+
+def origin(url: str) -> str:
+    """
+    Credentials travel to this origin, so it is https, or plain http that never leaves the machine.
+
+    `{product}` may be its path, or a part of its host's name.
+    """
+    try:
+        parts = urlsplit(url.replace("{product}", PRODUCT))
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+        parts = urlsplit("")
+    if (
+        not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host)
+        or "@" in url
+        or parts.path.strip("/") not in ("", PRODUCT)
+        or "?" in url
+    ):
+        raise TapError(
+            "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
+        )
+    loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise TapError("Setting base_url must use https: plain http is for loopback addresses only.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".replace(PRODUCT, "{product}")

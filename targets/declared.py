@@ -1,0 +1,158 @@
+"""The targets that are tried: how each is installed, set up and read. Versions are pinned: a run can be repeated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = ROOT / ".venv-targets"
+NEWER, OLDER = ("3.11", "3.12", "3.10", "3.13"), ("3.9", "3.8", "3.10")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target, its environment and what is set for the trial."""
+
+    name: str
+    package: str  # as pip takes it
+    reader: str  # of `readers`; "types": nothing is loaded, its own mapping of types is asked
+    config: Callable[[Place], Json]
+    command: str = ""  # in its environment; empty: the name
+    pythons: tuple[str, ...] = NEWER
+    extra: tuple[str, ...] = ()  # what its environment needs beside it
+    sets: str = ""  # what of the config a user should copy, as Markdown
+    shim: str = ""  # a script that starts it in the place of its command
+    note: str = ""  # what a user must know, and no cell says
+    without: tuple[str, ...] = ()  # settings without which the kill is tried once more
+
+    @property
+    def environment(self) -> Path:
+        return ENVIRONMENTS / (
+            self.package.partition("==")[0] if not self.extra else self.name.replace(" with ", "-").replace(" ", "")
+        )
+
+    @property
+    def python(self) -> Path:
+        return self.environment / "bin/python"
+
+    def start(self, config: Path) -> list[str | Path]:
+        """The command line."""
+        if self.shim:
+            return [self.python, ROOT / "targets" / self.shim, "--config", config]
+        return [self.environment / "bin" / (self.command or self.name), "--config", config]
+
+    def interpreter(self) -> str | None:
+        """The first Python of those that fit which this machine has."""
+        found = (shutil.which(f"python{version}") for version in self.pythons)
+        return next((path for path in found if path and _runs(path)), None)
+
+
+def _runs(path: str) -> bool:
+    import subprocess
+
+    return subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one trial loads to: a folder of its own, and a schema of the servers that all use."""
+
+    folder: Path
+    schema: str
+    postgres: str  # the URL, or ""
+    snowflake: int  # the port of fakesnow's server, or 0
+
+
+def _meltano_postgres(place: Place) -> Json:
+    from demo.sync import sqlalchemy_url
+
+    settings = {"batch_size_rows": 200, "validate_records": False, "hard_delete": True}
+    return {"sqlalchemy_url": sqlalchemy_url(place.postgres), "default_target_schema": place.schema, **settings}
+
+
+def _pipelinewise_postgres(place: Place) -> Json:
+    url = urlsplit(place.postgres)
+    host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
+    who = {"user": url.username, "password": url.password or "none", "dbname": url.path.strip("/")}
+    where = {"host": host, "port": url.port or 5432, "default_target_schema": place.schema}
+    return {**who, **where, "batch_size_rows": 200, "flush_all_streams": True, "hard_delete": True}
+
+
+SNOWFLAKE = {"account": "fake", "user": "fake", "password": "fake", "warehouse": "W", "batch_size_rows": 200}
+
+
+def _meltano_snowflake(place: Place) -> Json:
+    return {**SNOWFLAKE, "database": "DB", "default_target_schema": place.schema.upper(), "hard_delete": True}
+
+
+def _pipelinewise_snowflake(place: Place) -> Json:
+    settings = {"dbname": "DB", "default_target_schema": place.schema, "file_format": "DB.PUBLIC.CSV_GZ"}
+    return {**SNOWFLAKE, **settings, "hard_delete": True, "no_compression": True}
+
+
+def _duckdb(place: Place) -> Json:
+    settings = {"default_target_schema": "main", "batch_size_rows": 200, "flush_all_streams": True}
+    return {"path": str(place.folder / "it.db"), **settings}
+
+
+def _folder(place: Place) -> Json:
+    return {"destination_path": str(place.folder)}
+
+
+def _nothing(place: Place) -> Json:
+    return {}
+
+
+TARGETS = (
+    Target(
+        "meltanolabs-target-postgres", "meltanolabs-target-postgres==0.8.1", "postgres", _meltano_postgres,
+        command="target-postgres", sets="`validate_records: false`; `hard_delete: true`, or deleted rows are marked",
+    ),
+    Target(
+        "meltanolabs-target-postgres with use_copy", "meltanolabs-target-postgres==0.8.1", "postgres",
+        lambda place: {**_meltano_postgres(place), "use_copy": True},
+        command="target-postgres", sets="the same, and `use_copy: true`",
+    ),
+    Target(
+        "pipelinewise-target-postgres", "pipelinewise-target-postgres==2.1.2", "postgres", _pipelinewise_postgres,
+        command="target-postgres", pythons=("3.10", "3.9", "3.11"), without=("flush_all_streams",),
+        sets="`flush_all_streams: true`; `decimals: text` in the tap",
+    ),
+    Target(
+        "meltanolabs-target-snowflake", "meltanolabs-target-snowflake==0.20.4", "snowflake", _meltano_snowflake,
+        shim="snowflake_shim.py", sets="`decimals: text` in the tap; `batch_size_rows`",
+    ),
+    Target(
+        "pipelinewise-target-snowflake", "pipelinewise-target-snowflake==2.3.0", "snowflake", _pipelinewise_snowflake,
+        extra=("numpy<2",),
+        pythons=("3.10", "3.9"), shim="snowflake_shim.py",
+        sets="`flush_all_streams: true`; `decimals: text` in the tap; `batch_size_rows`",
+    ),
+    Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),
+    Target(
+        "target-csv", "target-csv==0.3.0", "csv", lambda place: {**_folder(place), "disable_collection": True},
+        pythons=OLDER, sets="`disable_collection: true`, else it reports its use; `decimals: text` in the tap",
+    ),
+    Target("target-parquet", "target-parquet==0.0.1", "parquet", _folder, pythons=("3.7",)),
+    Target(
+        "target-duckdb", "target-duckdb==0.8.0", "duckdb", _duckdb, without=("flush_all_streams",),
+        sets="do not use it: rows are lost in a load that ends well",
+    ),
+    Target(
+        "target-duckdb with duckdb 1", "target-duckdb==0.8.0", "duckdb", _duckdb, without=("flush_all_streams",),
+        command="target-duckdb", extra=("duckdb<2",),
+        sets="do not use it: rows are lost in a load that ends well",
+    ),
+    Target("target-sqlite", "target-sqlite==0.2.0", "sqlite", lambda place: {"database": str(place.folder / "it")},
+           pythons=OLDER, sets="`decimals: text` in the tap"),
+    Target("z3-target-bigquery", "z3-target-bigquery==0.7.2", "types", _nothing, extra=("setuptools<81",)),
+    Target("shaped-target-clickhouse", "shaped-target-clickhouse==0.2.5", "types", _nothing),
+)  # fmt: skip
+BY_NAME = {target.name: target for target in TARGETS}
+FAKESNOW = Target("fakesnow", "fakesnow[server]==0.12.1", "", _nothing, extra=("snowflake-connector-python==4.8.1",))
