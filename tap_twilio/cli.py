@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import TapError, TargetGone
-from .log import OneLine, begin_log
+from .log import FORMS, OneLine, begin_log
 
 LOGGER = logging.getLogger("tap_twilio")
 
@@ -23,7 +23,7 @@ LOGGER = logging.getLogger("tap_twilio")
 def main(argv: list[str] | None = None) -> None:
     """The `tap-twilio` command. Exit codes: README, "Exit codes"."""
     arguments = _parser().parse_args(argv)
-    log = begin_log()
+    log = begin_log(arguments.log_format)
     try:
         _occupy_descriptors()
         code = _run(arguments, log)
@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
     parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
+    parser.add_argument("--log-format", choices=FORMS, help="of the log, on stderr; or TAP_TWILIO_LOG_FORMAT; text")
+    parser.add_argument("--summary-json", metavar="FILE", help="write what the sync did there, when it has ended")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser
 
@@ -78,7 +80,7 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
         return check.run(arguments, log.hide)
     from .commands import sync
 
-    return sync.run(arguments, log.hide)
+    return sync.run(arguments, log)
 
 
 def _occupy_descriptors() -> None:

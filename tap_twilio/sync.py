@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
+from . import __version__
 from .accounts import Account, Accounts, ask_account, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
+from .figures import Counts
+from .log import about
 from .moments import DAY, HOUR, Moment, earlier, later, machine_now, parse_moment
 from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, metrics, silent_changes, summary
+from .report import forecasts, metrics, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -30,6 +33,7 @@ from .singer.state import State, selection
 from .singer.versions import Version, begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
 from .streams.model import Window
+from .summary import Whole, log_table, summarise
 from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
@@ -38,6 +42,7 @@ from .twilio.request import Stamp
 
 LOGGER = logging.getLogger("tap_twilio")
 SETTLING = 4  # requests at most to find two answers that agree on the time
+FEW = 10  # streams, which are named
 
 
 class Sync:
@@ -66,10 +71,11 @@ class Sync:
         self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
-        self.failed: set[tuple[str, str]] = set()
+        self.failed: dict[tuple[str, str], str] = {}  # stream and account, and why
         self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
-        self.emitted: Counter[str] = Counter()
+        self.counts = Counts(self.pool.traffic)
+        self.when_read: Callable[[], None] = lambda: None  # called before the log says what the run did
         self._wrote_state = time.monotonic()
         self._dated: dict[str, list[str]] = {}
 
@@ -79,10 +85,10 @@ class Sync:
 
     def run(self) -> int:
         """The exit code: 0, or 3 when some partitions failed. Raises TapError, TargetGone, OutputFailed."""
-        started = time.monotonic()
         for name in self.selected:
             self.state.stream(name)  # a malformed state is refused before any request
         self.find_accounts()
+        self._introduce()
         self._settle_clock()
         self._check_clock()
         self._plan()
@@ -92,7 +98,8 @@ class Sync:
         self._read()
         self._write_state()
         self.pool.close()
-        self._report(time.monotonic() - started)
+        self.when_read()
+        self._report()
         return 3 if self.failures else 0
 
     def find_accounts(self) -> None:
@@ -101,6 +108,10 @@ class Sync:
             self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
+
+    def summarise(self) -> list[Whole]:
+        """What was read so far, stream by stream."""
+        return summarise(self.selected, self.readings, self.counts, self.failed, self.closed)
 
     # -- what is read
 
@@ -115,6 +126,7 @@ class Sync:
         self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
         for reading in self.readings:
             self._adopt(reading)
+        self.counts.start(self.readings)
         for reading in self.readings:
             for table in reading.tables:
                 self._dated.setdefault(table.name, []).append(table.account)
@@ -145,7 +157,8 @@ class Sync:
             if stream.foreign and not table.state.was_read:
                 self._take_over(reading, stream.foreign, table.name)
         for said in reading.adopt(added):
-            LOGGER.warning("%s %s: %s", reading.stream.name, reading.account, said)
+            name = reading.stream.name
+            LOGGER.warning("%s %s: %s", name, reading.account, said, extra=about(name))
 
     def _take_over(self, reading: Reading, foreign: Moment, name: str) -> None:
         """A bookmark of another tap's, or one written by hand, is where emitting starts."""
@@ -160,6 +173,7 @@ class Sync:
             "out of the state and let everything be read once",
             name,
             reading.account,
+            extra=about(name),
         )
 
     # -- reading
@@ -232,10 +246,11 @@ class Sync:
         if isinstance(error, Refused) and error.unavailable and self._is_closed(sid):
             self.closed.add(sid)
             return
-        self.failed.add((name, sid))
+        self.failed[name, sid] = str(error)
         self.failures.append(f"{name} {sid}: {error}")
         what = str(error).rstrip(".")
-        LOGGER.error("%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step)
+        said = "%s %s failed, the others go on: %s; what was read is kept. %s"
+        LOGGER.error(said, name, sid, what, error.next_step, extra=about(name))
 
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
@@ -274,8 +289,8 @@ class Sync:
             return
         stream = self.state.stream(name)
         unchanged = version.is_unchanged and not failed and not self.scheduler.stopping
-        for stamp, records in version.release() if not unchanged else ():
-            self._write(name, stamp, records)
+        for batch in version.release() if not unchanged else ():
+            self._write(name, *batch)
         version.before = None
         if self.scheduler.stopping:
             return
@@ -292,14 +307,14 @@ class Sync:
 
     def _emit(self, emit: Emit) -> None:
         name = emit.table.name
-        version = self.versions.get(name)
-        for stamp, records in version.take(emit.stamp, emit.records) if version else [(emit.stamp, emit.records)]:
-            self._write(name, stamp, records)
+        version, batch = self.versions.get(name), (emit.table.account, emit.stamp, emit.records)
+        for one in version.take(*batch) if version else [batch]:
+            self._write(name, *one)
 
-    def _write(self, name: str, stamp: Stamp, records: list[bytes]) -> None:
+    def _write(self, name: str, account: str, stamp: Stamp, records: list[bytes]) -> None:
         version = self.versions.get(name)
         self.output.records(self.recorders[name].lines(records, stamp, version.number if version else None))
-        self.emitted[name] += len(records)
+        self.counts.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
         if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
@@ -317,6 +332,20 @@ class Sync:
         self._wrote_state = time.monotonic()
 
     # -- the log
+
+    def _introduce(self) -> None:
+        accounts, streams = len(self.accounts.chosen), len(self.selected)
+        named = f": {', '.join(self.selected)}" if 0 < streams <= FEW else ""
+        LOGGER.info(
+            "tap-twilio %s reads %d account%s and %d stream%s%s",
+            __version__,
+            accounts,
+            "" if accounts == 1 else "s",
+            streams,
+            "" if streams == 1 else "s",
+            named,
+            extra=about(version=__version__, accounts=accounts, streams=list(self.selected)),
+        )
 
     def _settle_clock(self) -> None:
         """Before any moment is taken from one answer, others are asked for, until two agree."""
@@ -340,13 +369,15 @@ class Sync:
         if self.settings.start_date and self.settings.start_date > self.clock.now:
             LOGGER.warning("start_date is in the future: no row is emitted until then")
 
-    def _report(self, seconds: float) -> None:
-        emitted = [(name, self.emitted[name]) for name in self.selected]
+    def _report(self) -> None:
+        streams = self.summarise()
+        emitted = {one.stream: sum(part.figures.emitted for part in one.parts) for one in streams}
         for recorder in self.recorders.values():
             for line in recorder.drift.summary():
-                LOGGER.warning("%s", line)
-        metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        silent_changes(self.readings, self.emitted)
+                LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
+        counted = ((name, emitted[name]) for name in self.selected)
+        metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        without_room(self.readings)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():
@@ -356,7 +387,8 @@ class Sync:
             if requests.put_off:
                 LOGGER.info("%s: child_requests are spent; the next syncs ask the rows whose turn did not come", sid)
         forecasts([one for one in self.readings if one.account not in self.closed], self.failed)
-        summary(self.pool.pages, self.pool.requests, seconds, emitted)
+        log_table(streams)
+        summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
         for failure in self.failures:
