@@ -33,6 +33,7 @@ class Part:
     bookmark: Moment | None = None
     next: str = ""
     error: str | None = None
+    dated: bool = False  # whether the stream's bookmark waits for this one's
 
     def json(self) -> Json:
         return {"account_sid": self.account, **_members([self]), "error": self.error}
@@ -63,7 +64,7 @@ class Whole:
 
 
 def _members(parts: Sequence[Part]) -> Json:
-    bookmarks = [part.bookmark for part in parts]
+    bookmarks = [part.bookmark for part in parts if part.dated]
     return {
         "pages": sum(part.figures.pages for part in parts),
         "rows_read": sum(part.figures.read for part in parts),
@@ -105,16 +106,17 @@ def summarise(
             continue
         seen.add(key)
         text = comes_next(reading, table, share, key in errors)
-        found[table.name].parts.append(_part(table, counts, text, errors.get(key)))
+        found[table.name].parts.append(_part(reading, table, counts, text, errors.get(key)))
     for name, account in [key for key in list(counts.traffic) if key not in seen]:
         part = Part(name, account, counts.of((name, account)), error=errors.get((name, account)))
         found.setdefault(name, Whole(name)).parts.append(part)
     return list(found.values())
 
 
-def _part(table: Table, counts: Counts, comes: str, error: str | None) -> Part:
+def _part(reading: Reading, table: Table, counts: Counts, comes: str, error: str | None) -> Part:
     figures = counts.of((table.name, table.account))
-    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error)
+    dated = table.state.absent is None and reading.state.absent is None
+    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated)
 
 
 def log_table(streams: Sequence[Whole]) -> None:
@@ -128,7 +130,8 @@ def log_table(streams: Sequence[Whole]) -> None:
         extra = about(one.stream, one.said, **_members(one.parts)) if one else {"text_only": True}
         LOGGER.info("%s", _aligned(row, widths), extra=extra)
     if len(shown) < len(streams):
-        LOGGER.info("and %d streams of which nothing was read", len(streams) - len(shown))
+        others = len(streams) - len(shown)
+        LOGGER.info("and %d stream%s of which nothing was read", others, "s" * (others > 1))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
