@@ -1,4 +1,4 @@
-"""What the log says at the end of a run, beside the table: what comes next, what has no room, and metrics."""
+"""What the log says first, and at the end beside the table: what comes next, what has no room, and metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from math import ceil
 
+from . import __version__
 from .log import about
 from .reading.reading import Reading
 from .reading.tables import Table
@@ -13,6 +14,23 @@ from .singer.library import Metric, Point, Tag, log_metric
 from .streams.model import Window
 
 LOGGER = logging.getLogger("tap_twilio")
+FEW = 10  # streams, which are named
+
+
+def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) -> None:
+    """The first line of a sync, and what there is to warn of."""
+    LOGGER.info(
+        "tap-twilio %s reads %d account%s and %d stream%s%s",
+        __version__,
+        accounts,
+        "" if accounts == 1 else "s",
+        len(streams),
+        "" if len(streams) == 1 else "s",
+        f": {', '.join(streams)}" if 0 < len(streams) <= FEW else "",
+        extra=about(version=__version__, accounts=accounts, streams=list(streams)),
+    )
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
 
 
 def forecasts(readings: Sequence[Reading], failed: Iterable[tuple[str, str]]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from . import __version__
 from .accounts import Account, Accounts, ask_account, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
 from .figures import Counts
@@ -23,7 +22,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, metrics, summary, without_room
+from .report import forecasts, introduce, metrics, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -42,7 +41,6 @@ from .twilio.request import Stamp
 
 LOGGER = logging.getLogger("tap_twilio")
 SETTLING = 4  # requests at most to find two answers that agree on the time
-FEW = 10  # streams, which are named
 
 
 class Sync:
@@ -88,10 +86,13 @@ class Sync:
         for name in self.selected:
             self.state.stream(name)  # a malformed state is refused before any request
         self.find_accounts()
-        self._introduce()
         self._settle_clock()
-        self._check_clock()
+        said = self._check_clock()
         self._plan()
+        introduce(len(self.accounts.chosen), list(self.selected), said)
+        for host in self.absent:
+            LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", host)
+        self._adopt_states()
         for name, one in self.selected.items():
             self.output.schema(name, one.schema, one.stream.key, one.bookmark_properties)
         self.scheduler.after_page = self._after_page
@@ -124,6 +125,8 @@ class Sync:
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
         budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
         self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
+
+    def _adopt_states(self) -> None:
         for reading in self.readings:
             self._adopt(reading)
         self.counts.start(self.readings)
@@ -141,7 +144,6 @@ class Sync:
         able = [one for one in self.accounts.chosen if self.credentials.reads(one.sid, product.own_credentials)]
         if len(able) < len(self.accounts.chosen) and product.host not in self.absent:
             self.absent[product.host] = 0
-            LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", product.host)
         return able
 
     def _adopt(self, reading: Reading) -> None:
@@ -333,20 +335,6 @@ class Sync:
 
     # -- the log
 
-    def _introduce(self) -> None:
-        accounts, streams = len(self.accounts.chosen), len(self.selected)
-        named = f": {', '.join(self.selected)}" if 0 < streams <= FEW else ""
-        LOGGER.info(
-            "tap-twilio %s reads %d account%s and %d stream%s%s",
-            __version__,
-            accounts,
-            "" if accounts == 1 else "s",
-            streams,
-            "" if streams == 1 else "s",
-            named,
-            extra=about(version=__version__, accounts=accounts, streams=list(self.selected)),
-        )
-
     def _settle_clock(self) -> None:
         """Before any moment is taken from one answer, others are asked for, until two agree."""
         sid = self.settings.account_sid
@@ -358,16 +346,18 @@ class Sync:
             except PartitionError:
                 return  # a Standard key may not; its moments are held against the answers that come
 
-    def _check_clock(self) -> None:
-        now = machine_now()
+    def _check_clock(self) -> list[str]:
+        """What to say of it."""
+        now, said = machine_now(), []
         if not self.clock.now:
-            LOGGER.warning("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
+            said.append("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
             self.clock.saw(earlier(now, HOUR))
         apart = parse_moment(now) - parse_moment(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
-            LOGGER.warning("this machine's clock is %s from Twilio's, which is the one that counts", apart)
+            said.append(f"this machine's clock is {apart} from Twilio's, which is the one that counts")
         if self.settings.start_date and self.settings.start_date > self.clock.now:
-            LOGGER.warning("start_date is in the future: no row is emitted until then")
+            said.append("start_date is in the future: no row is emitted until then")
+        return said
 
     def _report(self) -> None:
         streams = self.summarise()

@@ -10,9 +10,10 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,12 @@ def test_elsewhere_a_line_now_and_then_says_how_far_it_is(tap_of: MakeTap, form:
 class OnTerminal:
     """A tap whose stderr is a terminal; its stdout is a pipe, as towards a target."""
 
-    def __init__(self, tap: Tap, *arguments: str, **env: str) -> None:
+    def __init__(self, tap: Tap, *arguments: str, command: Sequence[str] = (), **env: str) -> None:
         self._screen, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self._target = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.process = subprocess.Popen(
-            tap.command(*arguments),
+            command or tap.command(*arguments),
             cwd=ROOT,
             env=tap.environment({"TERM": "xterm", **env}),
             stdin=subprocess.DEVNULL,
@@ -225,6 +226,30 @@ def test_what_a_terminal_cannot_show_is_not_drawn(tap_of: MakeTap, tmp_path: Pat
         assert "rows/s" in drawn and not re.search(r"\x1b\[[\d;]*3\dm", drawn)
     else:
         assert "\x1b" not in drawn and re.search(r"INFO \d+ pages, \d+ rows read", drawn)
+
+
+PIPE = """
+import json, sys
+from pathlib import Path
+from demo.leash import leash
+from demo.pipe import pipe
+folder, tap = Path(sys.argv[1]), json.loads(sys.argv[2])
+with leash(folder / "lock") as start:
+    print(pipe(tap, ["tail", "-n", "1"], folder / "state.json", folder, start).tap_said)
+"""
+
+
+def test_make_sync_draws_it_too_and_logs_the_lines(tap_of: MakeTap, tmp_path: Path) -> None:
+    """The screen has the display and the warnings, the log's file each line; the state is kept."""
+    tap = a_year(tap_of)
+    command = [sys.executable, "-c", PIPE, str(tmp_path), json.dumps(tap.command(nonsense=1))]
+    running = OnTerminal(tap, command=command)
+    code, drawn = running.end()
+    log = (tmp_path / "tap.log").read_text("utf-8").splitlines()
+
+    assert code == 0 and "rows/s" in drawn and "WARNING unknown setting" in running.written.decode()
+    assert all(line.startswith(("INFO ", "WARNING ")) for line in log) and "reads 2 accounts" in log[1]
+    assert log[-1] in running.written.decode() and "bookmarks" in (tmp_path / "state.json").read_text("utf-8")
 
 
 # The table and the summary's file -------------------------------------------------------------------------------------
