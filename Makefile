@@ -101,7 +101,7 @@ environments:
 	@$(MAKE) -s -j2 $(DEV) $(TARGET)
 
 $(TAP): setup.py demo/venv.sh
-	@demo/venv.sh $(PYTHON) .venv -e .
+	@demo/venv.sh $(PYTHON) .venv -e ".[progress]"
 	@touch $@
 
 $(DEV): setup.py demo/venv.sh

@@ -60,6 +60,7 @@ setup(
             "pytest>=8.2",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
+            "rich>=13",  # as progress has it
             "ruff>=0.9",
             "setuptools>=70.1",  # the tests build a wheel without the network
             "twilio>=9.3",  # the sandbox is held to it
@@ -67,6 +68,7 @@ setup(
             "types-requests",
             "types-setuptools",
         ],
+        "progress": ["rich>=13"],  # the live display of a sync
     },
     entry_points={"console_scripts": ["tap-twilio = tap_twilio.cli:main"]},
 )

@@ -3,28 +3,38 @@
 
 Both run as processes of their own, each with a log file. The last STATE line that the target printed is kept if
 the target ended well, however the tap ended: it covers only what is in the database by then.
+
+Where this runs on a terminal, the tap gets a terminal too, so that it draws its live display. That goes on to the
+screen, and not into the log.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from demo.leash import Start
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
 SHOWN = re.compile(r"\W*(WARNING|ERROR|CRITICAL)\b")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVEL = re.compile(rf"({'|'.join(LEVELS)})\b")
+MOVES = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")  # of a cursor, and colours
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
 WIDTH = 160  # of the screen, for a line of the tap's
 QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
@@ -48,6 +58,7 @@ class _Log:
     stream: IO[str]
     path: Path
     shown: bool
+    draws: bool = False  # whether what is no line of a log is drawn on a terminal
     last: str = ""
     raised: str = ""
     fresh: bool = False  # whether `last` is not on the screen yet
@@ -59,15 +70,40 @@ class _Log:
 
     def _copy(self) -> None:
         with self.path.open("w", encoding="utf-8") as file:
-            for line in self.stream:
+            for line in self._lines():
                 file.write(line)
                 file.flush()
+                line = TIME.sub("", line, count=1)
                 if RAISED.match(line):
                     self.raised = line.strip()
                 if line.strip():
                     self.last, self.fresh = line.strip(), True
                     if self.shown and SHOWN.match(line):
                         self.show()
+
+    def _lines(self) -> Iterator[str]:
+        """The lines of the log. What else is drawn on a terminal goes to the screen as it is."""
+        if not self.draws:
+            yield from self.stream
+            return
+        rest = ""
+        with suppress(OSError):  # how a terminal ends whose other side is closed
+            while text := os.read(self.stream.fileno(), 1 << 16).decode(errors="replace"):
+                *whole, rest = re.split(r"(?<=\n)", rest + text)
+                for line in whole:
+                    drawn, said = _parted(line)
+                    self._draw(drawn)
+                    if said:
+                        yield said
+                if _is_drawn(rest):
+                    self._draw(rest)
+                    rest = ""
+        self._draw(rest)
+
+    @staticmethod
+    def _draw(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
     @property
     def said(self) -> str:
@@ -93,13 +129,20 @@ def pipe(
     state.parent.mkdir(parents=True, exist_ok=True)
     printed = state.with_suffix(".tmp")
     tap = [*tap, "--state", state] if state.exists() else tap
-    with _interrupts() as interrupts:
+    with _interrupts() as interrupts, _terminal() as (screen, its_end):
         with printed.open("wb") as stdout:
-            first = start(tap, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=tap_environment)
+            first = start(tap, stdout=subprocess.PIPE, stderr=its_end or subprocess.PIPE, env=tap_environment)
+            if its_end is not None:
+                os.close(its_end)
             second = start(target, stdin=first.stdout, stdout=stdout, stderr=subprocess.PIPE)
         assert first.stdout is not None
         first.stdout.close()  # the target's alone now: when it ends, the tap is told
-        tap_log, target_log = _log(first, logs / "tap.log", shown=True), _log(second, logs / "target.log", shown=False)
+        if screen is None:
+            tap_log = _log(first, logs / "tap.log", shown=True)
+        else:
+            stream = os.fdopen(screen, closefd=False)
+            tap_log = _Log(stream, logs / "tap.log", shown=True, draws=True)
+        target_log = _log(second, logs / "target.log", shown=False)
         _wait(first, second, tap_log, interrupts)
         tap_log.thread.join()
         target_log.thread.join()
@@ -116,6 +159,48 @@ def _log(process: subprocess.Popen[bytes], path: Path, *, shown: bool) -> _Log:
     return _Log(open(process.stderr.fileno(), encoding="utf-8", errors="replace", closefd=False), path, shown)
 
 
+def _parted(line: str) -> tuple[str, str]:
+    """
+    What of a line is drawn, and what is a line of the log.
+
+    >>> _parted("\\x1b[2K\\x1b[1A\\x1b[2KINFO read it\\r\\n")
+    ('\\x1b[2K\\x1b[1A\\x1b[2K', 'INFO read it\\n')
+    >>> _parted("messages   12 pages\\r\\n")
+    ('messages   12 pages\\r\\n', '')
+    """
+    for at in {0, *(found.end() for found in MOVES.finditer(line))}:
+        if LEVEL.match(line, at):
+            return line[:at], MOVES.sub("", line[at:]).strip() + "\n"
+    return line, ""
+
+
+def _is_drawn(rest: str) -> bool:
+    """
+    Whether a line without an end is drawn, as the last one of a display is, and no log line that begins.
+
+    >>> _is_drawn("messages 12"), _is_drawn("\\x1b[2K"), _is_drawn("\\x1b[2KWARN"), _is_drawn("messages\\x1b[2")
+    (True, False, False, False)
+    """
+    text = MOVES.sub("", rest)
+    begins = any(level.startswith(text) or text.startswith(level) for level in LEVELS)
+    return not begins and not re.search(r"\x1b(\[[\d;?]*)?$", rest)
+
+
+@contextmanager
+def _terminal() -> Iterator[tuple[int | None, int | None]]:
+    """Both ends of a terminal as wide as this one: ours, and the tap's to close; None where this is no terminal."""
+    if not sys.stderr.isatty():
+        yield None, None
+        return
+    ours, its_end = pty.openpty()
+    try:
+        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, size)
+        yield ours, its_end
+    finally:
+        os.close(ours)
+
+
 def _wait(tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], log: _Log, interrupts: list[int]) -> None:
     """Until both have ended. The first interrupt ends the tap and lets the target finish; the second ends both."""
     heeded, spoke = 0, time.monotonic()
@@ -123,7 +208,7 @@ def _wait(tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes], log: _L
         time.sleep(0.05)
         if not log.fresh:
             spoke = time.monotonic()
-        elif time.monotonic() - spoke > QUIET_S:
+        elif time.monotonic() - spoke > QUIET_S and not log.draws:
             log.show()
         if heeded < len(interrupts):
             heeded += 1

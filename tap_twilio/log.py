@@ -1,23 +1,39 @@
-"""The log: one line a record, on stderr, without what nobody else may read."""
+"""The log: one line a record, on stderr, as text or as JSON, without what nobody else may read."""
 
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import re
+import sys
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
 SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*')  # of an address, in anybody's message: page tokens, phone numbers
+SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
+TEXT, JSON = FORMS = ("text", "json")
+METRIC = "METRIC: %s"  # what singer-python logs a metric with
 
 
 class OneLine(logging.Formatter):
-    """A line a record, without tracebacks, which quote code and values, queries, and the secrets that it is told."""
+    """
+    A line a record, without tracebacks, which quote code and values, queries, and the secrets that it is told.
 
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s %(message)s")
+    A record may have these attributes (`extra=about(…)` sets them): `stream_name`; `fields`, more for JSON; `title`,
+    the message of JSON where the text has columns; `text_only`.
+    """
+
+    def __init__(self, form: str = TEXT, timed: bool = False) -> None:
+        """`timed`: whether a line of text begins with the time, in UTC; one of JSON has it always."""
+        super().__init__()
+        self.form, self.timed = form, timed
         self.secrets: tuple[str, ...] = ()
 
     def hide(self, user: str, password: str) -> None:
@@ -25,21 +41,69 @@ class OneLine(logging.Formatter):
         if len(password) >= SHORTEST_SECRET_CHARS:
             self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
-    def format(self, record: logging.LogRecord) -> str:
-        try:
-            line = " ".join(f"{record.levelname} {record.getMessage()}".split())
-        except Exception:  # a message and its arguments that do not match: not worth ending for
-            line = f"{record.levelname} {record.msg}"
+    def clean(self, text: str) -> str:
+        """A text on one line, without secrets and queries, and as long as a line may be."""
+        line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
         line = QUERY.sub(r"\1?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            message = record.getMessage()
+        except Exception:  # a message and its arguments that do not match: not worth ending for
+            message = str(record.msg)
+        if self.form == JSON:
+            return self._json(record, getattr(record, "title", None) or message)
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        time = f"{at:%Y-%m-%dT%H:%M:%SZ} " if self.timed else ""
+        return self.clean(f"{time}{record.levelname} {message}")
 
-def begin_log() -> OneLine:
-    """Send everything that is logged to stderr, at the level in LOGLEVEL. Returns who is to be told secrets."""
-    handler, line = logging.StreamHandler(), OneLine()
+    def _json(self, record: logging.LogRecord, message: str) -> str:
+        """The members are those of the Singer SDK's structured log; Meltano takes a line for one if it has them all."""
+        line = {
+            "level": record.levelname.lower(),
+            "pid": record.process,
+            "logger_name": record.name,
+            "ts": record.created,
+            "thread_name": record.threadName,
+            "app_name": "tap-twilio",
+            "stream_name": getattr(record, "stream_name", None),
+            "message": self.clean(message),
+            "extra": self.clean_all(getattr(record, "fields", {})),
+        }
+        if record.msg == METRIC and (metric := _metric(record.args)):
+            line |= {"message": "METRIC", "metric_info": metric, "stream_name": metric["tags"].get("stream")}
+        return json.dumps(line, separators=(",", ":"), default=str)
+
+    def clean_all(self, value: Any) -> Any:
+        """The same for each text in a value of JSON."""
+        if isinstance(value, dict):
+            return {name: self.clean_all(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.clean_all(item) for item in value]
+        return self.clean(value) if isinstance(value, str) else value
+
+
+def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:
+    """What a record is about, as `extra` of a logger's methods. `fields` are for JSON."""
+    return {"stream_name": stream, "title": title, "fields": fields}
+
+
+def begin_log(form: str | None = None) -> OneLine:
+    """
+    Send everything that is logged to stderr, at the level in LOGLEVEL. Returns who is to be told secrets.
+
+    `form` is "text" or "json"; None: as the environment says.
+    """
+    found, warning = (form, None) if form else _form()
+    handler, line = logging.StreamHandler(), OneLine(found or TEXT, timed=not on_terminal())
     handler.setFormatter(line)
+    if line.form == JSON:
+        handler.addFilter(lambda record: not getattr(record, "text_only", False))
+    elif on_terminal():
+        handler.addFilter(lambda record: record.msg != METRIC)  # which programs read, and people do not
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     logging.raiseExceptions = False  # a stderr that takes no more is not told so
     level = os.environ.get("LOGLEVEL") or "INFO"
@@ -47,4 +111,35 @@ def begin_log() -> OneLine:
         logging.getLogger().setLevel(int(level) if level.isdecimal() else level.upper())
     except ValueError:
         LOGGER.warning("LOGLEVEL is not DEBUG, INFO, WARNING, ERROR or CRITICAL: INFO it is")
+    if warning:
+        LOGGER.warning(warning)
     return line
+
+
+def on_terminal() -> bool:
+    """Whether a person sees stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _form() -> tuple[str, str | None]:
+    """The form that the environment asks for, and what to warn of."""
+    named = os.environ.get("TAP_TWILIO_LOG_FORMAT", "").strip().lower()
+    if named in FORMS:
+        return named, None
+    if named:
+        return TEXT, "TAP_TWILIO_LOG_FORMAT is not text or json: text it is"
+    # Meltano says so in the configuration of a log that it writes for the Singer SDK's taps.
+    with suppress(OSError, ValueError):
+        if "StructuredFormatter" in Path(os.environ.get("SINGER_SDK_LOG_CONFIG") or os.devnull).read_text("utf-8"):
+            return JSON, None
+    return TEXT, None
+
+
+def _metric(args: Any) -> dict[str, Any] | None:
+    """A metric of singer-python's; the Singer SDK calls its tag `stream` where singer-python has `endpoint`."""
+    try:
+        metric: dict[str, Any] = json.loads(*args)
+        stream = metric["tags"].get("endpoint")
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return None
+    return {**metric, "tags": {**metric["tags"], "stream": stream}} if stream else metric

@@ -1,27 +1,52 @@
-"""What the log says at the end of a run."""
+"""What the log says first, and at the end beside the table: what comes next, what has no room, and metrics."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 
+from . import __version__
+from .log import about
 from .reading.reading import Reading
+from .reading.tables import Table
 from .singer.library import Metric, Point, Tag, log_metric
+from .streams.model import Window
 
 LOGGER = logging.getLogger("tap_twilio")
+FEW = 10  # streams, which are named
 
 
-def forecasts(readings: Iterable[Reading], failed: Iterable[tuple[str, str]]) -> None:
+def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) -> None:
+    """The first line of a sync, and what there is to warn of."""
+    LOGGER.info(
+        "tap-twilio %s reads %d account%s and %d stream%s%s",
+        __version__,
+        accounts,
+        "" if accounts == 1 else "s",
+        len(streams),
+        "" if len(streams) == 1 else "s",
+        f": {', '.join(streams)}" if 0 < len(streams) <= FEW else "",
+        extra=about(version=__version__, accounts=accounts, streams=list(streams)),
+    )
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
+
+
+def forecasts(readings: Sequence[Reading], failed: Iterable[tuple[str, str]]) -> None:
     """Say what the next syncs bring, for each list whose history does not fit the budget."""
-    readings, failed = list(readings), set(failed)
-    vast = [one for one in readings if (one.swept_pages or one.state.round) and not one.swept_whole]
-    share = sum(reading.swept_pages for reading in vast) / max(1, len(vast))
+    failed = set(failed)
+    share = share_of_budget(readings)
     for reading in readings:
         comes = forecast(reading, share) if reading.key not in failed else None
         if comes:
-            LOGGER.info("%s %s: %s", reading.stream.name, reading.account, comes)
+            LOGGER.info("%s %s: %s", reading.stream.name, reading.account, comes, extra=about(reading.stream.name))
+
+
+def share_of_budget(readings: Iterable[Reading]) -> float:
+    """The pages of the budget that each list got, on average, whose history does not fit it."""
+    vast = [one for one in readings if (one.swept_pages or one.state.round) and not one.swept_whole]
+    return sum(reading.swept_pages for reading in vast) / max(1, len(vast))
 
 
 def forecast(reading: Reading, share: float) -> str | None:
@@ -43,22 +68,35 @@ def forecast(reading: Reading, share: float) -> str | None:
     return "rows never sent, and those beyond the filter's reach, come with the next sync" if owed else None
 
 
-def summary(pages: int, requests: int, seconds: float, emitted: Sequence[tuple[str, int]]) -> None:
+def comes_next(reading: Reading, table: Table, share: float, failed: bool) -> str:
+    """What the next sync does for a table, in all cases."""
+    state = reading.state
+    if failed:
+        return "goes on where it failed"
+    if state.absent and not table.state.date_updated:
+        return "asks whether the account has it, in a day"
+    if found := forecast(reading, share):
+        return found
+    if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
+        return "begins to read it"
+    return "reads what is new" if isinstance(reading.stream.reads, Window) else "looks at all of it again"
+
+
+def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:
     """The line that says what a run read and emitted."""
     LOGGER.info(
-        "read %d pages with %d requests in %.1f s and emitted %s",
+        "read %d pages with %d requests in %.1f s and emitted %d rows",
         pages,
         requests,
         seconds,
-        ", ".join(f"{count} {name}" for name, count in emitted) or "nothing",
+        emitted,
+        extra=about(pages=pages, requests=requests, seconds=round(seconds, 3), rows_emitted=emitted),
     )
 
 
-def silent_changes(readings: Iterable[Reading], emitted: Mapping[str, int]) -> None:
-    """Say how many rows changed although their dates do not show it: what Twilio really does becomes visible."""
-    silent: Counter[str] = Counter()
+def without_room(readings: Iterable[Reading]) -> None:
+    """Say of which rows the state does not know what they hold."""
     for table in (table for reading in readings for table in reading.tables):
-        silent[table.name] += table.silent
         if table.dated_from:
             LOGGER.warning(
                 "%s %s: the state has no room for what rows hold (state_kilobytes), so from %s back rows are judged by "
@@ -66,10 +104,8 @@ def silent_changes(readings: Iterable[Reading], emitted: Mapping[str, int]) -> N
                 table.name,
                 table.account,
                 table.dated_from[:10],
+                extra=about(table.name),
             )
-    for name, count in silent.items():
-        if count:
-            LOGGER.info("%s: %d rows, %d of them changed without date_updated", name, emitted[name], count)
 
 
 def metrics(emitted: Iterable[tuple[str, int]], seconds: float, requests: int, retries: int) -> None:

@@ -14,13 +14,15 @@ from functools import partial
 
 from .accounts import Account, Accounts, ask_account, find_accounts
 from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
+from .figures import Counts
+from .log import about
 from .moments import DAY, HOUR, Moment, earlier, later, machine_now, parse_moment
 from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, metrics, silent_changes, summary
+from .report import forecasts, introduce, metrics, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -30,6 +32,7 @@ from .singer.state import State, selection
 from .singer.versions import Version, begin, explain, interrupted, not_whole
 from .streams import PROBE, Stream
 from .streams.model import Window
+from .summary import Whole, log_table, summarise
 from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
@@ -66,10 +69,11 @@ class Sync:
         self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
         self.failures: list[str] = []
-        self.failed: set[tuple[str, str]] = set()
+        self.failed: dict[tuple[str, str], str] = {}  # stream and account, and why
         self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
-        self.emitted: Counter[str] = Counter()
+        self.counts = Counts(self.pool.traffic)
+        self.when_read: Callable[[], None] = lambda: None  # called before the log says what the run did
         self._wrote_state = time.monotonic()
         self._dated: dict[str, list[str]] = {}
 
@@ -79,20 +83,24 @@ class Sync:
 
     def run(self) -> int:
         """The exit code: 0, or 3 when some partitions failed. Raises TapError, TargetGone, OutputFailed."""
-        started = time.monotonic()
         for name in self.selected:
             self.state.stream(name)  # a malformed state is refused before any request
         self.find_accounts()
         self._settle_clock()
-        self._check_clock()
+        said = self._check_clock()
         self._plan()
+        introduce(len(self.accounts.chosen), list(self.selected), said)
+        for host in self.absent:
+            LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", host)
+        self._adopt_states()
         for name, one in self.selected.items():
             self.output.schema(name, one.schema, one.stream.key, one.bookmark_properties)
         self.scheduler.after_page = self._after_page
         self._read()
         self._write_state()
         self.pool.close()
-        self._report(time.monotonic() - started)
+        self.when_read()
+        self._report()
         return 3 if self.failures else 0
 
     def find_accounts(self) -> None:
@@ -101,6 +109,10 @@ class Sync:
             self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
+
+    def summarise(self) -> list[Whole]:
+        """What was read so far, stream by stream."""
+        return summarise(self.selected, self.readings, self.counts, self.failed, self.closed)
 
     # -- what is read
 
@@ -113,6 +125,8 @@ class Sync:
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
         budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
         self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
+
+    def _adopt_states(self) -> None:
         taken = [name for reading in self.readings for name in self._adopt(reading)]
         if taken:
             LOGGER.warning(
@@ -120,6 +134,7 @@ class Sync:
                 "leave --state out, or take them out of it, and let everything be read once",
                 ", ".join(dict.fromkeys(taken)),
             )
+        self.counts.start(self.readings)
         for reading in self.readings:
             for table in reading.tables:
                 self._dated.setdefault(table.name, []).append(table.account)
@@ -134,7 +149,6 @@ class Sync:
         able = [one for one in self.accounts.chosen if self.credentials.reads(one.sid, product.own_credentials)]
         if len(able) < len(self.accounts.chosen) and product.host not in self.absent:
             self.absent[product.host] = 0
-            LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", product.host)
         return able
 
     def _adopt(self, reading: Reading) -> list[str]:
@@ -154,7 +168,8 @@ class Sync:
                 self._take_over(reading, stream.foreign, table.name)
                 taken.append(table.name)
         for said in reading.adopt(added):
-            LOGGER.warning("%s %s: %s", reading.stream.name, reading.account, said)
+            name = reading.stream.name
+            LOGGER.warning("%s %s: %s", name, reading.account, said, extra=about(name))
         return taken
 
     def _take_over(self, reading: Reading, foreign: Moment, name: str) -> None:
@@ -236,10 +251,11 @@ class Sync:
         if isinstance(error, Refused) and error.unavailable and self._is_closed(sid):
             self.closed.add(sid)
             return
-        self.failed.add((name, sid))
+        self.failed[name, sid] = str(error)
         self.failures.append(f"{name} {sid}: {error}")
         what = str(error).rstrip(".")
-        LOGGER.error("%s %s failed, the others go on: %s; what was read is kept. %s", name, sid, what, error.next_step)
+        said = "%s %s failed, the others go on: %s; what was read is kept. %s"
+        LOGGER.error(said, name, sid, what, error.next_step, extra=about(name))
 
     def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
         """Whether the account never had the product."""
@@ -278,8 +294,8 @@ class Sync:
             return
         stream = self.state.stream(name)
         unchanged = version.is_unchanged and not failed and not self.scheduler.stopping
-        for stamp, records in version.release() if not unchanged else ():
-            self._write(name, stamp, records)
+        for batch in version.release() if not unchanged else ():
+            self._write(name, *batch)
         version.before = None
         if self.scheduler.stopping:
             return
@@ -296,14 +312,14 @@ class Sync:
 
     def _emit(self, emit: Emit) -> None:
         name = emit.table.name
-        version = self.versions.get(name)
-        for stamp, records in version.take(emit.stamp, emit.records) if version else [(emit.stamp, emit.records)]:
-            self._write(name, stamp, records)
+        version, batch = self.versions.get(name), (emit.table.account, emit.stamp, emit.records)
+        for one in version.take(*batch) if version else [batch]:
+            self._write(name, *one)
 
-    def _write(self, name: str, stamp: Stamp, records: list[bytes]) -> None:
+    def _write(self, name: str, account: str, stamp: Stamp, records: list[bytes]) -> None:
         version = self.versions.get(name)
         self.output.records(self.recorders[name].lines(records, stamp, version.number if version else None))
-        self.emitted[name] += len(records)
+        self.counts.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
         if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
@@ -333,24 +349,28 @@ class Sync:
             except PartitionError:
                 return  # a Standard key may not; its moments are held against the answers that come
 
-    def _check_clock(self) -> None:
-        now = machine_now()
+    def _check_clock(self) -> list[str]:
+        """What to say of it."""
+        now, said = machine_now(), []
         if not self.clock.now:
-            LOGGER.warning("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
+            said.append("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
             self.clock.saw(earlier(now, HOUR))
         apart = parse_moment(now) - parse_moment(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
-            LOGGER.warning("this machine's clock is %s from Twilio's, which is the one that counts", apart)
+            said.append(f"this machine's clock is {apart} from Twilio's, which is the one that counts")
         if self.settings.start_date and self.settings.start_date > self.clock.now:
-            LOGGER.warning("start_date is in the future: no row is emitted until then")
+            said.append("start_date is in the future: no row is emitted until then")
+        return said
 
-    def _report(self, seconds: float) -> None:
-        emitted = [(name, self.emitted[name]) for name in self.selected]
+    def _report(self) -> None:
+        streams = self.summarise()
+        emitted = {one.stream: sum(part.figures.emitted for part in one.parts) for one in streams}
         for recorder in self.recorders.values():
             for line in recorder.drift.summary():
-                LOGGER.warning("%s", line)
-        metrics(emitted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        silent_changes(self.readings, self.emitted)
+                LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
+        counted = ((name, emitted[name]) for name in self.selected)
+        metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        without_room(self.readings)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():
@@ -360,7 +380,8 @@ class Sync:
             if requests.put_off:
                 LOGGER.info("%s: child_requests are spent; the next syncs ask the rows whose turn did not come", sid)
         forecasts([one for one in self.readings if one.account not in self.closed], self.failed)
-        summary(self.pool.pages, self.pool.requests, seconds, emitted)
+        log_table(streams)
+        summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
         for failure in self.failures:

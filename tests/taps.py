@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -170,8 +171,17 @@ class Run:
 
     @property
     def said(self) -> list[str]:
-        """The log without its levels and without its metrics."""
-        return [line.partition(" ")[2] for line in self.log.splitlines() if "METRIC: " not in line]
+        """The log without its times and levels, without metrics, and without the line that every sync begins with."""
+        lines = [line for line in self.log.splitlines() if "METRIC: " not in line]
+        return [line.split(" ", 2)[2] for line in lines if not re.match(r"\S+ INFO tap-twilio \S+ reads ", line)]
+
+    @property
+    def table(self) -> dict[str, list[str]]:
+        """The table at the log's end: the cells of each stream."""
+        lines = [re.split(" {2,}", line) for line in self.said]
+        (at,) = (index for index, line in enumerate(lines) if line[:2] == ["stream", "read"])
+        width = len(lines[at])
+        return {line[0]: line[1:] for line in lines[at + 1 :] if len(line) in (width - 1, width)}
 
 
 def whole_lines(printed: bytes) -> list[bytes]:

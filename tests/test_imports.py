@@ -21,13 +21,19 @@ PACKAGE = "tap_twilio"
 LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
-    "commands": "check sync accounts singer settings files signals streams moments errors",
+    "commands": "check sync progress summary accounts singer settings files signals streams moments log errors",
     "check": "sync reading twilio streams moments errors",
-    "sync": "readings accounts report scheduler reading singer twilio settings streams moments errors",
+    "progress": "display figures log",
+    "display": "figures",
+    "sync": (
+        "summary readings accounts report scheduler figures reading singer twilio settings streams moments log errors"
+    ),
+    "summary": "report figures reading moments log",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",
-    "report": "reading singer",
+    "report": "reading singer streams log",
     "scheduler": "reading twilio errors",
+    "figures": "reading twilio",
     "reading": "singer twilio streams moments errors",
     "singer": "twilio streams moments errors",
     "twilio": "settings moments errors",
@@ -48,6 +54,7 @@ LIBRARIES = {
     "backoff": {"twilio.pool"},
     "xxhash": {"reading.sums"},
     "zlib_ng": {"twilio.client"},
+    "rich": {"display"},
     "jsonschema": {"settings", "singer.catalog"},
     "msgspec": {"twilio.body"},
     "orjson": {"singer.numbers", "singer.output", "singer.records", "singer.state"},
@@ -62,6 +69,9 @@ SAYS = {
     "settings": {"call_feedback"},
     # In a STATE it is a member of that name, which holds sets of SIDs.
     "singer.state": {"accounts"},
+    # A member of the summary's file, with an entry for each account of a stream; and how many there are.
+    "summary": {"accounts"},
+    "commands.summary": {"accounts"},
     # Version 0.1 wrote members of these names, and writes no others any more.
     "singer.first_version": {"accounts", "calls"},
 }
@@ -148,8 +158,11 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert not circles
 
 
-def test_only_the_command_line_imports_late() -> None:
-    """It imports a command when that is asked for. Elsewhere an import within a function hides a dependency."""
+def test_hardly_anything_imports_late() -> None:
+    """
+    It imports a command when that is asked for, and progress.py what may not be installed. Elsewhere an import within a
+    function hides a dependency.
+    """
     late = {
         name
         for name, tree in TREES.items()
@@ -159,7 +172,7 @@ def test_only_the_command_line_imports_late() -> None:
         if isinstance(node, (ast.Import, ast.ImportFrom))
     }
 
-    assert late == {"cli"}
+    assert late == {"cli", "progress"}
 
 
 def test_each_library_is_used_where_it_belongs() -> None:
@@ -172,7 +185,9 @@ def test_each_library_is_used_where_it_belongs() -> None:
                 theirs.setdefault(library, set()).add(name)
     setup = ast.parse((ROOT / "setup.py").read_text("utf-8"))
     (required,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "install_requires")
-    declared = {re.split("[<>=]", text)[0] for text in ast.literal_eval(required)}
+    (extras,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "extras_require")
+    texts = [*ast.literal_eval(required), *ast.literal_eval(extras)["progress"]]
+    declared = {re.split("[<>=]", text)[0] for text in texts}
 
     assert theirs == LIBRARIES
     assert {name.removesuffix("-python").replace("-", "_") for name in declared} == set(LIBRARIES)

@@ -121,7 +121,7 @@ def run(tap: Tap, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
 
 def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stderr.splitlines() if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
+    return [line for line in done.stderr.splitlines() if line.split(" ")[1] in ("WARNING", "ERROR", "CRITICAL")]
 
 
 def messages(done: subprocess.CompletedProcess[str], kind: str) -> list[Json]:

@@ -6,10 +6,13 @@ import argparse
 import gc
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from tap_twilio.errors import TapError
+from tap_twilio.errors import Error, TapError
 from tap_twilio.files import read_json
+from tap_twilio.log import OneLine
+from tap_twilio.progress import shown
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import read_catalog, selected_streams
@@ -19,23 +22,40 @@ from tap_twilio.singer.output import Output
 from tap_twilio.singer.state import State
 from tap_twilio.sync import Sync
 
+from .summary import SummaryFile
+
 LOGGER = logging.getLogger("tap_twilio")
 
 
-def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
+def run(arguments: argparse.Namespace, log: OneLine) -> int:
     """
-    Read what is selected. `hide` is told every secret.
+    Read what is selected, and write the summary's file however that ended.
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    sync = prepared(arguments, hide)
+    summary = SummaryFile(arguments.summary_json, log.clean_all)
+    try:
+        code = _run(arguments, log, summary)
+    except BaseException as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
+        said = error if isinstance(error, Error) else f"an error of the tap's own: {type(error).__name__}"
+        with suppress(TapError):  # the first error is the one to tell
+            summary.write(code, str(said))
+        raise
+    summary.write(code)
+    return code
+
+
+def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
+    sync = summary.sync = prepared(arguments, log.hide)
     gc.freeze()  # modules and settings stay, and pages make no circles: to look at them again and again is in vain
     gc.set_threshold(100_000, 20, 100)
-    stopped = on_signals(sync.stop)
-    try:
-        code = sync.run()
-    except KeyboardInterrupt:  # stopped before there was anything to end
-        code = 130
+    stopped = on_signals(sync.stop, summary.write)
+    with shown(sync.counts, log) as sync.when_read:
+        try:
+            code = sync.run()
+        except KeyboardInterrupt:  # stopped before there was anything to end
+            code = 130
     return 128 + stopped[0] if stopped else code
 
 

@@ -21,6 +21,8 @@ class Destination(Protocol):
     def name(self) -> str:
         """The stream's."""
 
+    account: str
+
 
 @dataclass(frozen=True)
 class Emit:

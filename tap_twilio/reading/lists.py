@@ -36,6 +36,7 @@ class Listing:
     page_size: int
     query: Mapping[str, str] = field(default_factory=dict)  # the value
     values: Mapping[str, str] = field(default_factory=dict)  # that fill the path
+    counted_for: str = ""  # another stream, if its rows go there
 
     def top(self, since: Moment | None = None, until: Moment | None = None) -> Ask:
         """
@@ -62,14 +63,18 @@ class Listing:
         stream = self.stream
         has = tuple(name for name in stream.key if name not in stream.adds)
         product = stream.product
-        return Ask(self.account, uri, stream.rows, product.host, product.own_credentials, has, stream.paged, token)
+        name = self.counted_for or stream.name
+        return Ask(
+            self.account, uri, stream.rows, product.host, product.own_credentials, has, stream.paged, token, name
+        )
 
     def row(self, row: Row) -> Ask:
         """The request for one row."""
         folder = self.path.removesuffix(self.stream.product.suffix)
         key = quote(str(row[self.stream.key[-1]]), safe="")
-        product = self.stream.product
-        return Ask(self.account, f"{folder}/{key}{product.suffix}", None, product.host, product.own_credentials, ())
+        product, name = self.stream.product, self.counted_for or self.stream.name
+        uri = f"{folder}/{key}{product.suffix}"
+        return Ask(self.account, uri, None, product.host, product.own_credentials, (), stream=name)
 
     @cached_property
     def path(self) -> str:

@@ -72,7 +72,7 @@ class SecondSource:
         stream = self.scores.stream
         uri = path_of(stream.product, self.scores.one, {stream.key[0]: key})
         try:
-            found: Page = yield Ask(self.account, uri, None, stream.product.host, has=())
+            found: Page = yield Ask(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
         except Refused as refused:
             if refused.status != 404:
                 raise
@@ -83,7 +83,7 @@ class SecondSource:
         query = {self.scores.parameter: str(score)}
         if self.account != self.main:
             query[self.scores.subaccount] = self.account
-        listing = Listing(self.scores.stream, self.account, self.page_size, query)
+        listing = Listing(self.scores.stream, self.account, self.page_size, query, counted_for=self.stream.name)
 
         def take(page: Page) -> None:
             found.update({listing.id_of(row): (page, {**row, "score": score}) for row in page.rows})

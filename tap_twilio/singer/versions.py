@@ -18,6 +18,7 @@ from .state import ELSEWHERE, StreamState
 
 MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
 LOGGER = logging.getLogger("tap_twilio")
+Batch = tuple[str, Stamp, list[bytes]]  # the account, and records that came with one answer
 
 
 @dataclass
@@ -33,16 +34,16 @@ class Version:
     rows: int = 0
     total: int = 0  # of the hashes of all rows
     resumed: bool = False  # whether an earlier sync read a part of it
-    held: list[tuple[Stamp, list[bytes]]] = field(default_factory=list)
+    held: list[Batch] = field(default_factory=list)
 
-    def take(self, stamp: Stamp, records: list[bytes]) -> list[tuple[Stamp, list[bytes]]]:
+    def take(self, account: str, stamp: Stamp, records: list[bytes]) -> list[Batch]:
         """The records to write now."""
         self.rows += len(records)
         self.total += sum(int.from_bytes(sha256(record).digest()[:16], "big") for record in records)
-        self.held.append((stamp, records))
+        self.held.append((account, stamp, records))
         return self.release() if self.before is None or self.rows > MOST_HELD else []
 
-    def release(self) -> list[tuple[Stamp, list[bytes]]]:
+    def release(self) -> list[Batch]:
         """What was held back, to be written."""
         held, self.held, self.before = self.held, [], None
         return held

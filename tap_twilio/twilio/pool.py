@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ from .client import Answer, Client
 from .clock import Clock
 from .envelopes import read_page
 from .limiter import Share
-from .request import Ask, Page, where
+from .request import Ask, Page, Traffic, where
 
 LOGGER = logging.getLogger("tap_twilio")
 BAD_ANSWERS = 10  # how often a body that is JSON, but no page, is asked for again
@@ -71,6 +71,7 @@ class Pool:
         self._said: set[str] = set()
         self._count = self.requests = self.retries = self.throttled = self.pages = 0
         self.spent_s = 0.0  # on all requests together
+        self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)  # by stream and account
 
     @property
     def idle(self) -> int:
@@ -104,6 +105,9 @@ class Pool:
                     return job.tag, failed
                 continue
             self.pages += 1
+            traffic = self.traffic[job.ask.stream, job.ask.account]
+            traffic.pages += 1
+            traffic.rows += len(page.rows)
             return job.tag, page
 
     def next(self) -> tuple[Job, Answer | PartitionError] | None:
@@ -130,7 +134,7 @@ class Pool:
                 self._stuck -= 1
                 continue
             self._shares[job.ask.account].running -= 1
-            self.spent_s += time.monotonic() - job.started
+            self._count_answer(job)
             if isinstance(outcome, Retry):
                 failed = self.retry_later(job, outcome)
                 if failed:
@@ -139,6 +143,12 @@ class Pool:
                 return job, outcome
             else:
                 raise outcome
+
+    def _count_answer(self, job: Job) -> None:
+        traffic, now = self.traffic[job.ask.stream, job.ask.account], time.monotonic()
+        self.spent_s += now - job.started
+        traffic.seconds += now - job.started
+        traffic.last_s = now
 
     def retry_later(self, job: Job, retry: Retry) -> PartitionError | None:
         """Ask again, later; or, when that has gone on for too long, the error to end with."""
@@ -229,6 +239,9 @@ class Pool:
         self.requests += 1
         self._running[self.requests] = job
         job.started = now
+        traffic = self.traffic[job.ask.stream, job.ask.account]
+        traffic.requests += 1
+        traffic.first_s = traffic.first_s or now
         if len(self._threads) - self._stuck < len(self._running):
             thread = threading.Thread(target=self._work, daemon=True)
             self._threads.append(thread)

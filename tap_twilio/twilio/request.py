@@ -28,6 +28,7 @@ class Ask:
     has: tuple[str, ...] = ("sid",)  # properties that every row has, as text
     paged: bool = True  # False: the answer names no next page
     token: bool = False  # whether the uri is a next page's, which may name a row
+    stream: str = ""  # for which it is counted
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,18 @@ class Page:
     @property
     def stamp(self) -> Stamp:
         return self.received_at, self.date
+
+
+@dataclass
+class Traffic:
+    """What the requests of a stream in an account came to. `seconds` is how long they took together."""
+
+    requests: int = 0  # attempts that failed count too
+    seconds: float = 0
+    pages: int = 0
+    rows: int = 0  # that came, whether or not they were read before
+    first_s: float = 0  # when the first request was sent, and when the last answer came, by time.monotonic()
+    last_s: float = 0
 
 
 def where(ask: Ask) -> str:

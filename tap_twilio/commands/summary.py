@@ -1,0 +1,81 @@
+"""`--summary-json`: what a run did, in a file for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tap_twilio import __version__
+from tap_twilio.errors import TapError
+from tap_twilio.summary import FORMAT, totals
+from tap_twilio.sync import Sync
+
+
+class SummaryFile:
+    """Written once, when the run has ended in whatever way; until then there is no such file, whole or in part."""
+
+    def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
+        """`clean` takes secrets out of a value. Raises TapError where the file cannot be written."""
+        self._path, self._clean = Path(path) if path else None, clean
+        self._began, self._began_s = _now(), time.monotonic()
+        self.sync: Sync | None = None  # what it is about, as far as the run came
+        if self._path is not None:
+            try:
+                self._new.touch(0o600)
+                self._new.unlink()
+                self._path.unlink(missing_ok=True)  # whoever reads that of an earlier run takes it for this one's
+            except OSError as error:
+                raise self._failed(error) from None
+
+    @property
+    def _new(self) -> Path:
+        assert self._path is not None
+        return self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+
+    def _failed(self, error: OSError) -> TapError:
+        return TapError(
+            f"--summary-json {self._path}: cannot be written ({error.strerror}). Check the folder and rights."
+        )
+
+    def write(self, exit_code: int, error: str | None = None) -> None:
+        """Raises TapError where that fails."""
+        if self._path is None:
+            return
+        found = self._clean(self._document(exit_code, error))
+        try:
+            with self._new.open("w", encoding="utf-8") as file:
+                json.dump(found, file, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._new.replace(self._path)
+        except OSError as failure:
+            raise self._failed(failure) from None
+
+    def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
+        sync = self.sync
+        streams = sync.summarise() if sync else []
+        return {
+            "format": FORMAT,
+            "tap": "tap-twilio",
+            "version": __version__,
+            "began_at": self._began,
+            "ended_at": _now(),
+            "seconds": round(time.monotonic() - self._began_s, 3),
+            "exit_code": exit_code,
+            "stopped": exit_code > 128,
+            "error": error,
+            "failures": list(sync.failures) if sync else [],
+            "accounts": len(sync.accounts.chosen) if sync else 0,
+            "totals": totals(streams),
+            "streams": [one.json() for one in streams],
+        }
+
+
+def _now() -> str:
+    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}Z"

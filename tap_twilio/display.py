@@ -1,0 +1,98 @@
+"""The live display: a table on stderr that is drawn anew twice a second, with the log's lines above it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from typing import TextIO, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .figures import Counts, Figures, percent, span
+
+A_SECOND = 2  # times that it is drawn
+BESIDE = 5  # lines of the screen that streams do not get
+COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
+
+
+class Display:
+    """Gone once it ends, since the log then has a table."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._console = Console(stderr=True)  # NO_COLOR is rich's to heed
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._draw,
+            refresh_per_second=A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._drawn: RenderableType = Text("")
+
+    def start(self) -> None:
+        self._redirect(cast(TextIO, _Above(self._console)))
+        self._live.start()
+        self._console.show_cursor(True)  # so that a kill leaves no terminal without one
+
+    def end(self) -> None:
+        """May be called again."""
+        with suppress(Exception):  # the terminal may be gone
+            self._live.stop()
+        self._redirect(sys.stderr)
+
+    @staticmethod
+    def _redirect(stream: TextIO) -> None:
+        """Let the log write there."""
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(stream)
+
+    def _draw(self) -> RenderableType:
+        with suppress(Exception):  # it is looked at while it changes; it is drawn again soon
+            self._drawn = Group(_total(self._counts), _table(self._counts, self._console.height - BESIDE))
+        return self._drawn
+
+
+class _Above:
+    """A stream whose lines come above the display."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> None:
+        self._console.print(text, end="", markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Each line is written at once."""
+
+
+def _total(counts: Counts) -> Text:
+    one = counts.total()
+    said = f"{span(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
+    return Text(f"{said}{one.emitted:,} emitted", style="bold", no_wrap=True, overflow="ellipsis")
+
+
+def _table(counts: Counts, height: int) -> Table:
+    """The streams that answered; where the screen is too small, those that are busy."""
+    found = {name: one for name, one in counts.by_stream().items() if one.pages}
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stream", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    names = set(sorted(found, key=lambda name: found[name].last_s, reverse=True)[: max(1, height)])
+    for name in (name for name in found if name in names):
+        table.add_row(name, *_cells(found[name]))
+    if len(names) < len(found):
+        table.add_row(f"and {len(found) - len(names)} more")
+    return table
+
+
+def _cells(one: Figures) -> tuple[str, ...]:
+    rate = f"{one.rate:,.0f}" if one.rate else ""
+    return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), span(one.seconds_left))

@@ -1,0 +1,108 @@
+"""What a run shows while it reads: a live display on a terminal, else a line of the log now and then."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from .figures import Counts, Figures, percent, span
+from .log import JSON, OneLine, about, on_terminal
+
+LOGGER = logging.getLogger("tap_twilio")
+EVERY_S = 30.0
+SHOWN = 3  # first reads that a line names
+
+
+@contextmanager
+def shown(counts: Counts, log: OneLine) -> Iterator[Callable[[], None]]:
+    """
+    Show how far a run is, until it leaves this block or calls what it is given. Never writes to stdout, raises nothing.
+
+    The display needs `rich`, a terminal for stderr that can move its cursor, and a stdout that is none.
+    """
+    display = _display(counts) if log.form != JSON and _may_draw() else None
+    ended = threading.Event()
+    if display is not None:
+        display.start()
+    else:
+        threading.Thread(target=_lines, args=(counts, ended), daemon=True).start()
+    end = ended.set if display is None else display.end
+    try:
+        yield end
+    finally:
+        end()
+
+
+def _may_draw() -> bool:
+    drawn_on = on_terminal() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return drawn_on and not (sys.stdout is not None and sys.stdout.isatty())
+
+
+def _display(counts: Counts) -> Any:
+    """None where rich is not installed."""
+    try:
+        from .display import Display
+    except ImportError:
+        return None
+    return Display(counts)
+
+
+# Lines ----------------------------------------------------------------------------------------------------------------
+
+
+def _every_s() -> float:
+    """Seconds between two lines; 0: none."""
+    try:
+        return max(0.0, float(os.environ.get("TAP_TWILIO_PROGRESS_SECONDS") or EVERY_S))
+    except ValueError:
+        return EVERY_S
+
+
+def _lines(counts: Counts, ended: threading.Event) -> None:
+    every_s, before = _every_s(), dict[str, Figures]()
+    while every_s and not ended.wait(every_s):
+        with suppress(Exception):  # it is looked at while it changes; a line that fails is not worth ending for
+            now = counts.by_stream()
+            _say(counts.total(), now, before, every_s)
+            before = now
+
+
+def _say(total: Figures, now: dict[str, Figures], before: dict[str, Figures], every_s: float) -> None:
+    """What came so far, and what of it since the line before."""
+    moved = {name: one for name, one in now.items() if one.pages > before.get(name, Figures()).pages}
+    rate = (total.read - sum(one.read for one in before.values())) / every_s
+    first = [(name, one) for name, one in now.items() if one.share is not None]
+    parts = [
+        f"{name} {percent(one)}" + (f", {span(one.seconds_left)} left" if one.seconds_left else "")
+        for name, one in first
+    ]
+    more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+    LOGGER.info(
+        "%d pages, %d rows read (%.0f a second), %d emitted%s%s%s",
+        total.pages,
+        total.read,
+        rate,
+        total.emitted,
+        "; first reads: " if parts else "",
+        "; ".join(parts[:SHOWN]),
+        more,
+        extra=about(rows_per_second=round(rate, 1), **_members(total), streams=_streams(moved)),
+    )
+
+
+def _streams(moved: dict[str, Figures]) -> list[dict[str, Any]]:
+    return [{"stream": name, **_members(one), **_ends(one)} for name, one in moved.items()]
+
+
+def _members(one: Figures) -> dict[str, Any]:
+    return {"pages": one.pages, "rows_read": one.read, "rows_emitted": one.emitted, "requests": one.requests}
+
+
+def _ends(one: Figures) -> dict[str, Any]:
+    left = None if one.seconds_left is None else round(one.seconds_left)
+    return {"first_read": None if one.share is None else round(one.share, 3), "seconds_left": left}

@@ -1,0 +1,153 @@
+"""What a run did, stream by stream: as the table at the end of the log, and as JSON for `--summary-json`."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .figures import Counts, Figures
+from .log import about
+from .moments import Moment
+from .reading.reading import Reading
+from .reading.tables import Table
+from .report import comes_next, share_of_budget
+
+LOGGER = logging.getLogger("tap_twilio")
+FORMAT = 1  # of the JSON; it grows when a member is taken away or changes its meaning
+HEADINGS = ("stream", "read", "emitted", "silent", "requests", "seconds", "bookmark", "next sync")
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stream in one account."""
+
+    stream: str
+    account: str
+    figures: Figures
+    silent: int = 0  # rows emitted that changed although their date says nothing
+    bookmark: Moment | None = None
+    next: str = ""
+    error: str | None = None
+    dated: bool = False  # whether the stream's bookmark waits for this one's
+
+    def json(self) -> Json:
+        return {"account_sid": self.account, **_members([self]), "error": self.error}
+
+
+@dataclass
+class Whole:
+    """A stream in all of its accounts."""
+
+    stream: str
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """The line of the table as a sentence."""
+        it = _members(self.parts)
+        comes = f"; the next sync {it['next_sync']}" if it["next_sync"] else ""
+        return f"{self.stream}: {it['rows_read']} rows read, {it['rows_emitted']} emitted{comes}"
+
+    def json(self) -> Json:
+        return {"stream": self.stream, **_members(self.parts), "accounts": [part.json() for part in self.parts]}
+
+    def cells(self) -> tuple[str, ...]:
+        it = _members(self.parts)
+        counts = (it["rows_read"], it["rows_emitted"], it["silent_changes"], it["requests"])
+        bookmark = (it["bookmark"] or "")[:19] + "Z" if it["bookmark"] else "-"
+        return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, it["next_sync"])
+
+
+def _members(parts: Sequence[Part]) -> Json:
+    bookmarks = [part.bookmark for part in parts if part.dated]
+    return {
+        "pages": sum(part.figures.pages for part in parts),
+        "rows_read": sum(part.figures.read for part in parts),
+        "rows_emitted": sum(part.figures.emitted for part in parts),
+        "silent_changes": sum(part.silent for part in parts),
+        "requests": sum(part.figures.requests for part in parts),
+        "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
+        "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
+        "next_sync": _said(part.next for part in parts),
+    }
+
+
+def _said(nexts: Iterable[str]) -> str:
+    """What most accounts' next syncs do, and how many others."""
+    counts = Counter(filter(None, nexts))
+    if len(counts) < 2:
+        return next(iter(counts), "")
+    return "; ".join(f"{text} ({count} account{'s' * (count > 1)})" for text, count in counts.most_common(3))
+
+
+def summarise(
+    selected: Iterable[str],
+    readings: Sequence[Reading],
+    counts: Counts,
+    errors: Mapping[Key, str],
+    left: Collection[str],
+) -> list[Whole]:
+    """
+    Each selected stream, and those that were read for its sake or for the accounts.
+
+    `errors`: of the parts that failed. `left`: the accounts that are closed, which are left out.
+    """
+    share = share_of_budget(readings)
+    found = {name: Whole(name) for name in selected}
+    seen: set[Key] = set()
+    for reading, table in ((one, table) for one in readings for table in one.tables):
+        key = (table.name, table.account)
+        if table.account in left and key not in errors:
+            continue
+        seen.add(key)
+        text = comes_next(reading, table, share, key in errors)
+        found[table.name].parts.append(_part(reading, table, counts, text, errors.get(key)))
+    for name, account in [key for key in list(counts.traffic) if key not in seen]:
+        part = Part(name, account, counts.of((name, account)), error=errors.get((name, account)))
+        found.setdefault(name, Whole(name)).parts.append(part)
+    return list(found.values())
+
+
+def _part(reading: Reading, table: Table, counts: Counts, comes: str, error: str | None) -> Part:
+    figures = counts.of((table.name, table.account))
+    dated = table.state.absent is None and reading.state.absent is None
+    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated)
+
+
+def log_table(streams: Sequence[Whole]) -> None:
+    """The table, a line a stream, in columns; those that were not asked, or answered no row, are counted only."""
+    shown = [
+        one for one in streams if any(part.figures.read or part.figures.emitted or part.error for part in one.parts)
+    ]
+    cells = [HEADINGS, *(one.cells() for one in shown)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
+    for row, one in zip(cells, [None, *shown] if shown else []):
+        extra = about(one.stream, one.said, **_members(one.parts)) if one else {"text_only": True}
+        LOGGER.info("%s", _aligned(row, widths), extra=extra)
+    if len(shown) < len(streams):
+        others = len(streams) - len(shown)
+        LOGGER.info("and %d stream%s of which nothing was read", others, "s" * (others > 1))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Numbers to the right, text to the left.
+
+    >>> _aligned(("calls", "7", "7", "0", "3", "0.1", "-", "soon"), (8, 4, 7, 7, 8, 7, 8, 9))
+    'calls        7        7        0         3      0.1  -         soon'
+    """
+    last = len(widths) - 2
+    cells = (
+        cell.rjust(width) if 0 < n < last else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths))
+    )
+    return "  ".join(cells).rstrip()
+
+
+def totals(streams: Sequence[Whole]) -> Json:
+    """Over all streams."""
+    found = _members([part for one in streams for part in one.parts])
+    return {name: value for name, value in found.items() if name not in ("bookmark", "next_sync")}
