@@ -13,6 +13,7 @@ import pytest
 
 from tap_twilio import errors
 from tap_twilio.streams import BY_NAME
+from tests.project import PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tap_twilio"
@@ -161,16 +162,14 @@ def test_only_the_command_line_imports_late() -> None:
 
 
 def test_each_library_is_used_where_it_belongs() -> None:
-    """Every library is declared in setup.py, and imported only by those who know how it behaves."""
+    """Every library is declared in pyproject.toml, and imported only by those who know how it behaves."""
     theirs: dict[str, set[str]] = {}
     for name in MODULES:
         for _, target in imported(name):
             library = target.split(".")[0]
             if library not in {PACKAGE, *sys.stdlib_module_names}:
                 theirs.setdefault(library, set()).add(name)
-    setup = ast.parse((ROOT / "setup.py").read_text("utf-8"))
-    (required,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "install_requires")
-    declared = {re.split("[<>=]", text)[0] for text in ast.literal_eval(required)}
+    declared = {re.split("[<>=]", text)[0] for text in PROJECT["dependencies"]}
 
     assert theirs == LIBRARIES
     assert {name.removesuffix("-python").replace("-", "_") for name in declared} == set(LIBRARIES)
