@@ -20,7 +20,6 @@ from tap_twilio import __version__
 from tests.project import PROJECT, PYPROJECT, PYTHONS
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.xdist_group("package")  # one worker builds, once
 SETUPTOOLS = "import sys; from setuptools import build_meta as b; print(b.build_{}(sys.argv[1]))"
 
 
