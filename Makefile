@@ -1,17 +1,19 @@
 # make sync needs Python 3.10 or later and nothing else; `make` alone lists what there is.
 PYTHON ?= python3
 
+PACKAGE := setup.py pyproject.toml
 TAP := .venv/tap.stamp
 DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
+BUILD := .venv-build/build.stamp
 DOCS := .venv-docs/docs.stamp
-MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .venv-docs .venv-docs.log .site .venv-targets .bench .demo build dist *.egg-info \
+SINGER_TOOLS := .venv-singer-tools/singer-tools.stamp
+MADE := .venv .venv.log .venv-3.* .venv-* .bench .site .demo build dist *.egg-info \
 	.hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format audit bench soak docs targets clean
+.PHONY: help sync psql test test-long lint format audit build bench soak docs targets clean
 
 help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
@@ -20,9 +22,10 @@ help:
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
-	@echo "make lint       ruff, mypy and bandit"
+	@echo "make lint       ruff, mypy, bandit and, over .github, zizmor"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
+	@echo "make build      sdist and wheel into dist/, looked at by twine and tried in a fresh environment; needs the network"
 	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
 	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
 	@echo "make docs       the pages as a site, into .site"
@@ -66,6 +69,7 @@ lint: $(DEV)
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/bandit --quiet --configfile pyproject.toml --recursive tap_twilio
+	@.venv/bin/zizmor --offline --quiet --no-progress --persona pedantic .github
 
 format: $(DEV)
 	@.venv/bin/ruff check --fix .
@@ -75,6 +79,13 @@ format: $(DEV)
 audit: $(TAP) $(AUDIT)
 	@.venv/bin/python -m pip freeze --exclude-editable >.venv-audit/packages.txt
 	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv-audit/packages.txt
+
+build: $(BUILD)
+	@rm -rf build dist
+	@.venv-build/bin/python -m build --quiet
+	@.venv-build/bin/twine check --strict dist/*
+	@demo/venv.sh $(PYTHON) .venv-wheel dist/*.whl
+	@cd .venv-wheel && bin/tap-twilio --version && bin/tap-twilio --about >about.json && bin/tap-twilio --discover >catalog.json
 
 bench: $(BENCH)
 	@.venv-bench/bin/python -m benchmarks.bench $(PARTS)
@@ -100,11 +111,11 @@ environments:
 	@demo/venv.sh $(PYTHON)
 	@$(MAKE) -s -j2 $(DEV) $(TARGET)
 
-$(TAP): setup.py demo/venv.sh
+$(TAP): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv -e ".[progress]"
 	@touch $@
 
-$(DEV): setup.py demo/venv.sh
+$(DEV): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv -e ".[dev]"
 	@touch $(TAP) $@
 
@@ -112,7 +123,16 @@ $(AUDIT): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-audit "pip-audit>=2.7"
 	@touch $@
 
-$(BENCH): setup.py demo/venv.sh
+$(BUILD): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-build "build>=1.2" "twine>=6.1"
+	@touch $@
+
+# tests/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
+$(SINGER_TOOLS): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-singer-tools "singer-tools==0.4.1"
+	@touch $@
+
+$(BENCH): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-bench -e ".[bench]"
 	@touch $@
 

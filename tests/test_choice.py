@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from sandbox import Twilio
 from tap_twilio.streams import STREAMS
+from tests.project import PYTHONS
 from tests.taps import COMMAND, ROOT, Run, Tap, properties
 
 MakeTap = Callable[..., Tap]
@@ -102,7 +102,6 @@ def test_about_has_the_keys_of_the_sdk_and_every_setting() -> None:
     """As JSON, and as a page to read; the Pythons are those of the package."""
     about: dict[str, Any] = json.loads(told("--about").stdout)
     assert {"name", "description", "version", "supported_python_versions", "capabilities", "settings"} <= about.keys()
-    classifiers = re.findall(r"Python :: (3\.\d+)", (ROOT / "setup.py").read_text("utf-8"))
-    assert about["supported_python_versions"] == classifiers
+    assert about["supported_python_versions"] == PYTHONS
     page = told("--about", "--format", "markdown").stdout
     assert all(f"| `{name}` |" in page for name in about["settings"]["properties"])

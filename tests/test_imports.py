@@ -13,6 +13,7 @@ import pytest
 
 from tap_twilio import errors
 from tap_twilio.streams import BY_NAME
+from tests.project import PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tap_twilio"
@@ -176,17 +177,14 @@ def test_hardly_anything_imports_late() -> None:
 
 
 def test_each_library_is_used_where_it_belongs() -> None:
-    """Every library is declared in setup.py, and imported only by those who know how it behaves."""
+    """Every library is declared in pyproject.toml, and imported only by those who know how it behaves."""
     theirs: dict[str, set[str]] = {}
     for name in MODULES:
         for _, target in imported(name):
             library = target.split(".")[0]
             if library not in {PACKAGE, *sys.stdlib_module_names}:
                 theirs.setdefault(library, set()).add(name)
-    setup = ast.parse((ROOT / "setup.py").read_text("utf-8"))
-    (required,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "install_requires")
-    (extras,) = (node.value for node in ast.walk(setup) if getattr(node, "arg", "") == "extras_require")
-    texts = [*ast.literal_eval(required), *ast.literal_eval(extras)["progress"]]
+    texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["progress"]]
     declared = {re.split("[<>=]", text)[0] for text in texts}
 
     assert theirs == LIBRARIES
