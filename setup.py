@@ -17,7 +17,7 @@ def version() -> str:
 
 
 setup(
-    name="tap-twilio",
+    name="exact-tap-twilio",  # on PyPI, tap-twilio is another tap; the command and the package keep that name
     version=version(),
     description="Singer tap that keeps a warehouse equal to a Twilio account",
     long_description=(HERE / "README.md").read_text("utf-8"),
@@ -60,10 +60,12 @@ setup(
             "pytest>=8.2",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
+            "pyyaml>=6",  # tools/meltano.py writes with it
             "ruff>=0.9",
             "setuptools>=70.1",  # the tests build a wheel without the network
             "twilio>=9.3",  # the sandbox is held to it
             "types-jsonschema",
+            "types-PyYAML",
             "types-requests",
             "types-setuptools",
         ],

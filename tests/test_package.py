@@ -86,7 +86,7 @@ def test_a_wheel_holds_every_schema_and_nothing_that_is_not_the_tap(wheel: Path)
     assert {path.name for path in (ROOT / "schemas").glob("*.json")} == {
         Path(name).name for name in files if name.endswith(".json")
     }
-    assert {name.split("/")[0] for name in files} == {"tap_twilio", f"tap_twilio-{__version__}.dist-info"}
+    assert {name.split("/")[0] for name in files} == {"tap_twilio", f"exact_tap_twilio-{__version__}.dist-info"}
 
 
 def test_an_installed_wheel_discovers_what_the_tree_does(installed: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_version_is_said_once_and_told_to_whoever_asks(installed: Path, whee
     done = run(installed, "--version")
 
     assert (done.returncode, done.stdout) == (0, f"tap-twilio {__version__}\n")
-    assert wheel.name.startswith(f"tap_twilio-{__version__}-")
+    assert wheel.name.startswith(f"exact_tap_twilio-{__version__}-")
 
 
 def test_python_3_10_is_the_floor_everywhere() -> None:
