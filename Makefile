@@ -6,8 +6,9 @@ DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
+MELTANO := .venv-meltano/meltano.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-bench .venv-bench.log .venv-meltano .venv-meltano.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help sync psql test test-long lint format audit bench soak clean
 
@@ -101,6 +102,11 @@ $(AUDIT): demo/venv.sh
 
 $(BENCH): setup.py demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-bench -e ".[bench]"
+	@touch $@
+
+# tests/test_meltano.py makes it, when it is run.
+$(MELTANO): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-meltano "meltano>=4.4,<4.5"
 	@touch $@
 
 $(TARGET): demo/requirements.txt demo/venv.sh
