@@ -101,6 +101,15 @@ def test_the_definition_says_of_each_setting_what_the_tap_does() -> None:
     assert definition["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.default]
 
 
+def test_the_page_selects_what_the_tap_reads_by_itself() -> None:
+    """Meltano drops both parts of a definition that it adds by --from-ref, so the page has them to copy."""
+    page = (ROOT / "docs/meltano.md").read_text("utf-8")
+    (block,) = re.findall(r"(?ms)^<!-- tests/test_meltano.py .+?-->\n```yaml\n(.+?)^```$", page)
+    plugin = meltano.plugin()
+
+    assert yaml.safe_load(block) == {"select": plugin["select"], "metadata": plugin["metadata"]}
+
+
 # A real Meltano -------------------------------------------------------------------------------------------------------
 
 
@@ -249,9 +258,11 @@ def test_a_full_refresh_that_was_stopped_loses_no_row(project: Project, who: str
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_meltano_selects_configures_tests_and_asks_the_tap(project: Project) -> None:
-    """`select`, `config`, `config test`, `invoke --check` and `--about`."""
+    """`select`, `config`, `config test`, `invoke --check` and `--about`; a job of both, on a schedule."""
+    project.run("select", "--exclude", "tap-twilio", "messages", "body")
     selected = project.run("select", "tap-twilio", "--list").stdout
-    assert "messages.body" in selected
+    assert "messages.to" in selected
+    assert "messages.body\n" not in selected
     assert "alerts.sid" not in selected
 
     project.run("config", "set", "tap-twilio", "lookback_days", "7.5")
@@ -264,6 +275,10 @@ def test_meltano_selects_configures_tests_and_asks_the_tap(project: Project) -> 
     table = project.run("invoke", "tap-twilio", "--check").stdout
     assert [line.split()[:2] for line in table.splitlines()[1:]] == [[stream, "ok"] for stream in LISTED]
     assert json.loads(project.run("invoke", "tap-twilio", "--about").stdout)["name"] == "tap-twilio"
+
+    project.run("job", "add", "twilio", "--tasks", "tap-twilio target-postgres")
+    project.run("schedule", "add", "often", "--job", "twilio", "--interval", "17 */3 * * *")
+    assert "twilio" in project.run("schedule", "list").stdout
 
 
 @pytest.mark.long
@@ -278,17 +293,20 @@ def test_meltano_says_why_a_config_is_wrong(project: Project) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_project_of_this_checkout_runs(wheels: Path, server: Server, warehouse: Warehouse, tmp_path: Path) -> None:
-    """Its meltano.yml, unchanged: both plugins are installed, and the job loads the tables of the six streams."""
+    """Its meltano.yml, unchanged: both plugins are installed, and its schedule loads the tables of the six streams."""
     for name in ("meltano.yml", "setup.py", "pyproject.toml", "README.md", "LICENSE", "tap_twilio", "schemas"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "meltano.yml").unlink()
     (tmp_path / "meltano.yml").write_bytes((ROOT / "meltano.yml").read_bytes())
     project = Project(tmp_path, server, warehouse, "checkout", wheels)
+    project.env["MELTANO_STATE_BACKEND_URI"] = (tmp_path / "states").as_uri()
 
     project.run("install")
-    project.run("run", "twilio-to-postgres")
+    project.run("schedule", "run", "every-three-hours")
 
     assert project.lost() == []
+    assert json.loads(project.state())["singer_state"]["bookmarks"]["messages"]
+    assert list((tmp_path / "states").iterdir())
     assert (tmp_path / "meltano.yml").read_bytes() == (ROOT / "meltano.yml").read_bytes()
     tables = warehouse.query("select table_name from information_schema.tables where table_schema = 'checkout'")
     assert {row["table_name"] for row in tables} == {stream.name for stream in STREAMS if stream.default}
