@@ -69,7 +69,7 @@ def sentence(text: str) -> str:
 
 def setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     """A setting in the Hub's form, of its JSON Schema."""
-    made = {"name": name, "label": label(name), "description": sentence(about["description"])}
+    made: dict[str, Any] = {"name": name, "label": label(name), "description": sentence(about["description"])}
     kind = KINDS[about["type"]] if isinstance(about["type"], str) else "string"
     if about.get("secret"):
         made |= {"kind": "password", "sensitive": True}
