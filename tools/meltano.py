@@ -22,6 +22,7 @@ from tap_twilio.streams import STREAMS
 ROOT = Path(__file__).resolve().parent.parent
 DEFINITION, PROJECT = "meltano/tap-twilio.yml", "meltano.yml"
 HEAD = "# Made by `python -m tools.meltano` from the settings in tap_twilio/settings.py.\n"
+PROJECT_ID = "26e3e857-3f6c-5efe-99e7-8ee433cc3bae"  # any: where there is none, Meltano writes one into the file
 CAPITALS = {"api": "API", "sid": "SID", "url": "URL"}
 
 # Either of these is enough to begin with.
@@ -128,8 +129,9 @@ def project() -> dict[str, Any]:
         "default_environment": "dev",
         "environments": [{"name": "dev"}],
         "send_anonymous_usage_stats": False,
+        "project_id": PROJECT_ID,
         "plugins": {
-            "extractors": [{"pip_url": "-e .", **plugin()}],
+            "extractors": [{"name": ABOUT["name"], "pip_url": "-e .", **plugin()}],
             "loaders": [
                 {
                     "name": "target-postgres",
