@@ -261,9 +261,9 @@ def test_meltano_selects_configures_tests_and_asks_the_tap(project: Project) -> 
     """`select`, `config`, `config test`, `invoke --check` and `--about`; a job of both, on a schedule."""
     project.run("select", "--exclude", "tap-twilio", "messages", "body")
     selected = project.run("select", "tap-twilio", "--list").stdout
-    assert "messages.to" in selected
-    assert "messages.body\n" not in selected
-    assert "alerts.sid" not in selected
+    assert "] messages.to\n" in selected
+    assert "] messages.body\n" not in selected
+    assert "] alerts.sid\n" not in selected
 
     project.run("config", "set", "tap-twilio", "lookback_days", "7.5")
     project.run("config", "set", "tap-twilio", "start_date", "2025-11-02")
