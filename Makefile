@@ -9,6 +9,7 @@ AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
 BUILD := .venv-build/build.stamp
 DOCS := .venv-docs/docs.stamp
+MELTANO := .venv-meltano/meltano.stamp
 SINGER_TOOLS := .venv-singer-tools/singer-tools.stamp
 MADE := .venv .venv.log .venv-3.* .venv-* .bench .site .demo build dist *.egg-info \
 	.hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -138,6 +139,11 @@ $(BENCH): $(PACKAGE) demo/venv.sh
 
 $(DOCS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-docs "mkdocs-material>=9.5,<10"
+	@touch $@
+
+# tests/test_meltano.py makes it, when it is run.
+$(MELTANO): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-meltano "meltano>=4.4,<4.5"
 	@touch $@
 
 $(TARGET): demo/requirements.txt demo/venv.sh

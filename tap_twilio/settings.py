@@ -67,7 +67,11 @@ class Settings:
         init=False,
         repr=False,
         metadata=setting(
-            "its auth token: either this", type="string", pattern=HEADER, env="TWILIO_AUTH_TOKEN", secret=True
+            "the account's auth token: either this, or an API key and its secret",
+            type="string",
+            pattern=HEADER,
+            env="TWILIO_AUTH_TOKEN",
+            secret=True,
         ),
     )
     api_key_sid: None = field(
@@ -75,18 +79,24 @@ class Settings:
         init=False,
         repr=False,
         metadata=setting(
-            "or an API key, which starts with SK,", type="string", pattern="^SK[0-9a-fA-F]{32}$", env="TWILIO_API_KEY"
+            "an API key in place of the auth token; starts with SK",
+            type="string",
+            pattern="^SK[0-9a-fA-F]{32}$",
+            env="TWILIO_API_KEY",
         ),
     )
     api_key_secret: None = field(
         default=None,
         init=False,
         repr=False,
-        metadata=setting("and its secret", type="string", pattern=HEADER, env="TWILIO_API_SECRET", secret=True),
+        metadata=setting("the API key's secret", type="string", pattern=HEADER, env="TWILIO_API_SECRET", secret=True),
     )
     start_date: str | None = field(  # a Moment
         default=None,
-        metadata=setting("rows created before this date (ISO 8601) are not emitted; none: all that Twilio still has"),
+        metadata=setting(
+            "rows created before this date (ISO 8601) are not emitted; none: all that Twilio still has",
+            format="date-time",
+        ),
     )
     subaccounts: bool | tuple[str, ...] = field(
         default=True,

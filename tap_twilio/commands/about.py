@@ -17,7 +17,7 @@ ABOUT: dict[str, Any] = {
     "description": "Singer tap that keeps a warehouse equal to a Twilio account",
     "version": __version__,
     "supported_python_versions": ["3.10", "3.11", "3.12", "3.13", "3.14"],
-    "capabilities": ["catalog", "discover", "state", "about", "structured-logging"],
+    "capabilities": ["catalog", "discover", "state", "about", "test", "activate-version", "structured-logging"],
     "settings": SCHEMA,
 }
 
