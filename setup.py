@@ -53,6 +53,7 @@ setup(
         "bench": ["hypothesis>=6.100", "matplotlib>=3.8"],  # the former for tests/reading/histories.py
         "dev": [
             "bandit[toml]>=1.7",
+            "fsspec>=2024.12",
             "hypothesis>=6.100",
             "mypy>=1.11",
             "pre-commit>=3.7",
@@ -67,6 +68,7 @@ setup(
             "types-requests",
             "types-setuptools",
         ],
+        "state": ["adlfs>=2024.12", "fsspec>=2024.12", "gcsfs>=2024.12", "s3fs>=2024.12"],  # for run-sync --state URL
     },
     entry_points={"console_scripts": ["tap-twilio = tap_twilio.cli:main"]},
 )

@@ -7,6 +7,7 @@ Each command is imported when it is asked for: `--version` needs neither HTTP no
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -18,15 +19,21 @@ from .errors import TapError, TargetGone
 from .log import OneLine, begin_log
 
 LOGGER = logging.getLogger("tap_twilio")
+COMMANDS = {"run-sync": "run_sync"}
 
 
 def main(argv: list[str] | None = None) -> None:
     """The `tap-twilio` command. Exit codes: README, "Exit codes"."""
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    command = COMMANDS.get(argv[0]) if argv else None
+    arguments = argparse.Namespace() if command else _parser().parse_args(argv)
     log = begin_log()
     try:
         _occupy_descriptors()
-        code = _run(arguments, log)
+        if command:
+            code = importlib.import_module(f".commands.{command}", __package__).run(argv[1:], log.hide)
+        else:
+            code = _run(arguments, log)
     except TapError as error:
         LOGGER.critical("%s", error)
         code = error.exit_code
@@ -44,7 +51,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tap-twilio", description="Emits Twilio's collections as Singer messages, exactly.", allow_abbrev=False
+        prog="tap-twilio",
+        description="Emits Twilio's collections as Singer messages, exactly.",
+        epilog=f"Further commands, each with a --help of its own: {', '.join(COMMANDS)}.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--config", metavar="FILE", action="append", help="the settings, as in sample_config.json; ENV: TAP_TWILIO_…"
