@@ -102,7 +102,7 @@ def some_rows() -> Twilio:
 
 
 def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job: Job) -> None:
-    """The closing line says how both ended, how many rows went, and that the state was kept. A file says so to programs."""
+    """The closing line says how both ended, how many rows went, and that the state was kept; a file says it, too."""
     file = job.folder / "summary.json"
     first, second = job.run("--summary-json", str(file)), job.run()
 
