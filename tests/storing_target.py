@@ -1,8 +1,9 @@
 """
 A target that stores rows in SQLite, and confirms a STATE only once the rows before it are stored, as targets should.
 
-`storing_target.py DATABASE [ORDERS]`. It commits with each third STATE and at the end, and prints it then. In the file ORDERS, if there is one, stands what happens on the way, once: `VICTIM WHEN N`, where VICTIM is tap, target
-or sync, and WHEN is read (the Nth line), stored (the Nth commit), or confirming (half of the Nth STATE is printed).
+`storing_target.py DATABASE [ORDERS]`. It commits with each third STATE and at the end, and prints that STATE then. In
+the file ORDERS, if there is one, stands what happens on the way, once: `VICTIM WHEN N`, where VICTIM is tap, target or
+sync, and WHEN is read (the Nth line), stored (the Nth commit), or confirming (half of the Nth STATE is printed).
 """
 
 from __future__ import annotations

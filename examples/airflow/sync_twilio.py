@@ -6,10 +6,10 @@ groups are retried one by one, and a new account needs nothing. Each group's ass
 
 Select no stream as FULL_TABLE here: one group's sync would drop the rows of all others. Variables of the environment:
 
-    TWILIO_TAP      tap-twilio, in an environment of its own            /opt/twilio/tap/bin/tap-twilio
-    TWILIO_TARGET   the target's command                                /opt/twilio/target/bin/target-postgres --config …
-    TWILIO_CONFIG   the tap's settings; ENV: TAP_TWILIO_…               /etc/twilio/config.json
-    TWILIO_STATE    where states are kept, a folder for each group      s3://bucket/twilio
+    TWILIO_TAP      tap-twilio, in an environment of its own         /opt/twilio/tap/bin/tap-twilio
+    TWILIO_TARGET   the target's command                             /opt/twilio/target/bin/target-postgres --config …
+    TWILIO_CONFIG   the tap's settings; ENV: TAP_TWILIO_…            /etc/twilio/config.json
+    TWILIO_STATE    where states are kept, a folder for each group   s3://bucket/twilio
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import Asset, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 GROUPS = 16  # never change it: the states are the groups'
@@ -61,8 +61,6 @@ def twilio() -> None:
     @task(outlets=[TWILIO], max_active_tis_per_dagrun=AT_ONCE, map_index_template="{{ group_name }}")
     def sync(group: dict[str, Any], *, outlet_events: Any) -> None:
         """Exit codes 3 and 4 are retried, 5 is skipped, and the others need a person first."""
-        from airflow.sdk import get_current_context
-
         get_current_context()["group_name"] = group["group"]
         with tempfile.TemporaryDirectory() as folder:
             accounts, summary = Path(folder) / "accounts.json", Path(folder) / "summary.json"
