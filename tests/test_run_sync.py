@@ -218,6 +218,18 @@ def test_what_a_killed_run_sync_leaves_ends_by_itself_and_holds_the_lock_until_t
     job.outlast()
 
 
+def test_a_tap_that_is_killed_in_the_middle_of_a_line_fails_no_target(tap_of: MakeTap, tmp_path: Path) -> None:
+    """What came before that line is stored and confirmed."""
+    twilio = Twilio(start="2025-01-01").at("2026-01-01")
+    twilio.messages(500, body="x" * 1000, **LAST_YEAR)
+    job = Job(tap_of(twilio), tmp_path / "job")
+    job.orders("tap read 5")  # more than a pipe holds is on its way then
+    done = job.run(page_size=500)
+
+    assert done.returncode == 137
+    assert "tap-twilio ended with 137, the target with 0" in done.stderr
+
+
 @pytest.mark.parametrize("text", ['{"bookmarks": {"mess', *long("", "\n")])
 def test_a_torn_state_has_everything_read_again(job: Job, text: str) -> None:
     """Nobody must come and mend it; what was there is set aside."""
@@ -279,11 +291,9 @@ def folders() -> Iterator[Callable[[], Path]]:
         yield lambda: Path(tempfile.mkdtemp(dir=folder))
 
 
-@settings(max_examples=settings().max_examples // 6 if settings().max_examples > 20 else 1)
-@given(kills=KILLS)
-def check_kills(folders: Callable[[], Path], kills: list[str]) -> None:
+def arrives(folder: Path, kills: list[str]) -> None:
     """Each kill in a run of its own; between them Twilio goes on. A last run is left alone."""
-    twilio, folder = some_rows(), folders()
+    twilio = some_rows()
     with serve(twilio) as server:
         job = Job(Tap(server, folder / "tap"), folder / "job")
         for kill in kills:
@@ -302,6 +312,16 @@ def check_kills(folders: Callable[[], Path], kills: list[str]) -> None:
         assert job.wrong() == {}
 
 
-def test_whatever_is_killed_the_next_sync_arrives_at_the_same_warehouse(folders: Callable[[], Path]) -> None:
+def test_killed_syncs_arrive_at_the_same_warehouse(tmp_path: Path) -> None:
+    """The target between two commits, run-sync after one, and the target in the middle of a STATE."""
+    arrives(tmp_path, ["target read 40", "sync stored 1", "target read 25", "target confirming 1"])
+
+
+@pytest.mark.long
+@settings(max_examples=settings().max_examples // 6)
+@given(kills=KILLS)
+def test_whatever_is_killed_the_next_sync_arrives_at_the_same_warehouse(
+    folders: Callable[[], Path], kills: list[str]
+) -> None:
     """The tap, the target or run-sync, at any line, before and after a commit, and in the middle of a STATE."""
-    check_kills(folders)
+    arrives(folders(), kills)

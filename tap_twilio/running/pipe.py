@@ -121,9 +121,11 @@ class Pipe:
                     lines = lines[os.write(sink, lines) :]
             self._all_sent = True
         except BrokenPipeError:
-            tap.stdout.close()  # so that the tap is told, too
-        with suppress(BrokenPipeError):
-            target.stdin.close()
+            pass
+        finally:  # whatever happened, so that both are told
+            tap.stdout.close()
+            with suppress(BrokenPipeError):
+                target.stdin.close()
 
     def _read(self, target: subprocess.Popen[bytes]) -> None:
         """Keep what the target prints, until it prints no more."""
