@@ -44,7 +44,7 @@ pytestmark = [
 def test_the_dag_syncs_each_group_tries_a_partial_one_again_and_says_what_it_did(
     tap_of: Callable[..., Tap], tmp_path: Path
 ) -> None:
-    """Two accounts, two groups; one fails in part at first, and is tried again. Each asset event tells rows and bookmarks."""
+    """Two accounts, two groups; one fails in part, and is tried again. Each asset event tells rows and bookmarks."""
     twilio = Twilio(start="2025-01-01", accounts=2).at("2026-01-01")
     sids = list(twilio.streams["accounts"])
     twilio.messages(40, since="2025-03-01", until="2025-12-30")
