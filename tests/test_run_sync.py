@@ -248,6 +248,8 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     """As in an object store; a second sync is refused there too, until the lock has run out."""
     store = job.folder / "store"
     place = f"local://{store}"
+    nowhere = job.run(place=place)
+    store.mkdir()
     first, second = job.run(place=place), job.run(place=place)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "; 0 rows sent; state kept" in second.stderr
@@ -260,6 +262,8 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     (store / "state.json").write_text("{")
     again = job.run(place=place)
 
+    assert nowhere.returncode == 1
+    assert re.fullmatch("CRITICAL --state local://.*: sync.lock cannot be written .*\n", nowhere.stderr)
     assert refused.returncode == 5
     assert "a sync on elsewhere (process 7) still runs, or was killed" in refused.stderr
     assert again.returncode == 0, again.stderr

@@ -30,6 +30,7 @@ from .folder import LOCK, STATE, TORN, held, private, whole
 
 LOGGER = logging.getLogger("tap_twilio")
 LEASE_S, RENEWED_S = 900, 60
+TALKATIVE = ("aiobotocore", "azure", "google")  # of what concerns nobody whose sync is well
 
 
 class Remote:
@@ -37,6 +38,8 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._lease = {"holder": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
         self._renewed = 0.0
         try:
@@ -98,7 +101,6 @@ class Remote:
 
     def _take(self) -> None:
         try:
-            self._files.makedirs(self._root, exist_ok=True)
             try:
                 self._write(mode="create")
                 return
