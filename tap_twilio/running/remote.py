@@ -30,7 +30,7 @@ from .folder import LOCK, STATE, TORN, held, private, whole
 
 LOGGER = logging.getLogger("tap_twilio")
 LEASE_S, RENEWED_S = 900, 60
-TALKATIVE = ("aiobotocore", "azure", "google")  # of what concerns nobody whose sync is well
+TALKATIVE = ("aiobotocore", "azure", "botocore", "google")  # of what concerns nobody whose sync is well
 
 
 class Remote:
