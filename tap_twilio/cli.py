@@ -20,7 +20,7 @@ from .log import FORMS, OneLine, begin_log
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
-COMMANDS = {"state": "state"}
+COMMANDS = {"run-sync": "run_sync", "state": "state"}
 
 
 def main(argv: list[str] | None = None) -> None:

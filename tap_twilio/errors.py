@@ -2,8 +2,9 @@
 
 Error
 ├── TapError            ends the run with one line on stderr, and with its `exit_code`
-│   └── OutputFailed
+│   └── OutputFailed, Locked
 ├── TargetGone          ends the run without a word
+├── TargetFailed        is an exit code of run-sync; nothing raises it
 ├── PartitionError      fails one partition; the others go on, and the run ends with exit code 3
 │   ├── Refused, Unreachable, BadAnswer, InvalidRecord, NotAvailable, Unfinished
 ├── Retry, Moved        never leave the tap: a request, or a walk, is begun again
@@ -27,6 +28,18 @@ class TapError(Error):
 
 class OutputFailed(TapError):
     """The user's move: stdout takes no more, as on a full disk or a closed file."""
+
+
+class Locked(TapError):
+    """Nobody's move: another sync runs, and this one is left out."""
+
+    exit_code = 5
+
+
+class TargetFailed(Error):
+    """The target's user's move: it ended badly, and has said why."""
+
+    exit_code = 4
 
 
 class TargetGone(Error):

@@ -1,14 +1,10 @@
-"""What the documents say is what the code does: tables, links and examples, and the script that cron runs."""
+"""What the documents say is what the code does: tables, links and examples."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
-import shutil
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+    *("examples/README.md", "examples/dagster.md"),
 )
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in PAGES}
 
@@ -143,129 +140,3 @@ def test_the_sample_config_holds_settings_that_exist() -> None:
     assert len(configs) == 3
     for config in configs:
         assert config.keys() <= SCHEMA["properties"].keys()
-
-
-# The script that cron runs --------------------------------------------------------------------------------------------
-
-# The state of a run is the number of runs so far.
-TAP = """#!/bin/sh
-echo "$@" >>calls
-test -e quiet || echo '{"type": "STATE", "value": {"run": '$(wc -l <calls)', "of": "first half"}}'
-test -e quiet || echo '{"type": "STATE", "value": {"run": '$(wc -l <calls)'}}'
-echo 'INFO the tap says' >&2
-exit $(cat tap-exit)
-"""
-TARGET = """#!/bin/sh
-sed -n 's/^{"type": "STATE", "value": \\(.*\\)}$/\\1/p'
-echo 'INFO the target says' >&2
-exit $(cat target-exit)
-"""
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder as the pages lay it out, its name with a space, with a tap and a target that end as they are told."""
-    folder = tmp_path / "a folder"
-    page = TEXTS["docs/production.md"]
-    (script,) = re.findall(r"(?ms)^<!-- tests/test_docs.py runs this script -->\n```bash\n(.+?)^```$", page)
-    for name, text in (
-        ("tap-twilio.sh", script),
-        ("tap/bin/tap-twilio", TAP),
-        ("target/bin/target-postgres", TARGET),
-    ):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        path.chmod(0o755)
-    return folder
-
-
-@pytest.fixture
-def run(folder: Path) -> Run:
-    """Runs the script as cron does: from elsewhere, with next to no environment."""
-    if not shutil.which("flock") or not shutil.which("bash"):
-        pytest.skip("the script needs flock and bash")
-
-    def run(tap: int = 0, target: int = 0) -> subprocess.CompletedProcess[str]:
-        (folder / "tap-exit").write_text(str(tap))
-        (folder / "target-exit").write_text(str(target))
-        return subprocess.run(
-            [folder / "tap-twilio.sh"],
-            cwd="/",
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-
-    return run
-
-
-def state(folder: Path) -> Any:
-    return json.loads((folder / "state.json").read_text("utf-8"))
-
-
-def given(folder: Path) -> list[str]:
-    """The arguments of each run of the tap."""
-    return (folder / "calls").read_text("utf-8").splitlines()
-
-
-def test_the_first_run_needs_no_state_and_the_next_goes_on_from_its_last_line(folder: Path, run: Run) -> None:
-    """Nothing is printed when all is well, since cron would mail it."""
-    for _ in range(2):
-        done = run()
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-    assert given(folder) == ["--config config.json", "--config config.json --state state.json"]
-    assert state(folder) == {"run": 2}
-
-
-def test_a_target_that_fails_leaves_the_state_as_it_was(folder: Path, run: Run) -> None:
-    """Even though it printed one; the script ends as the target did and says where to look."""
-    assert run(tap=1, target=9).returncode == 9
-    assert not (folder / "state.json").exists()
-    run()
-    done = run(target=9)
-
-    assert done.returncode == 9
-    assert "the target with 9" in done.stderr
-    assert "INFO the target says" in done.stderr
-    assert state(folder) == {"run": 2}
-    assert run().returncode == 0
-    assert given(folder)[-1].endswith("--state state.json")
-    assert state(folder) == {"run": 4}
-
-
-@pytest.mark.parametrize("ended", [1, 3, 143])
-def test_what_a_well_ended_target_confirmed_is_kept_however_the_tap_ended(folder: Path, run: Run, ended: int) -> None:
-    """The script then ends as the tap did, so that cron's mail and monitoring see it."""
-    done = run(tap=ended)
-
-    assert done.returncode == ended
-    assert f"tap-twilio ended with {ended}" in done.stderr
-    assert state(folder) == {"run": 1}
-
-
-def test_a_run_without_state_keeps_the_one_that_was(folder: Path, run: Run) -> None:
-    """As when the tap refuses its settings before it reads anything."""
-    run()
-    (folder / "quiet").touch()
-
-    assert run(tap=1).returncode == 1
-    assert state(folder) == {"run": 1}
-
-
-def test_two_runs_never_overlap(folder: Path, run: Run) -> None:
-    """While one holds the lock, the next does nothing, and says so."""
-    with (folder / "sync.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = run()
-
-    assert done.returncode == 0
-    assert "still runs" in done.stderr
-    assert not (folder / "calls").exists()
-    assert run().returncode == 0
-    assert len(given(folder)) == 1

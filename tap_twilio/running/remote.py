@@ -1,0 +1,148 @@
+"""
+Any address that fsspec knows, such as s3://bucket/twilio, in the place of a folder.
+
+Object stores replace a file whole or not at all. The lock there is best effort: a file that says until when it holds,
+which the sync renews. Two syncs that begin at one moment on two machines may both get it where the store cannot make a
+file only if there is none, and a sync that was killed holds it for some minutes more. On one machine the lock is sure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from tap_twilio.errors import Locked, TapError
+
+from .folder import LOCK, STATE, TORN, held, private, whole
+
+LOGGER = logging.getLogger("tap_twilio")
+LEASE_S, RENEWED_S = 900, 60
+TALKATIVE = ("aiobotocore", "azure", "botocore", "google")  # of what concerns nobody whose sync is well
+
+
+class Remote:
+    """Keeps the STATE at an address of fsspec's. Raises TapError where that cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._lease = {"holder": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
+        self._renewed = 0.0
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.url)
+        except ImportError as error:
+            raise TapError(f"--state {url}: {error} (or pip install 'exact-tap-twilio[state]').") from None
+        except Exception as error:
+            raise self._failed("cannot be opened", error) from None
+        self._folder = tempfile.TemporaryDirectory(prefix="tap-twilio-")
+
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """Hold the lock here and there; as Folder's. Raises Locked, TapError."""
+        name = f"tap-twilio-{os.getuid()}-{hashlib.sha256(self.url.encode()).hexdigest()[:16]}.lock"
+        with ExitStack() as stack:
+            stack.enter_context(self._folder)
+            descriptor = stack.enter_context(held(Path(tempfile.gettempdir()) / name, f"--state {self.url}"))
+            self._take()
+            try:
+                yield descriptor
+            finally:
+                self._leave()
+
+    def last(self) -> Path | None:
+        """A copy of the last STATE; None where all is to be read. Raises TapError."""
+        try:
+            text: bytes = self._files.cat_file(f"{self._root}/{STATE}")
+            if not whole(text, str(self)):
+                if text.strip():
+                    self._files.pipe_file(f"{self._root}/{TORN}", text)
+                return None
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._failed("cannot be read", error) from None
+        copy = Path(self._folder.name) / STATE
+        with open(copy, "wb", opener=private) as file:
+            file.write(text)
+        return copy
+
+    def keep(self, state: bytes) -> None:
+        """Put a STATE in the place of the last one. Raises TapError."""
+        try:
+            self._files.pipe_file(f"{self._root}/{STATE}", state + b"\n")
+        except Exception as error:
+            raise self._failed("cannot be written", error) from None
+
+    def beat(self) -> None:
+        """Renew the lock, if it is time. One that cannot be renewed is not worth ending a sync for."""
+        if time.monotonic() - self._renewed < RENEWED_S:
+            return
+        try:
+            self._write()
+        except Exception as error:
+            LOGGER.warning("%s", self._failed(f"{LOCK} cannot be renewed", error))
+
+    def __str__(self) -> str:
+        return f"{self.url}/{STATE}"
+
+    def _take(self) -> None:
+        try:
+            try:
+                self._write(mode="create")
+                return
+            except FileExistsError:
+                held_by = self._holder()
+            if held_by and held_by.get("until", 0) > time.time():
+                until = datetime.fromtimestamp(held_by["until"], timezone.utc)
+                who = f"{held_by.get('host')} (process {held_by.get('process')})"
+                raise Locked(
+                    f"--state {self.url}: a sync on {who} still runs, or was killed;"
+                    f" this one is left out. Its lock lasts until {until:%H:%M} UTC, unless it is renewed."
+                )
+            self._write()
+        except Locked:
+            raise
+        except Exception as error:
+            raise self._failed(f"{LOCK} cannot be written", error) from None
+
+    def _leave(self) -> None:
+        try:
+            if self._holder().get("holder") == self._lease["holder"]:
+                self._files.rm_file(f"{self._root}/{LOCK}")
+        except Exception as error:
+            LOGGER.warning("%s", self._failed(f"{LOCK} cannot be removed", error))
+
+    def _write(self, **how: str) -> None:
+        lease = json.dumps({**self._lease, "until": time.time() + LEASE_S}).encode()
+        path = f"{self._root}/{LOCK}"
+        # Not every file system makes a file only if there is none; this look before costs one request.
+        if how and self._files.exists(path):
+            raise FileExistsError(path)
+        self._files.pipe_file(path, lease, **how)
+        self._renewed = time.monotonic()
+
+    def _holder(self) -> dict[str, Any]:
+        """Whose lock it is; {} where there is none, or one that nobody can read."""
+        try:
+            found = json.loads(self._files.cat_file(f"{self._root}/{LOCK}"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _failed(self, what: str, error: Exception) -> TapError:
+        """An error of any library's, as ours: each has its own for a right that is missing or a host that is away."""
+        return TapError(f"--state {self.url}: {what} ({type(error).__name__}: {error}).")
