@@ -24,9 +24,9 @@ from typing import IO
 
 from demo.leash import Start
 
-SHOWN = re.compile(r"\W*(WARNING|ERROR|CRITICAL)\b")
+SHOWN = re.compile(r"[\W\dTZ]*(WARNING|ERROR|CRITICAL)\b")  # whether or not a time comes first
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
-WIDTH = 160  # of the screen, for a line of the tap's
+WIDTH, LINES = 80, 4  # of the screen, for a line of the tap's; all of it is in the log file
 QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
 
 
@@ -77,7 +77,8 @@ class _Log:
     def show(self) -> None:
         if self.fresh:
             self.fresh = False
-            print(textwrap.fill(self.last, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
+            indents = {"initial_indent": "  ", "subsequent_indent": "    "}
+            print(textwrap.fill(self.last, WIDTH, max_lines=LINES, placeholder=" …", **indents), flush=True)
 
 
 def pipe(
