@@ -5,9 +5,10 @@ TAP := .venv/tap.stamp
 DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
+DBT := .venv-dbt/dbt.stamp
 BENCH := .venv-bench/bench.stamp
 MADE := .venv .venv.log .venv-3.*  .venv-target .venv-target.log .venv-audit .venv-audit.log \
-	.venv-bench .venv-bench.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	.venv-bench .venv-bench.log .venv-dbt .venv-dbt.log .bench .demo build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help sync psql test test-long lint format audit bench soak clean
 
@@ -18,6 +19,7 @@ help:
 	@echo "make psql       look around in the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
+	@echo "make test-dbt   the dbt example; its packages come from the network, or from the folder DBT_PACKAGES"
 	@echo "make lint       ruff, mypy and bandit"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
@@ -44,6 +46,10 @@ test: environments
 
 test-long: environments pythons
 	@.venv/bin/python -m pytest $(WORKERS) --timeout=0 -m "long or hypothesis" --hypothesis-profile=long
+
+.PHONY: test-dbt
+test-dbt: environments $(DBT)
+	@.venv/bin/python -m pytest --timeout=0 tests/test_dbt.py
 
 # The whole suite once more on the oldest Python and on newer ones, of those that are installed.
 PYTHONS ?= 3.10 3.13 3.14
@@ -97,6 +103,10 @@ $(DEV): setup.py demo/venv.sh
 
 $(AUDIT): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-audit "pip-audit>=2.7"
+	@touch $@
+
+$(DBT): examples/dbt/requirements.txt demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-dbt -r examples/dbt/requirements.txt
 	@touch $@
 
 $(BENCH): setup.py demo/venv.sh
