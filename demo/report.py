@@ -235,9 +235,9 @@ def _further(found: Sequence[Table], schema: str, is_first: bool) -> list[str]:
     if shown:
         marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in shown]
         cells = sorted((table.name, _count(table.rows), mark) for table, mark in zip(shown, marks))
-        said = "with their rows" if is_first else "that changed, with their rows and new ones"
+        said = f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
         which = "The largest further tables" if small else "Further tables"
-        parts += ["", f"{which} in schema {schema}, {said}:", *_side_by_side(cells, WIDTH)]
+        parts += ["", f"{which} {said}:", *_side_by_side(cells, WIDTH)]
     if small:
         parts += [f"  {len(small)} more, of at most {_rows(small[0].rows)} each."]
     if rest := len(found) - len(of_note):

@@ -21,7 +21,7 @@ from tap_twilio.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/exactness.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/exactness.md", "docs/pii.md", "examples/dbt/README.md")
 
 Cells = list[str]
 

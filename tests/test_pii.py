@@ -94,7 +94,7 @@ def test_what_the_catalog_leaves_out_later_stays_in_its_column_until_that_is_dro
 
 
 def test_numbers_are_hashed_at_the_target(job: Job, twilio: Twilio) -> None:
-    """One number has one hash in all tables, null stays null, a column mapped to null is left out, and no other changes."""
+    """One number has one hash in all tables, null stays null, a column mapped to null is left out; no other changes."""
     (nobody,) = twilio.messages(1, from_=None)
     job.sync(**TARGET)
 
