@@ -77,8 +77,8 @@ class _Log:
     def show(self) -> None:
         if self.fresh:
             self.fresh = False
-            indents = {"initial_indent": "  ", "subsequent_indent": "    "}
-            print(textwrap.fill(self.last, WIDTH, max_lines=LINES, placeholder=" …", **indents), flush=True)
+            text = textwrap.wrap(self.last, WIDTH - 4, max_lines=LINES, placeholder=" …")
+            print("\n    ".join(["  " + text[0], *text[1:]]), flush=True)
 
 
 def pipe(
