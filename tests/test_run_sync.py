@@ -108,9 +108,11 @@ def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job:
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert job.wrong() == {}
-    closing = r"INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state kept \d+ s ago in {}"
+    closing = r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state kept \d+ s ago in {}"
     for run, rows in ((first, 80), (second, 0)):
-        assert re.fullmatch(closing.format(rows, job.place / "state.json"), run.stderr.splitlines()[-1])
+        assert re.fullmatch(
+            closing.format(rows, job.place / "state.json"), run.stderr.splitlines()[-1].partition(" ")[2]
+        )
     assert (first.stdout, second.stdout) == ("", "")
     summary = json.loads(file.read_text())
     assert {name: summary[name] for name in ("exit_code", "tap_exit", "target_exit", "rows")} == {
@@ -144,7 +146,7 @@ def test_a_second_sync_ends_at_once(job: Job) -> None:
         done = subprocess.run(job.command(), capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.fullmatch("CRITICAL --state .*: the last sync still runs, so this one is left out.\n", done.stderr)
+    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is left out.\n", done.stderr)
     assert not job.tap.server.requests
 
 
@@ -186,7 +188,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, options: list[str], says: str) ->
     done = subprocess.run([*COMMAND, "run-sync", *options], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"CRITICAL {says}")
+    assert done.stderr.partition(" ")[2].startswith(f"CRITICAL {says}")
     assert done.stderr.count("\n") == 1
 
 
@@ -263,7 +265,7 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     again = job.run(place=place)
 
     assert nowhere.returncode == 1
-    assert re.fullmatch("CRITICAL --state local://.*: sync.lock cannot be written .*\n", nowhere.stderr)
+    assert re.fullmatch(r"\S+ CRITICAL --state local://.*: sync.lock cannot be written .*\n", nowhere.stderr)
     assert refused.returncode == 5
     assert "a sync on elsewhere (process 7) still runs, or was killed" in refused.stderr
     assert again.returncode == 0, again.stderr

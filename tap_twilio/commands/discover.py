@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from tap_twilio.settings import forms
 from tap_twilio.singer.catalog import discover
 from tap_twilio.singer.forms import Forms
 from tap_twilio.singer.output import Output
@@ -17,6 +16,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    found = discover(forms=Forms(**forms(arguments.config or [])))
-    Output().document(json.dumps(found, indent=2) + "\n")
+    asked = Forms()
+    if arguments.config:
+        from tap_twilio.settings import forms
+
+        asked = Forms(**forms(arguments.config))
+    Output().document(json.dumps(discover(forms=asked), indent=2) + "\n")
     return 0
