@@ -108,11 +108,9 @@ def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job:
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert job.wrong() == {}
-    closing = r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state kept \d+ s ago in {}"
+    closing = r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state kept .+ ago in {}"
     for run, rows in ((first, 80), (second, 0)):
-        assert re.fullmatch(
-            closing.format(rows, job.place / "state.json"), run.stderr.splitlines()[-1].partition(" ")[2]
-        )
+        assert re.fullmatch(closing.format(rows, job.place / "state.json"), run.stderr.splitlines()[-1])
     assert (first.stdout, second.stdout) == ("", "")
     summary = json.loads(file.read_text())
     assert {name: summary[name] for name in ("exit_code", "tap_exit", "target_exit", "rows")} == {
