@@ -46,8 +46,8 @@ REST = """
   stream becomes FULL_TABLE, meltanolabs-target-postgres takes rows without a version for old ones. Targets that use
   the Singer SDK's own statement, such as meltanolabs-target-snowflake, drop only rows with an older version: rows from
   INCREMENTAL syncs never leave. Empty the table before you change the method there.
-- **`validate_records: false`** spares the target a second look at each record, and nearly half of its time ([measured](#measured)).
-  The tap checks every value already.
+- **`validate_records: false`** spares the target a second look at each record, and nearly half of its time
+  ([measured](#measured)). The tap checks every value already.
 - **`use_copy: true`** of meltanolabs-target-postgres loads quicker still, and sends numbers through a float:
   prices with more than 15 digits are rounded. Twilio's have fewer.
 - **`batch_size_rows`** for Snowflake: each batch is a file and a MERGE, whatever it holds. So take large batches, as
