@@ -171,12 +171,14 @@ def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
         return []
 
 
-def text(found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in_full: Collection[str]) -> str:
-    """All of it, as text. Of the tables that are not `in_full`, each has a few words."""
+def text(
+    found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in_full: Collection[str], every: bool = False
+) -> str:
+    """All of it, as text. Of the tables that are not `in_full`, some have a few words, or `every` one."""
     main = [table for table in found if table.name in in_full]
     further = [table for table in found if table.name not in in_full]
     parts = ["", f"Tables in schema {schema}:", *_main(main)] if main else []
-    parts += _further(further, schema, _is_first(found)) if further else []
+    parts += _further(further, schema, _is_first(found), every) if further else []
     if newest_messages:
         parts += ["", "Messages, the last changed first:", *_messages(newest_messages)]
     changes = [change for table in main for change in table.changes]
@@ -222,27 +224,33 @@ def _is_first(found: Sequence[Table]) -> bool:
     return all(table.new == table.rows for table in found)
 
 
-def _further(found: Sequence[Table], schema: str, is_first: bool) -> list[str]:
+def _further(found: Sequence[Table], schema: str, is_first: bool, every: bool) -> list[str]:
     """
     The further tables with most rows, several a line; after the first run, only those that changed.
 
-    The others are counted.
+    The others are counted, unless `every` one is wanted.
     """
+    if every:
+        return ["", f"Further tables in schema {schema}, with their rows:", *_in_lines(found, is_first)]
     of_note = [table for table in found if (table.rows if is_first else table.new != 0 or table.changed != 0)]
     by_size = sorted(of_note, key=lambda table: -table.rows)
     shown, small = by_size[:FURTHER_SHOWN], by_size[FURTHER_SHOWN:]
     parts = []
     if shown:
-        marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in shown]
-        cells = sorted((table.name, _count(table.rows), mark) for table, mark in zip(shown, marks))
         said = f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
         which = "The largest further tables" if small else "Further tables"
-        parts += ["", f"{which} {said}:", *_side_by_side(cells, WIDTH)]
+        parts += ["", f"{which} {said}:", *_in_lines(shown, is_first)]
     if small:
         parts += [f"  {len(small)} more, of at most {_rows(small[0].rows)} each."]
     if rest := len(found) - len(of_note):
         parts += [f"  {rest} {'empty' if is_first else 'unchanged'}."]
     return parts if shown else ["", f"Further tables in schema {schema}:", *parts]
+
+
+def _in_lines(found: Sequence[Table], is_first: bool) -> list[str]:
+    """By name; each with its rows, and new ones."""
+    marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in found]
+    return _side_by_side(sorted((t.name, _count(t.rows), mark) for t, mark in zip(found, marks)), WIDTH)
 
 
 def _rows(number: int) -> str:

@@ -139,7 +139,11 @@ def _sync() -> int:
         _refuse(outcome)
         with report.connect(url) as now:
             tables = report.tables(before, now, source.schema, since)
-            print(report.text(tables, report.messages(now, source.schema), source.schema, in_full))
+            print(
+                report.text(
+                    tables, report.messages(now, source.schema), source.schema, in_full, bool(os.environ.get("STREAMS"))
+                )
+            )
     if not os.environ.get("TARGET_POSTGRES_URL"):
         print("\nmake psql looks around in it; make sync again reads what changed;")
         print("make clean removes it all.")

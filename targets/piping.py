@@ -66,7 +66,7 @@ def feed(
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, env=env, cwd=log.parent
         )
-    assert process.stdin is not None
+    assert process.stdin is not None and process.stdout is not None
     printed = _Printed(process.stdout)
     with suppress(BrokenPipeError):
         for line in lines[:kill_after]:
@@ -80,6 +80,7 @@ def feed(
         process.stdin.close()
     process.wait()
     states = [json.loads(line) for line in printed.all() if line.startswith(b"{")]
+    process.stdout.close()
     return Fed(process.returncode, early, states, log.read_text("utf-8", "replace"))
 
 

@@ -237,6 +237,16 @@ def test_the_largest_further_tables_are_shown_and_in_the_second_sync_those_that_
     assert any(new for _, new in second.values())
 
 
+@pytest.mark.long
+def test_whoever_names_all_streams_sees_every_table(twice: tuple[Checkout, list[str]]) -> None:
+    """Whether or not it changed."""
+    done = twice[0].sync(STREAMS="all")
+
+    assert done.returncode == 0, done.stderr
+    assert further(done.stdout)[0].keys() == CATALOG.keys() - SIX
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
 def test_what_a_sync_shows_fits_80_columns(twice: tuple[Checkout, list[str]]) -> None:
     """All but a row that changed, which takes what it needs."""
     for shown in twice[1]:

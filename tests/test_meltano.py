@@ -228,11 +228,10 @@ def test_a_full_refresh_that_was_stopped_loses_no_row(project: Project, who: str
     SIGTERM ends it midway, and the next run brings all that Twilio has.
 
     A tap that is stopped leaves a last STATE, which Meltano merges into the state of before, whose keys it never
-    removes. Meltano itself, when it is stopped, may lose that one.
+    removes; or it loses that one, as it may when the target had not stored all.
     """
     project.env |= {"TAP_TWILIO_PAGE_SIZE": "20", "TAP_TWILIO_STATE_SECONDS": "0"}
     project.sync()
-    before = project.state()
     for stream in LISTED:  # changed since, and read by the refresh or not
         for row in project.server.twilio.present(stream)[::7]:
             project.server.twilio.change(row["sid"], silently=True, **{TEXTS[stream]: f"until {who}"})
@@ -248,7 +247,6 @@ def test_a_full_refresh_that_was_stopped_loses_no_row(project: Project, who: str
     _, log = process.communicate(timeout=120)
     assert process.returncode == exits, log[-3000:]
     assert project.lost() != []
-    assert who == "meltano" or project.state() != before
 
     project.sync()
 
