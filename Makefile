@@ -14,7 +14,7 @@ DOCS := .venv-docs/docs.stamp
 EXAMPLES := .venv-examples/examples.stamp
 MELTANO := .venv-meltano/meltano.stamp
 SINGER_TOOLS := .venv-singer-tools/singer-tools.stamp
-MADE := .venv .venv.log .venv-3.* .venv-* .bench .site .demo build dist *.egg-info \
+MADE := .venv .venv.log .venv-* .bench .site .demo build dist *.egg-info \
 	.hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: help sync psql test test-long lint format audit build bench soak docs targets clean
