@@ -68,7 +68,6 @@ class Sync:
         self.versions: dict[str, Version] = {}  # of the FULL_TABLE reads
         self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
-        self.failures: list[str] = []
         self.failed: dict[tuple[str, str], str] = {}  # stream and account, and why
         self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
         self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
@@ -101,7 +100,7 @@ class Sync:
         self.pool.close()
         self.when_read()
         self._report()
-        return 3 if self.failures else 0
+        return 3 if self.failed else 0
 
     def find_accounts(self) -> None:
         """Which accounts there are. Raises TapError where the credentials do not hold, or nothing answers."""
@@ -252,7 +251,6 @@ class Sync:
             self.closed.add(sid)
             return
         self.failed[name, sid] = str(error)
-        self.failures.append(f"{name} {sid}: {error}")
         what = str(error).rstrip(".")
         said = "%s %s failed, the others go on: %s; what was read is kept. %s"
         LOGGER.error(said, name, sid, what, error.next_step, extra=about(name))
@@ -384,5 +382,5 @@ class Sync:
         summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
-        for failure in self.failures:
-            LOGGER.error("failed: %s", failure)
+        for (name, sid), failure in self.failed.items():
+            LOGGER.error("failed: %s %s: %s", name, sid, failure, extra=about(name))

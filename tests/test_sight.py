@@ -84,6 +84,21 @@ def test_the_log_is_json_as_the_singer_sdk_writes_it(tap_of: MakeTap, tmp_path: 
     assert not any(line["message"].startswith("stream ") for line in lines)
 
 
+def test_a_line_of_json_bears_the_stream_that_it_names(tap_of: MakeTap) -> None:
+    """Whoever filters a log by stream finds all that was said of it: what is announced, and what failed."""
+    twilio = Twilio().at("2026-02-01")
+    twilio.calls(5, since="2026-01-30", until="2026-01-31")
+    twilio.fail_next("500", times=100, path_contains="Messages")
+    streams = ("calls", "messages", "call_feedback")
+    run = tap_of(twilio, retry_minutes=0).select(*streams).run("--log-format", "json")
+    lines = [json.loads(line) for line in run.log.splitlines()]
+    named = [(line["stream_name"], line["message"]) for line in lines if line["message"].split()[0] in streams]
+
+    assert run.exit_code == 3 and {message.split()[0] for _, message in named} >= {"messages", "call_feedback"}
+    assert all(stream == message.split()[0] for stream, message in named)
+    assert [line["stream_name"] for line in lines if line["message"].startswith("failed: ")] == ["messages"]
+
+
 def test_an_error_is_one_line_of_json_without_secrets(tap_of: MakeTap) -> None:
     """As of text."""
     tap = tap_of(Twilio())

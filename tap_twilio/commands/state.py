@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio.errors import TapError
+from tap_twilio.log import about
 from tap_twilio.moments import Moment, machine_now
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.pieces import grouped, merge, owned, split
@@ -146,7 +147,8 @@ def _split(arguments: argparse.Namespace) -> int:
     for name in state.names:
         stream = state.stream(name)
         if stream.version is not None and len(groups) > 1:
-            LOGGER.warning("%s: while it is in pieces, no deleted row leaves the warehouse (FULL_TABLE)", name)
+            said = "%s: while it is in pieces, no deleted row leaves the warehouse (FULL_TABLE)"
+            LOGGER.warning(said, name, extra=about(name))
     made = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
     Output().document(json.dumps(made, indent=2) + "\n")
     return 0

@@ -70,7 +70,7 @@ class SummaryFile:
             "exit_code": exit_code,
             "stopped": exit_code > 128,
             "error": error,
-            "failures": list(sync.failures) if sync else [],
+            "failures": [f"{name} {sid}: {why}" for (name, sid), why in sync.failed.items()] if sync else [],
             "accounts": len(sync.accounts.chosen) if sync else 0,
             "totals": totals(streams),
             "streams": [one.json() for one in streams],

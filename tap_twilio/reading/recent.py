@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.log import about
 from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
 from tap_twilio.singer.state import Asked
 from tap_twilio.streams.model import Parent, Stream
@@ -216,6 +217,7 @@ class RecentBranch:
                 self.account,
                 round(pages * len(page.rows)),
                 self.parent.stream,
+                extra=about(self.stream.name),
             )
 
     # -- after the look-back, or the backfill
@@ -264,7 +266,8 @@ class RecentBranch:
             self._finish_window(self.began)
         elif whole:
             syncs = -(-window.count // self.limits.requests)
-            LOGGER.info("%s %s: %d rows, all asked every %d syncs", self.stream.name, self.account, window.count, syncs)
+            said = "%s %s: %d rows, all asked every %d syncs"
+            LOGGER.info(said, self.stream.name, self.account, window.count, syncs, extra=about(self.stream.name))
         self.table.note()
 
     def _ask_rows(self, rows: list[Dated], moves_cursor: bool = False) -> Read:
@@ -328,6 +331,7 @@ class RecentBranch:
                 self.account,
                 MISSES,
                 SAMPLE,
+                extra=about(self.stream.name),
             )
         self.table.note()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tap_twilio.errors import NotAvailable, Refused
+from tap_twilio.log import about
 from tap_twilio.moments import DAY, Moment, later
 from tap_twilio.streams.model import Scores, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
@@ -106,4 +107,5 @@ class SecondSource:
             self.account,
             called,
             refused.status,
+            extra=about(self.stream.name),
         )

@@ -17,6 +17,7 @@ from typing import Any
 
 from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
 
+from tap_twilio import log
 from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
@@ -262,9 +263,8 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
         )
     key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.changed
     if method == INCREMENTAL and key != stream.changed:
-        LOGGER.warning(
-            "%s: replication-key %s is not possible; %s is used.", stream.name, _named(str(key)), stream.changed
-        )
+        said = "%s: replication-key %s is not possible; %s is used."
+        LOGGER.warning(said, stream.name, _named(str(key)), stream.changed, extra=log.about(stream.name))
     return bool(method == FULL_TABLE)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
 
+from tap_twilio.log import about
 from tap_twilio.twilio.request import Stamp
 
 from .state import ELSEWHERE, StreamState
@@ -92,7 +93,8 @@ def explain(name: str, stream: StreamState, accounts: list[str]) -> None:
     """Say why deleted rows stay, and what lets them go."""
     unread = [account for account in accounts if stream.partitions[account] != ELSEWHERE]
     if len(unread) < len(accounts):
-        LOGGER.info("%s: deleted rows stay in the warehouse until the pieces of the state are merged", name)
+        said = "%s: deleted rows stay in the warehouse until the pieces of the state are merged"
+        LOGGER.info(said, name, extra=about(name))
     if not unread:
         return
     LOGGER.warning(
@@ -101,4 +103,5 @@ def explain(name: str, stream: StreamState, accounts: list[str]) -> None:
         name,
         ", ".join(unread),
         name,
+        extra=about(name),
     )
