@@ -7,6 +7,7 @@ Each command is imported when it is asked for: `--version` needs neither HTTP no
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -25,6 +26,7 @@ COMMANDS = {"run-sync": "run_sync", "state": "state"}
 
 def main(argv: list[str] | None = None) -> None:
     """The `tap-twilio` command. Exit codes: docs/production.md, "Exit codes"."""
+    gc.set_threshold(100_000, 20, 100)  # neither modules nor pages make circles: to look for some is mostly in vain
     argv = sys.argv[1:] if argv is None else argv
     command = COMMANDS.get(argv[0]) if argv else None
     arguments = None if command else _parser().parse_args(argv)

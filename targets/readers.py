@@ -7,6 +7,7 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -51,7 +52,7 @@ def _postgres(target: Target, place: Place, table: str) -> Held:
 
 
 def _sqlite(target: Target, place: Place, table: str) -> Held:
-    with sqlite3.connect(place.folder / "it.db") as connection:
+    with closing(sqlite3.connect(place.folder / "it.db")) as connection:
         connection.row_factory = sqlite3.Row
         types = {row["name"]: row["type"] for row in connection.execute(f"pragma table_info({table})")}
         return Held([dict(row) for row in connection.execute(f"select * from {table}")] if types else [], types)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,12 @@ def test_the_dag_syncs_each_group_tries_a_partial_one_again_and_says_what_it_did
     said = run(AIRFLOW / "python", "-c", RUN, ROOT / "examples/airflow")
 
     assert "ended: success" in said, said[-6000:]
-    with sqlite3.connect(tmp_path / "airflow/airflow.db") as database:
+    with closing(sqlite3.connect(tmp_path / "airflow/airflow.db")) as database:
         extras = [json.loads(extra) for (extra,) in database.execute("select extra from asset_event")]
         tries = dict(database.execute("select map_index, try_number from task_instance where task_id = 'sync'"))
     assert sorted(account for extra in extras for account in extra["accounts"]) == sorted(sids)
     assert all(extra["rows"] >= 20 and extra["bookmarks"]["messages"] for extra in extras)
     assert sorted(tries.values()) == [1, 2]
-    with sqlite3.connect(tmp_path / "rows.db") as database:
+    with closing(sqlite3.connect(tmp_path / "rows.db")) as database:
         (rows,) = database.execute("select count(*) from rows where stream = 'messages'").fetchone()
     assert rows == len(twilio.present("messages")) > 0

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class Home:
 
     @property
     def rows(self) -> int:
-        with sqlite3.connect(self.folder / "rows.db") as database:
+        with closing(sqlite3.connect(self.folder / "rows.db")) as database:
             (found,) = database.execute("select count(*) from rows").fetchone()
         return int(found)
 

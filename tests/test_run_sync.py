@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class Job:
     def wrong(self) -> dict[str, Any]:
         """What the database holds otherwise than Twilio lists."""
         tables: dict[str, dict[str, Any]] = {}
-        with sqlite3.connect(self.folder / "rows.db") as database:
+        with closing(sqlite3.connect(self.folder / "rows.db")) as database:
             for stream, sid, record in database.execute("select stream, sid, record from rows"):
                 tables.setdefault(stream, {})[sid] = json.loads(record, parse_float=Decimal)
         self.tap.tables.rows = tables
@@ -202,7 +203,7 @@ def test_a_signal_ends_the_tap_first_and_the_target_may_finish(job: Job) -> None
 
     assert process.returncode == 143
     assert "tap-twilio ended with 143, the target with 0" in said
-    with sqlite3.connect(job.folder / "rows.db") as database:
+    with closing(sqlite3.connect(job.folder / "rows.db")) as database:
         (stored,) = database.execute("select count(*) from rows").fetchone()
     assert f"; {stored} rows sent; state kept" in said
 

@@ -48,8 +48,7 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
 
 def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
     sync = summary.sync = prepared(arguments, log.hide)
-    gc.freeze()  # modules and settings stay, and pages make no circles: to look at them again and again is in vain
-    gc.set_threshold(100_000, 20, 100)
+    gc.freeze()  # modules and settings stay: they are not looked at again
     stopped = on_signals(sync.stop, summary.write)
     with shown(sync.counts, log) as sync.when_read:
         try:
