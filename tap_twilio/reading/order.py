@@ -31,10 +31,13 @@ class Order:
         self._undated_above_dated = self._dated_above_undated = False
         self._creation_differs = False  # the list date falls where the creation date rises
         self._last_created = self._last_listed = END
+        self._listed: list[Moment] = []  # of a thorough walk's page: see `listed`
 
     def see(self, rows: list[Row]) -> None:
         """Learn from a page."""
         mixed = self._see_undated(rows)
+        if self._thorough:
+            self._listed = [moment_of(self._listing.listed(row)) or BEGINNING for row in rows]
         if not self._thorough and (not mixed or self.by_creation):
             return  # dates are worth reading only where they may tell something
         if self._by_creation:
@@ -58,13 +61,17 @@ class Order:
         return self._undated_above_dated and self._dated_above_undated
 
     def _see_list_dates(self, rows: list[Row]) -> None:
-        listed = [moment_of(self._listing.listed(row)) for row in rows]
-        dates = [date for date in listed if date]
+        dates = [date for date in self._listed if date]
         self._by_list_date = _falls([self._last_listed, *dates])
         self._last_listed = dates[-1] if dates else self._last_listed
         if not self._creation_differs:
-            born = [moment_of(row.get("date_created")) or BEGINNING for row, date in zip(rows, listed) if date]
+            born = [moment_of(row.get("date_created")) or BEGINNING for row, date in zip(rows, self._listed) if date]
             self._creation_differs = not _falls(born)
+
+    def listed(self) -> list[Moment]:
+        """List dates of the page that a thorough walk saw last, BEGINNING where a row has none; to be asked once."""
+        listed, self._listed = self._listed, []
+        return listed
 
     @property
     def agreed(self) -> list[str]:

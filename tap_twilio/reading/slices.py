@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from tap_twilio.errors import Moved, Refused
-from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, format_moment, later, moment_of, parse_moment
+from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, format_moment, later, parse_moment
 from tap_twilio.singer.state import Backfill, Slice, Span
 from tap_twilio.streams.model import Rounds, Window
 from tap_twilio.twilio.request import Page
@@ -55,7 +55,7 @@ class Slices:
                     raise reading.unfinished() from None
                 feed = self._open(one)
                 continue
-            page, dates = _inside(reading, self.listing, one, page)
+            page, dates = _inside(reading, one, page, feed.walk.order.listed())
             parts = _recut(reading, self.listing, one, feed.walk, page, dates)
             in_order = _in_order(feed.walk)
             if parts and in_order:
@@ -121,9 +121,8 @@ class Slices:
         self.backfill.spans = [*others, new]
 
 
-def _inside(reading: Reading, listing: Listing, one: Slice, page: Page) -> tuple[Page, list[Moment]]:
+def _inside(reading: Reading, one: Slice, page: Page, dates: list[Moment]) -> tuple[Page, list[Moment]]:
     """The rows of a slice, with their list dates: filters may also list undated rows, and those a unit outside."""
-    dates = [moment_of(listing.listed(row)) or BEGINNING for row in page.rows]
     reading.slices_overlap |= BEGINNING in dates
     inside = [(row, date) for row, date in zip(page.rows, dates) if one.since <= date < one.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]

@@ -67,11 +67,16 @@ class Recorder:
     def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:
         """RECORD messages, one line each, of records that all came with one answer."""
         records, (received_at, time_extracted) = list(records), stamp
+        if not records:
+            return b""
         for record in records:
-            if isinstance(record, Noted):
+            if record.__class__ is Noted:
                 self.drift.count(record.notes)
         received = b',"received_at":%s' % orjson.dumps(received_at) if self._received else b""
         versioned = b"" if version is None else b',"version":%d' % version
         before = b'{"type":"RECORD","stream":%s,"record":' % orjson.dumps(self._stream)
         after = b'%s}%s,"time_extracted":%s}\n' % (received, versioned, orjson.dumps(time_extracted))
-        return before + (after + before).join([record[:-1] for record in records]) + after if records else b""
+        parts = [record[:-1] for record in records]
+        parts[0] = before + parts[0]  # here, since to put it before the whole would copy all of that
+        parts[-1] += after
+        return (after + before).join(parts)
