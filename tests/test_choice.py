@@ -46,6 +46,8 @@ def columns(run: Run) -> dict[str, list[str]]:
         ("messages,calls", ["calls", "messages"]),
         ("studio_flow*, messages", ["messages", "studio_flow_revisions", "studio_flows"]),
         ("studio_*,!*_revisions,!studio_executi*", ["studio_flows"]),
+        ("!studio_flow_*,studio_flow*", ["studio_flows"]),
+        ("!c*,!transcriptions", ["addresses", "messages"]),
     ],
 )
 def test_streams_are_selected_by_name_and_pattern(tap: Tap, words: str, streams: list[str]) -> None:
@@ -62,6 +64,20 @@ def test_properties_are_taken_away_or_named(tap: Tap) -> None:
     assert set(found["calls"]) == {"sid", "date_updated", "status", "to", "to_formatted"}
 
 
+@pytest.mark.parametrize("words", ["messages.!body", "messages,!messages.body", "!*.bod?,calls,messages"])
+def test_what_is_taken_away_stays_away_wherever_it_stands(tap: Tap, words: str) -> None:
+    """Of a stream that is selected, the mark may stand before either name: Meltano has it before the stream's."""
+    found = columns(tap.run("--select", words))
+    assert set(properties("messages")) - set(found.pop("messages")) == {"body"}
+    assert all(names == list(properties(stream)) for stream, names in found.items())
+
+
+def test_what_is_only_taken_away_leaves_the_default(tap: Tap) -> None:
+    """All else that a sync without a selection reads."""
+    found = columns(tap.run("--select", "!messages.body,!c*"))
+    assert sorted(found) == ["addresses", "messages", "transcriptions"] and "body" not in found["messages"]
+
+
 def test_a_secret_is_selected_by_its_name(tap: Tap) -> None:
     """And not with its stream."""
     assert "value" not in columns(tap.run("--select", "serverless_variables"))["serverless_variables"]
@@ -74,6 +90,7 @@ def test_a_secret_is_selected_by_its_name(tap: Tap) -> None:
     [
         ("mesages", "--select: there is no stream 'mesages': did you mean messages"),
         ("messages.bdy", "--select: messages has no property 'bdy'"),
+        ("messages,!messages.bdy", "--select: messages has no property 'bdy'"),
         (" , ", "--select names no stream"),
     ],
 )

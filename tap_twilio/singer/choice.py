@@ -2,12 +2,14 @@
 Selection in a word: `calls,messages.!body,studio_*`, in place of a catalog that somebody edits.
 
 Between commas stands a stream, or a stream and one of its properties after a dot. `*` stands for any text, `?` for any
-letter, and `!` takes away. A stream of which properties are named is read with these, and with what is automatic.
+letter. A stream of which properties are named is read with these, and with what is automatic. `!`, before the stream or
+before the property, takes away, wherever in the list it stands; where nothing else does, from what is on by default.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -18,6 +20,7 @@ from .catalog import discover
 from .forms import Forms
 
 Json = dict[str, Any]
+About = dict[str, dict[tuple[str, ...], Json]]  # the metadata of each stream, by breadcrumb
 
 
 def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
@@ -25,37 +28,46 @@ def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
     catalog = discover(forms=forms)
     about = {entry["tap_stream_id"]: {tuple(i["breadcrumb"]): i["metadata"] for i in entry["metadata"]}
              for entry in catalog["streams"]}  # fmt: skip
-    taken: dict[str, list[str]] = {}  # what is named of each stream, of its properties
     words = [word for word in re.split(r"[\s,]+", text) if word]
     if not words:
         raise TapError("--select names no stream; --streams lists those that there are.")
-    for word in words:
-        stream, _, prop = word.removeprefix("!").partition(".")
-        found = [name for name in about if fnmatchcase(name, stream)]
-        if not found:
-            near = get_close_matches(stream, about, n=3)
-            meant = f"did you mean {' or '.join(near)}? " if near else ""
-            raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists them all.")
-        for name in found:
-            if word.startswith("!"):
-                taken.pop(name, None)
-            else:
-                taken.setdefault(name, []).extend([prop] if prop else [])
+    takes = [word.partition(".!")[0] for word in words if not word.startswith("!")]
+    away = [word.removeprefix("!").replace(".!", ".") for word in words if word.startswith("!") or ".!" in word]
+    named: dict[str, set[str]] = {}
+    for word in takes:
+        for name, properties in _found(word, about):
+            named.setdefault(name, set()).update(properties)
     for name, metadata in about.items():
-        metadata[()]["selected"] = name in taken
-        _choose(name, metadata, taken.get(name, []))
+        _take(metadata, named.get(name, set()), name in named if takes else metadata[()]["selected-by-default"])
+    for word in away:
+        for name, properties in _found(word, about):
+            if not properties:
+                about[name][()]["selected"] = False
+            for one in properties:
+                about[name]["properties", one]["selected"] = False
     return catalog
 
 
-def _choose(stream: str, metadata: dict[tuple[str, ...], Json], words: list[str]) -> None:
-    """Select some properties of a stream: those that are named, or all but those that are taken away."""
-    there = [breadcrumb[1] for breadcrumb in metadata if len(breadcrumb) == 2]
-    only = any(not word.startswith("!") for word in words)
-    for name in there if only else ():
-        metadata["properties", name]["selected"] = False
-    for word in words:
-        found = [name for name in there if fnmatchcase(name, word.removeprefix("!"))]
-        if not found:
-            raise TapError(f"--select: {stream} has no property {word[:60]!a}; --discover lists them.")
-        for name in found:
-            metadata["properties", name]["selected"] = not word.startswith("!")
+def _take(metadata: dict[tuple[str, ...], Json], named: set[str], selected: bool) -> None:
+    metadata[()]["selected"] = selected
+    for breadcrumb, about in metadata.items():
+        if breadcrumb and named:
+            about["selected"] = breadcrumb[1] in named
+
+
+def _found(word: str, about: About) -> Iterator[tuple[str, list[str]]]:
+    """The streams that a word names, and the properties of each, where it names any. Raises TapError."""
+    stream, _, prop = word.partition(".")
+    streams = [name for name in about if fnmatchcase(name, stream)]
+    if not streams:
+        near = get_close_matches(stream, about, n=3)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists them all.")
+    found = {name: [one for one in _properties(about[name]) if fnmatchcase(one, prop)] for name in streams}
+    if prop and not any(found.values()):
+        raise TapError(f"--select: {stream} has no property {prop[:60]!a}; --discover lists them.")
+    yield from ((name, properties) for name, properties in found.items() if properties or not prop)
+
+
+def _properties(metadata: dict[tuple[str, ...], Json]) -> list[str]:
+    return [breadcrumb[1] for breadcrumb in metadata if breadcrumb]
