@@ -219,6 +219,7 @@ MISFITS = [
     ("call_feedback", "issues", "echo", "an array"),
     ("call_feedback", "issues", ["echo", 1], "an array of text"),
     ("call_feedback", "issues", [None], "an array of text"),
+    ("trusthub_end_user_types", "fields", [{"name": "first_name"}, "last_name"], "an array of objects"),
 ]
 
 

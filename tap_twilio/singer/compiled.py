@@ -235,19 +235,19 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str],
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """How values are converted: by their type, or as `date-time`, or as `strings`, an array of them."""
+    """How values are converted: by their type, or as `date-time`, or as `strings` or `objects`, an array of them."""
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     (kind,) = [name for name in types if name != "null"]
-    if kind == "array" and schema.get("items", {}).get("type") == "string":
-        return "strings"
+    if kind == "array":
+        return f"{schema['items']['type']}s"
     return str(schema["format"]) if schema.get("format") in FORMATS else str(kind)
 
 
-def _fits(value: Mended, kind: str) -> bool:
+def _fits(value: Any, kind: str) -> bool:
     """Whether a value is of its kind, which the steps below ask by class, and so deny."""
-    if kind == "strings":
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, {"string": str, "object": dict, "array": list}.get(kind, ()))
+    if kind in ("strings", "objects"):
+        return isinstance(value, list) and all(_fits(item, kind[:-1]) for item in value)
+    return isinstance(value, {"string": str, "object": dict}.get(kind, ()))
 
 
 _USERINFO = re.compile(r"(\b\w+://)[^/?#\s\"]*@")
@@ -349,7 +349,7 @@ _STEPS = {
     "date": _taken("VALUE.__class__ is str and is_day(VALUE)"),
     "boolean": _taken("VALUE.__class__ is bool"),
     "object": _taken("VALUE.__class__ is dict"),
-    "array": _taken("VALUE.__class__ is list"),
+    "objects": _taken("VALUE.__class__ is list and all(item.__class__ is dict for item in VALUE)"),
     "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
     "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
     "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
@@ -360,7 +360,7 @@ _EXPECTED = {
     "string": "text",
     "boolean": "true or false",
     "object": "an object",
-    "array": "an array",
+    "objects": "an array of objects",
     "strings": "an array of text",
     "integer": "a whole number of 64 bits",
     "number": "a number",
@@ -388,7 +388,7 @@ def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
     else:
         seen = _SEEN.get(type(value), "something else")
         seen = "another number" if kind == "integer" and seen == "a number" else seen
-        seen = "an array of other things" if kind == "strings" and seen == "an array" else seen
+        seen = "an array of other things" if kind in ("strings", "objects") and seen == "an array" else seen
     return f"{stream} {sid_of(row)}: {name} should be {_EXPECTED[kind]}, but is {seen}"
 
 
