@@ -1,8 +1,11 @@
-"""The JSON files that the user names."""
+"""The files that the user names: JSON that is read, and what is written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +32,31 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
+    """Write a file whole or not at all, and have the disk hold it. Raises OSError."""
+    new = beside(path)
+    with open(new, "wb", opener=opener) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a network's file system may not know it of a folder
+            raise
+    finally:
+        os.close(folder)
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written that is to replace another."""
+    return path.with_name(f"{path.name}.new")
+
+
+def private(path: str, flags: int) -> int:
+    """An opener of files that this user alone may read."""
+    return os.open(path, flags, 0o600)

@@ -18,7 +18,8 @@ from typing import IO, Any, cast
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.running.folder import Folder, private, replace
+from tap_twilio.files import private, replace
+from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
 LOGGER = logging.getLogger("tap_twilio")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ from typing import Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError
+from tap_twilio.files import beside, replace
 from tap_twilio.summary import FORMAT, totals
 from tap_twilio.sync import Sync
 
@@ -26,16 +26,11 @@ class SummaryFile:
         self.sync: Sync | None = None  # what it is about, as far as the run came
         if self._path is not None:
             try:
-                self._new.touch(0o600)
-                self._new.unlink()
+                beside(self._path).touch()
+                beside(self._path).unlink()
                 self._path.unlink(missing_ok=True)  # whoever reads that of an earlier run takes it for this one's
             except OSError as error:
                 raise self._failed(error) from None
-
-    @property
-    def _new(self) -> Path:
-        assert self._path is not None
-        return self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
 
     def _failed(self, error: OSError) -> TapError:
         return TapError(
@@ -48,12 +43,7 @@ class SummaryFile:
             return
         found = self._clean(self._document(exit_code, error))
         try:
-            with self._new.open("w", encoding="utf-8") as file:
-                json.dump(found, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            self._new.replace(self._path)
+            replace(self._path, json.dumps(found, indent=1).encode() + b"\n")
         except OSError as failure:
             raise self._failed(failure) from None
 

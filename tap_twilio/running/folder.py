@@ -7,7 +7,6 @@ processes of a sync, so it is free once the last of them has ended, and nobody h
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import logging
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tap_twilio.errors import Locked, TapError
+from tap_twilio.files import private, replace
 
 LOGGER = logging.getLogger("tap_twilio")
 STATE, LOCK, TORN = "state.json", "sync.lock", "state.torn"
@@ -60,7 +60,7 @@ class Folder:
     def keep(self, state: bytes) -> None:
         """Put a STATE in the place of the last one; it is on the disk then. Raises TapError."""
         try:
-            replace(self.path / STATE, state + b"\n")
+            replace(self.path / STATE, state + b"\n", private)
         except OSError as error:
             raise TapError(
                 f"{self.path / STATE}: cannot be written ({error.strerror}). The next sync reads again what this one"
@@ -100,26 +100,3 @@ def whole(text: bytes, what: str) -> bool:
             LOGGER.warning("%s: is no JSON, as after a disk failed: it is set aside, and all is read again", what)
         return False
     return True
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and have the disk hold it. Raises OSError."""
-    new = path.with_suffix(".new")
-    with open(new, "wb", opener=private) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a network's file system may not know it of a folder
-            raise
-    finally:
-        os.close(folder)
-
-
-def private(path: str, flags: int) -> int:
-    """An opener of files that this user alone may read."""
-    return os.open(path, flags, 0o600)

@@ -25,8 +25,9 @@ from typing import Any
 import fsspec
 
 from tap_twilio.errors import Locked, TapError
+from tap_twilio.files import private
 
-from .folder import LOCK, STATE, TORN, held, private, whole
+from .folder import LOCK, STATE, TORN, held, whole
 
 LOGGER = logging.getLogger("tap_twilio")
 LEASE_S, RENEWED_S = 900, 60
