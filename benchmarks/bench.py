@@ -222,12 +222,29 @@ def accounts() -> Json:
     return found
 
 
+def idle() -> Json:
+    """Many subaccounts with nothing in them, and every stream selected: a first sync, and one after it."""
+    found: Json = {}
+    streams = [entry["tap_stream_id"] for entry in json.loads((HERE.parent / "catalog.json").read_text())["streams"]]
+    for n in (100, 1_000):
+        with bench(accounts=n) as it:
+            found[str(n)], state = {"streams": len(streams)}, None
+            for which in ("first", "again"):
+                it.server.reset()
+                cost, state, _ = it.tap_and_state(*streams, state=state, base_url=f"{it.server.url}/{{product}}")
+                requests, state_bytes = len(it.server.requests), len(json.dumps(state, separators=(",", ":")))
+                found[str(n)][which] = {"tap": asdict(cost), "requests": requests, "state_bytes": state_bytes}
+            print(n, found[str(n)], flush=True)
+    return found
+
+
 PARTS: dict[str, Callable[[], Json]] = {
     "start": start,
     "rows": rows,
     "latent": latent,
     "unchanged": unchanged,
     "accounts": accounts,
+    "idle": idle,
     "even": long_list,
     "skewed": lambda: long_list(skew=True),
     "emitted": emitted.emitted,
@@ -301,6 +318,16 @@ def table(found: Json) -> Iterator[tuple[str, str, str]]:
             f"{it['first_requests'] / int(n):.2f} requests an account, {it['again_requests'] / int(n):.2f} when "
             f"nothing changed; state {it['state_bytes'] / int(n):.0f} bytes an account; "
             f"{it['again']['cpu_s']:.1f} s CPU, {it['again']['peak_mib']:.0f} MiB",
+        )
+    for n, it in found.get("idle", {}).items():
+        yield (
+            f"{int(n):,} subaccounts with nothing in them, {it['streams']} streams",
+            "linear, state ≤ 2 MB",
+            "; ".join(
+                f"{it[which]['requests']:,} requests, {it[which]['tap']['cpu_s']:.0f} s CPU, "
+                f"{it[which]['tap']['peak_mib']:.0f} MiB, state {it[which]['state_bytes'] / 1000:.0f} kB"
+                for which in ("first", "again")
+            ),
         )
 
 
