@@ -36,7 +36,7 @@ def parse_json(text: bytes | str) -> Any:
 
 def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
     """Write a file whole or not at all, and have the disk hold it. Raises OSError."""
-    new = beside(path)
+    new = _beside(path)
     with open(new, "wb", opener=opener) as file:
         file.write(content)
         file.flush()
@@ -52,8 +52,18 @@ def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None
         os.close(folder)
 
 
-def beside(path: Path) -> Path:
-    """Where a file is written that is to replace another."""
+def make_way(path: Path) -> None:
+    """
+    For a file that a run writes at its end: raise OSError where it could not, and take away that of an earlier run.
+
+    Whoever found the earlier one would take it for this run's.
+    """
+    _beside(path).touch()
+    _beside(path).unlink()
+    path.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 

@@ -123,6 +123,18 @@ def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job:
     assert summary["bookmarks"] == {stream: job.state["bookmarks"][stream]["date_updated"] for stream in STREAMS}
 
 
+def test_a_summary_that_cannot_be_written_is_refused_before_anything_is_read(job: Job) -> None:
+    """And one of an earlier run is gone once a run begins: nobody takes it for the new one's."""
+    run = job.run("--summary-json", str(job.folder / "nowhere" / "summary.json"))
+    assert (run.returncode, run.stderr.count("\n"), job.state) == (1, 1, None)
+    assert "summary.json: cannot be written (No such file or directory)" in run.stderr and not job.tap.server.requests
+
+    file = job.folder / "summary.json"
+    file.write_text("{}")
+    job.run("--summary-json", str(file), target=f"""sh -c 'ls "$0" >"$0/seen"; cat >/dev/null' '{job.folder}'""")
+    assert "summary.json\n" not in (job.folder / "seen").read_text() and file.exists()
+
+
 def test_with_logs_nothing_is_said_when_all_is_well(job: Job) -> None:
     """What cron mails is what somebody must look at. The logs have a heading for each run, with time and version."""
     done = job.run("--logs", str(job.folder))

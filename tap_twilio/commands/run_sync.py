@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import private, replace
+from tap_twilio.files import make_way, private, replace
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
@@ -35,9 +35,13 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     tap = _command(arguments.tap, "--tap") if arguments.tap else _this_tap()
     target = _command(arguments.target, "--target")
     place = _place(arguments.state)
+    summary = Path(arguments.summary_json) if arguments.summary_json else None
     with ExitStack() as stack:
         lock = stack.enter_context(place.alone())
         logs = stack.enter_context(_logs(arguments.logs))
+        if summary:
+            with _writing(summary):
+                make_way(summary)
         last = place.last()
         state = ["--state", str(last)] if last else []
         began = time.monotonic()
@@ -45,8 +49,8 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         outcome = pipe.run([*tap, *given, *state], target, lock, logs)
         code = _exit_code(outcome)
         _tell(code, outcome, f"{time.monotonic() - began:.0f} s", str(place), arguments.logs, logs)
-        if arguments.summary_json:
-            _write_summary(Path(arguments.summary_json), code, outcome, place.last())
+        if summary:
+            _write_summary(summary, code, outcome, place.last())
     return code
 
 
@@ -184,10 +188,18 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "ended_at": _now(),
         "bookmarks": {stream: cast(dict[str, Any], about).get("date_updated") for stream, about in bookmarks.items()},
     }
-    try:
+    with _writing(path):
         replace(path, json.dumps(summary).encode() + b"\n")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise TapError(f"--summary-json {path}: cannot be written ({error.strerror}).") from None
+        raise TapError(
+            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and rights."
+        ) from None
 
 
 def _line(file: IO[bytes], text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError
-from tap_twilio.files import beside, replace
+from tap_twilio.files import make_way, replace
 from tap_twilio.summary import FORMAT, totals
 from tap_twilio.sync import Sync
 
@@ -26,9 +26,7 @@ class SummaryFile:
         self.sync: Sync | None = None  # what it is about, as far as the run came
         if self._path is not None:
             try:
-                beside(self._path).touch()
-                beside(self._path).unlink()
-                self._path.unlink(missing_ok=True)  # whoever reads that of an earlier run takes it for this one's
+                make_way(self._path)
             except OSError as error:
                 raise self._failed(error) from None
 
