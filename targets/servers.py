@@ -45,7 +45,7 @@ def snowflake(folder: Path) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     with (folder / "fakesnow.log").open("wb") as log:
-        command: list[str | Path] = [FAKESNOW.environment / "bin/fakesnow", "-s", "-p", str(port)]
+        command: list[str | Path] = [FAKESNOW.python, ROOT / "targets/fakesnow_server.py", str(port)]
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait(port)
