@@ -35,6 +35,7 @@ async def query(request: Request) -> Response:
     body = await request.body()
     told = json.loads(gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body)
     text = told["sqlText"]
+    print(f"SENT {' '.join(text.split())[:80]}", file=sys.stderr, flush=True)
     try:
         async with one_by_one:
             told["sqlText"] = await run_in_threadpool(rewritten, fake.to_conn(fake.to_token(request)), text)
@@ -62,7 +63,7 @@ def _as_json(told: dict[str, Any]) -> Response:
     """An answer whose rows are JSON: the connector of PipelineWise's target crashes on fakesnow's Arrow."""
     data = told.get("data") or {}
     if arrow := data.pop("rowsetBase64", ""):
-        say("rows for the connector 3.0: as JSON, not Arrow")
+        say("all rows: come as JSON and not as Arrow, on which the target's old connector crashes")
         columns = [column.to_pylist() for column in pyarrow.ipc.open_stream(base64.b64decode(arrow)).read_all().columns]
         data["rowset"] = [[_wire(value) for value in row] for row in zip(*columns)]
     if data.get("queryResultFormat") == "arrow":

@@ -19,7 +19,7 @@ from fakesnow.transforms.file_format import lookup_file_format
 Rewrites = Callable[[Any, str, "re.Match[str]"], str]  # fakesnow's connection, the statement, what matched
 NOTHING = "select 1"
 STAGED = r"(?is)using\s*\((select .*?) from '(@[^']+)'\s*\(file_format => '?([^')]+)'?\)(.*?)\) s on "
-LEFT_OUT = r"(?is)^(alter session|start transaction|drop file format|alter table \S+ alter column \S+ drop not null)"
+LEFT_OUT = r"(?is)^(start transaction|drop file format|alter table \S+ alter column \S+ drop not null)"
 number = itertools.count()  # of the tables that are made on the way
 said: set[str] = set()
 
@@ -39,30 +39,30 @@ def rewritten(connection: Any, text: str) -> str:
 
 
 def _put(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("PUT: the connector sends the file to fakesnow's server, and the user's stage `@~` is a named one")
+    say("PUT: a stage's name loses its quotes, and a named stage stands in for the user's, `@~`")
     return f"put '{found[1]}' {_stage(found[2])}"
 
 
 def _remove(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("REMOVE: the server deletes the files")
+    say("REMOVE: the server deletes the files that the stage has")
     for path in _files(connection, found[1]):
         path.unlink()
     return NOTHING
 
 
 def _formats(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("SHOW FILE FORMATS, SHOW SCHEMAS LIKE: selects from fakesnow's catalog")
+    say("SHOW FILE FORMATS, SHOW SCHEMAS LIKE: each a SELECT of fakesnow's catalog")
     known = "_fs_global._fs_information_schema._fs_file_formats"
     return f"""select name as "name", type as "type" from {known} where name ilike '{found[1]}'"""
 
 
 def _schemas(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("SHOW FILE FORMATS, SHOW SCHEMAS LIKE: selects from fakesnow's catalog")
+    say("SHOW FILE FORMATS, SHOW SCHEMAS LIKE: each a SELECT of fakesnow's catalog")
     return f"""select schema_name as "name" from DB.information_schema.schemata where schema_name ilike '{found[1]}'"""
 
 
 def _scan(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("RESULT_SCAN: the rows are made a table first")
+    say("RESULT_SCAN: the earlier rows become a table first")
     table = _table(connection, "select * from arrow", arrow=connection.results_cache[found[1]][0])
     return text.replace(found[0], table)
 
@@ -79,7 +79,7 @@ def _merge(connection: Any, text: str, found: re.Match[str]) -> str:
         columns = {f"C{one}": "varchar" for one in re.findall(r"\$(\d+)", select)}
         how = f"header = false, auto_detect = false, nullstr = '', quote = '\"', escape = '{options['ESCAPE']}'"
         reads, select = f"select * from read_csv({files}, columns = {columns}, {how})", select.replace("$", "C")
-    say(f"MERGE from staged {options['TYPE']}: DuckDB reads the file; of its select a table is made first")
+    say(f"MERGE from staged {options['TYPE']}: DuckDB reads the file, and its select becomes a table first")
     lines = _table(connection, f"select row_number() over () as N, * from ({reads})")
     connection.cursor().execute(f"create table {lines}_SOURCE as {select} from {lines} {rest}")
     if not connection.schema_set:
@@ -88,7 +88,7 @@ def _merge(connection: Any, text: str, found: re.Match[str]) -> str:
 
 
 def _nothing(connection: Any, text: str, found: re.Match[str]) -> str:
-    say("ALTER SESSION, START TRANSACTION, DROP FILE FORMAT, ALTER COLUMN ... DROP NOT NULL: left out")
+    say(f"{'ALTER COLUMN ... DROP NOT NULL' if 'column' in found[1].lower() else found[1].upper()}: left out")
     return NOTHING
 
 
