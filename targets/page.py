@@ -67,8 +67,8 @@ There is no Snowflake here. Both targets run unchanged, with their own connector
 fake of Snowflake made of DuckDB. A shim sends their connections there, rewrites what fakesnow does not know, and runs
 one statement after another.
 
-What that shows: a target makes tables with columns of these types, sends its files by PUT, asks for a MERGE of them, and
-lets go of STATE when the tables say. The files hold what the cells say.
+What that shows: a target makes tables with columns of these types, sends its files by PUT, asks for a MERGE of them,
+and then lets go of STATE. The files hold what the cells say.
 
 What it does not show:
 
