@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +30,7 @@ class Target:
     shim: str = ""  # a script that starts it in the place of its command
     note: str = ""  # what a user must know, and no cell says
     without: tuple[str, ...] = ()  # settings without which the kill is tried once more
+    unshown: Mapping[str, str] = field(default_factory=dict)  # how a cell begins that says nothing of the target: why
 
     @property
     def environment(self) -> Path:
@@ -88,12 +89,13 @@ SNOWFLAKE = {"account": "fake", "user": "fake", "password": "fake", "warehouse":
 
 
 def _meltano_snowflake(place: Place) -> Json:
-    return {**SNOWFLAKE, "database": "DB", "default_target_schema": place.schema.upper(), "hard_delete": True}
+    settings = {"database": "DB", "default_target_schema": place.schema.upper(), "validate_records": False}
+    return {**SNOWFLAKE, **settings, "hard_delete": True}
 
 
 def _pipelinewise_snowflake(place: Place) -> Json:
     settings = {"dbname": "DB", "default_target_schema": place.schema, "file_format": "DB.PUBLIC.CSV_GZ"}
-    return {**SNOWFLAKE, **settings, "hard_delete": True, "no_compression": True}
+    return {**SNOWFLAKE, **settings, "hard_delete": True, "flush_all_streams": True}
 
 
 def _duckdb(place: Place) -> Json:
@@ -126,13 +128,15 @@ TARGETS = (
     ),
     Target(
         "meltanolabs-target-snowflake", "meltanolabs-target-snowflake==0.20.4", "snowflake", _meltano_snowflake,
-        shim="snowflake_shim.py", sets="`decimals: text` in the tap; `batch_size_rows`",
+        shim="snowflake_shim.py",
+        sets="`validate_records: false`; `hard_delete: true`, or deleted rows are marked; `batch_size_rows: 100000`; "
+        "`decimals: text` in the tap",
     ),
     Target(
         "pipelinewise-target-snowflake", "pipelinewise-target-snowflake==2.3.0", "snowflake", _pipelinewise_snowflake,
-        extra=("numpy<2",),
-        pythons=("3.10", "3.9"), shim="snowflake_shim.py",
-        sets="`flush_all_streams: true`; `decimals: text` in the tap; `batch_size_rows`",
+        extra=("numpy<2",), pythons=("3.10", "3.9"), shim="snowflake_shim.py", without=("flush_all_streams",),
+        unshown={"**not kept**: newlines (": "newlines: **not shown**, it stages `\\n` as two characters; emoji kept"},
+        sets="`flush_all_streams: true`; `decimals: text` in the tap; see below about newlines",
     ),
     Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),
     Target(

@@ -1,55 +1,111 @@
-"""`python -m targets.measure`: how long meltanolabs-target-postgres takes for 40,000 messages, by its settings."""
+"""
+`python -m targets.measure [NAME ...]`: what settings cost for 40,000 messages, of `postgres` and `snowflake` or of one.
+
+Of meltanolabs-target-postgres that is time. Of meltanolabs-target-snowflake it is statements, which Snowflake runs one
+by one: the time that fakesnow takes is not Snowflake's.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from sandbox import Twilio, serve
 from tests.taps import Tap
 
 from . import page, servers
-from .declared import BY_NAME, Place
+from .declared import BY_NAME, FAKESNOW, Place
 from .environments import made
 
 ROWS = 40_000
-SETTINGS: tuple[dict[str, bool], ...] = ({}, {"validate_records": False}, {"validate_records": False, "use_copy": True})
+Settings = dict[str, Any]
+POSTGRES: tuple[Settings, ...] = ({}, {"validate_records": False}, {"validate_records": False, "use_copy": True})
+SNOWFLAKE: tuple[Settings, ...] = ({"batch_size_rows": 1_000}, {}, {"batch_size_rows": 100_000})
 
 
-def main() -> int:
+def postgres(folder: Path, lines: Path) -> dict[str, Any]:
     """Three times each, in turn; the shortest counts, since others use the machine too."""
     target = BY_NAME["meltanolabs-target-postgres"]
     made(target)
-    with tempfile.TemporaryDirectory(prefix="tap-twilio-measure-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        lines = _lines(folder)
-        seconds: dict[str, float] = {}
-        with servers.postgres(folder) as url:
-            for turn in range(3):
-                for number, settings in enumerate(SETTINGS):
-                    schema = f"it_{turn}_{number}"
-                    config = target.config(Place(folder, schema, url, 0))
-                    kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
-                    path = folder / f"{schema}.json"
-                    path.write_text(json.dumps({**kept, **settings}))
-                    what = ", ".join(f"`{one}: {json.dumps(value)}`" for one, value in settings.items()) or "its own"
-                    taken = _timed([*target.start(path)], lines)
-                    seconds[what] = min(taken, seconds.get(what, taken))
+    seconds: dict[str, float] = {}
+    with servers.postgres(folder) as url:
+        for turn in range(3):
+            for number, settings in enumerate(POSTGRES):
+                place = Place(folder, f"it_{turn}_{number}", url, 0)
+                config = target.config(place)
+                kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
+                taken = _timed(target.start(_config(place, {**kept, **settings})), lines)
+                seconds[_named(settings)] = min(taken, seconds.get(_named(settings), taken))
     said = (
         f"{ROWS:,} messages from a file into an empty table of a Postgres on the same machine "
         f"({os.cpu_count()} cores), {date.today():%Y-%m-%d}: the shortest of three runs."
     )
-    page.keep("measured", {"what": said, "seconds": {name: round(value, 1) for name, value in seconds.items()}})
+    return {"what": said, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
+
+
+def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
+    """The statements that come to fakesnow's server, once each: their number is the same each time."""
+    target = BY_NAME["meltanolabs-target-snowflake"]
+    made(target)
+    made(FAKESNOW)
+    statements: dict[str, dict[str, int]] = {}
+    for number, settings in enumerate(SNOWFLAKE):
+        here = folder / f"snowflake_{number}"
+        here.mkdir()
+        with servers.snowflake(here) as port:
+            place = Place(here, f"it_{number}", "", port)
+            config = {**target.config(place), "batch_size_rows": None, **settings}
+            kept = {name: value for name, value in config.items() if value is not None}
+            _timed(target.start(_config(place, kept)), lines, {"FAKESNOW_PORT": str(port)})
+        log = (here / "fakesnow.log").read_text("utf-8").lower()
+        sent = re.findall(r"^sent (?!put 'file://[^/])(\w+)", log, re.MULTILINE)  # only fakesnow is told a PUT twice
+        statements[_named(settings)] = {"MERGE": sent.count("merge"), "all": len(sent)}
+    said = (
+        f"meltanolabs-target-snowflake, {ROWS:,} messages into an empty table, {date.today():%Y-%m-%d}: the statements "
+        "that came to fakesnow's server. Each is a round trip to Snowflake."
+    )
+    return {"what": said, "statements": statements}
+
+
+MEASURES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"postgres": postgres, "snowflake": snowflake}
+
+
+def main() -> int:
+    """What was measured goes to docs/targets.json and targets.md."""
+    parser = argparse.ArgumentParser(prog="python -m targets.measure", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
+    names = parser.parse_args().names or list(MEASURES)
+    if unknown := [name for name in names if name not in MEASURES]:
+        parser.error(f"nothing is measured as {unknown[0]}")
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="tap-twilio-measure-") as temporary:
+            folder = Path(temporary)
+            folder.chmod(0o755)
+            found = MEASURES[name](folder, _lines(folder))
+        page.keep(f"measured: {name}", found)
+        print(found)
     page.write()
-    print(seconds)
     return 0
+
+
+def _named(settings: Settings) -> str:
+    return ", ".join(f"`{one}: {json.dumps(value)}`" for one, value in settings.items()) or "its own"
+
+
+def _config(place: Place, config: Settings) -> Path:
+    path = place.folder / f"{place.schema}.json"
+    path.write_text(json.dumps(config))
+    return path
 
 
 def _lines(folder: Path) -> Path:
@@ -64,10 +120,10 @@ def _lines(folder: Path) -> Path:
     return path
 
 
-def _timed(command: list[str | Path], lines: Path) -> float:
+def _timed(command: list[str | Path], lines: Path, env: dict[str, str] | None = None) -> float:
     began = time.monotonic()
     with lines.open("rb") as source:
-        subprocess.run(command, stdin=source, capture_output=True, check=True)
+        subprocess.run(command, stdin=source, capture_output=True, check=True, env={**os.environ, **(env or {})})
     return time.monotonic() - began
 
 

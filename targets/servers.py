@@ -45,8 +45,8 @@ def snowflake(folder: Path) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     with (folder / "fakesnow.log").open("wb") as log:
-        command: list[str | Path] = [FAKESNOW.environment / "bin/fakesnow", "-s", "-p", str(port)]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        command: list[str | Path] = [FAKESNOW.python, "-m", "targets.fakesnow_server", str(port)]
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
         _wait(port)
         subprocess.run([FAKESNOW.python, "-c", _STAGE, str(port), *_SETUP], check=True, capture_output=True, text=True)

@@ -89,6 +89,8 @@ def tried(target: Target, place: Place) -> Cells:
         with serve(a_month(6)) as server:
             seen = _killed(_begin(bare, place, server, f"{place.schema}_bare", "number"))
             cells["killed halfway"] += f"; without {', '.join(f'`{name}`' for name in target.without)}: {seen}"
+    for begins, why in target.unshown.items():
+        cells |= {name: why for name, cell in cells.items() if cell.startswith(begins)}
     return cells
 
 
@@ -175,8 +177,9 @@ def _text(trial: Trial, messages: Held) -> str:
             wrong.append((body, rows[row["sid"]]["body"]))
     if not wrong:
         return "kept"
-    kept = [mark for mark, name in (("\n", "newlines"), ("😀", "emoji")) if any(mark in str(held) for _, held in wrong)]
-    lost = "newlines" if "\n" not in kept else "emoji" if "😀" not in kept else "other text"
+    marks = {"\n": "newlines", "😀": "emoji"}
+    lost = ", ".join(name for mark, name in marks.items() if not any(mark in str(held) for _, held in wrong))
+    lost = lost or "other text"
     return f"**not kept**: {lost} ({wrong[0][1]!r:.60})".replace("|", "\\|").replace("\n", " ")
 
 
