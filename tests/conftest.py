@@ -17,11 +17,17 @@ from sandbox import Twilio, serve
 from tests.taps import Tap
 from tests.warehouse import started
 
-# A busy machine is no failure. `make test-long` names the profile with more examples.
+# A busy machine is no failure. `make test` draws the same examples each time, so what fails there was changed;
+# `make test-long` names the profile that draws new ones, and more.
 settings.register_profile(
-    "short", max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    "short",
+    derandomize=True,
+    max_examples=20,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("long", settings.get_profile("short"), max_examples=240)
+settings.register_profile("long", settings.get_profile("short"), derandomize=False, max_examples=240)
 settings.load_profile("short")
 
 
