@@ -263,7 +263,7 @@ def table(found: Json) -> Iterator[tuple[str, str, str]]:
             tap, floor = cost[n]["tap"], cost[n]["floor"]
             yield (
                 f"CPU of a first sync of {n:,} records",
-                "≤ 2.0 x floor" if n == 40_000 else "",
+                "≤ 1.7 x floor" if n == 40_000 else "",
                 f"{tap['cpu_s'] / floor['cpu_s']:.2f} x ({tap['cpu_s']:.2f} s, floor {floor['cpu_s']:.2f} s)",
             )
         slopes = {n: {who: _slope(cost, who, m, n) for who in ("tap", "floor")} for m, n in zip(sizes, sizes[1:])}

@@ -16,7 +16,7 @@ from .catalog import Fact, facts, find, products
 from .generic import HANDMADE
 from .lists import LISTINGS, Key, Listing, Refused, read_spans
 from .moments import DAY
-from .paging import classic_envelope, note_unknown, turn
+from .paging import classic_envelope, judged, turn
 from .rows import API, Json, Row, to_json
 from .talk import Answer, Question, error
 
@@ -159,7 +159,7 @@ def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
 def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
     """The rows that pass the filters of a request, in order, and what it asked for."""
     listing = LISTINGS[stream]
-    query = note_unknown(twilio, question, listing.parameters, stream)
+    query = judged(question, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
     if stream == "messages":

@@ -65,7 +65,7 @@ def answer_generic(
         if item is None:
             raise missing
         return Answer(200, to_json(item.data).encode())
-    query = _judged(twilio, question, fact)
+    query = judge(fact.query, question.query)
     _check_sums(twilio, fact, query)
     if fact.envelope == "single":
         rows = twilio.generic.shelf(fact, account, place)
@@ -78,12 +78,6 @@ def answer_generic(
         return Answer(200, to_json(body | {"uri": question.path}).encode(), rows=len(items))
     shelf = twilio.generic.everything(fact, account, place)
     return _page(twilio, question, fact, items, shelf, query, fault)
-
-
-def _judged(twilio: "Twilio", question: Question, fact: Fact) -> Query:
-    names = question.parameters()
-    twilio.unknown_parameters += [(question.path, n) for n in names if n not in fact.query and n not in PAGING]
-    return judge(fact.query, question.query)
 
 
 def _check_sums(twilio: "Twilio", fact: Fact, query: Query) -> None:

@@ -8,24 +8,15 @@ import re
 from typing import TYPE_CHECKING
 
 from .access import Reader, may_read
-from .lists import PAGING, Refused, by_dated, by_ended
+from .lists import Refused, by_dated, by_ended
 from .moments import DAY, HOUR, MINUTE, iso8601, moment
-from .paging import meta_envelope, note_unknown, turn
+from .paging import judged, meta_envelope, turn
 from .rows import Json, Row, to_json
 from .talk import Answer, Question
 
 if TYPE_CHECKING:
     from .twilio import Twilio
 
-PARAMETERS = PAGING | {
-    "From", "To", "FromCarrier", "ToCarrier", "FromCountryCode", "ToCountryCode", "VerifiedCaller", "HasTag",
-    "StartTime", "EndTime", "CallType", "CallState", "Direction", "ProcessingState", "SortBy", "Subaccount",
-    "AbnormalSession", "AnsweredBy", "AnsweredByAnnotation", "ConnectivityIssueAnnotation",
-    "QualityIssueAnnotation", "SpamAnnotation", "CallScoreAnnotation", "BrandedEnabled", "VoiceIntegrityEnabled",
-    "BrandedBundleSid", "BrandedLogo", "BrandedType", "BrandedUseCase", "BrandedCallReason",
-    "VoiceIntegrityBundleSid", "VoiceIntegrityUseCase", "BusinessProfileIdentity", "BusinessProfileIndustry",
-    "BusinessProfileBundleSid", "BusinessProfileType",
-}  # fmt: skip
 STATES = {"in-progress": "answered", "failed": "fail", "no-answer": "noanswer", "queued": "undialed"}
 DIRECTIONS = {"outbound-api": "outbound_api", "outbound-dial": "outbound_dial"}
 HOST = "https://insights.twilio.com"
@@ -132,7 +123,7 @@ def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
 def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) -> Answer:
     """A page of call summaries: of one account, between two times, four hours ago and now unless asked."""
     _available(twilio)
-    query = note_unknown(twilio, question, PARAMETERS, "call_summaries")
+    query = judged(question, "call_summaries")
     account = query.get("Subaccount") or reader.account
     may_read(twilio, reader, account)
     since = _moment(twilio, "StartTime", query.get("StartTime") or "4h")

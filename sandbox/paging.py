@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from .catalog import fact
-from .judging import misfit, refuse
+from .judging import judge, refuse
 from .lists import PAGING, Key, Refused, page_after, page_before
 from .rows import Json, Row
 from .talk import Question
@@ -120,18 +120,10 @@ def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "
     }
 
 
-def note_unknown(twilio: "Twilio", question: Question, known: frozenset[str], stream: str) -> dict[str, str]:
-    """
-    The parameters that a list made by hand knows, judged by its facts.
-
-    The others are ignored, and tests want to hear of them.
-    """
-    query, facts = question.parameters(), fact(stream).query
-    twilio.unknown_parameters += [(question.path, name) for name in query if name not in known]
-    for name, value in query.items():
-        if value and name in known and (wrong := misfit(facts.get(name, {}), value)):
-            raise refuse(name, wrong)
-    return {name: value for name, value in query.items() if name in known}
+def judged(question: Question, stream: str) -> dict[str, str]:
+    """The parameters that a list made by hand is asked with, judged by its facts."""
+    judge(fact(stream).query, question.query)
+    return question.parameters()
 
 
 def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:

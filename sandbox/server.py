@@ -109,7 +109,6 @@ class Server(ThreadingHTTPServer):
             "by_kind": dict(Counter(r.kind for r in seen)),
             "by_status": {str(status): n for status, n in Counter(r.status for r in seen).items()},
             "max_connections": self.max_connections,
-            "unknown_parameters": len(self.twilio.unknown_parameters),
         }
 
     def stop(self) -> None:

@@ -61,7 +61,6 @@ class Twilio(Switches):
         self.annotations: dict[str, Json] = {}
         self.keys: dict[str, tuple[str, str, str]] = {}  # sid -> account, kind, secret
         self.gone: dict[str, float] = {}  # account -> since when it cannot be read
-        self.unknown_parameters: list[tuple[str, str]] = []  # (path, name) that no list of Twilio's takes
         self.script = Faults(seed)
         self.life = Life(self)
         self.generic = Generic(self)
