@@ -153,7 +153,8 @@ $(SINGER_TOOLS): demo/venv.sh
 
 # tests/test_object_stores.py makes it: the tap, and servers that stand for S3, Google's and Azure's. npm has the last one.
 $(STORES): $(PACKAGE) demo/venv.sh
-	@demo/venv.sh $(PYTHON) .venv-stores -e ".[state]" "moto[s3]>=5" flask flask-cors "gcp-storage-emulator>=2026"
+	@demo/venv.sh $(PYTHON) .venv-stores -e ".[state]"
+	@demo/venv.sh $(PYTHON) .venv-stores/servers "moto[s3]>=5" flask flask-cors "gcp-storage-emulator>=2026"
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix .venv-stores azurite@3; fi
 	@touch $@
 
