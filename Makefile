@@ -14,6 +14,7 @@ DOCS := .venv-docs/docs.stamp
 EXAMPLES := .venv-examples/examples.stamp
 MELTANO := .venv-meltano/meltano.stamp
 SINGER_TOOLS := .venv-singer-tools/singer-tools.stamp
+STORES := .venv-stores/stores.stamp
 MADE := .venv .venv.log .venv-* .bench .site .demo build dist *.egg-info \
 	.hypothesis .mypy_cache .pytest_cache .ruff_cache
 
@@ -148,6 +149,13 @@ $(BUILD): demo/venv.sh
 # tests/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
 $(SINGER_TOOLS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-singer-tools "singer-tools==0.4.1"
+	@touch $@
+
+# tests/test_object_stores.py makes it: the tap, and servers that stand for S3, Google's and Azure's. npm has the last one.
+$(STORES): $(PACKAGE) demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-stores -e ".[state]"
+	@demo/venv.sh $(PYTHON) .venv-stores/servers "moto[s3]>=5" flask flask-cors "gcp-storage-emulator>=2026"
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix .venv-stores azurite@3; fi
 	@touch $@
 
 $(AIRFLOW): demo/venv.sh

@@ -191,6 +191,7 @@ def test_settings_that_the_tap_refuses_leave_the_state_alone(job: Job) -> None:
         (["--target", "cat", "--state", "/dev/null/x"], "--state /dev/null/x: no folder can be made there"),
         (["--target", "cat", "--state", ".", "--logs", "/dev/null/x"], "--logs /dev/null/x: cannot be written"),
         (["--target", "cat", "--state", "nowhere://x"], "--state nowhere://x: cannot be opened"),
+        (["--target", "cat", "--state", "s3://"], "--state s3://: names no bucket, as s3://bucket/twilio does."),
         (["--target", "cat", "--state", ".", "--", "--state", "s.json"], "run-sync gives the tap its state"),
     ],
 )
@@ -276,7 +277,10 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     again = job.run(place=place)
 
     assert nowhere.returncode == 1
-    assert re.fullmatch(r"\S+ CRITICAL --state local://.*: sync.lock cannot be written .*\n", nowhere.stderr)
+    assert re.fullmatch(
+        r"\S+ CRITICAL --state local://.*: sync.lock cannot be written: there is no such bucket or folder .*\n",
+        nowhere.stderr,
+    )
     assert refused.returncode == 5
     assert "a sync on elsewhere (process 7) still runs, or was killed" in refused.stderr
     assert again.returncode == 0, again.stderr

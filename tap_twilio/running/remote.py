@@ -31,7 +31,7 @@ from .folder import LOCK, STATE, TORN, held, whole
 
 LOGGER = logging.getLogger("tap_twilio")
 LEASE_S, RENEWED_S = 900, 60
-TALKATIVE = ("aiobotocore", "azure", "botocore", "google")  # of what concerns nobody whose sync is well
+SILENCED = ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")  # they raise what counts
 
 
 class Remote:
@@ -39,8 +39,10 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        for name in TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        if not self.url.partition("://")[2]:
+            raise TapError(f"--state {url}: names no bucket, as s3://bucket/twilio does.")
+        for name in SILENCED:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._lease = {"holder": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
         self._renewed = 0.0
         try:
@@ -107,7 +109,8 @@ class Remote:
                 return
             except FileExistsError:
                 held_by = self._holder()
-            if held_by and held_by.get("until", 0) > time.time():
+            ours = held_by.get("holder") == self._lease["holder"]  # of a request whose answer was lost
+            if held_by and not ours and held_by.get("until", 0) > time.time():
                 until = datetime.fromtimestamp(held_by["until"], timezone.utc)
                 who = f"{held_by.get('host')} (process {held_by.get('process')})"
                 raise Locked(
@@ -117,6 +120,8 @@ class Remote:
             self._write()
         except Locked:
             raise
+        except FileNotFoundError as error:
+            raise self._failed(f"{LOCK} cannot be written: there is no such bucket or folder", error) from None
         except Exception as error:
             raise self._failed(f"{LOCK} cannot be written", error) from None
 
@@ -146,4 +151,5 @@ class Remote:
 
     def _failed(self, what: str, error: Exception) -> TapError:
         """An error of any library's, as ours: each has its own for a right that is missing or a host that is away."""
-        return TapError(f"--state {self.url}: {what} ({type(error).__name__}: {error}).")
+        said = str(error).strip().partition("\n")[0]  # what Azure's library adds to it is long
+        return TapError(f"--state {self.url}: {what} ({type(error).__name__}: {said}).")
