@@ -79,8 +79,9 @@ def test_what_is_only_taken_away_leaves_the_default(tap: Tap) -> None:
 
 
 def test_a_secret_is_selected_by_its_name(tap: Tap) -> None:
-    """And not with its stream."""
-    assert "value" not in columns(tap.run("--select", "serverless_variables"))["serverless_variables"]
+    """And not with its stream, nor by a pattern."""
+    for words in ("serverless_variables", "serverless_variables.*", "serverless_*.*"):
+        assert "value" not in columns(tap.run("--select", words))["serverless_variables"]
     named = columns(tap.run("--select", "serverless_variables.value,serverless_variables.key"))
     assert {"value", "key"} <= set(named["serverless_variables"])
 

@@ -4,6 +4,7 @@ Selection in a word: `calls,messages.!body,studio_*`, in place of a catalog that
 Between commas stands a stream, or a stream and one of its properties after a dot. `*` stands for any text, `?` for any
 letter. A stream of which properties are named is read with these, and with what is automatic. `!`, before the stream or
 before the property, takes away, wherever in the list it stands; where nothing else does, from what is on by default.
+What is off by default in a stream, such as a secret, is taken by its whole name only.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
     away = [word.removeprefix("!").replace(".!", ".") for word in words if word.startswith("!") or ".!" in word]
     named: dict[str, set[str]] = {}
     for word in takes:
-        for name, properties in _found(word, about):
+        for name, properties in _found(word, about, takes=True):
             named.setdefault(name, set()).update(properties)
     for name, metadata in about.items():
         _take(metadata, named.get(name, set()), name in named if takes else metadata[()]["selected-by-default"])
     for word in away:
-        for name, properties in _found(word, about):
+        for name, properties in _found(word, about, takes=False):
             if not properties:
                 about[name][()]["selected"] = False
             for one in properties:
@@ -55,19 +56,25 @@ def _take(metadata: dict[tuple[str, ...], Json], named: set[str], selected: bool
             about["selected"] = breadcrumb[1] in named
 
 
-def _found(word: str, about: About) -> Iterator[tuple[str, list[str]]]:
-    """The streams that a word names, and the properties of each, where it names any. Raises TapError."""
+def _found(word: str, about: About, takes: bool) -> Iterator[tuple[str, list[str]]]:
+    """The streams that a word takes, or takes away; the properties of each, where it names any. Raises TapError."""
     stream, _, prop = word.partition(".")
     streams = [name for name in about if fnmatchcase(name, stream)]
     if not streams:
         near = get_close_matches(stream, about, n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists them all.")
-    found = {name: [one for one in _properties(about[name]) if fnmatchcase(one, prop)] for name in streams}
+    pattern = prop if takes else ""
+    found = {name: [one for one in _properties(about[name], pattern) if fnmatchcase(one, prop)] for name in streams}
     if prop and not any(found.values()):
         raise TapError(f"--select: {stream} has no property {prop[:60]!a}; --discover lists them.")
     yield from ((name, properties) for name, properties in found.items() if properties or not prop)
 
 
-def _properties(metadata: dict[tuple[str, ...], Json]) -> list[str]:
-    return [breadcrumb[1] for breadcrumb in metadata if breadcrumb]
+def _properties(metadata: dict[tuple[str, ...], Json], takes: str) -> list[str]:
+    """All of a stream; where a pattern `takes` some, without those that are off by default, but for the one it is."""
+    return [
+        breadcrumb[1]
+        for breadcrumb, about in metadata.items()
+        if breadcrumb and (not takes or breadcrumb[1] == takes or about.get("selected-by-default") is not False)
+    ]
