@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def make_way(path: Path) -> None:
     _beside(path).touch()
     _beside(path).unlink()
     path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_summary(path: Path) -> Iterator[None]:
+    """Of `--summary-json`, the tap's and run-sync's: an OSError within becomes a TapError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise TapError(
+            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and rights."
+        ) from None
 
 
 def _beside(path: Path) -> Path:

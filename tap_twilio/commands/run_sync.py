@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import make_way, private, replace
+from tap_twilio.files import make_way, private, replace, writing_summary
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
@@ -40,7 +40,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         lock = stack.enter_context(place.alone())
         logs = stack.enter_context(_logs(arguments.logs))
         if summary:
-            with _writing(summary):
+            with writing_summary(summary):
                 make_way(summary)
         last = place.last()
         state = ["--state", str(last)] if last else []
@@ -188,18 +188,8 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "ended_at": _now(),
         "bookmarks": {stream: cast(dict[str, Any], about).get("date_updated") for stream, about in bookmarks.items()},
     }
-    with _writing(path):
+    with writing_summary(path):
         replace(path, json.dumps(summary).encode() + b"\n")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TapError(
-            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and rights."
-        ) from None
 
 
 def _line(file: IO[bytes], text: str) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
-from tap_twilio.errors import TapError
-from tap_twilio.files import make_way, replace
+from tap_twilio.files import make_way, replace, writing_summary
 from tap_twilio.summary import FORMAT, totals
 from tap_twilio.sync import Sync
 
@@ -25,25 +24,16 @@ class SummaryFile:
         self._began, self._began_s = _now(), time.monotonic()
         self.sync: Sync | None = None  # what it is about, as far as the run came
         if self._path is not None:
-            try:
+            with writing_summary(self._path):
                 make_way(self._path)
-            except OSError as error:
-                raise self._failed(error) from None
-
-    def _failed(self, error: OSError) -> TapError:
-        return TapError(
-            f"--summary-json {self._path}: cannot be written ({error.strerror}). Check the folder and rights."
-        )
 
     def write(self, exit_code: int, error: str | None = None) -> None:
         """Raises TapError where that fails."""
         if self._path is None:
             return
         found = self._clean(self._document(exit_code, error))
-        try:
+        with writing_summary(self._path):
             replace(self._path, json.dumps(found, indent=1).encode() + b"\n")
-        except OSError as failure:
-            raise self._failed(failure) from None
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync
