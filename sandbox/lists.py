@@ -38,11 +38,6 @@ class Listing:
     dates_only: bool = False  # takes 2026-03-01, refuses 2026-03-01T09:00:00Z
     by_date: bool = False  # sorted by `dated`, as the switch `order` says
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """All that the list takes."""
-        return PAGING | set(self.equals) | {f"{name}{sign}" for name in self.dates for sign in ("", "<", ">")}
-
 
 LISTINGS = {
     "messages": Listing(

@@ -27,7 +27,7 @@ from twilio.rest import Client
 import sandbox
 from sandbox import Server, Twilio, serve
 from sandbox.faults import KINDS
-from sandbox.lists import LISTINGS
+from sandbox.lists import LISTINGS, PAGING
 from sandbox.moments import moment
 from tests.sampled import long
 from tests.served import Rewriting
@@ -231,7 +231,8 @@ def test_every_list_has_the_envelope_and_the_parameters_of_the_documents(demo: A
     """No member more or less; a parameter that the documents do not know is refused, and only that."""
     path = f"/2010-04-01/Accounts/{demo.twilio.main}/{LISTINGS[stream].path}.json"
     path = "/2010-04-01/Accounts.json" if stream == "accounts" else path
-    assert sorted(LISTINGS[stream].parameters) == FACTS[stream]["parameters"]
+    dates = {f"{name}{sign}" for name in LISTINGS[stream].dates for sign in ("", "<", ">")}
+    assert sorted(PAGING | dates.union(LISTINGS[stream].equals)) == FACTS[stream]["parameters"]
     before = demo.get(path).json()
     assert sorted(before) == FACTS[stream]["envelope"]
     refused = demo.get(path, PageSize=7, Surprise="1")
