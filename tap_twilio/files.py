@@ -12,27 +12,74 @@ from typing import Any
 
 from .errors import TapError
 
+MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000  # of a JSON text; a page of 1,000 rows has some 2 MB and 50,000 values
+MARKS = (b",", b"[", b"{")  # each value but the first comes after one
+EMPTY = (
+    "Write it anew.",
+    "Put a target's last STATE into it, or leave --state out: everything is read then.",
+)
+
 
 def read_json(path: str, what: str) -> Any:
-    """The JSON in a file the user named. Raises TapError, which names the file and never quotes its content."""
+    """Return the JSON in a file that the user named. Raises TapError, which names the file and never quotes it."""
     try:
-        return parse_json(Path(path).read_bytes())
+        text = Path(path).read_bytes()
+        if not text.strip():
+            raise TapError(f"{what} {path}: is empty. {EMPTY[what == '--state']}")
+        if not fits(text):
+            raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Give another file.")
+        return parse_json(text)
     except OSError as error:
         raise TapError(
             f"{what} {path}: cannot be read ({error.strerror}). Check the path and its permissions."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         at = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise TapError(f"{what} {path}: is not valid JSON{at}. Mend it, or write it anew.") from None
 
 
+def fits(text: bytes) -> bool:
+    """
+    Return whether the values in a JSON text fit in some 200 MB.
+
+    Sixty megabytes of `{},` take more than a gigabyte, so values count as well as bytes.
+    """
+    return len(text) <= MOST_BYTES and (len(text) <= MOST_VALUES or sum(map(text.count, MARKS)) <= MOST_VALUES)
+
+
 def parse_json(text: bytes | str) -> Any:
-    """JSON, without the NaN and Infinity that Python takes for it. Raises ValueError and RecursionError."""
+    """Return what a JSON text holds; NaN and Infinity are no JSON. Raises ValueError."""
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
 
-    return json.loads(text, parse_constant=refuse)
+    data = text.encode() if isinstance(text, str) else text
+    if not fits(data):
+        raise ValueError("more JSON than fits in the memory")
+    try:
+        return json.loads(data, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+
+
+def unwrapped(value: Any) -> Any:
+    """Return a STATE's value, also out of a whole STATE message, and out of what Meltano keeps."""
+    if isinstance(value, dict) and "bookmarks" not in value:
+        if "singer_state" in value:
+            value = value["singer_state"]
+        if isinstance(value, dict) and value.get("type") == "STATE":
+            value = value.get("value")
+    return value
+
+
+def state_in(text: bytes) -> dict[str, Any] | None:
+    """Return the state in a text; None where there is none, or one without a bookmark, which says nothing."""
+    try:
+        found = unwrapped(parse_json(text))
+    except ValueError:
+        return None
+    known = isinstance(found, dict) and isinstance(found.get("bookmarks"), dict) and found["bookmarks"]
+    return found if known else None
 
 
 def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
 SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
-QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*')  # of an address, in anybody's message: page tokens, phone numbers
+# A query, with an address before it or without one, in anybody's message: page tokens, phone numbers.
+QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
 SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
 TEXT, JSON = FORMS = ("text", "json")
 METRIC = "METRIC: %s"  # what singer-python logs a metric with
@@ -35,18 +36,24 @@ class OneLine(logging.Formatter):
         super().__init__()
         self.form, self.timed = form, timed
         self.secrets: tuple[str, ...] = ()
+        self._spelled: tuple[re.Pattern[str], ...] = ()
 
     def hide(self, user: str, password: str) -> None:
-        """Whoever logs it: the secret as it is, and as the Authorization header has it."""
+        """Whoever logs it: the secret as it is, as the Authorization header has it, and as URLs and JSON spell both."""
         if len(password) >= SHORTEST_SECRET_CHARS:
-            self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
+            told = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
+            self.secrets += told
+            self._spelled += tuple(re.compile("".join(map(_spellings, secret))) for secret in told)
 
     def clean(self, text: str) -> str:
         """A text on one line, without secrets and queries, and as long as a line may be."""
         line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
-        line = QUERY.sub(r"\1?***", line)
+        if "%" in line or "\\" in line or "+" in line:
+            for spelled in self._spelled:
+                line = spelled.sub("***", line)
+        line = QUERY.sub(lambda found: f"{found[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
     def format(self, record: logging.LogRecord) -> str:
@@ -84,6 +91,13 @@ class OneLine(logging.Formatter):
         if isinstance(value, list):
             return [self.clean_all(item) for item in value]
         return self.clean(value) if isinstance(value, str) else value
+
+
+def _spellings(character: str) -> str:
+    """Return a pattern for a character: as it is, in percent form, that quoted again, and as in JSON."""
+    percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+    forms = [rf"\\?{re.escape(character)}", f"(?i:{percent})", rf"(?i:\\u{ord(character):04x})"]
+    return f"(?:{'|'.join(forms + [re.escape('+')] * (character == ' '))})"
 
 
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:

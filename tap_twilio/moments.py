@@ -66,11 +66,26 @@ class Cache(dict[str, Any]):
 # The classic form in three look-ups, as most dates are new ones: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
 MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
 SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
+# The other form the same way: `2010-08-31T`, `20:36:` and `28Z`.
 
 
 class _Days(Cache):
     def __missing__(self, text: str) -> str:
         return self.keep(text, to_moment(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]
+
+
+class _IsoDays(Cache):
+    def __missing__(self, text: str) -> str:
+        return self.keep(text, to_moment(f"{text}00:00:00Z")[:11])  # type: ignore[no-any-return]
+
+
+class _IsoSeconds(Cache):
+    """Seconds of UTC, with or without a fraction; of another zone, all of the date is another."""
+
+    def __missing__(self, text: str) -> str:
+        if not text.endswith(("Z", "+00:00")):
+            raise ValueError("another zone, or no seconds")
+        return self.keep(text, to_moment(f"2000-01-01T00:00:{text}")[17:])  # type: ignore[no-any-return]
 
 
 class _Dates(Cache):
@@ -80,7 +95,7 @@ class _Dates(Cache):
         return self.keep(text, to_moment(text) if text else None)  # type: ignore[no-any-return]
 
 
-DAYS, DATES = _Days(), _Dates()
+DAYS, ISO_DAYS, ISO_SECONDS, DATES = _Days(), _IsoDays(), _IsoSeconds(), _Dates()
 
 
 def moment_of(value: object) -> Moment | None:
@@ -90,6 +105,8 @@ def moment_of(value: object) -> Moment | None:
     try:
         if value[25:] == " +0000":
             return f"{DAYS[value[:17]]}{MINUTES[value[17:23]]}{SECONDS[value[23:]]}"
+        if value[10:11] == "T" and value[11:17] in MINUTES and value[-1] == "Z":
+            return f"{ISO_DAYS[value[:11]]}{value[11:17]}{ISO_SECONDS[value[17:]]}"
         return DATES[f"{value}T00:00:00Z" if _DAY_ALONE.fullmatch(value) else value]  # type: ignore[no-any-return]
     except (ValueError, LookupError):
         return None

@@ -139,12 +139,12 @@ class Settings:
             "how much of the state may tell what rows hold, in kilobytes; rows that it has no room for are judged by "
             "`date_updated`",
             minimum=0,
-            maximum=10**6,
+            maximum=10**4,
         ),
     )
     state_seconds: float = field(
         default=10,
-        metadata=setting("seconds between STATE lines, at least; 0: one after every page", minimum=0),
+        metadata=setting("seconds between STATE lines, at least, and minutes where no row came; 0: one after every page", minimum=0),
     )
     concurrency: int = field(default=8, metadata=setting("requests at once", minimum=1, maximum=100))
     page_size: int = field(default=1000, metadata=setting("rows a page", minimum=1, maximum=1000))
@@ -320,7 +320,7 @@ def _typed(value: Any, schema: dict[str, Any]) -> Any:
     if "string" not in _types(schema):
         try:
             return parse_json(value)
-        except (ValueError, RecursionError):
+        except ValueError:
             return value
     return value
 

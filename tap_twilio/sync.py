@@ -40,6 +40,7 @@ from .twilio.pool import Pool
 from .twilio.request import Stamp
 
 LOGGER = logging.getLogger("tap_twilio")
+QUIET_S = 300  # between STATEs without a row between them: what a killed rescan reads again, at most
 SETTLING = 4  # requests at most to find two answers that agree on the time
 
 
@@ -320,7 +321,15 @@ class Sync:
         self.counts.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
-        if time.monotonic() - self._wrote_state >= self.settings.state_seconds:
+        """
+        Write a STATE if it is due; where no row came since the last one, after some minutes only.
+
+        Targets there are that print the first of such STATEs alone. So it is to be a late one.
+        """
+        wait = self.settings.state_seconds
+        if wait and not self.output.changed:
+            wait = max(wait, QUIET_S)
+        if time.monotonic() - self._wrote_state >= wait:
             self._write_state()
 
     def _write_state(self) -> None:

@@ -40,7 +40,9 @@ TARGET = """#!/bin/sh
 test "$1 $2" = "--config target.json" || exit 9
 tee -a "$HOME/loaded" | sed -n 's/^{"type":"STATE","value":\\(.*\\)}$/\\1/p'
 """
-FIRST_SYNC = "tap-twilio --config config.json | target/bin/target-postgres --config target.json | tail -n 1 >state.json"
+FIRST_SYNC = (
+    "tap-twilio run-sync --target 'target/bin/target-postgres --config target.json' --state . -- --config config.json"
+)
 
 
 def text(page: str) -> str:

@@ -187,12 +187,12 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
-    monkeypatch.setattr(client_module, "LONGEST_BODY_BYTES", 1 << 20)
+    monkeypatch.setattr(client_module, "MOST_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
-    with endless as url, pytest.raises(Retry, match="longer than any page"):
+    with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
     for bomb in (gzip.compress(b" " * (8 << 20)), gzip.compress(b" " * (1 << 19)) * 16):
-        with pytest.raises(Retry, match="longer than any page"):
+        with pytest.raises(Retry, match="larger than any page"):
             Answer(bomb, NOW, NOW, "gzip").unpacked()
 
 

@@ -36,8 +36,8 @@ LAYERS = {
     "scheduler": "reading twilio errors",
     "figures": "reading twilio",
     "reading": "singer twilio streams moments log errors",
-    "singer": "twilio streams moments log errors",
-    "twilio": "settings moments errors",
+    "singer": "twilio streams files moments log errors",
+    "twilio": "settings files moments errors",
     "settings": "files origins moments errors",
     "running": "files errors",
     "files": "errors",
@@ -62,7 +62,7 @@ LIBRARIES = {
     "fsspec": {"running.remote"},
     "orjson": {"singer.numbers", "singer.output", "singer.records", "singer.state"},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # lines
+LONGEST_FILE, LONGEST_FUNCTION = 600, 40  # lines
 # Functions that are longer, each with its reason.
 LONGER = {"singer.compiled._source": "half of it is the example of what it writes"}
 # Who may say a stream's name outside streams/, and which; each with its reason.

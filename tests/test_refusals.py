@@ -125,23 +125,29 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
     ("file", "content", "says"),
     [
         ("--config", None, "No such file"),
-        ("--config", "", "not valid JSON (line 1)"),
+        ("--config", "", "given.json: is empty. Write it anew."),
         ("--config", f'{{"auth_token": "{SECRET}"', "not valid JSON (line 1)"),
         ("--config", '{"lookback_days": NaN}', "not valid JSON"),
         ("--config", "[" * 100_000, "not valid JSON"),
         ("--config", "[]", "must be a JSON object"),
         ("--state", None, "No such file"),
         ("--state", '{"bookmarks"', "not valid JSON"),
+        ("--state", " \n", "given.json: is empty. Put a target's last STATE into it, or leave --state out"),
+        ("--state", "[" * 300_000, "not valid JSON"),
         ("--state", "[]", "state is malformed"),
+        ("--state", '{"messages": "2026-01-01T00:00:00Z"}', "malformed at its top: it holds no bookmarks"),
+        ("--state", '{"singer_state": {"messages": 7}}', "malformed at its top: it holds no bookmarks"),
+        ("--state", '{"completed": {}, "partial": {}}', "malformed at its top: it holds no bookmarks"),
         ("--state", '{"bookmarks": {"messages": 7}}', "bookmarks.messages"),
         ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages: it is not a date"),
         ("--state", '{"bookmarks": {"messages": {"accounts": {"AC1": {"round": 1}}}}}', "accounts.AC1.round"),
         ("--catalog", None, "No such file"),
         ("--catalog", "streams:", "is not JSON"),
+        ("--catalog", "[" * 300_000, "is not JSON"),
         ("--catalog", '{"streams": {}}', "streams must be of type array"),
         ("--catalog", '{"streams": [{"tap_stream_id": "faxes", "schema": {"selected": true}}]}', "stream 'faxes'"),
     ],
-    ids=range(16),
+    ids=range(22),
 )
 def test_a_file_that_cannot_be_read_is_named(tap: Tap, file: str, content: str | None, says: str) -> None:
     """Missing, no JSON, or not what it should be: one line, which never quotes the file; Twilio is not asked."""
@@ -273,7 +279,7 @@ def test_a_proxy_that_is_not_used_may_be_anything(tap: Tap) -> None:
     environment = {"HTTPS_PROXY": "ftp://proxy.example.com", "NO_PROXY": "127.0.0.1"}
     run = tap.run(env=environment, base_url="https://127.0.0.1:9", retry_minutes=0)
 
-    assert run.exit_code == 1 and "the connection failed" in run.log
+    assert run.exit_code == 1 and "cannot connect to 127.0.0.1:9 (connection refused)" in run.log
 
 
 @pytest.mark.parametrize("level", ["NONSENSE", "", "15"])

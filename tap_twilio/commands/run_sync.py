@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import logging
 import shlex
@@ -14,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import make_way, private, replace, writing_summary
+from tap_twilio.files import make_way, private, replace, state_in, writing_summary
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
@@ -28,6 +29,8 @@ EPILOG = "What stands behind -- goes to the tap: --config config.json, for one. 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     """The exit code of both ends: docs/production.md, "Exit codes". Raises TapError, Locked among them."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
     end = argv.index("--") if "--" in argv else len(argv)
     arguments, given = _parser().parse_args(argv[:end]), argv[end + 1 :]
     if any(word == "--state" or word.startswith("--state=") for word in given):
@@ -135,7 +138,7 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
 def _exit_code(outcome: Outcome) -> int:
     if outcome.signals and (len(outcome.signals) > 1 or not outcome.target_exit):
         return 128 + outcome.signals[0]
-    if outcome.target_exit or outcome.target_left:
+    if outcome.target_exit or outcome.target_left or outcome.missing:
         return TargetFailed.exit_code
     return outcome.tap_exit
 
@@ -157,6 +160,12 @@ def _tell(
         f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {took};"
         f" {outcome.rows} rows sent; {kept}"
     )
+    if outcome.missing:
+        LOGGER.error(
+            "the target ended with 0 but never confirmed the last STATE: up to %d rows may be missing. "
+            "The next sync goes on from the STATE that it confirmed",
+            outcome.missing,
+        )
     fine = code == 0 and outcome.states
     for file in filter(None, logs):
         _line(file, f"--- {_now()} {line}")
@@ -178,18 +187,24 @@ def _last_line(path: Path) -> str:
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:
-    bookmarks = json.loads(state.read_bytes()).get("bookmarks", {}) if state else {}
+    bookmarks = (state_in(state.read_bytes()) or {}).get("bookmarks", {}) if state else {}
     summary = {
         "exit_code": code,
         "tap_exit": outcome.tap_exit,
         "target_exit": outcome.target_exit,
         "rows": outcome.rows,
+        "missing": outcome.missing,
         "states": outcome.states,
         "ended_at": _now(),
-        "bookmarks": {stream: cast(dict[str, Any], about).get("date_updated") for stream, about in bookmarks.items()},
+        "bookmarks": {stream: _bookmark(about) for stream, about in bookmarks.items()},
     }
     with writing_summary(path):
         replace(path, json.dumps(summary).encode() + b"\n")
+
+
+def _bookmark(about: Any) -> Any:
+    """Return a stream's bookmark; another tap's may be text alone."""
+    return about.get("date_updated") if isinstance(about, dict) else about
 
 
 def _line(file: IO[bytes], text: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio.errors import TapError
+from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
 from tap_twilio.moments import Moment, machine_now
 from tap_twilio.singer.output import Output
@@ -156,11 +157,11 @@ def _split(arguments: argparse.Namespace) -> int:
 
 def _write(folder: Path, pieces: dict[str, Any]) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it tells of accounts
         if any(folder.iterdir()):
             raise TapError(f"{folder}: is not empty. Give --into an empty folder, or one to be made.")
         for name, piece in pieces.items():
-            (folder / name).write_text(json.dumps(piece) + "\n", "utf-8")
+            replace(folder / name, json.dumps(piece).encode() + b"\n", private)
     except OSError as error:
         raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
 
@@ -201,10 +202,7 @@ def _read(path: str) -> State:
     value = _json(data)
     if value is None:
         value = _json((data.split() and data.strip().splitlines()[-1]) or b"")
-    if isinstance(value, dict) and "singer_state" in value:
-        value = value["singer_state"]
-    if isinstance(value, dict) and value.get("type") == "STATE":
-        value = value.get("value")
+    value = unwrapped(value)
     if not isinstance(value, dict) or (value and "bookmarks" not in value):
         raise TapError(f"{path}: is no state: it is not JSON with bookmarks. {MEND}")
     return State(value)
@@ -212,6 +210,6 @@ def _read(path: str) -> State:
 
 def _json(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return parse_json(data)
+    except ValueError:
         return None

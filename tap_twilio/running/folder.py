@@ -7,8 +7,6 @@ processes of a sync, so it is free once the last of them has ended, and nobody h
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -16,7 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tap_twilio.errors import Locked, TapError
-from tap_twilio.files import private, replace
+from tap_twilio.files import private, replace, state_in
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where run-sync does not run
+    fcntl = None  # type: ignore[assignment]
 
 LOGGER = logging.getLogger("tap_twilio")
 STATE, LOCK, TORN = "state.json", "sync.lock", "state.torn"
@@ -92,11 +95,9 @@ def held(path: Path, what: str) -> Iterator[int]:
 
 
 def whole(text: bytes, what: str) -> bool:
-    """Whether a kept STATE is JSON. If not, all is read again, which is slow and right; an empty one says so, too."""
-    try:
-        json.loads(text)
-    except ValueError:
-        if text.strip():
-            LOGGER.warning("%s: is no JSON, as after a disk failed: it is set aside, and all is read again", what)
-        return False
-    return True
+    """Return whether a kept STATE is one. If not, all is read again, which is slow and right; the log says so."""
+    if state_in(text) is not None:
+        return True
+    if text.strip():
+        LOGGER.warning("%s: holds no state, as after a disk failed: it is set aside, and all is read again", what)
+    return False

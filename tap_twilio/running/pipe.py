@@ -10,7 +10,6 @@ this process alone holds the other end of, sends SIGTERM to the process group th
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import select
@@ -24,13 +23,16 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tap_twilio.errors import TapError
+from tap_twilio.files import MOST_BYTES
+
+from .ledger import Ledger
 
 LOGGER = logging.getLogger("tap_twilio")
 ENDS = (signal.SIGTERM, signal.SIGINT)
 GUARD = ("/bin/sh", "-c", "cat; kill 0")
 CHUNK = 65_536
-RECORD = b'{"type":"RECORD"'
 BEAT_S = 30.0
+TOO_LONG = b"a line without an end"
 PATIENCE_S = 30.0  # for a tap whose target is gone
 
 
@@ -43,8 +45,34 @@ class Outcome:
     rows: int = 0  # sent to the target; it may have stored fewer
     states: int = 0  # kept
     kept_at: float = 0.0  # of the monotonic clock
+    missing: int = 0  # rows whose STATE the target ended without confirming
     target_left: bool = False  # the target ended before it had read all
     signals: list[int] = field(default_factory=list)  # that came for this process
+
+
+class Lines:
+    """Makes whole lines of what comes in pieces. A line longer than `longest` bytes comes as `TOO_LONG`."""
+
+    def __init__(self, longest: int | None = None) -> None:
+        self._longest, self._parts, self._length = longest, list[bytes](), 0
+
+    def take(self, chunk: bytes) -> bytes:
+        """Return the lines that a piece ends, and keep what stands behind them."""
+        end = chunk.rfind(b"\n") + 1
+        lines = b""
+        if end:
+            lines = self.rest() + chunk[:end]
+        self._parts.append(chunk[end:])
+        self._length += len(chunk) - end
+        if self._longest and self._length > self._longest:
+            self._parts = [TOO_LONG]
+        return lines
+
+    def rest(self) -> bytes:
+        """Return what ends with no line break."""
+        rest = b"".join(self._parts)
+        self._parts, self._length = [], 0
+        return rest
 
 
 class Pipe:
@@ -59,6 +87,7 @@ class Pipe:
         self.outcome = Outcome()
         self._keep, self._beat = keep, beat
         self._failed: TapError | None = None
+        self._ledger, self._kept = Ledger(), b""
         self._warned = self._all_sent = False
         self._tap: subprocess.Popen[bytes] | None = None
         self._target: subprocess.Popen[bytes] | None = None
@@ -109,14 +138,11 @@ class Pipe:
     def _copy(self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes]) -> None:
         """Whole lines from the tap to the target, until one of them ends."""
         assert tap.stdout and target.stdin
-        source, sink = tap.stdout.fileno(), target.stdin.fileno()
-        rest = b""
+        source, sink, whole = tap.stdout.fileno(), target.stdin.fileno(), Lines()
         try:
             while chunk := os.read(source, CHUNK):
-                rest += chunk
-                end = rest.rfind(b"\n") + 1
-                lines, rest = rest[:end], rest[end:]
-                self.outcome.rows += lines.count(b"\n" + RECORD) + lines.startswith(RECORD)
+                lines = whole.take(chunk)
+                self._ledger.wrote(lines)
                 while lines:
                     lines = lines[os.write(sink, lines) :]
             self._all_sent = True
@@ -130,14 +156,14 @@ class Pipe:
     def _read(self, target: subprocess.Popen[bytes]) -> None:
         """Keep what the target prints, until it prints no more."""
         assert target.stdout
-        descriptor, rest = target.stdout.fileno(), b""
+        descriptor, whole = target.stdout.fileno(), Lines(MOST_BYTES)
         while True:
             self._beat()
             if not select.select([descriptor], [], [], BEAT_S)[0]:
+                self._keep_settled()
                 continue
             chunk = os.read(descriptor, CHUNK)
-            *lines, rest = (rest + chunk).split(b"\n")
-            self._take(lines if chunk else [rest])
+            self._take((whole.take(chunk) if chunk else whole.rest()).split(b"\n"))
             if not chunk:
                 return
 
@@ -146,17 +172,27 @@ class Pipe:
         for line in reversed(lines):
             if not line.strip():
                 continue
-            if _is_state(line):
-                try:
-                    self._keep(line.strip())
-                    self.outcome.states += 1
-                    self.outcome.kept_at, self._failed = time.monotonic(), None
-                except TapError as error:
-                    self._failed = error
+            state = self._ledger.confirm(line)
+            if state is not None:
+                self._keep_one(state)
                 return
             if not self._warned:
                 self._warned = True
                 LOGGER.warning("the target printed something that is no STATE; it is not kept")
+
+    def _keep_settled(self) -> None:
+        """Keep the tap's last STATE where no row came since the last one that is kept."""
+        settled = self._ledger.settled
+        if settled and settled != self._kept:
+            self._keep_one(settled)
+
+    def _keep_one(self, state: bytes) -> None:
+        try:
+            self._keep(state)
+            self.outcome.states += 1
+            self.outcome.kept_at, self._failed, self._kept = time.monotonic(), None, state
+        except TapError as error:
+            self._failed = error
 
     def _end(self, tap: subprocess.Popen[bytes], copies: threading.Thread) -> None:
         """The target has ended; see to it that the tap does."""
@@ -169,6 +205,10 @@ class Pipe:
                 tap.kill()
         copies.join()
         self.outcome.tap_exit = _code(tap.wait())
+        self.outcome.rows = self._ledger.rows
+        if not self.outcome.target_exit:
+            self.outcome.missing = self._ledger.missing if self._all_sent else 0
+            self._keep_settled()
 
 
 @contextmanager
@@ -204,11 +244,3 @@ def _start(command: Sequence[str], lock: int, group: int, what: str, **streams: 
 
 def _code(exit_code: int) -> int:
     return exit_code if exit_code >= 0 else 128 - exit_code
-
-
-def _is_state(line: bytes) -> bool:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and isinstance(found.get("bookmarks"), dict)

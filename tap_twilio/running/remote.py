@@ -25,7 +25,7 @@ from typing import Any
 import fsspec
 
 from tap_twilio.errors import Locked, TapError
-from tap_twilio.files import private
+from tap_twilio.files import parse_json, private
 
 from .folder import LOCK, STATE, TORN, held, whole
 
@@ -144,7 +144,7 @@ class Remote:
     def _holder(self) -> dict[str, Any]:
         """Whose lock it is; {} where there is none, or one that nobody can read."""
         try:
-            found = json.loads(self._files.cat_file(f"{self._root}/{LOCK}"))
+            found = parse_json(self._files.cat_file(f"{self._root}/{LOCK}"))
         except (FileNotFoundError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

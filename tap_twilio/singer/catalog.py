@@ -19,6 +19,7 @@ from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6,
 
 from tap_twilio import log
 from tap_twilio.errors import TapError
+from tap_twilio.files import parse_json
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
 
@@ -132,10 +133,10 @@ def _can_be_full(stream: Stream) -> bool:
 def read_catalog(path: str) -> Any:
     """The JSON in a file. Raises: TapError if it cannot be read."""
     try:
-        return json.loads(Path(path).read_bytes())
+        return parse_json(Path(path).read_bytes())
     except OSError as error:
         raise TapError(f"catalog {path}: {error.strerror}. Name a file that --discover printed.") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise TapError(f"catalog {path} is not JSON. {REDISCOVER}") from None
 
 

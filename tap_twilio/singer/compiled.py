@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.moments import DATES, DAYS, MINUTES, SECONDS, is_day
+from tap_twilio.moments import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, SECONDS, is_day
 from tap_twilio.twilio.body import BIGINT, Mended
 from tap_twilio.twilio.request import Row
 
@@ -275,6 +275,8 @@ _SCOPE: dict[str, Any] = {
     "without_password": without_password,
     "to_json": to_json,
     "days": DAYS,
+    "iso_days": ISO_DAYS,
+    "iso_seconds": ISO_SECONDS,
     "minutes": MINUTES,
     "seconds": SECONDS,
 }
@@ -300,7 +302,10 @@ _ADDRESS = """
 _DATE = """
     if VALUE is not None:
         try:
-            VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
+            if VALUE[10:11] == "T":
+                VALUE = f"{iso_days[VALUE[:11]]}{minutes[VALUE[11:17]]}{iso_seconds[VALUE[17:]]}"
+            else:
+                VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
         except (ValueError, TypeError, LookupError):
             VALUE = other_date(row, NAME)
 """

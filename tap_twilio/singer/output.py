@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from tap_twilio.errors import OutputFailed, TargetGone
+from tap_twilio.errors import OutputFailed, TapError, TargetGone
+from tap_twilio.files import fits
 
 from .library import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 
@@ -27,6 +28,7 @@ class Output:
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
         self._whole = True  # whether all that was begun is written
+        self.changed = False  # whether the warehouse changes by what came since the last STATE
 
     def schema(
         self,
@@ -44,16 +46,26 @@ class Output:
 
     def records(self, data: bytes) -> None:
         """Whole RECORD lines, as `records.record_lines` makes them."""
+        self.changed = self.changed or bool(data)
         self._write(data)
 
     def activate_version(self, stream: str, version: int) -> None:
+        self.changed = True
         self._message(ActivateVersionMessage(stream, version))
 
     def state(self, value: dict[str, Any]) -> None:
-        self._message(StateMessage(value))
+        """Raises TapError for one that `--state` would refuse."""
+        line = _line(StateMessage(value))
+        if not fits(line):
+            raise TapError(
+                "The state is larger than the tap can read again. Cut it by account with tap-twilio state split, and "
+                "sync the pieces side by side; or lower state_kilobytes. The last STATE line holds."
+            )
+        self.changed = False
+        self._write(line)
 
     def _message(self, message: Message) -> None:
-        self._write(orjson.dumps(message.asdict(), option=orjson.OPT_APPEND_NEWLINE))
+        self._write(_line(message))
 
     def _write(self, data: bytes) -> None:
         if not self._whole:
@@ -74,3 +86,7 @@ class Output:
                 " mend that, then run again from the last STATE that the target wrote."
             ) from None
         self._whole = True
+
+
+def _line(message: Message) -> bytes:
+    return orjson.dumps(message.asdict(), option=orjson.OPT_APPEND_NEWLINE)

@@ -57,7 +57,11 @@ class Recorder:
         for row in rows:
             try:
                 data = to_json(record(row))
+            except InvalidRecord:
+                drift.notes = []  # of a row that is not written
+                raise
             except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
+                drift.notes = []
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
             if drift.notes:
                 data = Noted(data)

@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from tap_twilio.files import unwrapped
 from tap_twilio.streams import BY_NAME, Stream
 
 from . import first_version
@@ -170,10 +171,10 @@ class State:
     """The state of a run. Raises TapError, which names the place, for one that no tap wrote."""
 
     def __init__(self, value: Any = None) -> None:
-        value = {} if value is None else value
-        if isinstance(value, dict) and value.get("type") == "STATE":
-            value = value.get("value")  # a whole STATE message, as some keep it
-        self._value: Json = dict(object_at(value, "its top"))
+        value = unwrapped({} if value is None else value)
+        self._value: Json = dict(object_at({} if value is None else value, "its top"))
+        if self._value and "bookmarks" not in self._value:
+            raise malformed("its top", "holds no bookmarks")
         try:
             orjson.dumps(value)
         except TypeError:

@@ -16,11 +16,12 @@ from pathlib import Path
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
 from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Refused, Retry, TapError
+from tap_twilio.files import MOST_BYTES, fits
 from tap_twilio.moments import Moment, machine_now, parse_moment, to_moment
 from tap_twilio.settings import Settings
 
@@ -31,7 +32,8 @@ from .request import Ask, where
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
 CHUNK = 1 << 16
-LONGEST_BODY_BYTES = 64 << 20  # a page of 1,000 rows has 2 MB or so, and one that never ends fills the memory
+TOO_LARGE = "the answer is larger than any page should be (page_size makes pages smaller)"
+DATES_FROM, DATES_UNTIL = "2000", "9000"  # a Date that is no time at all is as good as none
 RETRIED = (408, 425, 429)  # and 500 and more
 # The edge in front of each region (docs, Global Infrastructure; product.REGION.twilio.com ended in April 2026).
 EDGES = {"au1": "sydney", "ie1": "dublin", "jp1": "tokyo"}
@@ -50,18 +52,22 @@ class Answer:
         """
         The body, unpacked by who parses it: one page in memory at full length, and not one for each thread.
 
-        Raises Retry for what is cut off, or no gzip.
+        Raises Retry for what is cut off, no gzip, or too large.
         """
-        if self.encoding in (None, "", "identity"):
-            return self.body
-        pieces, rest, left = [], self.body, LONGEST_BODY_BYTES
+        body = self.body if self.encoding in (None, "", "identity") else self._unzipped()
+        if not fits(body):
+            raise Retry(TOO_LARGE, bad_answer=True)
+        return body
+
+    def _unzipped(self) -> bytes:
+        pieces, rest, left = [], self.body, MOST_BYTES
         try:
             while rest:
                 unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
                 pieces.append(unpack.decompress(rest, left))
                 left -= len(pieces[-1])
                 if unpack.unconsumed_tail or left <= 0:
-                    raise Retry("the answer is longer than any page", bad_answer=True)
+                    raise Retry(TOO_LARGE, bad_answer=True)
                 if not unpack.eof:
                     raise Retry("the answer was cut off")
                 rest = unpack.unused_data
@@ -119,6 +125,7 @@ class Client:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _network(error, ask, origin) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
+        date = date if date and DATES_FROM < date < DATES_UNTIL else None
         answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
             return answer
@@ -144,8 +151,8 @@ class Client:
             length += len(chunk)
             if time.monotonic() > deadline:
                 raise Retry("the answer came too slowly")
-            if length > LONGEST_BODY_BYTES:
-                raise Retry("the answer is longer than any page", bad_answer=True)
+            if length > MOST_BYTES:
+                raise Retry(TOO_LARGE, bad_answer=True)
         left: int | None = getattr(response.raw, "length_remaining", None)
         if left:
             raise Retry("the answer was cut off")
@@ -168,9 +175,19 @@ def _network(error: Exception, ask: Ask, origin: str) -> Exception:
         return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
         return Retry("the proxy refused, or did not answer")
+    host = parse_url(origin).netloc
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Retry(f"cannot connect to {host} (no answer in time)")
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
-        return Retry("no answer in time")
-    return Retry(f"the connection failed ({type(error).__name__})")
+        return Retry(f"no answer in time from {host}")
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)  # of the connection that requests tried to make
+    if isinstance(reason, NameResolutionError):
+        return Retry(f"cannot connect to {host} (name not found)")
+    if isinstance(reason, NewConnectionError):
+        refused = isinstance(reason.__cause__, ConnectionRefusedError)
+        return Retry(f"cannot connect to {host} ({'connection refused' if refused else 'no way there'})")
+    return Retry(f"the connection to {host} failed ({type(error).__name__})")
 
 
 def _names_no_proxy(proxy: str | None) -> bool:

@@ -6,6 +6,7 @@ newer    {"call_summaries": [{…}, …], "meta": {"key": "call_summaries", "nex
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tap_twilio.errors import Retry
@@ -15,6 +16,8 @@ from .body import parse
 from .client import Answer
 from .clock import Clock
 from .request import Ask, Page
+
+TWILIO = r"^https://{host}(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com(?::443)?(?=/)"  # one product, at any edge and region
 
 
 def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
@@ -68,10 +71,9 @@ def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
         return None
     if not isinstance(following, str):
         raise Retry("the answer's next page is not an address", bad_answer=True)
-    if not following.startswith("/"):
-        if not following.startswith(f"{origin}/"):
-            raise Retry("the answer's next page is on another host", bad_answer=True)
+    if following.startswith(f"{origin}/"):
         following = following[len(origin) :]
+    following = re.sub(TWILIO.format(host=re.escape(ask.host)), "", following)  # behind a proxy, or at an edge
     if following.startswith("//") or not following.startswith("/"):
         raise Retry("the answer's next page is on another host", bad_answer=True)
     if following == ask.uri:
