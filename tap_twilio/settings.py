@@ -144,7 +144,9 @@ class Settings:
     )
     state_seconds: float = field(
         default=10,
-        metadata=setting("seconds between STATE lines, at least, and minutes where no row came; 0: one after every page", minimum=0),
+        metadata=setting(
+            "seconds between STATE lines, at least, and minutes where no row came; 0: one after every page", minimum=0
+        ),
     )
     concurrency: int = field(default=8, metadata=setting("requests at once", minimum=1, maximum=100))
     page_size: int = field(default=1000, metadata=setting("rows a page", minimum=1, maximum=1000))

@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HELD = 3  # STATEs, until it commits
 
@@ -47,15 +48,27 @@ class Killer:
             os.kill(pids[self.victim], signal.SIGKILL)
 
 
+class Rows:
+    """The table in a database; `count` rows were stored in this run."""
+
+    def __init__(self, path: str) -> None:
+        self.count, self.database = 0, sqlite3.connect(path)
+        self.database.execute("create table if not exists rows (stream, sid, record, primary key (stream, sid))")
+
+    def store(self, message: dict[str, Any]) -> None:
+        row = (message["stream"], message["record"]["sid"], json.dumps(message["record"]))
+        self.database.execute("insert or replace into rows values (?, ?, ?)", row)
+        self.count += 1
+
+
 def main() -> None:
     """From stdin into the database."""
-    database = sqlite3.connect(sys.argv[1])
-    database.execute("create table if not exists rows (stream, sid, record, primary key (stream, sid))")
+    rows = Rows(sys.argv[1])
     killer = Killer(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
     held: list[str] = []
 
     def confirm() -> None:
-        database.commit()
+        rows.database.commit()
         if killer.due("stored"):
             killer.kill()
         state = held[-1] + "\n"
@@ -73,8 +86,7 @@ def main() -> None:
         if killer.due("read"):
             killer.kill()
         if message["type"] == "RECORD":
-            row = (message["stream"], message["record"]["sid"], json.dumps(message["record"]))
-            database.execute("insert or replace into rows values (?, ?, ?)", row)
+            rows.store(message)
         elif message["type"] == "STATE":
             held.append(json.dumps(message["value"]))
             if len(held) == HELD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import Twilio, serve
+from tap_twilio.running.pipe import Lines
 from tests.sampled import long
 from tests.taps import COMMAND, Tap
 
@@ -286,6 +288,142 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     assert again.returncode == 0, again.stderr
     assert "; 80 rows sent; state kept" in again.stderr
     assert job.wrong() == {}
+
+
+# Targets of every kind ------------------------------------------------------------------------------------------------
+
+
+def odd(job: Job, way: str) -> str:
+    """The command line of a target with a way of its own."""
+    return f"{sys.executable} -m tests.odd_target '{job.folder / 'rows.db'}' {shlex.quote(way)}"
+
+
+@pytest.mark.parametrize("way", ["half", "none"])
+def test_rows_that_a_target_swallowed_are_no_success(job: Job, way: str) -> None:
+    """It took all and ended with 0; the exit code is 4, one line says how many, and the next sync sends them."""
+    run = job.run(target=odd(job, way))
+    missing = re.findall(
+        r" ERROR the target ended with 0 .+: up to (\d+) rows may be missing\. The next sync", run.stderr
+    )
+
+    assert run.returncode == 4, run.stderr
+    assert [int(rows) >= 50 for rows in missing] == [True]
+    assert (job.state is None) == (way == "none")
+    again = job.run()
+    assert again.returncode == 0, again.stderr
+    assert job.wrong() == {}
+
+
+def test_rows_swallowed_by_a_later_sync_are_no_success_either(job: Job) -> None:
+    """The state stays as it was."""
+    job.run()
+    before = job.state
+    job.tap.twilio.messages(7, since="2025-12-31", until="2026-01-01")
+    run = job.run(target=odd(job, "none"))
+
+    assert (run.returncode, job.state) == (4, before)
+    assert "up to 7 rows may be missing" in run.stderr
+    assert (job.run().returncode, job.wrong()) == (0, {})
+
+
+@pytest.mark.parametrize("way", ["anew", "added", "message"])
+def test_a_state_may_come_in_the_form_that_the_target_likes(job: Job, way: str) -> None:
+    """It is compared by what it says; the next sync goes on from it."""
+    first, second = job.run(target=odd(job, way)), job.run(target=odd(job, way))
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "; 0 rows sent; state kept" in second.stderr
+    assert job.wrong() == {}
+
+
+@pytest.mark.parametrize("way", ["first", "none"])
+def test_the_bookmark_moves_though_the_target_prints_no_last_state_of_a_run_without_rows(job: Job, way: str) -> None:
+    """As pipelinewise-target-postgres: what no row stands behind needs no word of the target's."""
+    job.run()
+    for day in ("2026-01-02", "2026-01-03"):
+        job.tap.twilio.at(day)
+        before = job.state
+        run = job.run(target=odd(job, way))
+
+        assert run.returncode == 0, run.stderr
+        for stream in STREAMS:
+            moved = [state["bookmarks"][stream]["date_updated"] for state in (before, job.state)]
+            assert moved[0] < moved[1]
+
+
+NO_STATES = ["[]", "123", '"bookmarks"', "{}", '{"bookmarks": {}}', '{"bookmarks": 1}', '{"bookmarks": {"a": NaN}}']
+
+
+def test_what_is_no_state_replaces_none(job: Job) -> None:
+    """Nor does one that says nothing."""
+    for line in ("[" * 300_000, "\n".join(NO_STATES), '{"type": "STATE"}'):
+        if len(line) > 100_000:  # longer than a command line may be
+            line = f"@{len(line)}"
+        run = job.run(target=odd(job, line))
+        assert run.returncode == 0, run.stderr
+        assert run.stderr.count("the target printed something that is no STATE") == 1
+        assert job.state["bookmarks"].keys() == set(STREAMS)
+
+
+@pytest.mark.parametrize("text", [NO_STATES[-1], *long(*NO_STATES[:-1], "[" * 300_000)])
+def test_a_kept_file_that_is_no_state_is_set_aside(job: Job, text: str) -> None:
+    """So a sync never ends with 1 for ever, and never with a traceback."""
+    job.place.mkdir()
+    (job.place / "state.json").write_text(text)
+    run = job.run("--summary-json", str(job.folder / "summary.json"))
+
+    assert run.returncode == 0, run.stderr
+    assert "holds no state" in run.stderr and (job.place / "state.torn").read_text() == text
+    assert job.wrong() == {}
+
+
+def test_a_summary_has_the_bookmark_of_another_tap(job: Job) -> None:
+    """Such as singer-io's, of a stream that is not selected: text, where ours is an object."""
+    job.place.mkdir()
+    foreign = {"usage_records": "2025-06-01T00:00:00Z", "keys": {"date_updated": "2025-06-01T00:00:00Z"}}
+    (job.place / "state.json").write_text(json.dumps({"bookmarks": foreign}))
+    run = job.run("--summary-json", str(job.folder / "summary.json"))
+
+    assert run.returncode == 0, run.stderr
+    bookmarks = json.loads((job.folder / "summary.json").read_text())["bookmarks"]
+    assert [bookmarks[name] for name in foreign] == ["2025-06-01T00:00:00Z"] * 2
+
+
+def test_a_line_without_an_end_costs_neither_the_sync_nor_the_memory(job: Job) -> None:
+    """Two hundred megabytes; it is no STATE, and those around it are kept."""
+    program = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(200)]; print()"
+    endless = f"sh -c '{sys.executable} -c \"{program}\"; exec {job.target.replace(chr(39), '')}'"
+    wrapped = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
+    wrapped += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+    job.tap.offer()
+    command = [sys.executable, "-c", wrapped, *job.command(target=endless)]
+    run = subprocess.run(command, env=job.tap.environment(), capture_output=True, text=True, check=False, timeout=60)
+
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 300 * 1024
+    assert job.state["bookmarks"].keys() == set(STREAMS)
+
+
+@given(lines=st.lists(st.binary(max_size=9).filter(lambda line: b"\n" not in line)), size=st.integers(1, 30))
+def test_lines_come_whole_however_they_are_cut(lines: list[bytes], size: int) -> None:
+    """All of them, in order, none in two parts."""
+    text, whole = b"\n".join(lines), Lines()
+    parts = [whole.take(text[at : at + size]) for at in range(0, len(text), size)]
+
+    assert all(part.endswith(b"\n") for part in parts if part)
+    assert b"".join(parts) + whole.rest() == text
+
+
+def test_windows_is_told_so_in_one_line() -> None:
+    """There is no fcntl; nothing else was tried."""
+    program = "import sys; sys.modules['fcntl'] = None; from tap_twilio.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run-sync", "--target", "cat", "--state", "."],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "run-sync does not run on Windows" in done.stderr
 
 
 # Killed at any moment -------------------------------------------------------------------------------------------------
