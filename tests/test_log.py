@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import subprocess
 import sys
+from urllib.parse import quote, quote_plus
+
+import pytest
 
 from tap_twilio.log import LONGEST_LINE_CHARS, SHORTEST_SECRET_CHARS, OneLine
 
@@ -67,3 +72,33 @@ def test_secrets_are_hidden_and_words_are_not() -> None:
     assert line_of("a-password QUMxOmEtcGFzc3dvcmQ=", "a-password") == "INFO *** ***"
     short = "s" * (SHORTEST_SECRET_CHARS - 1)
     assert line_of(f"says {short}", short) == f"INFO says {short}"
+
+
+@pytest.mark.parametrize("secret", ['Tok3n/with+odd=chars &"more" \\ \u00e9', "0123456789abcdef0123456789abcdef"])
+def test_a_secret_is_hidden_however_it_is_spelled(secret: str) -> None:
+    """As URLs write it, all of it or what must be, once or twice; as JSON writes it; as the header has it, in a URL."""
+    header = base64.b64encode(f"AC1:{secret}".encode()).decode()
+    every = "".join(f"%{byte:02x}" for byte in secret.encode())
+    spelled = [secret, quote(secret), quote(secret, safe=""), quote_plus(secret), quote(quote(secret)), every]
+    spelled += [every.upper().replace("%", "%25"), quote(secret, safe="").lower() if secret.islower() else header]
+    spelled += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], header, quote(header, safe="")]
+    spelled += [f"b{secret.encode()!r}"[1:].replace("'", "")] if secret.isascii() else []
+    for text in spelled:
+        assert line_of(f"a {text} b", secret) == "INFO a *** b"
+
+
+@pytest.mark.parametrize(
+    ("said", "logged"),
+    [
+        ("of ?To=+15551234567 is wrong", "of ?*** is wrong"),
+        ("(?To=%2B15551234567&From=x)", "(?***"),
+        ('"?DateSent>=2026-01-01"', '"?***"'),
+        ("To=1 and &From=+15551234567", "To=1 and ?***"),
+        ("GET /a/b.json?PageToken=PA1 failed", "GET /a/b.json?*** failed"),
+        ("https://api.twilio.com?To=+1555", "https://api.twilio.com?***"),
+        ("is that so? Yes, a=b", "is that so? Yes, a=b"),
+    ],
+)
+def test_a_query_is_hidden_with_an_address_or_without(said: str, logged: str) -> None:
+    """Twilio's errors may quote one; what stands around it stays."""
+    assert line_of(said) == f"INFO {logged}"
