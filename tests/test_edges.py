@@ -1,4 +1,4 @@
-"""The edges of a sync: proxies in front of Twilio, clocks, hosts that are not there, files and answers without measure."""
+"""The edges of a sync: proxies before Twilio, clocks, hosts that are not there, files and answers without measure."""
 
 from __future__ import annotations
 

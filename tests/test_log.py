@@ -82,7 +82,6 @@ def test_a_secret_is_hidden_however_it_is_spelled(secret: str) -> None:
     spelled = [secret, quote(secret), quote(secret, safe=""), quote_plus(secret), quote(quote(secret)), every]
     spelled += [every.upper().replace("%", "%25"), quote(secret, safe="").lower() if secret.islower() else header]
     spelled += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], header, quote(header, safe="")]
-    spelled += [f"b{secret.encode()!r}"[1:].replace("'", "")] if secret.isascii() else []
     for text in spelled:
         assert line_of(f"a {text} b", secret) == "INFO a *** b"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
 
 from tap_twilio.errors import InvalidRecord
+from tap_twilio.moments import moment_of
 from tap_twilio.moments import to_moment as iso
 from tap_twilio.singer.catalog import Selected, load_schema
 from tap_twilio.singer.compiled import Compiled, Drift, Record, Row, compile_record
@@ -260,6 +262,20 @@ def test_nothing_of_a_page_is_written_if_one_row_fails() -> None:
         lines_of([MESSAGE, {"sid": "SM2", "price": "x"}], recorder())
 
 
+@pytest.mark.parametrize("wrong", [{"price": "x"}, {"subresource_uris": 500}])
+def test_what_a_row_that_fails_had_replaced_is_not_counted_for_the_next(wrong: Row) -> None:
+    """Of whatever account that is: nothing was replaced in it."""
+    made = recorder()
+    (bad,) = parse(b'[{"sid": "SM1", "body": "a\\u0000b"}]')
+    if "subresource_uris" in wrong:
+        wrong = {"subresource_uris": functools.reduce(lambda inner, _: {"in": inner}, range(500), {})}
+    with pytest.raises(InvalidRecord):
+        lines_of([bad | wrong], made)
+    lines_of([MESSAGE], made)
+
+    assert made.drift.summary() == []
+
+
 def test_nesting_that_cannot_be_written_is_an_invalid_record() -> None:
     """An object nested a thousand levels deep names its row, and is no traceback."""
     nested: dict[str, Any] = {}
@@ -334,6 +350,34 @@ def test_what_is_no_date_is_refused(text: str) -> None:
     """No zone, no such day, no date at all: nothing is assumed."""
     with pytest.raises(ValueError, match=r"."):
         iso(text)
+
+
+SUFFIXES = ["Z", "z", "+00:00", "+0000", "-00:00", "+01:00", "-0930", "", ".5Z", ".123456789Z", ",5Z", ".5+00:00", "\n"]
+TIMES = st.times().map(lambda at: at.isoformat("seconds")) | st.sampled_from(
+    ["24:00:00", "23:60:00", "23:59:60", "9:0:0"]
+)
+PLAIN = st.dates().map(str) | st.sampled_from(["2026-02-29", "2026-13-01", "0000-01-01", "26-01-01", "2026-1-01"])
+
+
+@given(PLAIN, st.sampled_from("TTTt "), TIMES, st.sampled_from(SUFFIXES), st.none() | st.integers(0, 25))
+def test_the_quick_ways_read_a_date_as_the_slow_one_does(
+    day: str, separator: str, time: str, suffix: str, hole: int | None
+) -> None:
+    """Any ISO form, and any that one character makes of it: the same bytes, or no date."""
+    text = day + separator + time + suffix
+    if hole is not None:
+        text = f"{text[:hole]}x{text[hole + 1 :]}"
+    try:
+        slow: str | None = iso(text)
+    except ValueError:
+        slow = None
+    for _ in range(2):
+        assert moment_of(text) == slow
+        if slow:
+            assert compiled()({"sid": "SM1", "date_sent": text})["date_sent"] == slow
+        else:
+            with pytest.raises(InvalidRecord):
+                compiled()({"sid": "SM1", "date_sent": text})
 
 
 def test_text_order_is_the_order_of_time() -> None:
