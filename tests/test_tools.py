@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from sandbox.catalog import fact, facts
 from tap_twilio.moments import DAY
-from tap_twilio.streams import STREAMS
+from tap_twilio.streams import BY_NAME, PRODUCTS, STREAMS, model
 from tap_twilio.streams.model import Filter, Has, Open, Parent, Product, Stream
 from tools.check import Outcome, check, place, place_of, text
 from tools.documents import Documents
@@ -54,7 +55,7 @@ def test_a_list_is_proposed_as_a_schema_and_a_declaration() -> None:
     """Types of columns, the key, the parent, the filter; what a common property is."""
     flows = asdict(fact("studio_executions"))
     assert declaration(flows, by_shape()) == (
-        'Stream("studio_executions", STUDIO_V2, "Flows/{flow_sid}/Executions", "executions",'
+        'Stream("studio_executions", STUDIO, "Flows/{flow_sid}/Executions", "executions",'
         ' filter=Filter("DateCreatedFrom", "DateCreatedTo", "date_created"),'
         ' parent=Parent("studio_flows", {"flow_sid": "sid"})),'
     )
@@ -66,6 +67,31 @@ def test_a_list_is_proposed_as_a_schema_and_a_declaration() -> None:
     assert properties["date_created"] == {
         "type": ["null", "string"], "format": "date-time", "description": "When the recording was created, UTC.",
     }  # fmt: skip
+
+
+def test_what_is_proposed_can_be_pasted_into_the_file_of_its_product() -> None:
+    """Each list that there are facts of; what the documents tell of a stream is what its declaration has."""
+    homes = {name: vars(import_module(f"tap_twilio.streams.{name}")) for name in PRODUCTS}
+    home_of = {stream.name: home for home in homes.values() for stream in home["STREAMS"]}
+    for name, one in facts().items():
+        proposed = declaration(asdict(one), by_shape())
+        constant = proposed.split(", ")[1]
+        home = home_of.get(name) or next((home for home in homes.values() if constant in home), {})
+        (stream,) = eval(proposed, {**vars(model), "DAY": DAY, **home})  # of our own words
+        if name in BY_NAME:
+            assert told(stream) == told(BY_NAME[name])
+
+
+def told(stream: Stream) -> tuple[object, ...]:
+    """What the documents tell of it, beyond doubt."""
+    return stream.product, stream.path, stream.rows, stream.most_rows, stream.hidden
+
+
+def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
+    """And so is a new version of one."""
+    toys = asdict(fact("studio_flows")) | {"product": "toys", "version": "v7", "path": "/v7/Flows"}
+    (stream,) = eval(declaration(toys, by_shape()), dict(vars(model)))
+    assert stream.product == Product("toys", "/v7")
 
 
 # The check, on a document of its own ----------------------------------------------------------------------------------

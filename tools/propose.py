@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
+
+from tap_twilio.streams import PRODUCTS
+from tap_twilio.streams.model import Product
 
 from .documents import Json
 from .wording import described
@@ -107,7 +111,8 @@ def key_of(fact: Json) -> tuple[str, ...]:
     if last and last not in properties and "sid" in properties:
         return ("sid",)
     guess = next((names for names in GUESSES if not last and set(names) <= set(properties)), ())
-    return (*account, *(snake(p) for p in parents), *([last] if last else guess))
+    found = (*account, *(snake(p) for p in parents), *([last] if last else guess))
+    return tuple(dict.fromkeys(found)) or ("?",)
 
 
 def parameters(fact: Json) -> list[str]:
@@ -149,27 +154,41 @@ def parent_of(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     return f'Parent("{stream}", {{{pairs}}})'
 
 
+def product_of(fact: Json) -> str:
+    """The name of the product, as its module has it; or else what would make one."""
+    account = "/Accounts/{account_sid}" if "/Accounts/{AccountSid}/" in fact["path"] else ""
+    place = (fact["product"], f"/{fact['version']}{account}")
+    for module in PRODUCTS:
+        for name, one in vars(import_module(f"tap_twilio.streams.{module}")).items():
+            if isinstance(one, Product) and (one.host, one.root) == place:
+                return name
+    return 'Product("{}", "{}")'.format(*place)
+
+
 def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     """A `Stream`, as Python; what is the default is left out."""
-    product = fact["product"].upper().replace("-", "_")
-    constant = product if fact["product"] == "api" else f"{product}_{fact['version'].upper()}"
-    parts = [f'"{fact["name"]}"', constant, f'"{path_of(fact)}"', f'"{fact["rows"]}"']
+    rows = f'"{fact["rows"]}"' if fact["rows"] else None
+    parts = [f'"{fact["name"]}"', product_of(fact), f'"{path_of(fact)}"', f"{rows}"]
+    dated = [pair for pair in filters_of(fact) if pair[2] in fact["properties"]]
+    bounds = dated[0] if dated and rows else None
     if key_of(fact) != ("sid",):
         parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
     if "date_updated" not in fact["properties"]:
-        dates = [n for n in filters_of(fact) if n[2] in fact["properties"]]
-        parts.append(f'reads=Window("{dates[0][2]}")' if dates else "reads=Whole()")
-    for since, until, column in filters_of(fact)[:1]:
-        unit = ", unit=DAY" if fact["query"][since].get("format") == "date" else ""
-        parts.append(f'filter=Filter("{since}", "{until}", "{column}"{unit})')
+        parts.append("reads=Window(again=2 * DAY)" if bounds else "reads=Whole()")
+    if bounds:
+        unit = ", unit=DAY" if fact["query"][bounds[0]].get("format") == "date" else ""
+        always = "" if "date_updated" in fact["properties"] else ", nullable=False"
+        parts.append(f'filter=Filter("{bounds[0]}", "{bounds[1]}", "{bounds[2]}"{unit}{always})')
     if parameters(fact):
         parts.append(f"parent={parent_of(fact, lists)}")
+    if lacking := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
+        parts.append("adds={" + ", ".join(f'"{name}": "{name}"' for name in lacking) + "}")
     if (fact["page_size"] or 1000) < 1000:
         parts.append(f"page_size={fact['page_size']}")
     if fact["one"] is None:
         parts.append("fetch=False")
     if "auth_token" in fact["properties"]:
-        parts.append('hides=frozenset({"auth_token"})')
+        parts.append('hidden=frozenset({"auth_token"})')
     return f"Stream({', '.join(parts)}),"
 
 
@@ -180,7 +199,7 @@ def notes(fact: Json) -> list[str]:
     others = sorted(set(fact["query"]) - {name for pair in filters_of(fact) for name in pair[:2]})
     said += [f"query: {', '.join(others)}"] if others else []
     said += [f"values: {'; '.join(enums)}"] if enums else []
-    if fact["rows"] and set(key_of(fact)) <= {"account_sid", *map(snake, parameters(fact))}:
+    if set(key_of(fact)) <= {"?", "account_sid", *map(snake, parameters(fact))}:
         said.append("key: the documents do not say what tells the rows apart")
     if "account_sid" not in fact["properties"]:
         said.append("no account_sid in the row: add it, or say that the list is everybody's")
