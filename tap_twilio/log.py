@@ -12,12 +12,14 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
 SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
 # A query, with an address before it or without one, in anybody's message: page tokens, phone numbers.
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
+ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")  # of JSON
 SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
 TEXT, JSON = FORMS = ("text", "json")
 METRIC = "METRIC: %s"  # what singer-python logs a metric with
@@ -36,23 +38,21 @@ class OneLine(logging.Formatter):
         super().__init__()
         self.form, self.timed = form, timed
         self.secrets: tuple[str, ...] = ()
-        self._spelled: tuple[re.Pattern[str], ...] = ()
 
     def hide(self, user: str, password: str) -> None:
         """Whoever logs it: the secret as it is, as the Authorization header has it, and as URLs and JSON spell both."""
         if len(password) >= SHORTEST_SECRET_CHARS:
-            told = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
-            self.secrets += told
-            self._spelled += tuple(re.compile("".join(map(_spellings, secret))) for secret in told)
+            self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
     def clean(self, text: str) -> str:
         """A text on one line, without secrets and queries, and as long as a line may be."""
         line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
-        if "%" in line or "\\" in line or "+" in line:
-            for spelled in self._spelled:
-                line = spelled.sub("***", line)
+        plain = _plain(line) if "%" in line or "\\" in line or "+" in line else ""
+        for secret in self.secrets if plain else ():
+            if secret in plain or secret in plain.replace("+", " "):
+                line = re.sub("".join(map(_spellings, secret)), "***", line)
         line = QUERY.sub(lambda found: f"{found[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
@@ -91,6 +91,14 @@ class OneLine(logging.Formatter):
         if isinstance(value, list):
             return [self.clean_all(item) for item in value]
         return self.clean(value) if isinstance(value, str) else value
+
+
+def _plain(line: str) -> str:
+    """Return a line without the escapes of JSON and of URLs; what was quoted twice is plain, too."""
+    line = ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], line)
+    for _ in range(3):
+        line = unquote(line)
+    return line
 
 
 def _spellings(character: str) -> str:

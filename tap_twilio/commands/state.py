@@ -201,7 +201,8 @@ def _read(path: str) -> State:
         raise TapError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
     value = _json(data)
     if value is None:
-        value = _json((data.split() and data.strip().splitlines()[-1]) or b"")
+        data = data.rstrip()
+        value = _json(data[data.rfind(b"\n") + 1 :])
     value = unwrapped(value)
     if not isinstance(value, dict) or (value and "bookmarks" not in value):
         raise TapError(f"{path}: is no state: it is not JSON with bookmarks. {MEND}")
