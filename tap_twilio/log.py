@@ -49,9 +49,9 @@ class OneLine(logging.Formatter):
         line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
-        plain = _plain(line) if "%" in line or "\\" in line or "+" in line else ""
+        plain = _plain(line).replace("+", " ") if "%" in line or "\\" in line or "+" in line else ""
         for secret in self.secrets if plain else ():
-            if secret in plain or secret in plain.replace("+", " "):
+            if secret.replace("+", " ") in plain:
                 line = re.sub("".join(map(_spellings, secret)), "***", line)
         line = QUERY.sub(lambda found: f"{found[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
