@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--accounts-json", action="store_true", help="print which accounts a sync would read, and end")
     parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
-    parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
     parser.add_argument("--log-format", choices=FORMS, help="of the log, on stderr; or TAP_TWILIO_LOG_FORMAT; text")
     parser.add_argument("--summary-json", metavar="FILE", help="write what the sync did there, when it has ended")
@@ -87,7 +86,7 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     if arguments.about or arguments.streams:
         from .commands import about
 
-        return about.about(arguments.format) if arguments.about else about.streams()
+        return about.about() if arguments.about else about.streams()
     if arguments.check:
         from .commands import check
 

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .figures import Counts, Figures, percent, span
+from .figures import Counts, Figures, percent
+from .moments import duration
 
 A_SECOND = 2  # times that it is drawn
 BESIDE = 5  # lines of the screen that streams do not get
@@ -74,7 +75,7 @@ class _Above:
 
 def _total(counts: Counts) -> Text:
     one = counts.total()
-    said = f"{span(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
+    said = f"{duration(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
     return Text(f"{said}{one.emitted:,} emitted", style="bold", no_wrap=True, overflow="ellipsis")
 
 
@@ -95,4 +96,5 @@ def _table(counts: Counts, height: int) -> Table:
 
 def _cells(one: Figures) -> tuple[str, ...]:
     rate = f"{one.rate:,.0f}" if one.rate else ""
-    return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), span(one.seconds_left))
+    left = "" if one.seconds_left is None else duration(one.seconds_left)
+    return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), left)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from .figures import Counts, Figures, percent, span
+from .figures import Counts, Figures, percent
 from .log import JSON, OneLine, about, on_terminal
+from .moments import duration
 
 LOGGER = logging.getLogger("tap_twilio")
 EVERY_S = 30.0
@@ -78,7 +79,7 @@ def _say(total: Figures, now: dict[str, Figures], before: dict[str, Figures], ev
     rate = (total.read - sum(one.read for one in before.values())) / every_s
     first = [(name, one) for name, one in now.items() if one.share is not None]
     parts = [
-        f"{name} {percent(one)}" + (f", {span(one.seconds_left)} left" if one.seconds_left else "")
+        f"{name} {percent(one)}" + (f", {duration(one.seconds_left)} left" if one.seconds_left else "")
         for name, one in first
     ]
     more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""

@@ -135,13 +135,14 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
         ("--state", "[]", "state is malformed"),
         ("--state", '{"bookmarks": {"messages": 7}}', "bookmarks.messages"),
         ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages: it is not a date"),
-        ("--state", '{"bookmarks": {"messages": {"accounts": {"AC1": {"round": 1}}}}}', "accounts.AC1.round"),
+        ("--state", '{"bookmarks": {"messages": {"accounts": {}}}}', "bookmarks.messages: it holds accounts"),
         ("--catalog", None, "No such file"),
-        ("--catalog", "streams:", "is not JSON"),
+        ("--catalog", "streams:", "not valid JSON (line 1)"),
+        ("--catalog", "[" * 100_000, "not valid JSON"),
         ("--catalog", '{"streams": {}}', "streams must be of type array"),
         ("--catalog", '{"streams": [{"tap_stream_id": "faxes", "schema": {"selected": true}}]}', "stream 'faxes'"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_a_file_that_cannot_be_read_is_named(tap: Tap, file: str, content: str | None, says: str) -> None:
     """Missing, no JSON, or not what it should be: one line, which never quotes the file; Twilio is not asked."""

@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, cast
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import make_way, private, replace, writing_summary
+from tap_twilio.moments import machine_now, to_second
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
@@ -126,7 +126,7 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
                 for name in ("tap.log", "target.log")
             )
             for file in (tap, target):
-                _line(file, f"--- {_now()} tap-twilio {__version__} run-sync")
+                _line(file, f"--- {to_second(machine_now())} tap-twilio {__version__} run-sync")
         except OSError as error:
             raise TapError(f"--logs {where}: cannot be written ({error.strerror}).") from None
         yield tap, target
@@ -159,7 +159,7 @@ def _tell(
     )
     fine = code == 0 and outcome.states
     for file in filter(None, logs):
-        _line(file, f"--- {_now()} {line}")
+        _line(file, f"--- {to_second(machine_now())} {line}")
     if where is None or not fine:
         LOGGER.log(logging.INFO if fine else logging.WARNING, "%s", line)
     if where is not None and not fine:
@@ -185,7 +185,7 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "target_exit": outcome.target_exit,
         "rows": outcome.rows,
         "states": outcome.states,
-        "ended_at": _now(),
+        "ended_at": to_second(machine_now()),
         "bookmarks": {stream: cast(dict[str, Any], about).get("date_updated") for stream, about in bookmarks.items()},
     }
     with writing_summary(path):
@@ -194,7 +194,3 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
 
 def _line(file: IO[bytes], text: str) -> None:
     file.write(text.encode() + b"\n")
-
-
-def _now() -> str:
-    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"

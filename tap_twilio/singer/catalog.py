@@ -129,16 +129,6 @@ def _can_be_full(stream: Stream) -> bool:
     return stream.parent is None and not isinstance(stream.reads, Window)
 
 
-def read_catalog(path: str) -> Any:
-    """The JSON in a file. Raises: TapError if it cannot be read."""
-    try:
-        return json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise TapError(f"catalog {path}: {error.strerror}. Name a file that --discover printed.") from None
-    except (ValueError, RecursionError):
-        raise TapError(f"catalog {path} is not JSON. {REDISCOVER}") from None
-
-
 def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
     """
     What a catalog selects, in the order of `STREAMS`; without one, all that is selected by default.
