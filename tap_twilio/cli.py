@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import TapError, TargetGone
-from .log import FORMS, OneLine, begin_log
+from .log import FORMS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     command = COMMANDS.get(argv[0]) if argv else None
     arguments = None if command else _parser().parse_args(argv)
-    log = begin_log(arguments.log_format if arguments else None)
+    log = begin_log(arguments.log_format, passed_screen()) if arguments else begin_log()
     try:
         _occupy_descriptors()
         if arguments is None:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import shlex
 import shutil
 import sys
@@ -18,6 +19,7 @@ from typing import IO, Any, cast
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import make_way, private, replace, writing_summary
+from tap_twilio.log import SCREEN, on_terminal, passed_screen
 from tap_twilio.moments import machine_now, to_second
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
@@ -46,7 +48,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         state = ["--state", str(last)] if last else []
         began = time.monotonic()
         pipe = Pipe(place.keep, place.beat)
-        outcome = pipe.run([*tap, *given, *state], target, lock, logs)
+        outcome = pipe.run([*tap, *given, *state], target, lock, logs, _screen(arguments.logs))
         code = _exit_code(outcome)
         _tell(code, outcome, f"{time.monotonic() - began:.0f} s", str(place), arguments.logs, logs)
         if summary:
@@ -130,6 +132,14 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
         except OSError as error:
             raise TapError(f"--logs {where}: cannot be written ({error.strerror}).") from None
         yield tap, target
+
+
+def _screen(where: str | None) -> dict[str, int]:
+    """Return where a person looks, for a tap whose stderr is a file: by the variable that names it to the tap."""
+    if where is None:
+        return {}
+    descriptor = passed_screen() or (os.dup(sys.stderr.fileno()) if on_terminal() else None)
+    return {} if descriptor is None else {SCREEN: descriptor}
 
 
 def _exit_code(outcome: Outcome) -> int:
