@@ -11,6 +11,7 @@ import pytest
 
 from sandbox import Twilio
 from tap_twilio.settings import SCHEMA
+from tap_twilio.singer.catalog import selected_streams
 from tap_twilio.streams import STREAMS
 from tests.project import PYTHONS
 from tests.taps import COMMAND, ROOT, Run, Tap, properties
@@ -108,6 +109,17 @@ def test_a_catalog_and_a_selection_are_refused_together(tap: Tap) -> None:
     tap.select("messages")
     run = tap.run("--select", "calls")
     assert run.exit_code == 1 and "leave one of them out" in run.log
+
+
+def test_discovery_prints_the_catalog_of_a_selection() -> None:
+    """So that somebody may go on editing it; what cannot be selected is refused in one line."""
+    catalog = json.loads(told("--discover", "--select", "calls,messages.!body").stdout)
+    found = {one.stream.name: one.properties for one in selected_streams(catalog)}
+    assert found.keys() == {"calls", "messages"}
+    assert "body" not in found["messages"] and "status" in found["messages"]
+    refused = told("--discover", "--select", "fax")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "CRITICAL --select: there is no stream 'fax'" in refused.stderr and refused.stderr.count("\n") == 1
 
 
 def test_the_streams_are_listed_with_what_a_row_is() -> None:

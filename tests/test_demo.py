@@ -107,15 +107,15 @@ class Checkout:
         (self.folder / "config.json").write_text(json.dumps({"account_sid": account_sid}))
         return self
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """`make sync`, once its environments are there."""
+    def start(self, *arguments: str, terminal: int | None = None, **environment: str) -> subprocess.Popen[str]:
+        """`make sync`, once its environments are there; with a terminal for its stderr."""
         process = subprocess.Popen(
             [self.folder / ".venv-target/bin/python", "-m", "demo.sync", *arguments],
             cwd=self.folder,
             env={**{k: v for k, v in os.environ.items() if not k.startswith(("TWILIO_", "STREAMS"))}, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
         self._started.append(process)
@@ -128,9 +128,11 @@ class Checkout:
                 process.kill()
                 process.communicate()
 
-    def sync(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def sync(
+        self, *arguments: str, terminal: int | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """The same, to its end."""
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments, terminal=terminal, **environment)
         out, err = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -313,6 +315,19 @@ def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
 
     assert sandbox == [["*"], ["keys"]]
     assert account == [[], [], ["*"], ["keys, messages"]]
+
+
+def test_on_a_terminal_the_tap_is_passed_that_terminal(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """There its warnings go, and its live display; the closing line comes at the end, as elsewhere."""
+    screen, end = os.openpty()
+    done = checkout.configure("AC1").sync(terminal=end, TARGET_POSTGRES_URL=new_database())
+    drawn = os.read(screen, 1_000)
+    os.close(end)
+    os.close(screen)
+
+    assert done.returncode == 0
+    assert drawn == b"WARNING run 1\r\nWARNING looked at\r\n"
+    assert done.stdout.splitlines()[:2] == ["Reading the Twilio account AC1, as config.json says.", "  INFO done"]
 
 
 def test_a_stream_that_is_not_there_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
