@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from demo import modes
+from demo import permissions
 from demo.locks import alone, locked, outlast, share
 
 
@@ -41,8 +41,8 @@ def embedded(folder: Path) -> Iterator[str]:
             os.environ["XDG_RUNTIME_DIR"] = str(runtime)
             pgserver = _pgserver()
             # The wheel opens what is above its own folder as the path is written, symbolic links and all.
-            stack.enter_context(modes.kept([folder.resolve(), Path(pgserver.__file__), runtime / "socket"]))
-            with modes.one_at_a_time():  # for root, this makes the user that the server runs as
+            stack.enter_context(permissions.kept([folder.resolve(), Path(pgserver.__file__), runtime / "socket"]))
+            with permissions.one_at_a_time():  # for root, this makes the user that the server runs as
                 server = pgserver.get_server(folder, cleanup_mode=None, start=False)
             stack.callback(_leave, folder, users, server)
             _forget_another_process(folder)
@@ -99,7 +99,7 @@ def stop(folder: Path) -> None:
         with embedded(folder):
             pass  # a running one is taken over, and stopped at the end
     _remove_runtime(folder)
-    modes.give_back()
+    permissions.give_back()
 
 
 def _gate(folder: Path) -> AbstractContextManager[None]:

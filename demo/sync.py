@@ -2,8 +2,8 @@
 `make sync`: tap-twilio into a real Postgres, and what the warehouse holds then.
 
 Decides where rows come from (config.json, or else the sandbox), where they go (TARGET_POSTGRES_URL, or else an
-embedded Postgres), and which state belongs to that pair. It knows the tap and the target by their command lines
-only, and runs each in a virtual environment of its own. All that it makes lies in `.demo/`.
+embedded Postgres), and which state belongs to that pair; `tap-twilio run-sync` does the rest. It knows the tap and the
+target by their command lines only, each in a virtual environment of its own. All that it makes lies in `.demo/`.
 
 The sandbox is read with every stream selected, an account with what the tap selects by itself. STREAMS says otherwise.
 """
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,22 +31,23 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from demo import choice, postgres, report
-from demo.leash import Start, leash
+from demo import postgres, report, screen
 from demo.locks import alone, outlast, share
-from demo.pipe import Outcome, pipe
+from demo.process_group import Start, process_group
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
 CONFIG = ROOT / "config.json"
 TAP = ROOT / ".venv" / "bin"
 TARGET = ROOT / ".venv-target" / "bin"
+TAP_LOG, TARGET_LOG = DEMO / "tap.log", DEMO / "target.log"
 
 SANDBOX_SEED = "1"
 SANDBOX_HOURS = "3"  # by which each run but the first moves the sandbox's time on
 SANDBOX_READY = re.compile(
     r"sandbox: (?P<base_url>\S+)  account_sid=(?P<account_sid>\w+)  auth_token=(?P<auth_token>\w+)$"
 )
+STREAMS_OF_SANDBOX = "all"
 PATIENCE = "&options=-c%20lock_timeout%3D5s"  # of the target, where an open psql holds a lock
 
 
@@ -86,7 +88,7 @@ def main() -> int:
     except psycopg.Error as error:
         print(f"The database refused: {_one_line(error)}", file=sys.stderr)
         return 1
-    except (DemoError, choice.ChoiceError, postgres.PostgresError) as error:
+    except (DemoError, postgres.PostgresError) as error:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", 1)
     except KeyboardInterrupt:
@@ -120,23 +122,20 @@ def _stop() -> int:
 def _sync() -> int:
     with ExitStack() as stack:
         url = stack.enter_context(_database())
-        start = stack.enter_context(leash(DEMO / "started"))
+        start = stack.enter_context(process_group(DEMO / "started"))
         selection, in_full = _selection(start)
         source = stack.enter_context(_source(start))
-        state = _state_file(url, source)
+        state = _state_folder(url, source)
         patience = "" if os.environ.get("TARGET_POSTGRES_URL") else PATIENCE
         target_config = _private(stack, "target.json", _target_config(url + patience, source.schema))
         before = stack.enter_context(report.as_it_was(url))
         since = datetime.now(timezone.utc)
-        outcome = pipe(
-            [TAP / "tap-twilio", "--config", source.config, *selection],
-            [TARGET / "target-postgres", "--config", target_config],
-            state,
-            logs=DEMO,
-            start=start,
-            tap_environment=source.environment,
+        target = shlex.join(map(str, [TARGET / "target-postgres", "--config", target_config]))
+        tap_exit = _run_sync(
+            start,
+            ["--target", target, "--state", state, "--", "--config", source.config, *selection],
+            source.environment,
         )
-        _refuse(outcome)
         with report.connect(url) as now:
             tables = report.tables(before, now, source.schema, since)
             print(
@@ -147,24 +146,42 @@ def _sync() -> int:
     if not os.environ.get("TARGET_POSTGRES_URL"):
         print("\nmake psql looks around in it; make sync again reads what changed;")
         print("make clean removes it all.")
-    if outcome.tap_exit == 3:
-        raise DemoError(f"tap-twilio finished in part, and make sync again goes on: {outcome.tap_said}", 3)
+    if tap_exit == 3:
+        raise DemoError(f"tap-twilio finished in part, and make sync again goes on: {screen.reason(TAP_LOG)}", 3)
     return 0
 
 
-def _refuse(outcome: Outcome) -> None:
-    """Say what failed. When the target dies the tap does too, so the target is named first."""
-    if outcome.interrupted:
+def _run_sync(start: Start, arguments: list[str | Path], environment: dict[str, str]) -> int:
+    """Run it, show what it says, and return the tap's exit code: 0 or 3. Raises DemoError, KeyboardInterrupt."""
+    summary = DEMO / "summary.json"
+    for file in (TAP_LOG, TARGET_LOG, summary):
+        file.unlink(missing_ok=True)
+    with (DEMO / "run-sync.log").open("wb") as log:
+        command = [TAP / "tap-twilio", "run-sync", "--logs", DEMO, "--summary-json", summary, *arguments]
+        interrupted = screen.run(start, command, TAP_LOG, stderr=log, env=environment)
+    if interrupted:
         raise KeyboardInterrupt
-    if "LockNotAvailable" in outcome.target_said:
+    if not summary.exists():
+        raise DemoError(f"tap-twilio run-sync failed: {screen.reason(DEMO / 'run-sync.log')}")
+    ended = json.loads(summary.read_bytes())
+    _refuse(ended["tap_exit"], ended["target_exit"])
+    if ended["tap_exit"] == 0:
+        screen.closing_line(TAP_LOG)
+    return int(ended["tap_exit"])
+
+
+def _refuse(tap_exit: int, target_exit: int) -> None:
+    """Say what failed. When the target dies the tap does too, so the target is named first."""
+    said = screen.reason(TARGET_LOG)
+    if "LockNotAvailable" in said:
         raise DemoError(
             "Another session, such as an open make psql, holds rows or tables that the sync changes:"
             " commit or roll back there, then make sync again."
         )
-    if outcome.target_exit:
-        raise DemoError(f"target-postgres failed (.demo/target.log): {outcome.target_said or outcome.target_exit}")
-    if outcome.tap_exit not in (0, 3):
-        raise DemoError(f"tap-twilio failed (.demo/tap.log): {outcome.tap_said or outcome.tap_exit}")
+    if target_exit:
+        raise DemoError(f"target-postgres failed (.demo/target.log): {said or target_exit}")
+    if tap_exit not in (0, 3):
+        raise DemoError(f"tap-twilio failed (.demo/tap.log): {screen.reason(TAP_LOG) or tap_exit}")
 
 
 def _one_line(error: Exception) -> str:
@@ -184,16 +201,23 @@ def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
 # What is read, and where rows come from.
 
 
-def _selection(start: Start) -> tuple[list[str | Path], frozenset[str]]:
-    """The tap's arguments that select streams, and the names of those that it reads by itself."""
-    catalog = choice.discovered([TAP / "tap-twilio"], start)
-    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else choice.ALL)
-    if not streams:
-        return [], choice.defaults(catalog)
-    choice.choose(catalog, streams)
-    file = DEMO / "catalog.json"
-    file.write_text(json.dumps(catalog), encoding="utf-8")
-    return ["--catalog", file], choice.defaults(catalog)
+def _selection(start: Start) -> tuple[list[str], frozenset[str]]:
+    """Return the tap's arguments that select streams, and the names of those that it reads by itself."""
+    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else STREAMS_OF_SANDBOX)
+    selection = ["--select", re.sub(r"\ball\b", "*", streams)] if streams else []
+    process = start(
+        [TAP / "tap-twilio", "--discover", *selection], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    printed, said = process.communicate()
+    if process.returncode:
+        raise DemoError(f"tap-twilio --discover failed: {screen.plain(said) or process.returncode}")
+    about = {
+        entry["tap_stream_id"]: item["metadata"]
+        for entry in json.loads(printed)["streams"]
+        for item in entry["metadata"]
+        if not item["breadcrumb"]
+    }
+    return selection, frozenset(name for name, metadata in about.items() if metadata.get("selected-by-default"))
 
 
 @contextmanager
@@ -297,9 +321,9 @@ def _target_config(url: str, schema: str) -> dict[str, Any]:
     return {"sqlalchemy_url": sqlalchemy_url(url), "default_target_schema": schema, "batch_size_rows": 10_000}
 
 
-def _state_file(url: str, source: Source) -> Path:
+def _state_folder(url: str, source: Source) -> Path:
     """
-    The state of this account in this database.
+    Return where run-sync keeps the state of this account in this database.
 
     The database is known by what it says of itself as well: a server made anew under the old address, or a schema
     dropped, is another place, and gets a backfill. That a database is taken for new by mistake costs a backfill;
@@ -316,7 +340,7 @@ def _state_file(url: str, source: Source) -> Path:
         except psycopg.Error:  # a managed database may keep it to itself
             server = (connection.info.host, connection.info.port)
     name = hashlib.sha256(json.dumps([source.account_sid, place, server]).encode()).hexdigest()[:16]
-    return DEMO / "state" / f"{source.account_sid}-{name}.json"
+    return DEMO / "state" / f"{source.account_sid}-{name}"
 
 
 def _psql() -> int:

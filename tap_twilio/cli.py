@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import TapError, TargetGone
-from .log import FORMS, OneLine, begin_log
+from .log import FORMS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     command = COMMANDS.get(argv[0]) if argv else None
     arguments = None if command else _parser().parse_args(argv)
-    log = begin_log(arguments.log_format if arguments else None)
+    log = begin_log(arguments.log_format, passed_screen()) if arguments else begin_log()
     try:
         _occupy_descriptors()
         if arguments is None:
@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--accounts-json", action="store_true", help="print which accounts a sync would read, and end")
     parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
-    parser.add_argument("--format", choices=["json", "markdown"], default="json", help="of --about")
     parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
     parser.add_argument("--log-format", choices=FORMS, help="of the log, on stderr; or TAP_TWILIO_LOG_FORMAT; text")
     parser.add_argument("--summary-json", metavar="FILE", help="write what the sync did there, when it has ended")
@@ -87,7 +86,7 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     if arguments.about or arguments.streams:
         from .commands import about
 
-        return about.about(arguments.format) if arguments.about else about.streams()
+        return about.about() if arguments.about else about.streams()
     if arguments.check:
         from .commands import check
 

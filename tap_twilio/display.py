@@ -1,20 +1,22 @@
-"""The live display: a table on stderr that is drawn anew twice a second, with the log's lines above it."""
+"""The live display: a table on a terminal that is drawn anew twice a second, with the log's lines above it."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from contextlib import suppress
 from typing import TextIO, cast
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .figures import Counts, Figures, percent, span
+from .figures import Counts, Figures, percent
+from .moments import duration
 
 A_SECOND = 2  # times that it is drawn
+COLUMNS_ELSE, LINES_ELSE = 80, 25  # of a terminal that does not say how large it is
 BESIDE = 5  # lines of the screen that streams do not get
 COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 
@@ -22,9 +24,9 @@ COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 class Display:
     """Gone once it ends, since the log then has a table."""
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-        self._console = Console(stderr=True)  # NO_COLOR is rich's to heed
+    def __init__(self, counts: Counts, screen: TextIO) -> None:
+        self._counts, self._screen = counts, screen
+        self._console = Console(file=screen)  # NO_COLOR is rich's to heed
         self._live = Live(
             console=self._console,
             get_renderable=self._draw,
@@ -33,10 +35,11 @@ class Display:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._above = cast(TextIO, _Above(self._console))
         self._drawn: RenderableType = Text("")
 
     def start(self) -> None:
-        self._redirect(cast(TextIO, _Above(self._console)))
+        self._redirect(self._screen, self._above)
         self._live.start()
         self._console.show_cursor(True)  # so that a kill leaves no terminal without one
 
@@ -44,17 +47,19 @@ class Display:
         """May be called again."""
         with suppress(Exception):  # the terminal may be gone
             self._live.stop()
-        self._redirect(sys.stderr)
+        self._redirect(self._above, self._screen)
 
     @staticmethod
-    def _redirect(stream: TextIO) -> None:
-        """Let the log write there."""
+    def _redirect(before: TextIO, now: TextIO) -> None:
+        """Let what the log writes to the one stream go to the other."""
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(stream)
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.setStream(now)
 
     def _draw(self) -> RenderableType:
         with suppress(Exception):  # it is looked at while it changes; it is drawn again soon
+            columns, lines = os.get_terminal_size(self._screen.fileno())  # rich looks at stdin, stdout and stderr only
+            self._console.size = ConsoleDimensions(columns or COLUMNS_ELSE, lines or LINES_ELSE)
             self._drawn = Group(_total(self._counts), _table(self._counts, self._console.height - BESIDE))
         return self._drawn
 
@@ -74,7 +79,7 @@ class _Above:
 
 def _total(counts: Counts) -> Text:
     one = counts.total()
-    said = f"{span(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
+    said = f"{duration(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
     return Text(f"{said}{one.emitted:,} emitted", style="bold", no_wrap=True, overflow="ellipsis")
 
 
@@ -95,4 +100,5 @@ def _table(counts: Counts, height: int) -> Table:
 
 def _cells(one: Figures) -> tuple[str, ...]:
     rate = f"{one.rate:,.0f}" if one.rate else ""
-    return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), span(one.seconds_left))
+    left = "" if one.seconds_left is None else duration(one.seconds_left)
+    return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), left)

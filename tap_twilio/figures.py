@@ -13,7 +13,6 @@ from .twilio.request import Traffic
 
 Key = tuple[str, str]  # stream, account
 LEAST_SHARE = 0.01  # of a first read, before its end is estimated
-MINUTE_S, HOUR_S = 60, 3600
 
 
 @dataclass
@@ -109,16 +108,3 @@ def _mean(values: Iterable[float]) -> float:
 def percent(one: Figures) -> str:
     """How much of a first read is done; empty where none is under way."""
     return "" if one.share is None else f"{100 * one.share:.0f} %"
-
-
-def span(seconds: float | None) -> str:
-    """
-    >>> span(7.4), span(900), span(20_000), span(None)
-    ('7 s', '15 min', '5 h 33 min', '')
-    """
-    if seconds is None:
-        return ""
-    if seconds < 2 * MINUTE_S:
-        return f"{seconds:.0f} s"
-    hours, rest = divmod(round(seconds), HOUR_S)
-    return f"{hours} h {rest // MINUTE_S} min" if hours else f"{seconds / MINUTE_S:.0f} min"

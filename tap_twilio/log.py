@@ -8,10 +8,11 @@ import logging
 import os
 import re
 import sys
+import textwrap
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import unquote
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -23,6 +24,9 @@ ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")  # of JSON
 SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
 TEXT, JSON = FORMS = ("text", "json")
 METRIC = "METRIC: %s"  # what singer-python logs a metric with
+# Names the descriptor that a person looks at, while stderr is a file: run-sync passes it on to the tap.
+SCREEN = "TAP_TWILIO_SCREEN"
+SCREEN_COLUMNS, SCREEN_LINES = 80, 4  # of a warning on that screen; the file has all of it
 
 
 class OneLine(logging.Formatter):
@@ -38,6 +42,7 @@ class OneLine(logging.Formatter):
         super().__init__()
         self.form, self.timed = form, timed
         self.secrets: tuple[str, ...] = ()
+        self.screen: TextIO | None = None  # where a person looks: stderr, or what run-sync passes on
 
     def hide(self, user: str, password: str) -> None:
         """Whoever logs it: the secret as it is, as the Authorization header has it, and as URLs and JSON spell both."""
@@ -57,10 +62,7 @@ class OneLine(logging.Formatter):
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
     def format(self, record: logging.LogRecord) -> str:
-        try:
-            message = record.getMessage()
-        except Exception:  # a message and its arguments that do not match: not worth ending for
-            message = str(record.msg)
+        message = _message(record)
         if self.form == JSON:
             return self._json(record, getattr(record, "title", None) or message)
         at = datetime.fromtimestamp(record.created, timezone.utc)
@@ -108,16 +110,42 @@ def _spellings(character: str) -> str:
     return f"(?:{'|'.join(forms + [re.escape('+')] * (character == ' '))})"
 
 
+class ForScreen(logging.Formatter):
+    """A warning for a person who does not look at the log: without its time, and not longer than a few lines."""
+
+    def __init__(self, line: OneLine) -> None:
+        super().__init__()
+        self._line = line
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = self._line.clean(f"{record.levelname} {_message(record)}")
+        return textwrap.fill(
+            text,
+            SCREEN_COLUMNS,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            max_lines=SCREEN_LINES,
+            placeholder=" …",
+        )
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # a message and its arguments that do not match: not worth ending for
+        return str(record.msg)
+
+
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:
     """What a record is about, as `extra` of a logger's methods. `fields` are for JSON."""
     return {"stream_name": stream, "title": title, "fields": fields}
 
 
-def begin_log(form: str | None = None) -> OneLine:
+def begin_log(form: str | None = None, screen: int | None = None) -> OneLine:
     """
     Send everything that is logged to stderr, at the level in LOGLEVEL. Returns who is to be told secrets.
 
-    `form` is "text" or "json"; None: as the environment says.
+    `form` is "text" or "json"; None: as the environment says. `screen` is a descriptor that shows warnings, too.
     """
     found, warning = (form, None) if form else _form()
     handler, line = logging.StreamHandler(), OneLine(found or TEXT, timed=not on_terminal())
@@ -126,7 +154,13 @@ def begin_log(form: str | None = None) -> OneLine:
         handler.addFilter(lambda record: not getattr(record, "text_only", False))
     elif on_terminal():
         handler.addFilter(lambda record: record.msg != METRIC)  # which programs read, and people do not
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    handlers: list[logging.Handler] = [handler]
+    if on_terminal():
+        line.screen = sys.stderr
+    elif screen is not None:
+        line.screen = open(screen, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # stays open
+        handlers.append(_on_screen(line))
+    logging.basicConfig(handlers=handlers, level=logging.INFO)
     logging.raiseExceptions = False  # a stderr that takes no more is not told so
     level = os.environ.get("LOGLEVEL") or "INFO"
     try:
@@ -141,6 +175,23 @@ def begin_log(form: str | None = None) -> OneLine:
 def on_terminal() -> bool:
     """Whether a person sees stderr."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def passed_screen() -> int | None:
+    """Return the descriptor of the screen that was passed on to this process; None where none was."""
+    with suppress(OSError, ValueError):
+        descriptor = int(os.environ.get(SCREEN, ""))
+        os.fstat(descriptor)
+        return descriptor if descriptor > 2 else None
+    return None
+
+
+def _on_screen(line: OneLine) -> logging.Handler:
+    """Return the handler that shows warnings on the screen that was passed on."""
+    handler = logging.StreamHandler(line.screen)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(ForScreen(line))
+    return handler
 
 
 def _form() -> tuple[str, str | None]:

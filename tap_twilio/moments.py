@@ -13,6 +13,7 @@ Moment = str
 BEGINNING: Moment = ""  # before every moment
 END: Moment = "~"  # after every moment
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
+DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 CACHE_SIZE = 20_000  # entries of each cache of converted strings: 3 MB at most
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -107,9 +108,24 @@ def moment_of(value: object) -> Moment | None:
             return f"{DAYS[value[:17]]}{MINUTES[value[17:23]]}{SECONDS[value[23:]]}"
         if value[10:11] == "T" and value[11:17] in MINUTES and value[-1] == "Z":
             return f"{ISO_DAYS[value[:11]]}{value[11:17]}{ISO_SECONDS[value[17:]]}"
-        return DATES[f"{value}T00:00:00Z" if _DAY_ALONE.fullmatch(value) else value]  # type: ignore[no-any-return]
+        return DATES[_with_time(value)]  # type: ignore[no-any-return]
     except (ValueError, LookupError):
         return None
+
+
+def read_date(text: str) -> Moment:
+    """
+    Return a date that a person wrote as a Moment, a plain day as its start. Raises ValueError, as `to_moment` does.
+
+    >>> read_date("2026-01-31"), read_date("2026-01-31T12:00:00+01:00")
+    ('2026-01-31T00:00:00.000000Z', '2026-01-31T11:00:00.000000Z')
+    """
+    return to_moment(_with_time(text))
+
+
+def _with_time(text: str) -> str:
+    """Return a plain day with the time of its start; any other text as it is."""
+    return f"{text}T00:00:00Z" if _DAY_ALONE.fullmatch(text) else text
 
 
 def is_day(text: str) -> bool:
@@ -139,6 +155,33 @@ def format_moment(at: datetime) -> Moment:
 def machine_now() -> Moment:
     """This machine's clock."""
     return format_moment(datetime.now(timezone.utc))
+
+
+def to_second(at: Moment) -> str:
+    """
+    Return a moment without the parts of its second, for people to read.
+
+    >>> to_second("2026-03-01T09:30:00.123456Z")
+    '2026-03-01T09:30:00Z'
+    """
+    return f"{at[:19]}Z"
+
+
+def duration(seconds: float) -> str:
+    """
+    Return a time span in words, roughly: in its two largest units from an hour on.
+
+    >>> duration(7.4), duration(900), duration(20_000), duration(90_000)
+    ('7 s', '15 min', '5 h 33 min', '1 d 1 h')
+    """
+    whole = round(seconds)
+    if whole < 2 * MINUTE_S:
+        return f"{whole} s"
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} min"
+    if whole < DAY_S:
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S} min"
+    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
 
 
 def earlier(at: Moment, by: timedelta) -> Moment:

@@ -8,10 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TextIO
 
-from .figures import Counts, Figures, percent, span
-from .log import JSON, OneLine, about, on_terminal
+from .figures import Counts, Figures, percent
+from .log import JSON, OneLine, about
+from .moments import duration
 
 LOGGER = logging.getLogger("tap_twilio")
 EVERY_S = 30.0
@@ -23,9 +24,9 @@ def shown(counts: Counts, log: OneLine) -> Iterator[Callable[[], None]]:
     """
     Show how far a run is, until it leaves this block or calls what it is given. Never writes to stdout, raises nothing.
 
-    The display needs `rich`, a terminal for stderr that can move its cursor, and a stdout that is none.
+    The display needs `rich`, a terminal that can move its cursor, and a stdout that is none.
     """
-    display = _display(counts) if log.form != JSON and _may_draw() else None
+    display = _display(counts, log)
     ended = threading.Event()
     if display is not None:
         display.start()
@@ -38,18 +39,20 @@ def shown(counts: Counts, log: OneLine) -> Iterator[Callable[[], None]]:
         end()
 
 
-def _may_draw() -> bool:
-    drawn_on = on_terminal() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
-    return drawn_on and not (sys.stdout is not None and sys.stdout.isatty())
-
-
-def _display(counts: Counts) -> Any:
-    """None where rich is not installed."""
+def _display(counts: Counts, log: OneLine) -> Any:
+    """Return a display; None where nothing can be drawn, or rich is not installed."""
+    if log.screen is None or not _may_draw(log.screen) or (log.form == JSON and log.screen is sys.stderr):
+        return None
     try:
         from .display import Display
     except ImportError:
         return None
-    return Display(counts)
+    return Display(counts, log.screen)
+
+
+def _may_draw(screen: TextIO) -> bool:
+    moves = screen.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return moves and not (sys.stdout is not None and sys.stdout.isatty())
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------
@@ -78,7 +81,7 @@ def _say(total: Figures, now: dict[str, Figures], before: dict[str, Figures], ev
     rate = (total.read - sum(one.read for one in before.values())) / every_s
     first = [(name, one) for name, one in now.items() if one.share is not None]
     parts = [
-        f"{name} {percent(one)}" + (f", {span(one.seconds_left)} left" if one.seconds_left else "")
+        f"{name} {percent(one)}" + (f", {duration(one.seconds_left)} left" if one.seconds_left else "")
         for name, one in first
     ]
     more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""

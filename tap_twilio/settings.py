@@ -19,7 +19,7 @@ from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6,
 from . import __version__
 from .errors import TapError
 from .files import parse_json, read_json
-from .moments import to_moment
+from .moments import read_date
 from .origins import origin
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -388,6 +388,6 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 def _date(text: str) -> str:
     try:
-        return to_moment(text if "T" in text or " " in text else f"{text}T00:00:00Z")
+        return read_date(text)
     except ValueError:
         raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 from .figures import Counts, Figures
 from .log import about
-from .moments import Moment
+from .moments import Moment, to_second
 from .reading.reading import Reading
 from .reading.tables import Table
 from .report import comes_next, share_of_budget
@@ -59,7 +59,7 @@ class Whole:
     def cells(self) -> tuple[str, ...]:
         it = _members(self.parts)
         counts = (it["rows_read"], it["rows_emitted"], it["silent_changes"], it["requests"])
-        bookmark = (it["bookmark"] or "")[:19] + "Z" if it["bookmark"] else "-"
+        bookmark = to_second(it["bookmark"]) if it["bookmark"] else "-"
         return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, it["next_sync"])
 
 

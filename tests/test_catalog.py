@@ -14,7 +14,7 @@ from singer import Catalog, Transformer
 from singer import metadata as singer_metadata
 
 from tap_twilio.errors import TapError
-from tap_twilio.singer.catalog import Selected, discover, load_schema, read_catalog, selected_streams
+from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
 from tap_twilio.streams import BY_NAME, STREAMS
 
 ALL = [stream.name for stream in STREAMS]
@@ -347,26 +347,6 @@ def test_the_types_in_a_catalog_are_not_read() -> None:
     entry_of(catalog)["schema"] = {"properties": {"body": {"properties": [1], "items": 7}, "to": deep}, "items": []}
 
     assert chosen(catalog) == chosen(discover())
-
-
-@pytest.mark.parametrize("content", [None, b"", b"streams: []", b"\xff\xfe\xff", b"[" * 100_000])
-def test_an_unreadable_catalog_is_one_line(tmp_path: Path, content: bytes | None) -> None:
-    """A missing file, one that is no JSON or no text."""
-    path = tmp_path / "catalog.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(TapError) as refused:
-        read_catalog(str(path))
-
-    assert str(path) in one_line(refused) and "--discover" in one_line(refused)
-
-
-def test_a_catalog_is_read_from_its_file(tmp_path: Path) -> None:
-    """What discovery printed into a file comes back."""
-    path = tmp_path / "catalog.json"
-    path.write_text(json.dumps(discover()), encoding="utf-8")
-
-    assert read_catalog(str(path)) == discover()
 
 
 JSON = st.recursive(

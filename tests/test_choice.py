@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from tap_twilio.settings import SCHEMA
+from tap_twilio.singer.catalog import selected_streams
 from tap_twilio.streams import STREAMS
 from tests.project import PYTHONS
 from tests.taps import COMMAND, ROOT, Run, Tap, properties
@@ -109,6 +111,17 @@ def test_a_catalog_and_a_selection_are_refused_together(tap: Tap) -> None:
     assert run.exit_code == 1 and "leave one of them out" in run.log
 
 
+def test_discovery_prints_the_catalog_of_a_selection() -> None:
+    """So that somebody may go on editing it; what cannot be selected is refused in one line."""
+    catalog = json.loads(told("--discover", "--select", "calls,messages.!body").stdout)
+    found = {one.stream.name: one.properties for one in selected_streams(catalog)}
+    assert found.keys() == {"calls", "messages"}
+    assert "body" not in found["messages"] and "status" in found["messages"]
+    refused = told("--discover", "--select", "fax")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "CRITICAL --select: there is no stream 'fax'" in refused.stderr and refused.stderr.count("\n") == 1
+
+
 def test_the_streams_are_listed_with_what_a_row_is() -> None:
     """A line each, in the order of discovery; no config is needed."""
     lines = told("--streams").stdout.splitlines()
@@ -117,9 +130,8 @@ def test_the_streams_are_listed_with_what_a_row_is() -> None:
 
 
 def test_about_has_the_keys_of_the_sdk_and_every_setting() -> None:
-    """As JSON, and as a page to read; the Pythons are those of the package."""
+    """It is JSON; the Pythons are those of the package."""
     about: dict[str, Any] = json.loads(told("--about").stdout)
     assert {"name", "description", "version", "supported_python_versions", "capabilities", "settings"} <= about.keys()
     assert about["supported_python_versions"] == PYTHONS
-    page = told("--about", "--format", "markdown").stdout
-    assert all(f"| `{name}` |" in page for name in about["settings"]["properties"])
+    assert about["settings"] == SCHEMA

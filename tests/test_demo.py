@@ -42,26 +42,31 @@ CATALOG = {  # each stream's columns, without those that must be selected by nam
 REAL_TAP = Path(sys.executable).parent / "tap-twilio"
 FAKE_TAP = """
 import json, os, sys
+if sys.argv[1] == "run-sync":  # the real one, with this script as its tap
+    tap = ["--tap", f"{sys.executable} {__file__}"]
+    os.execv(sys.executable, [sys.executable, "-m", "tap_twilio", "run-sync", *tap, *sys.argv[2:]])
 if "--discover" in sys.argv:
     entry = lambda name, default: {"tap_stream_id": name, "metadata": [
         {"breadcrumb": [], "metadata": {"selected-by-default": default, "inclusion": "available"}}]}
     print(json.dumps({"streams": [entry("messages", True), entry("alerts", False), entry("keys", False)]}))
     sys.exit(int(os.environ.get("FAKE_DISCOVERY", "0")))
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-runs = json.load(open(arguments["--state"]))["runs"] if "--state" in arguments else 0
-say = lambda text: print(text, file=sys.stderr, flush=True)
+runs = json.load(open(arguments["--state"]))["bookmarks"]["messages"]["runs"] if "--state" in arguments else 0
+screen = open(int(os.environ["TAP_TWILIO_SCREEN"]), "w")
+say = lambda text: [print(text, file=file, flush=True) for file in (sys.stderr, screen)[: 2 - text.startswith("INFO")]]
 put = lambda **message: print(json.dumps(message), flush=True)
 say(f"WARNING run {runs + 1}")
-if "--catalog" in arguments:
-    streams = json.load(open(arguments["--catalog"]))["streams"]
-    say("WARNING reads " + " ".join(s["tap_stream_id"] for s in streams if s["metadata"][0]["metadata"]["selected"]))
+if "--select" in arguments:
+    say("WARNING reads " + arguments["--select"])
+if screen.isatty():
+    say("WARNING looked at")
 text, moment = {"type": ["null", "string"]}, {"type": ["null", "string"], "format": "date-time"}
 properties = {"sid": {"type": "string"}, "status": text, "body": text, "received_at": moment}
 put(type="SCHEMA", stream="messages", schema={"properties": properties}, key_properties=["sid"])
 for sid in ("SM1", "SM2"):
     row = {"sid": sid, "status": f"seen {runs}", "body": None, "received_at": "2099-01-01T00:00:00Z"}
     put(type="RECORD", stream="messages", record=row | json.loads(os.environ.get("FAKE_ROW", "{}")))
-put(type="STATE", value={"runs": runs + 1})
+put(type="STATE", value={"bookmarks": {"messages": {"runs": runs + 1}}})
 if "FAKE_WAIT" in os.environ:
     import signal
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # one that comes before the wait is kept for it
@@ -102,15 +107,15 @@ class Checkout:
         (self.folder / "config.json").write_text(json.dumps({"account_sid": account_sid}))
         return self
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """`make sync`, once its environments are there."""
+    def start(self, *arguments: str, terminal: int | None = None, **environment: str) -> subprocess.Popen[str]:
+        """`make sync`, once its environments are there; with a terminal for its stderr."""
         process = subprocess.Popen(
             [self.folder / ".venv-target/bin/python", "-m", "demo.sync", *arguments],
             cwd=self.folder,
             env={**{k: v for k, v in os.environ.items() if not k.startswith(("TWILIO_", "STREAMS"))}, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
         self._started.append(process)
@@ -123,9 +128,11 @@ class Checkout:
                 process.kill()
                 process.communicate()
 
-    def sync(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def sync(
+        self, *arguments: str, terminal: int | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """The same, to its end."""
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments, terminal=terminal, **environment)
         out, err = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -140,9 +147,10 @@ class Checkout:
         url = f"postgresql://postgres@/postgres?host={socket_folder}"
         return psycopg.connect(url, autocommit=True, options="-c statement_timeout=30s")
 
-    def states(self) -> list[object]:
-        """Every state kept."""
-        return [json.loads(path.read_text()) for path in sorted((self.folder / ".demo/state").glob("*"))]
+    def runs(self) -> list[int]:
+        """The number of runs that each kept state covers."""
+        states = sorted((self.folder / ".demo/state").glob("*/state.json"))
+        return [json.loads(path.read_text())["bookmarks"]["messages"]["runs"] for path in states]
 
 
 @pytest.fixture
@@ -305,16 +313,30 @@ def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
     checkout.configure("AC1")
     account = [reads(), reads(STREAMS=""), reads(STREAMS="all"), reads(STREAMS="keys, messages")]
 
-    assert sandbox == [["messages alerts keys"], ["keys"]]
-    assert account == [[], [], ["messages alerts keys"], ["messages keys"]]
+    assert sandbox == [["*"], ["keys"]]
+    assert account == [[], [], ["*"], ["keys, messages"]]
+
+
+def test_on_a_terminal_the_tap_is_passed_that_terminal(checkout: Checkout, new_database: Callable[[], str]) -> None:
+    """There its warnings go, and its live display; the closing line comes at the end, as elsewhere."""
+    screen, end = os.openpty()
+    done = checkout.configure("AC1").sync(terminal=end, TARGET_POSTGRES_URL=new_database())
+    drawn = os.read(screen, 1_000)
+    os.close(end)
+    os.close(screen)
+
+    assert done.returncode == 0
+    assert drawn == b"WARNING run 1\r\nWARNING looked at\r\n"
+    assert done.stdout.splitlines()[:2] == ["Reading the Twilio account AC1, as config.json says.", "  INFO done"]
 
 
 def test_a_stream_that_is_not_there_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
     """It names those that may have been meant; nothing is read, and the sandbox stays where it was."""
+    checkout.command(".venv/bin/tap-twilio", [REAL_TAP])
     done = checkout.sync(TARGET_POSTGRES_URL=new_database(), STREAMS="messages,alert")
 
     assert done.returncode == 1
-    assert re.fullmatch("STREAMS names alert, .*: did you mean alerts\\? .*\n", done.stderr)
+    assert re.fullmatch("tap-twilio --discover failed: .* no stream 'alert': did you mean alerts\\? .*\n", done.stderr)
     assert not (checkout.folder / ".demo/sandbox.json").exists()
 
 
@@ -390,7 +412,7 @@ def test_a_tap_that_fails_is_quoted_and_what_it_finished_is_kept(
 
     assert done.returncode == 1
     assert done.stderr == "tap-twilio failed (.demo/tap.log): auth_token is wrong: compare the console.\n"
-    assert checkout.states() == [{"runs": 1}]
+    assert checkout.runs() == [1]
 
 
 def test_a_sync_finished_in_part_shows_what_it_has_and_says_so(
@@ -402,7 +424,7 @@ def test_a_sync_finished_in_part_shows_what_it_has_and_says_so(
     assert done.returncode == 3
     assert "Tables in schema twilio:" in done.stdout
     assert done.stderr.startswith("tap-twilio finished in part")
-    assert checkout.states() == [{"runs": 1}]
+    assert checkout.runs() == [1]
 
 
 def test_a_target_that_fails_is_named_and_its_state_is_not_taken(
@@ -416,7 +438,7 @@ def test_a_target_that_fails_is_named_and_its_state_is_not_taken(
 
     assert done.returncode == 1
     assert re.fullmatch(r"target-postgres failed \(\.demo/target\.log\): .*7 is not of type.*\n", done.stderr)
-    assert checkout.states() == [{"runs": 1}]
+    assert checkout.runs() == [1]
 
 
 def test_a_sync_that_is_stopped_lets_the_target_finish(checkout: Checkout, new_database: Callable[[], str]) -> None:
@@ -428,7 +450,7 @@ def test_a_sync_that_is_stopped_lets_the_target_finish(checkout: Checkout, new_d
 
     assert process.returncode == 130
     assert errors.endswith("Stopped; make sync again goes on from what is loaded.\n")
-    assert checkout.states() == [{"runs": 1}]
+    assert checkout.runs() == [1]
 
 
 def test_the_sandbox_and_the_postgres_of_a_killed_sync_end(checkout: Checkout) -> None:

@@ -24,8 +24,8 @@ LAYERS = {
     "cli": "commands log errors",
     "commands": "check sync running progress summary accounts singer settings files signals streams moments log errors",
     "check": "sync reading twilio streams moments errors",
-    "progress": "display figures log",
-    "display": "figures",
+    "progress": "display figures moments log",
+    "display": "figures moments",
     "sync": (
         "summary readings accounts report scheduler figures reading singer twilio settings streams moments log errors"
     ),
@@ -75,8 +75,6 @@ SAYS = {
     # A member of the summary's file, with an entry for each account of a stream; and how many there are.
     "summary": {"accounts"},
     "commands.summary": {"accounts"},
-    # Version 0.1 wrote members of these names, and writes no others any more.
-    "singer.first_version": {"accounts", "calls"},
 }
 
 

@@ -188,6 +188,17 @@ def test_every_python_that_is_promised_is_tested(workflows: dict[str, Any]) -> N
     assert job["steps"][-1] == {"run": "make test"}
 
 
+def test_the_long_tests_run_each_night(workflows: dict[str, Any]) -> None:
+    """On a schedule, with the Pythons beside it that `make test-long` tries besides."""
+    nightly = workflows["nightly.yml"]
+    setup, run = nightly["jobs"]["test-long"]["steps"][-2:]
+    pythons = re.findall(r"(?m)^PYTHONS \?= (.+)$", (ROOT / "Makefile").read_text("utf-8"))[0].split()
+
+    assert nightly[True]["schedule"]  # to YAML, `on` is true
+    assert run == {"run": "make test-long"}
+    assert set(pythons) < set(setup["with"]["python-version"].split())
+
+
 def test_every_action_is_pinned_to_a_commit_and_says_its_version(workflows: dict[str, Any]) -> None:
     """A tag can be moved, a commit cannot; the version is for the reader and for Dependabot. One version an action."""
     pins: dict[str, set[str]] = {}

@@ -23,7 +23,7 @@ import pytest
 from sandbox import Twilio
 from tap_twilio import __version__
 from tests.sampled import long
-from tests.taps import ROOT, Tap
+from tests.taps import COMMAND, ROOT, Tap
 
 MakeTap = Callable[..., Tap]
 PAST = {"since": "2025-03-01", "until": "2025-12-30"}
@@ -243,28 +243,30 @@ def test_what_a_terminal_cannot_show_is_not_drawn(tap_of: MakeTap, tmp_path: Pat
         assert "\x1b" not in drawn and re.search(r"INFO \d+ pages, \d+ rows read", drawn)
 
 
-PIPE = """
-import json, sys
-from pathlib import Path
-from demo.leash import leash
-from demo.pipe import pipe
-folder, tap = Path(sys.argv[1]), json.loads(sys.argv[2])
-with leash(folder / "lock") as start:
-    print(pipe(tap, ["tail", "-n", "1"], folder / "state.json", folder, start).tap_said)
-"""
-
-
-def test_make_sync_draws_it_too_and_logs_the_lines(tap_of: MakeTap, tmp_path: Path) -> None:
-    """The screen has the display and the warnings, the log's file each line; the state is kept."""
+def test_run_sync_passes_its_terminal_on_and_logs_the_lines(tap_of: MakeTap, tmp_path: Path) -> None:
+    """With --logs, the screen has the display and the warnings, and the log's file each line with its time."""
     tap = a_year(tap_of)
-    command = [sys.executable, "-c", PIPE, str(tmp_path), json.dumps(tap.command(nonsense=1))]
-    running = OnTerminal(tap, command=command)
-    code, drawn = running.end()
-    log = (tmp_path / "tap.log").read_text("utf-8").splitlines()
+    tap.twilio.latency = (0.02, 0.0)
+    target = f"{sys.executable} '{ROOT / 'tests/storing_target.py'}' '{tmp_path / 'rows.db'}' '{tmp_path / 'orders'}'"
+    given = tap.command(nonsense=1)[len(COMMAND) :]
+    where = ["--target", target, "--state", str(tmp_path), "--logs", str(tmp_path)]
+    code, drawn = OnTerminal(tap, command=[*COMMAND, "run-sync", *where, "--", *given]).end()
+    log = [line for line in (tmp_path / "tap.log").read_text("utf-8").splitlines() if not line.startswith("--- ")]
 
-    assert code == 0 and "rows/s" in drawn and "WARNING unknown setting" in running.written.decode()
-    assert all(line.startswith(("INFO ", "WARNING ")) for line in log) and "reads 2 accounts" in log[1]
-    assert log[-1] in running.written.decode() and "bookmarks" in (tmp_path / "state.json").read_text("utf-8")
+    assert code == 0 and "rows/s" in drawn and "  WARNING unknown setting" in drawn and "INFO" not in drawn
+    assert drawn.rstrip().endswith("\x1b[2K")
+    assert all(re.match(r"\S+Z (INFO|WARNING) ", line) for line in log) and "reads 2 accounts" in log[1]
+    assert "bookmarks" in (tmp_path / "state.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("screen", ["99", "1", "nowhere"])
+def test_a_screen_that_is_none_changes_nothing(tap_of: MakeTap, screen: str) -> None:
+    """A number that stands for nothing, or for stdout, where only messages go."""
+    tap = a_year(tap_of, 5)
+    run = tap.run(nonsense=1, env={"TAP_TWILIO_SCREEN": screen})
+
+    assert run.exit_code == 0 and "WARNING unknown setting" in run.log
+    assert all(line.startswith(b"{") for line in run.lines)
 
 
 # The table and the summary's file -------------------------------------------------------------------------------------
@@ -334,10 +336,8 @@ def test_a_summary_is_written_of_a_run_that_was_stopped(tap_of: MakeTap, tmp_pat
     os.close(writer)
     started.wait_for(lambda: struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4))[0] > 60_000)
     started.process.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        started.process.wait(0.3)
-    started.process.send_signal(signal.SIGINT)
-    assert started.wait().exit_code == whole(file)["exit_code"] == 130
+    started.process.send_signal(signal.SIGTERM)
+    assert started.wait().exit_code == whole(file)["exit_code"] == 143
     os.close(reader)
 
 

@@ -138,6 +138,10 @@ def test_show_takes_a_state_in_every_form_that_it_is_kept_in(tap_of: MakeTap, tm
             (command, {"bookmarks": {"calls": {"partitions": 7}}}, "malformed at bookmarks.calls.partitions: it is not")
             for command in ("show", "split", "merge")
         ),
+        *(
+            (command, {"bookmarks": {"calls": {"accounts": {}}}}, "or leave --state out to read everything again")
+            for command in ("show", "split", "merge")
+        ),
     ],
 )
 def test_what_is_no_state_is_one_line_that_names_the_file(

@@ -1,7 +1,7 @@
 """
 Derive from Twilio's OpenAPI documents what the project knows of Twilio's lists. A person runs it, never the tap.
 
-    python -m tools.oai facts DOCUMENTS                  # writes sandbox/facts/, a file a product
+    python -m tools.oai facts DOCUMENTS                  # writes sandbox/facts/, a file a product, and checksums
     python -m tools.oai propose LIST... --documents DOCUMENTS   # prints a schema and a declaration for each
     python -m tools.oai schemas LIST... --documents DOCUMENTS   # writes their schemas/, where there are none
     python -m tools.oai check DOCUMENTS                  # holds the declarations and the schemas against them
@@ -13,6 +13,7 @@ stands in tools/lists.txt: to add one, add a line there. Which of them no stream
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -32,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 LISTS = HERE / "lists.txt"
 FACTS = HERE.parent / "sandbox" / "facts"
 PUBLISHED = HERE / "published.txt"  # every list of the documents
+CHECKSUMS = HERE / "facts.sha256"  # of all that is derived, as sha256sum writes and checks them
 SCHEMAS = HERE.parent / "schemas"
 
 
@@ -76,7 +78,7 @@ def as_text(facts: list[Json]) -> str:
 
 
 def write_facts(documents: Documents) -> None:
-    """Write published.txt and sandbox/facts/, and remove what is no longer derived."""
+    """Write published.txt, sandbox/facts/ and their checksums, and remove what is no longer derived."""
     places = sorted(one for one, operation in documents.operations.items() if is_list(operation))
     PUBLISHED.write_text("".join(f"{product} {path}\n" for product, path in places), encoding="utf-8")
     found = all_facts(documents)
@@ -85,6 +87,15 @@ def write_facts(documents: Documents) -> None:
             path.unlink()
     for product, facts in found.items():
         (FACTS / f"{product}.json").write_text(as_text(facts), encoding="utf-8")
+    CHECKSUMS.write_text(checksums(), encoding="utf-8")
+
+
+def checksums() -> str:
+    """Return a line for each derived file, by which a test sees a change that no document asked for."""
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE.parent).as_posix()}\n"
+        for path in [PUBLISHED, *sorted(FACTS.glob("*.json"))]
+    )
 
 
 def names_of(fact: Json) -> tuple[str, str, str]:

@@ -22,9 +22,9 @@ ABOUT: dict[str, Any] = {
 }
 
 
-def about(form: str) -> int:
-    """Print it as JSON or as Markdown. Raises TargetGone, OutputFailed."""
-    Output().document(json.dumps(ABOUT, indent=2) + "\n" if form == "json" else _markdown())
+def about() -> int:
+    """Print it as JSON. Raises TargetGone, OutputFailed."""
+    Output().document(json.dumps(ABOUT, indent=2) + "\n")
     return 0
 
 
@@ -34,16 +34,3 @@ def streams() -> int:
     lines = [f"{stream.name:{width}}  {load_schema(stream.name)['description']}\n" for stream in STREAMS]
     Output().document("".join(lines))
     return 0
-
-
-def _markdown() -> str:
-    rows = [
-        f"| `{name}` | {one.get('default', '')} | {one['description']} |" for name, one in SCHEMA["properties"].items()
-    ]
-    parts = [
-        f"# {ABOUT['name']} {__version__}",
-        f"{ABOUT['description']}.",
-        f"Capabilities: {', '.join(ABOUT['capabilities'])}. Python: {', '.join(ABOUT['supported_python_versions'])}.",
-        "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows]),
-    ]
-    return "\n\n".join(parts) + "\n"

@@ -6,13 +6,14 @@ import argparse
 import json
 
 from tap_twilio.singer.catalog import discover
+from tap_twilio.singer.choice import chosen
 from tap_twilio.singer.forms import Forms
 from tap_twilio.singer.output import Output
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the catalog, its schemas in the form that a config asks for, where one is given.
+    Print the catalog, its schemas in the form that a config asks for, where one is given; with what `--select` takes.
 
     Raises TapError, TargetGone, OutputFailed.
     """
@@ -21,5 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
         from tap_twilio.settings import forms
 
         asked = Forms(**forms(arguments.config))
-    Output().document(json.dumps(discover(forms=asked), indent=2) + "\n")
+    catalog = discover(forms=asked) if arguments.select is None else chosen(arguments.select, asked)
+    Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

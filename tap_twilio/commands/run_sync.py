@@ -7,19 +7,21 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import make_way, private, replace, state_in, writing_summary
+from tap_twilio.log import SCREEN, on_terminal, passed_screen
+from tap_twilio.moments import machine_now, to_second
 from tap_twilio.running.folder import Folder
 from tap_twilio.running.pipe import Outcome, Pipe
 
@@ -49,7 +51,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         state = ["--state", str(last)] if last else []
         began = time.monotonic()
         pipe = Pipe(place.keep, place.beat)
-        outcome = pipe.run([*tap, *given, *state], target, lock, logs)
+        outcome = pipe.run([*tap, *given, *state], target, lock, logs, _screen(arguments.logs))
         code = _exit_code(outcome)
         _tell(code, outcome, f"{time.monotonic() - began:.0f} s", str(place), arguments.logs, logs)
         if summary:
@@ -129,10 +131,18 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
                 for name in ("tap.log", "target.log")
             )
             for file in (tap, target):
-                _line(file, f"--- {_now()} tap-twilio {__version__} run-sync")
+                _line(file, f"--- {to_second(machine_now())} tap-twilio {__version__} run-sync")
         except OSError as error:
             raise TapError(f"--logs {where}: cannot be written ({error.strerror}).") from None
         yield tap, target
+
+
+def _screen(where: str | None) -> dict[str, int]:
+    """Return where a person looks, for a tap whose stderr is a file: by the variable that names it to the tap."""
+    if where is None:
+        return {}
+    descriptor = passed_screen() or (os.dup(sys.stderr.fileno()) if on_terminal() else None)
+    return {} if descriptor is None else {SCREEN: descriptor}
 
 
 def _exit_code(outcome: Outcome) -> int:
@@ -168,7 +178,7 @@ def _tell(
         )
     fine = code == 0 and outcome.states
     for file in filter(None, logs):
-        _line(file, f"--- {_now()} {line}")
+        _line(file, f"--- {to_second(machine_now())} {line}")
     if where is None or not fine:
         LOGGER.log(logging.INFO if fine else logging.WARNING, "%s", line)
     if where is not None and not fine:
@@ -195,7 +205,7 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "rows": outcome.rows,
         "missing": outcome.missing,
         "states": outcome.states,
-        "ended_at": _now(),
+        "ended_at": to_second(machine_now()),
         "bookmarks": {stream: _bookmark(about) for stream, about in bookmarks.items()},
     }
     with writing_summary(path):
@@ -209,7 +219,3 @@ def _bookmark(about: Any) -> Any:
 
 def _line(file: IO[bytes], text: str) -> None:
     file.write(text.encode() + b"\n")
-
-
-def _now() -> str:
-    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"

@@ -16,7 +16,7 @@ from typing import Any
 from tap_twilio.errors import TapError
 from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
-from tap_twilio.moments import Moment, machine_now
+from tap_twilio.moments import Moment, duration, machine_now
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.pieces import grouped, merge, owned, split
 from tap_twilio.singer.shown import Line, lines
@@ -24,7 +24,6 @@ from tap_twilio.singer.state import State
 
 LOGGER = logging.getLogger("tap_twilio")
 MEND = "Give the last STATE line's value that a target wrote."
-DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 COLUMNS = ("stream", "account", "bookmark", "age", "round", "open")
 
 
@@ -112,19 +111,7 @@ def _second(at: Moment) -> str:
 
 
 def _age(seconds: int) -> str:
-    """
-    Roughly, in the two largest units.
-
-    >>> _age(59), _age(7_260), _age(90_000), _age(-5)
-    ('0 min', '2 h 1 min', '1 d 1 h', 'in the future')
-    """
-    if seconds < 0:
-        return "in the future"
-    if seconds < HOUR_S:
-        return f"{seconds // MINUTE_S} min"
-    if seconds < DAY_S:
-        return f"{seconds // HOUR_S} h {seconds % HOUR_S // MINUTE_S} min"
-    return f"{seconds // DAY_S} d {seconds % DAY_S // HOUR_S} h"
+    return duration(seconds) if seconds >= 0 else "in the future"
 
 
 # -- split and merge

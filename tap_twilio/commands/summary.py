@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
 from tap_twilio.files import make_way, replace, writing_summary
+from tap_twilio.moments import machine_now
 from tap_twilio.summary import FORMAT, totals
 from tap_twilio.sync import Sync
 
@@ -21,7 +21,7 @@ class SummaryFile:
     def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
         """`clean` takes secrets out of a value. Raises TapError where the file cannot be written."""
         self._path, self._clean = Path(path) if path else None, clean
-        self._began, self._began_s = _now(), time.monotonic()
+        self._began, self._began_s = machine_now(), time.monotonic()
         self.sync: Sync | None = None  # what it is about, as far as the run came
         if self._path is not None:
             with writing_summary(self._path):
@@ -43,7 +43,7 @@ class SummaryFile:
             "tap": "tap-twilio",
             "version": __version__,
             "began_at": self._began,
-            "ended_at": _now(),
+            "ended_at": machine_now(),
             "seconds": round(time.monotonic() - self._began_s, 3),
             "exit_code": exit_code,
             "stopped": exit_code > 128,
@@ -53,7 +53,3 @@ class SummaryFile:
             "totals": totals(streams),
             "streams": [one.json() for one in streams],
         }
-
-
-def _now() -> str:
-    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -15,7 +15,7 @@ from tap_twilio.log import OneLine
 from tap_twilio.progress import shown
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
-from tap_twilio.singer.catalog import read_catalog, selected_streams
+from tap_twilio.singer.catalog import selected_streams
 from tap_twilio.singer.choice import chosen
 from tap_twilio.singer.forms import Forms
 from tap_twilio.singer.output import Output
@@ -80,4 +80,4 @@ def _catalog(arguments: argparse.Namespace, forms: Forms) -> Any:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:
         return chosen(arguments.select, forms)
-    return read_catalog(arguments.catalog) if arguments.catalog else None
+    return read_json(arguments.catalog, "--catalog") if arguments.catalog else None

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -93,17 +93,24 @@ class Pipe:
         self._target: subprocess.Popen[bytes] | None = None
 
     def run(
-        self, tap: Sequence[str], target: Sequence[str], lock: int, logs: tuple[IO[bytes] | None, IO[bytes] | None]
+        self,
+        tap: Sequence[str],
+        target: Sequence[str],
+        lock: int,
+        logs: tuple[IO[bytes] | None, IO[bytes] | None],
+        passed: Mapping[str, int],
     ) -> Outcome:
         """
         Until both have ended; `lock` is a descriptor that they inherit, `logs` take their stderr.
+
+        `passed` are descriptors that the tap inherits, by the variables of its environment that name them.
 
         The first SIGTERM or SIGINT ends the tap, which writes a last STATE, and lets the target finish; the second ends
         both. Raises TapError.
         """
         with self._signals(), _group(lock) as group:
-            self._target = _start(target, lock, group, "--target", stdin=subprocess.PIPE, stderr=logs[1])
-            self._tap = _start(tap, lock, group, "--tap", stdin=subprocess.DEVNULL, stderr=logs[0])
+            self._target = _start(target, lock, group, "--target", {}, stdin=subprocess.PIPE, stderr=logs[1])
+            self._tap = _start(tap, lock, group, "--tap", passed, stdin=subprocess.DEVNULL, stderr=logs[0])
             copies = threading.Thread(target=self._copy, args=(self._tap, self._target), daemon=True)
             copies.start()
             if self.outcome.signals:
@@ -227,13 +234,16 @@ def _group(lock: int) -> Iterator[int]:
         guard.communicate()
 
 
-def _start(command: Sequence[str], lock: int, group: int, what: str, **streams: Any) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str], lock: int, group: int, what: str, passed: Mapping[str, int], **streams: Any
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603  # the user's own command, without a shell
             command,
             stdout=subprocess.PIPE,
             bufsize=0,
-            pass_fds=(lock,),
+            pass_fds=(lock, *passed.values()),
+            env=os.environ | {name: str(descriptor) for name, descriptor in passed.items()},
             preexec_fn=lambda: os.setpgid(0, group),  # before the program starts, should this process be killed now
             **streams,
         )

@@ -19,7 +19,6 @@ from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6,
 
 from tap_twilio import log
 from tap_twilio.errors import TapError
-from tap_twilio.files import parse_json
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import Window
 
@@ -128,16 +127,6 @@ def _automatic(stream: Stream) -> frozenset[str]:
 def _can_be_full(stream: Stream) -> bool:
     """Whether there is one list that could be read whole: not so of children, nor of what Twilio keeps for days."""
     return stream.parent is None and not isinstance(stream.reads, Window)
-
-
-def read_catalog(path: str) -> Any:
-    """The JSON in a file. Raises: TapError if it cannot be read."""
-    try:
-        return parse_json(Path(path).read_bytes())
-    except OSError as error:
-        raise TapError(f"catalog {path}: {error.strerror}. Name a file that --discover printed.") from None
-    except ValueError:
-        raise TapError(f"catalog {path} is not JSON. {REDISCOVER}") from None
 
 
 def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen

@@ -23,7 +23,6 @@ import orjson
 from tap_twilio.files import unwrapped
 from tap_twilio.streams import BY_NAME, Stream
 
-from . import first_version
 from .typed import Address, Count, Date, Dated, Digests, Edge, Json, Seen, malformed, object_at, typed
 
 FEW = 2  # accounts that an entry lists itself
@@ -243,18 +242,16 @@ class State:
         if isinstance(part, str):
             part = {"date_updated": part}
         part = {} if part is None else object_at(part, where)
-        if "partitions" not in part and "accounts" not in part:
+        if "accounts" in part:
+            raise malformed(where, "holds accounts, which this version does not read there")
+        if "partitions" not in part:
             return _foreign(part, where)
         found = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
             typed(str | None, part.get("content"), f"{where}.content"),
             typed(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
-        if "partitions" in part:
-            parts = self._entries(part["partitions"], f"{where}.partitions")
-        else:
-            parts = (([account], at, value) for account, at, value in first_version.partitions(stream, part, where))
-        for accounts, at, value in parts:
+        for accounts, at, value in self._entries(part["partitions"], f"{where}.partitions"):
             partition: Partition = typed(Partition, value, at)
             _check(stream, partition, at)
             for account in accounts:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tap_twilio.errors import TapError
-from tap_twilio.moments import BEGINNING, END, to_moment
+from tap_twilio.moments import BEGINNING, END, read_date
 
 from .packed import unpack
 
@@ -109,7 +109,7 @@ def _digests(value: str, where: str) -> str:
 
 def _date(value: Any, where: str) -> str:
     try:
-        found = to_moment(value if "T" in value or " " in value else f"{value}T00:00:00Z")
+        found = read_date(value)
     except (ValueError, TypeError):
         raise malformed(where, "is not a date") from None
     if found >= "9999":  # clocks have no later date, which a read may have to write

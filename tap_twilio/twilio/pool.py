@@ -15,6 +15,7 @@ from typing import Any
 import backoff
 
 from tap_twilio.errors import BadAnswer, PartitionError, Retry, Unreachable
+from tap_twilio.moments import MINUTE_S, duration
 
 from .client import Answer, Client
 from .clock import Clock
@@ -25,7 +26,6 @@ from .request import Ask, Page, Traffic, where
 LOGGER = logging.getLogger("tap_twilio")
 BAD_ANSWERS = 10  # how often a body that is JSON, but no page, is asked for again
 SLACK_S = 2  # a request that its own timeouts did not end in time is left behind after so much more
-MINUTE_S = 60
 REASONS_SAID = 50  # what goes wrong is said once for each reason, and for so many of them
 
 
@@ -168,7 +168,7 @@ class Pool:
             wait += retry.wait_s
         if failing_s + wait > self._retry_s:
             asks = f"; Twilio asks to wait {retry.wait_s:.0f} s" if retry.wait_s else ""
-            return Unreachable(f"{asked}: {retry}, for {_span(failing_s)} of asking again (retry_minutes){asks}")
+            return Unreachable(f"{asked}: {retry}, for {duration(failing_s)} of asking again (retry_minutes){asks}")
         self._say(job, retry, failing_s)
         self.retries += 1
         self._count += 1
@@ -179,8 +179,8 @@ class Pool:
         """Each reason once, and once a request that it goes on: a bad day is a few lines, not one a request."""
         if failing_s > MINUTE_S and not job.warned:
             job.warned = True
-            left = _span(self._retry_s - failing_s)
-            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.ask), retry, _span(failing_s), left)
+            left = duration(self._retry_s - failing_s)
+            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.ask), retry, duration(failing_s), left)
         elif not retry.throttled and str(retry) not in self._said and len(self._said) < REASONS_SAID:
             self._said.add(str(retry))
             LOGGER.info("%s: %s; asking again (said once)", where(job.ask), retry)
@@ -258,11 +258,3 @@ class Pool:
             return self._client.get(job.ask)
         except Exception as error:  # the main thread decides, and raises what it does not know
             return error
-
-
-def _span(seconds: float) -> str:
-    """
-    >>> _span(7.4), _span(900)
-    ('7 s', '15 minutes')
-    """
-    return f"{seconds:.0f} s" if seconds < 2 * MINUTE_S else f"{seconds / MINUTE_S:.0f} minutes"

@@ -2,7 +2,7 @@
 What a run starts ends with it, even where the run is killed and can end nothing itself.
 
 A guard reads from a pipe whose other end the run alone holds, and so it notices the death of the run, whatever the
-cause. It then sends SIGTERM to its process group: all that was started on the leash.
+cause. It then sends SIGTERM to its process group: all that was started in it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ GUARD = ("/bin/sh", "-c", "cat; kill 0")
 
 
 @contextmanager
-def leash(path: Path) -> Iterator[Start]:
+def process_group(path: Path) -> Iterator[Start]:
     """
-    A Popen whose processes end with this one. Waits first until those of a killed run have ended.
+    Give a Popen whose processes end with this one. Waits first until those of a killed run have ended.
 
     All of them inherit the lock at `path`, so it is free once the last one has ended. In a process group of their
     own, they are not told of an interrupt at the keyboard: this process is, and ends them in order.
@@ -37,6 +37,8 @@ def leash(path: Path) -> Iterator[Start]:
             guard.communicate()
 
 
-def _start(command: Sequence[str | Path], lock: int, group: int, **options: Any) -> subprocess.Popen[Any]:
+def _start(
+    command: Sequence[str | Path], lock: int, group: int, pass_fds: Sequence[int] = (), **options: Any
+) -> subprocess.Popen[Any]:
     # Before the program starts: a run that is killed at this moment leaves it in the group all the same.
-    return subprocess.Popen(command, pass_fds=(lock,), preexec_fn=lambda: os.setpgid(0, group), **options)
+    return subprocess.Popen(command, pass_fds=(lock, *pass_fds), preexec_fn=lambda: os.setpgid(0, group), **options)
