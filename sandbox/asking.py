@@ -40,11 +40,14 @@ Passes = Callable[[Json], bool]
 ABSENT = {401: (20003, "Authenticate"), 403: (20403, "Forbidden"), 404: (20404, "The requested resource was not found")}
 
 
-def check_present(twilio: "Twilio", product: str) -> None:
-    """Refuse if the account has not got the product."""
+def check_present(twilio: "Twilio", product: str, account: str) -> None:
+    """Refuse if the account has not got the product, or as a switch says."""
     status = twilio.absent_products.get(product)
     if status is not None:
         raise Refused(status, *ABSENT.get(status, ABSENT[404]))
+    for name in (f"{product}/{account}", product):
+        if name in twilio.refused_products:
+            raise Refused(*twilio.refused_products[name], "Refused")
 
 
 def answer_generic(

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
+FEW = 5  # of many alike, such as accounts, that the log names
 SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*')  # of an address, in anybody's message: page tokens, phone numbers
 SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
@@ -84,6 +86,17 @@ class OneLine(logging.Formatter):
         if isinstance(value, list):
             return [self.clean_all(item) for item in value]
         return self.clean(value) if isinstance(value, str) else value
+
+
+def listed(found: Collection[str]) -> str:
+    """
+    The first few, and how many others there are.
+
+    >>> listed(["a", "b"]), listed("abcdefg")
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(found) - FEW} more" if len(found) > FEW else ""
+    return ", ".join(list(found)[:FEW]) + more
 
 
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -23,12 +23,14 @@ LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
     "commands": "check sync running progress summary accounts singer settings files signals streams moments log errors",
-    "check": "sync reading twilio streams moments errors",
+    "check": "sync availability reading twilio streams moments errors",
     "progress": "display figures log",
     "display": "figures",
     "sync": (
-        "summary readings accounts report scheduler figures reading singer twilio settings streams moments log errors"
+        "summary readings availability accounts report scheduler figures reading singer twilio settings streams moments "
+        "log errors"
     ),
+    "availability": "accounts reading singer streams log errors",
     "summary": "report figures reading moments log",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",
@@ -62,7 +64,7 @@ LIBRARIES = {
     "fsspec": {"running.remote"},
     "orjson": {"singer.numbers", "singer.output", "singer.records", "singer.state"},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # lines
+LONGEST_FILE, LONGEST_FUNCTION = 600, 40  # lines
 # Functions that are longer, each with its reason.
 LONGER = {"singer.compiled._source": "half of it is the example of what it writes"}
 # Who may say a stream's name outside streams/, and which; each with its reason.
