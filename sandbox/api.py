@@ -102,7 +102,7 @@ def answer(twilio: "Twilio", question: Question, fault: str = "") -> Answer:
 def _answer(twilio: "Twilio", question: Question, fault: str) -> Answer:
     reader = authenticate(twilio, question.authorization)
     kind, path = kind_of(question.path, question.product), question.path
-    check_present(twilio, question.product or host_of(path), account_of(question))
+    check_present(twilio, question.product or host_of(path), path, account_of(question))
     if kind == "other":
         raise Refused(404, 20404, f"The requested resource {path} was not found")
     if question.method != "GET":

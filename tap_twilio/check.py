@@ -62,19 +62,14 @@ class Check:
         return Outcome(stream.name, len(page.rows) if page else 0, time.monotonic() - began, said)
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome; where the account does not have the product, that is no failure, as in a sync."""
+        """Return the outcome, which is no failure where the account does not have the product, as in a sync."""
         top = BY_NAME[outcome.stream]
         while top.parent:
             top = BY_NAME[top.parent.stream]
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
         answered = any(BY_NAME[name].product.host == host for name in self._pages)
-        if (
-            not refused
-            or not refused.says_absent
-            or host == "api"
-            or answered
-            or was_read(self.sync.state, host, account)
-        ):
+        known = host == "api" or answered or was_read(self.sync.state, host, account)
+        if known or not refused or not refused.says_absent:
             return outcome
         return replace(outcome, said="the account does not have it (HTTP 404, code 20404)", failed=False)
 

@@ -176,7 +176,7 @@ class Settings:
     empty_recheck_hours: float = field(
         default=0,
         metadata=setting(
-            "for very many subaccounts: a list of a product's that was empty, or that a subaccount does not have, is read "
+            "for very many subaccounts: a product's list that was empty, or that a subaccount does not have, is read "
             "again after so many hours; 0 reads each in every sync",
             minimum=0,
             maximum=CENTURY_DAYS * 24,

@@ -95,8 +95,7 @@ def summarise(
     """
     Each selected stream, and those that were read for its sake or for the accounts.
 
-    `errors`: of the parts that failed. `unread`: why a part was not read; those of accounts that are not active are left
-    out.
+    `errors`: of the parts that failed. `unread`: why a part was not read; those of inactive accounts are left out.
     """
     share = share_of_budget(readings)
     found = {name: Whole(name) for name in selected}

@@ -27,8 +27,8 @@ LAYERS = {
     "progress": "display figures log",
     "display": "figures",
     "sync": (
-        "summary readings availability accounts report scheduler figures reading singer twilio settings streams moments "
-        "log errors"
+        "summary readings availability accounts report scheduler figures reading singer twilio settings streams "
+        "moments log errors"
     ),
     "availability": "accounts reading singer streams log errors",
     "summary": "report figures reading moments log",
@@ -74,6 +74,8 @@ SAYS = {
     "settings": {"call_feedback"},
     # In a STATE it is a member of that name, which holds sets of SIDs.
     "singer.state": {"accounts"},
+    # An argument of `state forget`.
+    "commands.state": {"accounts"},
     # A member of the summary's file, with an entry for each account of a stream; and how many there are.
     "summary": {"accounts"},
     "commands.summary": {"accounts"},

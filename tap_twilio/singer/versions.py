@@ -1,8 +1,8 @@
 """FULL_TABLE: which version of a table is read, and when it may replace the one before.
 
-A version is a number, greater than all before; targets drop the rows of others when it is activated. That is done at the
-end of a sync, and only when every account that may have rows was read whole in it, since the rows of one that was not
-would be dropped too. To drop an account's rows is the user's act: `tap-twilio state forget`.
+A version is a number, greater than all before; targets drop the rows of others when it is activated. That is done at
+the end of a sync, and only when every account that may have rows was read whole in it, since the rows of one that was
+not would be dropped too. To drop an account's rows is the user's act: `tap-twilio state forget`.
 """
 
 from __future__ import annotations
