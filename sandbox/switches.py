@@ -77,7 +77,7 @@ class Switches:
     absent_products: dict[str, int] = field(default_factory=dict)
     """Which products the account has not got, and with which HTTP status they refuse: {"studio": 404}."""
     refused_products: dict[str, list[int]] = field(default_factory=dict)
-    """Which products refuse, wholly, in an account, or one path, and how: {"studio": [403, 70051], "api/AC…": [403, 0]}.
+    """Which products refuse, in one account or path only, and how: {"studio": [403, 70051], "api/AC…": [403, 0]}.
 
     With a code of 0 a gateway refuses, in HTML."""
     large_pages: str = "cut"

@@ -17,7 +17,7 @@ from .errors import PartitionError, Refused, TapError
 from .log import FEW, about, listed
 from .reading.reading import Reading
 from .singer.state import Partition, State
-from .streams import BY_NAME, STREAMS, Stream
+from .streams import BY_NAME, STREAMS, Stream, top_of
 from .streams.model import Window
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -104,16 +104,18 @@ class Availability:
         ):
             if found := self._accounts(why):
                 LOGGER.info(said, listed(found))
-        for host in sorted({_host(name) for (name, _), why in self.unread.items() if why == ABSENT}):
-            found = self._accounts(ABSENT, host)
-            LOGGER.info("%s: %d accounts do not have it (HTTP 404, code 20404); each sync asks again", host, len(found))
+        absent: dict[str, set[str]] = {}
+        for name, account in (key for key, why in self.unread.items() if why == ABSENT):
+            absent.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
+        for host, accounts in sorted(absent.items()):
+            said = "%s: %d account%s without it (HTTP 404, code 20404); each sync asks again"
+            LOGGER.info(said, host, len(accounts), "s" * (len(accounts) > 1))
         if left := [key for key, why in self.unread.items() if why == LEFT_OUT]:
             said = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
             LOGGER.info(said, len(left), len({account for _, account in left}))
 
-    def _accounts(self, why: str, host: str = "") -> list[str]:
-        keys = (key for key, known in self.unread.items() if known == why and host in ("", _host(key[0])))
-        return list(dict.fromkeys(account for _, account in keys))
+    def _accounts(self, why: str) -> list[str]:
+        return list(dict.fromkeys(account for (_, account), known in self.unread.items() if known == why))
 
     def log_failures(self) -> None:
         """Say at the end what failed: refusals together, of each product and code; of others a few of each stream."""
@@ -161,6 +163,8 @@ def was_read(state: State, host: str, account: str) -> bool:
 
 
 def _knows_rows(stream: Stream, part: Partition) -> bool:
+    if top_of(stream).product.host != stream.product.host:  # its bookmark is that of another product's list
+        return bool(part.digests or part.round_digests)
     if part.finished or part.date_updated:
         return True
     if isinstance(stream.reads, Window) and part.backfill:  # which notes what it is to read before it asks

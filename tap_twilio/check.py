@@ -10,7 +10,7 @@ from .availability import was_read
 from .errors import PartitionError, Refused
 from .moments import DAY, SECOND, earlier, later
 from .reading.lists import Listing
-from .streams import BY_NAME, Stream
+from .streams import BY_NAME, Stream, top_of
 from .streams.model import Window
 from .sync import Sync
 from .twilio.request import Page, Row
@@ -63,9 +63,7 @@ class Check:
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Return the outcome, which is no failure where the account does not have the product, as in a sync."""
-        top = BY_NAME[outcome.stream]
-        while top.parent:
-            top = BY_NAME[top.parent.stream]
+        top = top_of(BY_NAME[outcome.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
         answered = any(BY_NAME[name].product.host == host for name in self._pages)
         known = host == "api" or answered or was_read(self.sync.state, host, account)

@@ -79,8 +79,8 @@ def test_a_product_that_an_account_lacks_is_a_line_and_asked_again_by_each_sync(
     for _ in range(2):
         run = tap.sync()
         assert asked(tap, "/Flows") == 2
-        assert "studio: 2 accounts do not have it (HTTP 404, code 20404); each sync asks again" in run.said
-        assert "monitor: 2 accounts do not have it (HTTP 404, code 20404); each sync asks again" in run.said
+        assert "studio: 2 accounts without it (HTTP 404, code 20404); each sync asks again" in run.said
+        assert "monitor: 2 accounts without it (HTTP 404, code 20404); each sync asks again" in run.said
         assert not failed(run)
     assert tap.run("--check").exit_code == 0
     tap.twilio.absent_products = {}

@@ -348,4 +348,6 @@ def test_products_that_an_account_lacks_cost_a_request_each(tap_of: Callable[...
         tap.state = run.states[-1]
         asked = [request.path for request in tap.requests if not request.path.startswith("/2010-04-01")]
         assert len(tops) < len(asked) <= 3 * (len(tops) + scores)
-        assert len([line for line in run.said if "do not have it" in line]) == len({one.product.host for one in tops})
+        assert len([line for line in run.said if "without it (HTTP 404" in line]) == len(
+            {one.product.host for one in tops}
+        )
