@@ -17,7 +17,7 @@ from tests.sampled import long
 from tests.taps import LISTED, Json, Tap, kept
 
 MakeTap = Callable[..., Tap]
-NEW = ("finished", "asked", "absent")
+NEW = ("finished", "asked", "empty")
 OPENED = ("backfill", "round", "full")
 CUTS = pytest.mark.parametrize("cut", [0.5, *long(0, 1)])  # at the first state that has something open, or the last
 
