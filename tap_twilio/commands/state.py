@@ -1,4 +1,4 @@
-"""`tap-twilio state`: what a state says, a state cut into one for each account or group, and such states joined."""
+"""`tap-twilio state`: what a state says, a state cut by account, such states joined, and one without some accounts."""
 
 from __future__ import annotations
 
