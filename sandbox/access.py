@@ -50,5 +50,6 @@ def may_read(twilio: "Twilio", reader: Reader, account: str, closed_too: bool = 
     if row is None or row.deleted is not None or not allowed:
         raise Refused(401, 20003, "Authenticate")
     if row.data["status"] == "closed" and not closed_too:
-        status, code = twilio.closed_answer
-        raise Refused(status, code, "Account not active")
+        raise Refused(*twilio.closed_answer, "Account not active")
+    if row.data["status"] == "suspended" and twilio.suspended_answer[0] and not closed_too:
+        raise Refused(*twilio.suspended_answer, "Account not active")

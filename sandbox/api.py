@@ -18,7 +18,7 @@ from .lists import LISTINGS, Key, Listing, Refused, read_spans
 from .moments import DAY
 from .paging import classic_envelope, judged, turn
 from .rows import API, Json, Row, to_json
-from .talk import Answer, Question, error
+from .talk import Answer, Question, error, gateway
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -96,13 +96,13 @@ def answer(twilio: "Twilio", question: Question, fault: str = "") -> Answer:
         try:
             return _answer(twilio, question, fault)
         except Refused as refusal:
-            return error(refusal.status, refusal.code, refusal.message)
+            return error(refusal.status, refusal.code, refusal.message) if refusal.code else gateway(refusal.status)
 
 
 def _answer(twilio: "Twilio", question: Question, fault: str) -> Answer:
     reader = authenticate(twilio, question.authorization)
     kind, path = kind_of(question.path, question.product), question.path
-    check_present(twilio, question.product or host_of(path))
+    check_present(twilio, question.product or host_of(path), path, account_of(question))
     if kind == "other":
         raise Refused(404, 20404, f"The requested resource {path} was not found")
     if question.method != "GET":

@@ -40,11 +40,15 @@ Passes = Callable[[Json], bool]
 ABSENT = {401: (20003, "Authenticate"), 403: (20403, "Forbidden"), 404: (20404, "The requested resource was not found")}
 
 
-def check_present(twilio: "Twilio", product: str) -> None:
-    """Refuse if the account has not got the product."""
+def check_present(twilio: "Twilio", product: str, path: str, account: str) -> None:
+    """Refuse if the account has not got the product, or as a switch says."""
     status = twilio.absent_products.get(product)
     if status is not None:
         raise Refused(status, *ABSENT.get(status, ABSENT[404]))
+    for name in (product + path, f"{product}/{account}", product):
+        if name in twilio.refused_products:
+            status, code = twilio.refused_products[name]
+            raise Refused(status, code, "Refused")
 
 
 def answer_generic(

@@ -62,11 +62,13 @@ class Switches:
     """The pause before each byte of a trickling body."""
     closed_answer: tuple[int, int] = (401, 20005)
     """HTTP status and code with which a closed account refuses reads."""
+    suspended_answer: tuple[int, int] = (0, 0)
+    """HTTP status and code with which a suspended account refuses reads; 0, 0: it does not."""
     test_credentials: bool = False
     """Whether the credentials are test credentials, which read nothing: 403, 20008."""
     insights_available: bool = True
     """Whether the account has Voice Insights."""
-    insights_refusal: int = 401
+    insights_refusal: int = 404
     """With which HTTP status its lists refuse, if it has not."""
     processing_default: str = "completed"
     """Which summaries a list without ProcessingState shows."""
@@ -74,6 +76,10 @@ class Switches:
     """What a listed summary carries of its annotation: all, `call_score` and `quality_issues` only, or nothing."""
     absent_products: dict[str, int] = field(default_factory=dict)
     """Which products the account has not got, and with which HTTP status they refuse: {"studio": 404}."""
+    refused_products: dict[str, list[int]] = field(default_factory=dict)
+    """Which products refuse, in one account or path only, and how: {"studio": [403, 70051], "api/AC…": [403, 0]}.
+
+    With a code of 0 a gateway refuses, in HTML."""
     large_pages: str = "cut"
     """What a PageSize beyond a list's largest gets: the largest page, or 400."""
     silent_changes: bool = True

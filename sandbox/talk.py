@@ -50,3 +50,8 @@ def error(status: int, code: int, message: str) -> Answer:
     more = f"https://www.twilio.com/docs/errors/{code}"
     body = {"code": code, "message": message, "more_info": more, "status": status}
     return Answer(status, to_json(body).encode())
+
+
+def gateway(status: int) -> Answer:
+    """An error that something before Twilio words."""
+    return Answer(status, b"<html><body>Access denied</body></html>", content_type="text/html")

@@ -125,7 +125,7 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
             raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
         raise _wrong_credentials(settings, refused) from None
     accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
-    others = [account for account in accounts if account.sid != settings.account_sid and not account.closed]
+    others = [account for account in accounts if account.sid != settings.account_sid and account.status == "active"]
     if settings.user != settings.account_sid and others:
         try:
             scheduler.ask(_first(probe, others[0].sid))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .availability import was_read
 from .errors import PartitionError, Refused
 from .moments import DAY, SECOND, earlier, later
 from .reading.lists import Listing
-from .streams import BY_NAME, Stream
+from .streams import BY_NAME, Stream, top_of
 from .streams.model import Window
 from .sync import Sync
 from .twilio.request import Page, Row
 
+LOGGER = logging.getLogger("tap_twilio")
 ROWS = 50  # of a page: enough to find one that has something below it
 
 
@@ -35,13 +38,17 @@ class Check:
 
     def __post_init__(self) -> None:
         self._pages: dict[str, Page] = {}
+        self._refused: dict[str, Refused] = {}  # what lists at the top answered
 
     def run(self) -> list[Outcome]:
         """Raises TapError where the credentials do not hold, or nothing answers."""
         sync = self.sync
         sync.find_accounts()
+        for said in sync.settle_clock():
+            LOGGER.warning("%s", said)
         try:
-            return [self._outcome(one.stream) for one in sync.selected.values()]
+            tried = [self._outcome(one.stream) for one in sync.selected.values()]
+            return [self._judged(outcome) for outcome in tried]
         finally:
             sync.pool.close()
 
@@ -49,17 +56,25 @@ class Check:
         began = time.monotonic()
         try:
             page = self._page(stream)
-        except Refused as refused:
-            lacks = refused.unavailable and stream.product.host != "api"
-            said = f"the account does not have it (HTTP {refused.status})" if lacks else str(refused)
-            return Outcome(stream.name, 0, time.monotonic() - began, said, failed=not lacks)
         except PartitionError as error:
             return Outcome(stream.name, 0, time.monotonic() - began, str(error), failed=True)
         said = "" if page else f"no row of {stream.parent.stream if stream.parent else ''} to ask below"
         return Outcome(stream.name, len(page.rows) if page else 0, time.monotonic() - began, said)
 
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, which is no failure where the account does not have the product, as in a sync."""
+        top = top_of(BY_NAME[outcome.stream])
+        refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
+        answered = any(BY_NAME[name].product.host == host for name in self._pages)
+        known = host == "api" or answered or was_read(self.sync.state, host, account)
+        if known or not refused or not refused.says_absent:
+            return outcome
+        return replace(outcome, said="the account does not have it (HTTP 404, code 20404)", failed=False)
+
     def _page(self, stream: Stream) -> Page | None:
         """A page; None where its parent has no row that would be asked."""
+        if stream.name in self._refused:
+            raise self._refused[stream.name]
         if stream.name not in self._pages:
             values = self._values(stream)
             if values is None:
@@ -85,6 +100,8 @@ class Check:
         try:
             return listing.complete(self.sync.scheduler.ask(top))
         except Refused as refused:
-            if stream.rows is None and stream.parent and refused.status == 404:
+            if stream.rows is None and stream.parent and refused.says_absent:
                 return Page([], None, "", "")  # this row has none
+            if stream.parent is None:
+                self._refused[stream.name] = refused
             raise

@@ -61,16 +61,28 @@ class Refused(PartitionError):
     `status` is the HTTP status, `code` Twilio's error code (None where the body had none).
     """
 
-    next_step = "Should the next sync say so too: may these credentials read it?"
+    next_step = (
+        "Give these credentials the right to read it, leave it out of the selection, or leave the account out "
+        "(subaccounts)."
+    )
 
     def __init__(self, status: int, code: int | None, message: str, where: str) -> None:
         self.status, self.code, self.message, self.where = status, code, message, where
         super().__init__(f"Twilio refused {where}: HTTP {status}, code {code}: {message}")
+        if self.says_inactive:
+            self.next_step = (
+                "Twilio says that the account is not active: have it activated, or leave it out (subaccounts)."
+            )
 
     @property
-    def unavailable(self) -> bool:
-        """Whether a product answers so that an account does not have, and Twilio for a closed account."""
-        return self.status in (401, 403, 404, 410)
+    def says_absent(self) -> bool:
+        """Whether Twilio itself says that there is no such thing: a gateway's page has no code of Twilio's."""
+        return (self.status, self.code) == (404, 20404)
+
+    @property
+    def says_inactive(self) -> bool:
+        """Whether Twilio says that the account is closed or suspended."""
+        return self.code == 20005
 
 
 class Unreachable(PartitionError):

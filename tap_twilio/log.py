@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
+FEW = 5  # of many alike, such as accounts, that the log names
 SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
 # A query, with an address before it or without one, in anybody's message: page tokens, phone numbers.
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
@@ -134,6 +136,17 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # a message and its arguments that do not match: not worth ending for
         return str(record.msg)
+
+
+def listed(found: Collection[str]) -> str:
+    """
+    The first few, and how many others there are.
+
+    >>> listed(["a", "b"]), listed("abcdefg")
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(found) - FEW} more" if len(found) > FEW else ""
+    return ", ".join(list(found)[:FEW]) + more
 
 
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class Trees:
         """The lists that are read: those selected, and those above a selected one."""
         return [stream for stream in STREAMS if stream.parent is None and self._wanted(stream)]
 
+    def names(self, stream: Stream) -> list[str]:
+        """The streams that have a table, of those that are read with a list: its own, and those below it."""
+        own = [stream.name] if stream.name in self.selected else []
+        return [*own, *(name for child in children(stream) for name in self.names(child))]
+
     def _wanted(self, stream: Stream) -> bool:
         return stream.name in self.selected or any(map(self._wanted, children(stream)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import ceil
 
 from . import __version__
@@ -33,12 +33,11 @@ def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) ->
         LOGGER.warning("%s", warning)
 
 
-def forecasts(readings: Sequence[Reading], failed: Iterable[tuple[str, str]]) -> None:
-    """Say what the next syncs bring, for each list whose history does not fit the budget."""
-    failed = set(failed)
+def forecasts(readings: Sequence[Reading], unread: Collection[tuple[str, str]]) -> None:
+    """Say what the next syncs bring, for each list that was read, and whose history does not fit the budget."""
     share = share_of_budget(readings)
     for reading in readings:
-        comes = forecast(reading, share) if reading.key not in failed else None
+        comes = forecast(reading, share) if reading.key not in unread else None
         if comes:
             LOGGER.info("%s %s: %s", reading.stream.name, reading.account, comes, extra=about(reading.stream.name))
 
@@ -68,13 +67,13 @@ def forecast(reading: Reading, share: float) -> str | None:
     return "rows never sent, and those beyond the filter's reach, come with the next sync" if owed else None
 
 
-def comes_next(reading: Reading, table: Table, share: float, failed: bool) -> str:
-    """What the next sync does for a table, in all cases."""
+def comes_next(reading: Reading, table: Table, share: float, why: str | None) -> str:
+    """What the next sync does for a table, in all cases. `why` it was not read whole, if it was not."""
     state = reading.state
-    if failed:
+    if why in ("refused", "failed"):
         return "goes on where it failed"
-    if state.absent and not table.state.date_updated:
-        return "asks whether the account has it, in a day"
+    if why == "absent":
+        return "asks whether the account has it"
     if found := forecast(reading, share):
         return found
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):

@@ -175,6 +175,15 @@ class Settings:
     feedback_backfill: bool = field(
         default=True, metadata=setting("whether older calls are asked for their feedback once")
     )
+    empty_recheck_hours: float = field(
+        default=0,
+        metadata=setting(
+            "for very many subaccounts: a product's list that was empty, or that a subaccount does not have, is read "
+            "again after so many hours; 0 reads each in every sync",
+            minimum=0,
+            maximum=CENTURY_DAYS * 24,
+        ),
+    )
     child_requests: int = field(
         default=5000,
         metadata=setting(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,32 +90,32 @@ def summarise(
     readings: Sequence[Reading],
     counts: Counts,
     errors: Mapping[Key, str],
-    left: Collection[str],
+    unread: Mapping[Key, str],
 ) -> list[Whole]:
     """
     Each selected stream, and those that were read for its sake or for the accounts.
 
-    `errors`: of the parts that failed. `left`: the accounts that are closed, which are left out.
+    `errors`: of the parts that failed. `unread`: why a part was not read; those of inactive accounts are left out.
     """
     share = share_of_budget(readings)
     found = {name: Whole(name) for name in selected}
     seen: set[Key] = set()
     for reading, table in ((one, table) for one in readings for table in one.tables):
         key = (table.name, table.account)
-        if table.account in left and key not in errors:
+        why = unread.get(key)
+        if why in ("closed", "suspended"):
             continue
         seen.add(key)
-        text = comes_next(reading, table, share, key in errors)
-        found[table.name].parts.append(_part(reading, table, counts, text, errors.get(key)))
+        text = comes_next(reading, table, share, why)
+        found[table.name].parts.append(_part(table, counts, text, errors.get(key), dated=why != "absent"))
     for name, account in [key for key in list(counts.traffic) if key not in seen]:
         part = Part(name, account, counts.of((name, account)), error=errors.get((name, account)))
         found.setdefault(name, Whole(name)).parts.append(part)
     return list(found.values())
 
 
-def _part(reading: Reading, table: Table, counts: Counts, comes: str, error: str | None) -> Part:
+def _part(table: Table, counts: Counts, comes: str, error: str | None, dated: bool) -> Part:
     figures = counts.of((table.name, table.account))
-    dated = table.state.absent is None and reading.state.absent is None
     return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated)
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
 from .accounts import Account, Accounts, ask_account, find_accounts
-from .errors import NotAvailable, PartitionError, Refused, TapError, Unfinished, Unreachable
+from .availability import ABSENT, CLOSED, INACTIVE, LEFT_OUT, TOKENLESS, Availability
+from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
 from .figures import Counts
 from .log import about
 from .moments import DAY, HOUR, Moment, earlier, later, machine_now, parse_moment
@@ -29,8 +29,8 @@ from .singer.catalog import Selected
 from .singer.output import Output
 from .singer.records import Recorder
 from .singer.state import State, selection
-from .singer.versions import Version, begin, explain, interrupted, not_whole
-from .streams import PROBE, Stream
+from .singer.versions import Version, begin, end, explain, interrupted, not_whole
+from .streams import BY_NAME, PROBE, Stream
 from .streams.model import Window
 from .summary import Whole, log_table, summarise
 from .twilio.client import Client
@@ -69,10 +69,8 @@ class Sync:
         self.versions: dict[str, Version] = {}  # of the FULL_TABLE reads
         self.readings: list[Reading] = []
         self.accounts = Accounts((), False)
-        self.failed: dict[tuple[str, str], str] = {}  # stream and account, and why
-        self.closed: set[str] = set()  # accounts that Twilio no longer lets anybody read
-        self.absent: Counter[str] = Counter()  # products that accounts turned out not to have
         self.counts = Counts(self.pool.traffic)
+        self.available = Availability(state, lambda key: key in self.counts.traffic and self.counts.of(key).pages > 0)
         self.when_read: Callable[[], None] = lambda: None  # called before the log says what the run did
         self._wrote_state = time.monotonic()
         self._dated: dict[str, list[str]] = {}
@@ -86,33 +84,44 @@ class Sync:
         for name in self.selected:
             self.state.stream(name)  # a malformed state is refused before any request
         self.find_accounts()
-        self._settle_clock()
-        said = self._check_clock()
+        said = self.settle_clock()
         self._plan()
         introduce(len(self.accounts.chosen), list(self.selected), said)
-        for host in self.absent:
+        for host in self.without_token:
             LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", host)
         self._adopt_states()
         for name, one in self.selected.items():
             self.output.schema(name, one.schema, one.stream.key, one.bookmark_properties)
         self.scheduler.after_page = self._after_page
         self._read()
+        self.available.settle()
         self._write_state()
         self.pool.close()
         self.when_read()
         self._report()
         return 3 if self.failed else 0
 
+    @property
+    def failed(self) -> dict[tuple[str, str], str]:
+        """Stream and account, and why it failed."""
+        return {key: str(error) for key, error in self.available.failed.items()}
+
+    @property
+    def unread(self) -> dict[tuple[str, str], str]:
+        """Stream and account, and why it was not read whole: one of the words in availability.py."""
+        return self.available.unread
+
     def find_accounts(self) -> None:
         """Which accounts there are. Raises TapError where the credentials do not hold, or nothing answers."""
         try:
             self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
+            self.available.accounts = self.accounts
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
 
     def summarise(self) -> list[Whole]:
         """What was read so far, stream by stream."""
-        return summarise(self.selected, self.readings, self.counts, self.failed, self.closed)
+        return summarise(self.selected, self.readings, self.counts, self.failed, self.unread)
 
     # -- what is read
 
@@ -141,15 +150,24 @@ class Sync:
 
     def _accounts_of(self, stream: Stream) -> list[Account]:
         """The accounts in which a list is read."""
-        main = self.settings.account_sid
+        main, chosen = self.settings.account_sid, self.accounts.chosen
         if stream.scope != "account":
-            found = [account for account in self.accounts.chosen if account.sid == main]
-            return found or [Account(main)]
-        product = stream.product
-        able = [one for one in self.accounts.chosen if self.credentials.reads(one.sid, product.own_credentials)]
-        if len(able) < len(self.accounts.chosen) and product.host not in self.absent:
-            self.absent[product.host] = 0
+            chosen = tuple(account for account in chosen if account.sid == main) or (Account(main),)
+        able = []
+        for one in chosen:
+            if one.closed:
+                self.available.leave_out(self.trees.names(stream), one.sid, CLOSED)
+            elif self.credentials.reads(one.sid, stream.product.own_credentials):
+                able.append(one)
+            else:
+                self.available.leave_out(self.trees.names(stream), one.sid, TOKENLESS)
         return able
+
+    @property
+    def without_token(self) -> list[str]:
+        """The products that are not read in a subaccount, for want of its token."""
+        names = {name for (name, _), why in self.unread.items() if why == TOKENLESS}
+        return sorted({BY_NAME[name].product.host for name in names})
 
     def _adopt(self, reading: Reading) -> list[str]:
         """Hold the state of a list and its tables against what is asked for now; its tables with a foreign bookmark."""
@@ -196,83 +214,60 @@ class Sync:
             else:
                 self._begin_version(name)
         self.scheduler.run(self._reads())
-        for name in full:
-            self._end_version(name)
+        self._end_versions(full)
 
     def _read_versions(self, resumed: dict[str, int]) -> None:
         self.versions = {name: Version(number, resumed=True) for name, number in resumed.items()}
         readings = [one for one in self.readings if one.stream.name in resumed]
         self.scheduler.run((plan.full(one, resumed[one.stream.name]), partial(self._done, one)) for one in readings)
-        for name in resumed:
-            self._end_version(name)
+        self._end_versions(list(resumed))
 
     def _reads(self) -> Iterator[tuple[Read, Done]]:
         for reading in self.readings:
             if self._left_out(reading):
                 reading.budget.end(reading.key)
                 continue
-            one = self.selected.get(reading.stream.name)
-            if one and one.full_table:
-                version = self.versions.get(one.stream.name)
+            if self._is_full(reading):
+                version = self.versions.get(reading.stream.name)
                 reading.budget.end(reading.key)
                 if version is not None:
                     yield plan.full(reading, version.number), partial(self._done, reading)
             else:
                 yield plan.sync(reading), partial(self._done, reading)
 
+    def _is_full(self, reading: Reading) -> bool:
+        one = self.selected.get(reading.stream.name)
+        return one is not None and one.full_table
+
     def _left_out(self, reading: Reading) -> bool:
-        """Whether the account lacked the product less than a day ago, or what is all Twilio's was read since then."""
-        absent, finished = reading.state.absent, reading.state.finished
-        day_ago = earlier(self.clock.now, DAY)
-        if reading.stream.scope == "twilio" and finished and not (reading.owes or self.versions):
-            return day_ago < later(finished, timedelta(hours=self.settings.margin_hours))
-        return absent is not None and day_ago < absent
+        """Whether what is all Twilio's was read less than a day ago, or a list was empty a short time ago."""
+        state, now = reading.state, self.clock.now
+        if self._is_full(reading):
+            return False
+        if reading.stream.scope == "twilio" and state.finished and not reading.owes:
+            return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.margin_hours))
+        hours = timedelta(hours=self.settings.empty_recheck_hours)
+        if hours and state.empty and earlier(now, hours) < state.empty <= now:
+            self.available.leave_out(self.trees.names(reading.stream), reading.account, LEFT_OUT)
+            return True
+        return False
 
     def _done(self, reading: Reading, error: PartitionError | None) -> None:
-        """A list was read, or failed: say so of its tables, which may have failed by themselves."""
+        """A list was read, or failed."""
         reading.budget.end(reading.key)
         full = reading.state.full
         if full and error and not isinstance(error, (Unreachable, Unfinished)):
             full.place = None  # there is no resuming it
             full.version, full.done = 0, True  # but rows of the account may be in the warehouse
-        if error is None:
-            reading.state.absent = self.clock.now if self._is_empty_product(reading) else None
-        elif self._is_absent(reading, error):
-            reading.state.absent, reading.state.backfill = self.clock.now, None
-            self.absent[reading.stream.product.host] += 1
-            return
-        failures: dict[str, PartitionError] = {table.name: table.failed for table in reading.tables if table.failed}
-        if error and error not in failures.values():
-            failures[reading.stream.name] = error
-        for name, failure in failures.items():
-            self._failed(name, reading.account, failure)
+        self.available.ended(reading, error)
+        if self.settings.empty_recheck_hours:
+            reading.state.empty = self.clock.now if self._may_be_empty(reading, error) else None
 
-    def _failed(self, name: str, sid: str, error: PartitionError) -> None:
-        if isinstance(error, Refused) and error.unavailable and self._is_closed(sid):
-            self.closed.add(sid)
-            return
-        self.failed[name, sid] = str(error)
-        what = str(error).rstrip(".")
-        said = "%s %s failed, the others go on: %s; what was read is kept. %s"
-        LOGGER.error(said, name, sid, what, error.next_step, extra=about(name))
-
-    def _is_absent(self, reading: Reading, error: PartitionError) -> bool:
-        """Whether the account never had the product."""
-        refused = isinstance(error, Refused) and error.unavailable
-        states = [reading.state, *(table.state for table in reading.tables)]
-        read = reading.rows > 0 or any(state.finished or state.date_updated for state in states)
-        if not isinstance(reading.stream.reads, Window):  # which notes what it is to read before it asks
-            read = read or any(state.was_read for state in states)
-        never = not read and not self._is_closed(reading.account)
-        return refused and never and reading.stream.product.host != "api" and not isinstance(error, NotAvailable)
-
-    def _is_closed(self, sid: str) -> bool:
-        return any(account.closed for account in self.accounts.chosen if account.sid == sid)
-
-    def _is_empty_product(self, reading: Reading) -> bool:
-        """Whether a subaccount has nothing of a product: with many of them, asking each in every sync is too much."""
-        own = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
-        return own and reading.rows == 0
+    def _may_be_empty(self, reading: Reading, error: PartitionError | None) -> bool:
+        """Whether a subaccount has nothing in a list of a product's, be it that it does not have the product."""
+        subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
+        answered = error is None or (isinstance(error, Refused) and error.says_absent)
+        return subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, Window)
 
     # -- FULL_TABLE
 
@@ -280,31 +275,28 @@ class Sync:
         return interrupted(self.state.stream(name), self._dated.get(name, ()))
 
     def _begin_version(self, name: str) -> None:
-        stream = self.state.stream(name)
-        self.versions[name], first = begin(stream)
-        stream.content = None
-        if first and not stream.foreign:
-            self.output.activate_version(name, self.versions[name].number)
+        self.versions[name] = begin(self.state.stream(name), self.clock.now)
 
-    def _end_version(self, name: str) -> None:
-        version = self.versions.get(name)
-        failed = {account for failed, account in self.failed if failed == name}
-        if version is None:
+    def _end_versions(self, names: Sequence[str]) -> None:
+        self.available.settle()
+        for name in names:
+            if name in self.versions:
+                self._end_version(name, self.versions[name])
+
+    def _end_version(self, name: str, version: Version) -> None:
+        if self.scheduler.stopping:
+            for batch in version.release():
+                self._write(name, *batch)
             return
         stream = self.state.stream(name)
-        unchanged = version.is_unchanged and not failed and not self.scheduler.stopping
-        for batch in version.release() if not unchanged else ():
+        failed = [sid for one, sid in self.available.failed if one == name]
+        blocking = not_whole(stream, version.number, failed)
+        batches, activated = end(stream, version, blocking, self.clock.now)
+        for batch in batches:
             self._write(name, *batch)
-        version.before = None
-        if self.scheduler.stopping:
-            return
-        listed = {account.sid for account in self.accounts.chosen}
-        gone = set(stream.partitions) - listed if self.accounts.listed else set()
-        missing = not_whole(stream, version.number, failed, gone)
-        stream.content = None if failed or missing or version.resumed else version.content
-        if missing:
-            explain(name, stream, missing)
-        elif not unchanged:
+        if blocking:
+            explain(name, stream, blocking, {sid: why for (one, sid), why in self.unread.items() if one == name})
+        elif activated:
             self.output.activate_version(name, version.number)
 
     # -- rows and state
@@ -339,14 +331,20 @@ class Sync:
         for reading in self.readings:
             for table in reading.tables:
                 table.keep()
-        dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
+        without = {key for key, why in self.unread.items() if why in (*INACTIVE, ABSENT)}
+        dated = {name: [sid for sid in sids if (name, sid) not in without] for name, sids in self._dated.items()}
         self.output.state(self.state.dump(dated, [name for name, version in self.versions.items() if version.before]))
         self._wrote_state = time.monotonic()
 
     # -- the log
 
-    def _settle_clock(self) -> None:
-        """Before any moment is taken from one answer, others are asked for, until two agree."""
+    def settle_clock(self) -> list[str]:
+        """Find out Twilio's time, before any moment is taken from it. Returns what to say of it."""
+        self._ask_time()
+        return self._check_clock()
+
+    def _ask_time(self) -> None:
+        """Ask for other answers than the first, until two agree."""
         sid = self.settings.account_sid
         for _ in range(SETTLING):
             if self.clock.settled or not self.clock.now or self.scheduler.stopping:
@@ -378,18 +376,13 @@ class Sync:
         counted = ((name, emitted[name]) for name in self.selected)
         metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         without_room(self.readings)
-        for sid in self.closed:
-            LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
-        for host, accounts in self.absent.items():
-            if accounts:
-                LOGGER.info("%s: %d accounts do not have it; they are asked again in a day", host, accounts)
+        self.available.explain()
         for sid, requests in self.trees.requests.items():
             if requests.put_off:
                 LOGGER.info("%s: child_requests are spent; the next syncs ask the rows whose turn did not come", sid)
-        forecasts([one for one in self.readings if one.account not in self.closed], self.failed)
+        forecasts(self.readings, self.unread)
         log_table(streams)
         summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers all that was written")
-        for (name, sid), failure in self.failed.items():
-            LOGGER.error("failed: %s %s: %s", name, sid, failure, extra=about(name))
+        self.available.log_failures()

@@ -289,6 +289,12 @@ class Tap:
         states = [json.loads(line)["value"] for line in lines if line.startswith(b'{"type":"STATE"')]
         self.state = states[-1] if states else self.state
 
+    def forget(self, *accounts: str) -> None:
+        """Take accounts out of the state, as a user does who lets their rows go."""
+        path = self._file(self.folder / "forget.json", self.state)
+        done = subprocess.run([*COMMAND, "state", "forget", path, *accounts], cwd=ROOT, capture_output=True, check=True)
+        self.state = json.loads(done.stdout)
+
     def listed(self, stream: str) -> list[Json]:
         """Each row that Twilio listed when a run began that ended well, as it was when the last such run began."""
         return list(self._listed[stream].values())

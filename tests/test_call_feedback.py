@@ -165,16 +165,40 @@ def test_with_both_sources_the_classic_row_counts(tap_of: MakeTap) -> None:
         twilio.at(f"2026-03-{day:02}T13:00:00Z")
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap, status: int) -> None:
-    """One line in the log says that the other is left out, and the exit code is 0."""
+def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap) -> None:
+    """One line in the log says that the other is left out, and the exit code is 0. It is asked again by each sync."""
     twilio, calls = rated()
-    twilio.insights_available, twilio.insights_refusal = False, status
+    twilio.insights_available = False
     twilio.feedback(calls[-1], 3)
     tap = tap_of(twilio).select("call_feedback")
-    run = tap.sync()
-    assert held(tap) == {calls[-1]: (3, "feedback")}
-    assert len([line for line in run.said if "no Voice Insights" in line]) == 1
+    for _ in range(2):
+        run = tap.sync()
+        assert held(tap) == {calls[-1]: (3, "feedback")}
+        assert len([line for line in run.said if "no Voice Insights" in line]) == 1
+    twilio.annotate(calls[5], call_score=2)
+    twilio.insights_available = True
+    tap.sync()
+    assert held(tap) == {calls[-1]: (3, "feedback"), calls[5]: (2, "insights")}, "of all time, as was owed"
+
+
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_insights_that_refuse_are_a_failure_until_they_answer(tap_of: MakeTap, worked: bool, status: int) -> None:
+    """401 and 403 in any case, 404 once it had worked: exit code 3, no rating is taken for missing, and all come."""
+    twilio, calls = rated()
+    tap = tap_of(twilio).select("calls", "call_feedback")
+    if worked:
+        tap.sync()
+    twilio.insights_available, twilio.insights_refusal = False, status
+    absent = status == 404 and not worked
+    twilio.annotate(calls[-1], call_score=2)
+    for _ in range(2):
+        run = tap.sync(exits=0 if absent else 3)
+        assert any(line.startswith("failed: call_feedback") for line in run.said) == (not absent)
+        assert len(tap.tables.rows["calls"]) == len(calls)
+    twilio.insights_available = True
+    tap.sync()
+    assert held(tap) == {calls[-1]: (2, "insights")}
 
 
 def test_insights_asked_for_by_name_and_not_there_is_an_error_that_says_so(tap_of: MakeTap) -> None:

@@ -23,12 +23,14 @@ LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
     "commands": "check sync running progress summary accounts singer settings files signals streams moments log errors",
-    "check": "sync reading twilio streams moments errors",
+    "check": "sync availability reading twilio streams moments errors",
     "progress": "display figures moments log",
     "display": "figures moments",
     "sync": (
-        "summary readings accounts report scheduler figures reading singer twilio settings streams moments log errors"
+        "summary readings availability accounts report scheduler figures reading singer twilio settings streams "
+        "moments log errors"
     ),
+    "availability": "accounts reading singer streams log errors",
     "summary": "report figures reading moments log",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",
@@ -72,6 +74,8 @@ SAYS = {
     "settings": {"call_feedback"},
     # In a STATE it is a member of that name, which holds sets of SIDs.
     "singer.state": {"accounts"},
+    # An argument of `state forget`.
+    "commands.state": {"accounts"},
     # A member of the summary's file, with an entry for each account of a stream; and how many there are.
     "summary": {"accounts"},
     "commands.summary": {"accounts"},

@@ -32,7 +32,7 @@ slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(s
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
-    **dict.fromkeys(("date_updated", "looked_back", "owed", "put_off", "finished", "swept", "absent"), maybe),
+    **dict.fromkeys(("date_updated", "looked_back", "owed", "put_off", "finished", "swept", "empty"), maybe),
     start_date=st.just("") | maybe,
     refill=st.just("~") | maybe,
     digests=packed,
@@ -49,6 +49,8 @@ streams = st.builds(
     StreamState,
     st.none() | st.integers(1, 9),
     st.none() | st.just("3 00ff"),
+    maybe,
+    st.booleans(),
     st.just({}),
     st.dictionaries(st.sampled_from(ACCOUNTS), partitions, max_size=5),
 )
@@ -99,7 +101,15 @@ def test_what_is_written_is_what_is_read(new: Json) -> None:
         state.stream(name)
     assert json.loads(json.dumps(state.dump(dict.fromkeys(NAMES, ACCOUNTS)))) == new
     for bookmark in new["bookmarks"].values():
-        assert bookmark.keys() == {"date_updated", "version", "content", "selections", "partitions"}
+        assert bookmark.keys() == {
+            "date_updated",
+            "version",
+            "content",
+            "written",
+            "blocked",
+            "selections",
+            "partitions",
+        }
         for _, part in bookmark["partitions"]:
             assert part.keys() == {one.name for one in fields(Partition)}
 

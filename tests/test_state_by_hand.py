@@ -75,14 +75,14 @@ def states(tap: Tap) -> list[Json]:
         later |= opened(tap, stream, *place, asks=asks, sweep_pages=1, lookback_days=1)
     ((_, part),) = later["transcriptions"]["partitions"]
     moment = "2026-02-01T00:00:00.000000Z"
-    part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "absent": moment}
+    part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "empty": moment}
     ((_, part),) = later["call_feedback"]["partitions"]
     part["asked"]["late"] = part["taken_over"] = moment
     part["digests"] = "E2xJ4AABf++kye1I"
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET
-    later["addresses"]["content"] = "3 00ff"
+    later["addresses"] |= {"content": "3 00ff", "written": moment}
     alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
     return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
 

@@ -394,3 +394,27 @@ def test_the_commands_stand_in_the_help() -> None:
     assert "tap-twilio state --help" in " ".join(done.stdout.split()) and "--accounts-json" in done.stdout
     done = subprocess.run([*COMMAND, "state", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.search(r"usage: tap-twilio state .*show\|split\|merge", done.stdout)
+
+
+# forget ---------------------------------------------------------------------------------------------------------------
+
+
+def test_forget_takes_accounts_out_and_leaves_the_rest_as_it_was(tap_of: MakeTap, tmp_path: Path) -> None:
+    """Of every stream; what is another tap's stays as it came, and an account that the state does not know is named."""
+    twilio = a_year(accounts=3)
+    accounts = accounts_of(twilio)
+    for account in accounts:
+        twilio.messages(3, account=account, **PAST)
+    tap = tap_of(twilio).select("messages", "addresses", full_table=["addresses"])
+    tap.sync()
+    tap.state["bookmarks"]["calls"] = {"date_updated": "2026-01-01T00:00:00Z"}
+    path = written(tmp_path, "state.json", tap.state)
+    left = printed(state(tap, "forget", path, *accounts[1:]))
+    for stream in ("messages", "addresses"):
+        assert kept(left, stream) == {accounts[0]: kept(tap.state, stream)[accounts[0]]}
+        before, after = tap.state["bookmarks"][stream], left["bookmarks"][stream]
+        unlike = {name for name, value in after.items() if value != before[name]}
+        assert unlike <= {"partitions", "selections"}
+    assert left["bookmarks"]["calls"] == tap.state["bookmarks"]["calls"]
+    run = state(tap, "forget", path, "AC" + "0" * 32)
+    assert run.exit_code == 1 and "the state knows no account AC0000" in run.log and not run.lines

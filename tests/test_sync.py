@@ -162,7 +162,8 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
     run = tap.sync()
     assert run.sids("messages") == late
     assert kept(tap.state, "messages")[closed] == before
-    assert f"{closed}: the account is closed and left out; its bookmarks are kept" in run.said
+    assert f"closed accounts are left out, and their bookmarks are kept: {closed}" in run.said
+    assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line or "failed" in line for line in run.said)
     assert tap.wrong(rows=twilio.truth) == {}
 
@@ -174,13 +175,15 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
 
 @pytest.mark.parametrize("status", [(401, 20005), (403, 20005), (404, 20404)])
 def test_an_account_closed_before_its_first_sync_is_left_out(tap_of: MakeTap, status: tuple[int, int]) -> None:
-    """However Twilio refuses it: exit code 0, one line, and nothing that sounds like work left to do."""
+    """However Twilio would refuse it: exit code 0, one line, no request, and nothing that sounds like work to do."""
     twilio = Twilio(accounts=2, closed_answer=status)
     closed = twilio.truth("accounts")[1]["sid"]
     twilio.close(closed)
     twilio.messages(3)
-    run = tap_of(twilio).sync()
-    assert sum("the account is closed" in line for line in run.said) == 1
+    tap = tap_of(twilio)
+    run = tap.sync()
+    assert sum("closed accounts are left out" in line for line in run.said) == 1
+    assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line for line in run.said)
 
 

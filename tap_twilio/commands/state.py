@@ -1,4 +1,4 @@
-"""`tap-twilio state`: what a state says, a state cut into one for each account or group, and such states joined."""
+"""`tap-twilio state`: what a state says, a state cut by account, such states joined, and one without some accounts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
 from tap_twilio.moments import Moment, duration, machine_now
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.pieces import grouped, merge, owned, split
+from tap_twilio.singer.pieces import forget, grouped, merge, owned, split
 from tap_twilio.singer.shown import Line, lines
 from tap_twilio.singer.state import State
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Looks at a state, cuts it by account, joins the pieces. FILE: what a target printed; -: stdin.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(required=True, metavar="show|split|merge")
+    commands = parser.add_subparsers(required=True, metavar="show|split|merge|forget")
     show = commands.add_parser(
         "show", help="print each stream's bookmark, its age and what is open", allow_abbrev=False
     )
@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     join = commands.add_parser("merge", help="print the state that the pieces make together", allow_abbrev=False)
     join.add_argument("files", metavar="FILE", nargs="+")
     join.set_defaults(does=_merge)
+    drop = commands.add_parser(
+        "forget", help="print the state without some accounts, whose rows may then be dropped", allow_abbrev=False
+    )
+    drop.add_argument("file", metavar="FILE")
+    drop.add_argument("accounts", metavar="AC…", nargs="+")
+    drop.set_defaults(does=_forget)
     return parser
 
 
@@ -114,7 +120,7 @@ def _age(seconds: int) -> str:
     return duration(seconds) if seconds >= 0 else "in the future"
 
 
-# -- split and merge
+# -- split, merge and forget
 
 
 def _split(arguments: argparse.Namespace) -> int:
@@ -164,6 +170,13 @@ def _merge(arguments: argparse.Namespace) -> int:
     value, said = merge(files)
     for line in said:
         LOGGER.warning("%s", line)
+    Output().document(json.dumps(value) + "\n")
+    return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    with _in(arguments.file):
+        value = forget(_read(arguments.file), arguments.accounts)
     Output().document(json.dumps(value) + "\n")
     return 0
 

@@ -227,8 +227,6 @@ class RecentBranch:
         try:
             if self.second and self.limits.second:
                 yield from self._ask_second(self.second, self.oldest if self.progress.second_owed else self._edge)
-                self.progress.second_owed = False
-                self.table.note()
             if not self.limits.first:
                 self._finish_window(self.began)
                 self.table.state.refill = None
@@ -305,7 +303,7 @@ class RecentBranch:
         try:
             page: Page = yield listing.top()
         except Refused as refused:
-            if refused.status != 404:
+            if not refused.says_absent:
                 raise
             self._asked.add(key)  # not before: who finds it there takes the answer for known
             self._missed()
@@ -347,12 +345,16 @@ class RecentBranch:
 
     def _ask_second(self, second: SecondSource, since: Moment) -> Read:
         found: Found = {}
-        state = self.table.state
-        if state.absent and earlier(self.began, DAY) < state.absent:
-            return  # the account did not have it less than a day ago
-        yield from second.find(max(since, self.table.start_date), earlier(self.began, -DAY), found)
-        state.absent = self.began if second.is_off else None
+        second.answered = self.progress.second_answered
+        try:
+            yield from second.find(max(since, self.table.start_date), earlier(self.began, -DAY), found)
+        finally:
+            self.progress.second_answered = second.answered
+        if second.is_off:
+            return  # what is owed stays so, for the day on which the account gets it
         yield [self._rate(second, page, key, row) for key, (page, row) in found.items()]
+        self.progress.second_owed = False
+        self.table.note()
 
     def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:
         """Emit what the second source has, unless the first one has a row, which then counts."""

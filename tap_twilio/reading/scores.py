@@ -32,6 +32,7 @@ class SecondSource:
     page_size: int
     alone: bool  # whether there is no other source, so that its absence is a failure
     off: set[str]
+    answered: bool = False  # whether it ever did, so that it is there
 
     @property
     def scores(self) -> Scores:
@@ -75,7 +76,7 @@ class SecondSource:
         try:
             found: Page = yield Ask(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
         except Refused as refused:
-            if refused.status != 404:
+            if not refused.says_absent:
                 raise
             return otherwise
         return found.rows[0]
@@ -87,12 +88,13 @@ class SecondSource:
         listing = Listing(self.scores.stream, self.account, self.page_size, query, counted_for=self.stream.name)
 
         def take(page: Page) -> None:
+            self.answered = True
             found.update({listing.id_of(row): (page, {**row, "score": score}) for row in page.rows})
 
         yield from walk_once(Walk(listing, listing.top(since, until)), take)
 
     def _absent(self, refused: Refused) -> None:
-        if not refused.unavailable:
+        if not refused.says_absent or self.answered:
             raise refused
         names, called = self.scores.names, self.scores.called
         if self.alone:

@@ -37,7 +37,7 @@ def read_whole(reading: Reading) -> Read:
                 raise reading.unfinished() from None
         except Refused as refused:
             new = reading.state.finished is None and reading.stream.product.host != "api"  # perhaps no such product
-            if reading.stream.rows is not None or refused.status != 404 or new:
+            if reading.stream.rows is not None or not refused.says_absent or new:
                 raise
             break  # a single resource that the account does not have
     reading.finish_round([table.name for table in reading.tables], reading.began)

@@ -11,9 +11,9 @@ the next sync reads from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tap_twilio.errors import TapError
@@ -70,11 +70,25 @@ def _piece(stream: StreamState, group: Sequence[str]) -> StreamState:
         for account, part in stream.partitions.items()
         if account in group or part.was_read
     }
-    return StreamState(stream.version, stream.content, stream.selections, partitions)
+    return replace(stream, partitions=partitions)
 
 
 def _own(stream: StreamState) -> list[str]:
     return [account for account, part in stream.partitions.items() if part != ELSEWHERE]
+
+
+def forget(state: State, accounts: Collection[str]) -> Json:
+    """A state without these accounts, whose rows may then leave the warehouse. Raises TapError for an unknown one."""
+    streams = {name: state.stream(name) for name in state.names}
+    known = [name for name, stream in streams.items() if stream.foreign is None]
+    missing = set(accounts).difference(*(streams[name].partitions for name in known))
+    if missing:
+        raise TapError(f"the state knows no account {', '.join(sorted(missing))}: state show names those it knows")
+    left = State(deepcopy(state.without(known)))
+    for name in known:
+        kept = {account: part for account, part in streams[name].partitions.items() if account not in accounts}
+        vars(left.stream(name)).update(vars(replace(streams[name], partitions=kept)))
+    return left.dump({name: _own(left.stream(name)) for name in known})
 
 
 @dataclass
@@ -123,11 +137,10 @@ class Join:
                 "and accounts that the other files do not have are read from the beginning"
             )
         files = [(file, stream) for file, stream in files if stream.foreign is None]
-        versions = {(stream.version, stream.content) for _, stream in files}
-        found = StreamState(
-            max((version for version, _ in versions if version), default=None),
-            next(iter(versions))[1] if len(versions) == 1 else None,
-        )
+        versions = {(stream.version, stream.content, stream.written, stream.blocked) for _, stream in files}
+        found = StreamState(max((version for version, *_ in versions if version), default=None))
+        if len(versions) == 1:
+            ((_, found.content, found.written, found.blocked),) = versions
         for file, stream in files:
             self._unite(found.selections, stream.selections, file, f"bookmarks.{name}.selections")
         for account in dict.fromkeys(account for _, stream in files for account in stream.partitions):

@@ -105,7 +105,7 @@ def _opened(stream: Stream, part: Partition) -> Iterator[Open]:
         yield Open(
             "backfill", f"the backfill of {_day(part.backfill.began)} is not complete: {_left(stream, part.backfill)}"
         )
-    elif not (part.was_read or part.finished or part.full or part.absent):
+    elif not (part.was_read or part.finished or part.full):
         yield Open("backfill", "it was not read whole yet")
     if part.full and not part.full.version:
         yield Open("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
@@ -127,10 +127,6 @@ def _opened(stream: Stream, part: Partition) -> Iterator[Open]:
         yield from _asked(part.asked, above)
     if part.taken_over:
         yield Open("taken_over", "the bookmark came from another tap: older rows are taken as read until a round ends")
-    if part.absent:
-        yield Open(
-            "absent", f"the account did not have the product on {_day(part.absent)}; it is asked again after a day"
-        )
 
 
 def _left(stream: Stream, opened: Backfill) -> str:

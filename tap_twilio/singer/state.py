@@ -102,6 +102,7 @@ class Asked:
     unasked: bool = False  # no window was ever asked whole: all is emitted until one was
     misses: Count = 0  # requests in a row that found nothing
     second_owed: bool = False  # whether the second source is to be asked for all time
+    second_answered: bool = False  # whether the second source ever answered
     late: Date | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
 
 
@@ -125,7 +126,7 @@ class Partition:
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
     swept: Date | None = None  # when a round last read here
     pages: Count | None = None  # how many pages the last round had, where it took several syncs
-    absent: Date | None = None  # when the account was seen not to have the product
+    empty: Date | None = None  # when a subaccount's list was last seen empty, or absent (empty_recheck_hours)
     backfill: Backfill | None = None
     round: Round | None = None
     full: Full | None = None
@@ -161,6 +162,8 @@ class StreamState:
 
     version: Count | None = None  # of the last FULL_TABLE read
     content: str | None = None  # what stands for its rows, where one sync read all of them (versions.py)
+    written: Date | None = None  # when these rows were last written
+    blocked: bool = False  # whether the version that they were written in was not activated
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
@@ -188,6 +191,10 @@ class State:
         if name not in self._streams:
             self._streams[name] = self._read(BY_NAME[name], self._bookmarks.get(name))
         return self._streams[name]
+
+    def peek(self, name: str) -> StreamState:
+        """A stream's part, only looked at: if this run does not read it, it is written as it came."""
+        return self._streams.get(name) or self._read(BY_NAME[name], self._bookmarks.get(name))
 
     def partition(self, name: str, account: str) -> Partition:
         return self.stream(name).partitions.setdefault(account, Partition())
@@ -229,6 +236,8 @@ class State:
                 "date_updated": min(known) if known and len(known) == len(dates) else None,
                 "version": stream.version,
                 "content": stream.content,
+                "written": stream.written,
+                "blocked": stream.blocked,
                 "selections": {key: names for key, names in stream.selections.items() if key in used},
                 "partitions": _grouped(stream.partitions, sets),
             }
@@ -249,6 +258,8 @@ class State:
         found = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
             typed(str | None, part.get("content"), f"{where}.content"),
+            typed(Date | None, part.get("written"), f"{where}.written"),
+            typed(bool, part.get("blocked", False), f"{where}.blocked"),
             typed(dict[str, list[str]], part.get("selections", {}), f"{where}.selections"),
         )
         for accounts, at, value in self._entries(part["partitions"], f"{where}.partitions"):

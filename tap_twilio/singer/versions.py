@@ -1,21 +1,23 @@
 """FULL_TABLE: which version of a table is read, and when it may replace the one before.
 
-A version is a number, greater than all before; targets drop the rows of older ones when it is activated. That is done
-only when every account of the stream was read whole in it, since the rows of one that was not would be dropped too.
+A version is a number, greater than all before; targets drop the rows of others when it is activated. That is done at
+the end of a sync, and only when every account that may have rows was read whole in it, since the rows of one that was
+not would be dropped too. To drop an account's rows is the user's act: `tap-twilio state forget`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
 
-from tap_twilio.log import about
+from tap_twilio.log import FEW, about, listed
+from tap_twilio.moments import DAY, Moment, earlier
 from tap_twilio.twilio.request import Stamp
 
-from .state import ELSEWHERE, StreamState
+from .state import ELSEWHERE, Partition, StreamState
 
 MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
 LOGGER = logging.getLogger("tap_twilio")
@@ -67,41 +69,64 @@ def interrupted(stream: StreamState, accounts: Collection[str]) -> int | None:
     return stream.version if any(full.at or full.place for full in halfway) else None
 
 
-def begin(stream: StreamState) -> tuple[Version, bool]:
-    """The next version, and whether nothing of the stream was ever read, so that it is activated before its rows."""
-    first = stream.version is None and not any(part.was_read for part in stream.partitions.values())
+def begin(stream: StreamState, now: Moment) -> Version:
+    """
+    Return the next version.
+
+    Its rows are held back for a day at most after such rows were written. The state may be older than what the
+    warehouse holds, since a sync wrote rows whose STATE was lost; nothing but a whole new version takes those out.
+    """
     now_ms = int(datetime.now(timezone.utc).timestamp() * 1000)
     stream.version = max(now_ms, (stream.version or 0) + 1)
-    return Version(stream.version, stream.content), first
+    known = stream.written is not None and earlier(now, DAY) < stream.written <= now
+    version, stream.content = Version(stream.version, stream.content if known else None), None
+    return version
 
 
-def not_whole(stream: StreamState, version: int, failed: Collection[str], gone: Collection[str]) -> list[str]:
+def end(stream: StreamState, version: Version, blocking: Collection[str], now: Moment) -> tuple[list[Batch], bool]:
+    """Return what is still to be written of a version that was read, and whether it is to be activated."""
+    if version.is_unchanged and (blocking or not stream.blocked):
+        version.before, stream.content = None, version.content
+        return [], False
+    stream.content = None if version.resumed else version.content
+    stream.written, stream.blocked = now, bool(blocking)
+    return version.release(), not blocking
+
+
+def not_whole(stream: StreamState, version: int, failed: Collection[str]) -> list[str]:
     """
-    The accounts that keep a version from being activated.
+    Return the accounts that keep a version from being activated.
 
-    One that was never read and did not fail has no rows to lose; one that is gone from Twilio's list counts as read.
+    They failed; or rows of them may be in the warehouse, and they were not read whole in it, whatever the reason.
     """
     return [
         account
-        for account, part in stream.partitions.items()
-        if not (part.full and part.full.version == version and part.full.done)
-        and (account in failed or (part.was_read and account not in gone))
+        for account in dict.fromkeys([*stream.partitions, *failed])
+        if account in failed or not _is_whole(stream.partitions[account], version)
     ]
 
 
-def explain(name: str, stream: StreamState, accounts: list[str]) -> None:
-    """Say why deleted rows stay, and what lets them go."""
-    unread = [account for account in accounts if stream.partitions[account] != ELSEWHERE]
+def _is_whole(part: Partition, version: int) -> bool:
+    """Whether an account was read whole in a version, or has no rows to lose, as far as the state knows."""
+    full = part.full
+    return not part.was_read or (full is not None and full.version == version and full.done)
+
+
+def explain(name: str, stream: StreamState, accounts: list[str], why: Mapping[str, str]) -> None:
+    """Say why deleted rows stay, and what lets them go. `why` tells it of an account."""
+    unread = [account for account in accounts if stream.partitions.get(account) != ELSEWHERE]
     if len(unread) < len(accounts):
         said = "%s: deleted rows stay in the warehouse until the pieces of the state are merged"
         LOGGER.info(said, name, extra=about(name))
     if not unread:
         return
     LOGGER.warning(
-        "%s: deleted rows stay in the warehouse, since %s could not be read whole; make it readable, name it in "
-        "subaccounts, or take it out of the state, at accounts and at bookmarks.%s.partitions, to let its rows go",
+        "%s: deleted rows stay in the warehouse, since %d accounts that may have rows there were not read whole: %s; "
+        "make them readable, or let their rows go: leave them out of subaccounts, and out of the state with "
+        "tap-twilio state forget FILE %s",
         name,
-        ", ".join(unread),
-        name,
+        len(unread),
+        listed([f"{account} ({why.get(account, 'not among the accounts that are read')})" for account in unread]),
+        " ".join(unread[:FEW]),
         extra=about(name),
     )

@@ -40,6 +40,13 @@ def children(stream: Stream) -> tuple[Stream, ...]:
     return _CHILDREN.get(stream.name, ())
 
 
+def top_of(stream: Stream) -> Stream:
+    """Return the stream whose list is read first, so that this one can be asked."""
+    while stream.parent:
+        stream = BY_NAME[stream.parent.stream]
+    return stream
+
+
 def check(streams: tuple[Stream, ...]) -> None:
     """Raises Contradiction where the declarations contradict each other."""
     names = [stream.name for stream in streams]
@@ -60,4 +67,4 @@ def check(streams: tuple[Stream, ...]) -> None:
 check(STREAMS)
 ACCOUNTS = BY_NAME["accounts"]  # its list tells which accounts there are
 PROBE = BY_NAME["messages"]  # a page of it tells whether credentials may read an account
-__all__ = ["ACCOUNTS", "BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children"]
+__all__ = ["ACCOUNTS", "BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children", "top_of"]

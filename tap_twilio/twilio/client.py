@@ -212,7 +212,17 @@ def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception
     if status < 400:
         what = "a redirect" if status >= 300 else "an answer"
         return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
+    if code is None and "json" in response.headers.get("Content-Type", "") and not _is_whole(answer):
+        return Retry(f"HTTP {status} with an error that is no JSON", bad_answer=True)
     return Refused(status, code, message, where(ask))
+
+
+def _is_whole(answer: Answer) -> bool:
+    try:
+        parse(answer.unpacked())
+    except (Retry, ValueError):
+        return False
+    return True
 
 
 def _error_body(answer: Answer) -> tuple[int | None, str]:
