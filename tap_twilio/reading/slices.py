@@ -11,10 +11,10 @@ from typing import Any
 
 from tap_twilio.errors import Moved, Refused, ServerFailed
 from tap_twilio.log import about
-from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, day_of, earlier, format_moment, later, parse_moment
+from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, format_moment, later, parse_moment
 from tap_twilio.singer.state import Backfill, Slice, Span
 from tap_twilio.streams.model import Rounds, Window
-from tap_twilio.twilio.request import Page
+from tap_twilio.twilio.request import Page, Row
 
 from .digests import Tally
 from .effects import Effect, Read
@@ -26,7 +26,6 @@ from .units import ceiling, first_of, name_of
 from .walk import Walk
 
 LOGGER = logging.getLogger("tap_twilio")
-MIDNIGHT = "T00:00:00.000000Z"
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
 ATTEMPTS = 3  # at a span that Twilio fails to answer, before a part of it is asked for
 IN_A_ROW = 3  # single days that fail, or that hold nothing, before that is said of all older ones
@@ -70,15 +69,13 @@ class Slices:
     left: list[Slice]
     how: How
     backfill: Backfill | None = None
+    by_day: Moment = END  # rows dated from then on are compared day by day, since the next sync reads other days
     _refused: Refused | None = None  # for a day that the filter does not reach
     _below: list[Slice] = field(default_factory=list)  # what it does not reach
     _failing: list[Slice] = field(default_factory=list)
     _failure: ServerFailed | None = None  # that of a day which was asked for as long as `retry_minutes` says
     _longest: timedelta | None = None  # the longest span that was answered
     _by_creation: bool = False  # whether a period's sums are asked for from the day on which the account was created
-
-    def __post_init__(self) -> None:
-        self._whole = self.left[0] if len(self.left) == 1 else None
 
     def read(self) -> Read:
         if not self.reading.state.finished and isinstance(self.listing.stream.reads, Window):
@@ -197,16 +194,16 @@ class Slices:
     def _read_part(self, one: Slice, is_unit: bool) -> Generator[Effect, Any, Refusal | None]:
         """Read a slice, or return why Twilio does not answer."""
         reading, restarts = self.reading, 0
-        feed = self._open(one, is_unit)
-        while feed and not feed.walk.ended:
+        walk, feeds = self._open(one, is_unit), dict[str, Feed]()
+        while walk and not walk.ended:
             try:
-                page = yield from feed.walk.turn()
+                page = yield from walk.turn()
             except Moved:
                 one.place = one.read = None
                 restarts += 1
                 if restarts > RESTARTS:
                     raise reading.unfinished() from None
-                feed = self._open(one, is_unit)
+                walk, feeds = self._open(one, is_unit), {}
                 continue
             except (Refused, ServerFailed) as error:
                 if isinstance(error, Refused) and not self._is_of_the_span(error):
@@ -214,24 +211,36 @@ class Slices:
                 return error
             self._longest = max(self._longest or NO_TIME, _length(one))
             page, dates = _inside(reading, self.listing, one, page)
-            parts = _recut(reading, self.listing, one, feed.walk, page, dates)
+            parts = _recut(reading, self.listing, one, walk, page, dates)
             if not parts:
-                yield from reading.take(feed, page)
-                self._keep(one, feed)
-                if feed.walk.ended:
-                    parts = [Slice(*half) for half in halves(self.listing, feed.walk.rows, one.since, one.until)]
+                for name, some in self._groups(one, page, dates):
+                    feed = feeds[name] if name in feeds else self._feed(one, walk, name)
+                    feeds[name] = feed
+                    yield from reading.take(feed, some)
+                    self._keep(one, feed)
+                if walk.ended:
+                    parts = [Slice(*half) for half in halves(self.listing, walk.rows, one.since, one.until)]
             if parts:
                 at = self._index(one)
                 self.left[at : at + 1] = parts
-                del page, dates, feed  # the parts may take long
+                del page, dates, walk, feeds  # the parts may take long
                 yield [self._read(part) for part in parts]
                 return None
             del page, dates  # a read holds no rows while it waits for more
-        if feed:
+        for feed in feeds.values():
             yield from feed.end()
         self._finish(one, one.since)
         self._remove(one)
         return None
+
+    def _groups(self, one: Slice, page: Page, dates: list[Moment]) -> list[tuple[str, Page]]:
+        """The rows of a page that are compared together, each with a name that is the same in every sync."""
+        if self._counts:
+            return [("", page)]
+        groups: dict[str, list[Row]] = {}
+        for row, date in zip(page.rows, dates):
+            groups.setdefault(first_of(date, self._sums) if date >= self.by_day else one.since, []).append(row)
+        return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 
     def _is_of_the_span(self, refused: Refused) -> bool:
         """Whether another span may be answered. The first 404 of a product host says that the account has no such."""
@@ -240,7 +249,7 @@ class Slices:
             return False
         return refused.status in (400, 404)
 
-    def _open(self, one: Slice, is_unit: bool) -> Feed | None:
+    def _open(self, one: Slice, is_unit: bool) -> Walk | None:
         """A slice's walk; None when the filter no longer reaches any of it. What it does not reach is owed."""
         since = max(one.since, self.reading.reach)
         if since > one.since and self.backfill:
@@ -252,10 +261,11 @@ class Slices:
         top = self.listing.top(since, one.until)
         if not is_unit or self._failure or one.failed:
             top = replace(top, attempts=ATTEMPTS)
-        walk = Walk(self.listing, top, one.place)
+        return Walk(self.listing, top, one.place)
+
+    def _feed(self, one: Slice, walk: Walk, name: str) -> Feed:
         table, reader = self.reading.own, None
         if table and self.how is How.BACKFILL:
-            name = "" if one is self._whole else _name(one)
             reader = table.tally(self.how, one.read) if self._counts else table.chunks(self.how, self.listing, name)
         return self.reading.feed_slice(self.how, walk, reader)
 
@@ -330,8 +340,7 @@ class Slices:
         return isinstance(self.listing.stream.reads, Rounds)
 
     def _keep(self, one: Slice, feed: Feed) -> None:
-        capped = self.listing.stream.filter and self.listing.stream.filter.most_rows
-        one.place = None if capped else feed.place
+        one.place = feed.place if self._counts else None  # rows of a window wait in several feeds
         if isinstance(feed.reader, Tally):
             one.read = feed.reader.stretch.text()
 
@@ -361,11 +370,6 @@ def _inside(reading: Reading, listing: Listing, one: Slice, page: Page) -> tuple
     reading.slices_overlap |= BEGINNING in dates
     inside = [(row, date) for row, date in zip(page.rows, dates) if one.since <= date < one.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
-
-
-def _name(one: Slice) -> str:
-    """What tells the slices of a window apart, in every sync of a day the same."""
-    return one.since if one.since.endswith(MIDNIGHT) else f"until {one.until}"
 
 
 def _recut(

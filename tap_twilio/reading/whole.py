@@ -128,5 +128,5 @@ def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
 
 
 def _content(listing: Listing, row: Row) -> int:
-    volatile = listing.stream.volatile
+    volatile = {name.partition(".")[0] for name in listing.stream.volatile}
     return hash(repr({name: value for name, value in row.items() if name not in volatile} if volatile else row))

@@ -31,8 +31,9 @@ def read_window(reading: Reading) -> Read:
         state.backfill, state.unread = opened, None
     assert opened.slices is not None
     failed: ServerFailed | None = None
+    by_day = first_of(_reread(reading, stream.reads, opened.began), stream.reads.sums)
     try:
-        yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened).read()
+        yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened, by_day).read()
     except ServerFailed as error:
         failed = error
     if resumed:
@@ -54,8 +55,18 @@ def _window(reading: Reading, reads: Window) -> list[Slice]:
         reach = midnight_after(reading.reach) if reading.reach else BEGINNING
         since = max(since, reach, day_of(earlier(state.finished, reads.again)))
     since = first_of(since, reads.sums) if reads.sums else since
-    unread = [replace(one, until=min(one.until, since)) for one in state.unread or () if one.since < since]
+    first = reading.oldest
+    unread = [
+        replace(one, since=max(one.since, first), until=min(one.until, since))
+        for one in state.unread or ()
+        if max(one.since, first) < min(one.until, since)
+    ]
     return [*_spans(since, later(reading.began, SECOND), reading), *unread]
+
+
+def _reread(reading: Reading, reads: Window, began: Moment) -> Moment:
+    """Return from when on the days of a list are read again, after a sync that began then."""
+    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.margin), reads.again))
 
 
 def _spans(since: Moment, until: Moment, reading: Reading) -> list[Slice]:

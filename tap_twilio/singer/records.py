@@ -33,7 +33,7 @@ class Noted(bytes):
 def compared(record: bytes) -> bytes:
     """Return the part of a record's JSON that tells whether the row changed."""
     if record.__class__ is Noted:
-        part: bytes | None = record.compared  # type: ignore[attr-defined]
+        part: bytes | None = record.compared
         return record if part is None else part
     return record
 
