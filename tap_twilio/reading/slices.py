@@ -273,13 +273,15 @@ class Slices:
 
     def _leave_below(self) -> Read:
         """Leave what the filter does not reach to rounds, once Twilio answers all that is no such filter."""
-        day, refused = later(self.reading.now(), SECOND), self._refused
-        if refused:
+        if refused := self._refused:
             try:
                 yield self.listing.top()
-                yield self.listing.top(earlier(day, DAY), day)
-            except Refused:
-                raise refused from None
+                if self._longest is None:
+                    now = later(self.reading.now(), SECOND)
+                    yield self.listing.top(earlier(now, DAY), now)
+            except Refused as other:
+                if other.status == 400:
+                    raise refused from None
         for one in self._below:
             self._owe(one)
         LOGGER.info(

@@ -23,7 +23,7 @@ class Spans:
     def __init__(self, twilio: TwilioList, rng: random.Random) -> None:
         self.twilio, self.plain = twilio, twilio.filtered
         self.reach = rng.choice((3, 20, 90, 1000)) * DAY
-        self.longest = rng.choice((2, 30, 1000)) * DAY
+        self.longest = rng.choice((4, 30, 1000)) * DAY
         self.bad = [twilio.now - rng.randrange(1, 300) * DAY for _ in range(rng.choice((0, 0, 1, 3)))]
         self.fails = rng.choice((ServerFailed("HTTP 500, 3 times"), Refused(404, 20404, "no", ""), None))
         twilio.filtered = self.filtered  # type: ignore[method-assign]
