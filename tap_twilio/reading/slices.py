@@ -85,7 +85,9 @@ class Slices:
         yield [self._read(one) for one in self._todo()]
         if self._below:
             yield from self._leave_below()
-        if self._failing:
+        if self._failing and not self.backfill:  # a look-back, whose days the round reads too
+            LOGGER.warning("%s %s: %s", self.listing.stream.name, self.listing.account, self._failed())
+        elif self._failing:
             raise self._failed()
 
     def _todo(self) -> list[Slice]:
@@ -284,14 +286,13 @@ class Slices:
                     raise refused from None
         for one in self._below:
             self._owe(one)
-        LOGGER.info(
-            "%s %s: Twilio answers no filter on dates before %s; %s",
-            self.listing.stream.name,
-            self.listing.account,
-            self.reading.floor,
-            "rounds read the older rows" if self._counts else "older rows cannot be read",
-            extra=about(self.listing.stream.name),
-        )
+        stream, account, floor = self.listing.stream, self.listing.account, self.reading.floor
+        if self._counts:
+            said = "%s %s: Twilio answers no filter on dates before %s; rounds read the older rows"
+            LOGGER.info(said, stream.name, account, floor, extra=about(stream.name))
+        else:
+            said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+            LOGGER.warning(said, stream.name, account, floor, extra=about(stream.name))
 
     def _leave_failing(self, one: Slice) -> None:
         """Leave a slice that Twilio fails to answer to the next sync; to rounds, where an earlier sync did that."""
