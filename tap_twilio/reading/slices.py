@@ -168,8 +168,8 @@ class Slices:
 
     def _is_nothing(self, part: Slice, refusal: Refusal, pace: Pace) -> bool:
         """Whether 404 means that a span longer than a day holds nothing, and not that it is too long."""
-        known = self._longest or NO_TIME
-        return isinstance(refusal, Refused) and pace.empty >= IN_A_ROW and _length(part) <= known
+        is_404 = isinstance(refusal, Refused) and refusal.status == 404
+        return is_404 and pace.empty >= IN_A_ROW and _length(part) <= (self._longest or NO_TIME)
 
     def _ask_from_creation(self, part: Slice) -> bool:
         """Whether a period's sums may be asked for once more, without the days before the account was created."""
