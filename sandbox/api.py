@@ -162,10 +162,11 @@ def select(twilio: "Twilio", question: Question, stream: str, account: str) -> t
     query = judged(question, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
-    if stream == "messages":
-        reach = twilio.clock - int(twilio.reach_days * DAY)
+    days = twilio.reach_days if stream == "messages" else twilio.reaches.get(stream)
+    if days is not None:
+        reach = twilio.clock - int(days * DAY)
         if any(span.since is not None and span.since < reach for span in spans):
-            raise Refused(400, 20004, f"DateSent cannot be more than {twilio.reach_days:g} days in the past")
+            raise Refused(400, 20004, f"The date cannot be more than {days:g} days in the past")
         spans = [replace(span, since=reach) if span.since is None else span for span in spans]
     equals = {prop: query[name] for name, prop in listing.equals.items() if query.get(name)}
     if stream == "conferences" and "status" not in equals and twilio.conference_default != "all":

@@ -26,7 +26,7 @@ from .filters import (
 from .generic import Item, Place, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
-from .moments import DAY, moment
+from .moments import DAY, iso8601, moment
 from .paging import classic_envelope, meta_envelope, page_size, pages
 from .rows import Json, snake, to_json
 from .shapes import as_written, is_date
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 Passes = Callable[[Json], bool]
 ABSENT = {401: (20003, "Authenticate"), 403: (20403, "Forbidden"), 404: (20404, "The requested resource was not found")}
+REFUSALS = {
+    400: (20001, "The period is not valid"),
+    404: (20404, "The requested resource was not found"),
+    500: (20500, "An internal server error has occurred"),
+}
 
 
 def check_present(twilio: "Twilio", product: str, path: str, account: str) -> None:
@@ -71,6 +76,9 @@ def answer_generic(
         return Answer(200, to_json(item.data).encode())
     query = judge(fact.query, question.query)
     _check_sums(twilio, fact, query)
+    _check_reach(twilio, fact, query)
+    if fact.name in SUMMED:
+        _check_usage(twilio, fact, account, query)
     if fact.envelope == "single":
         rows = twilio.generic.shelf(fact, account, place)
         if not rows:
@@ -100,6 +108,32 @@ def _check_sums(twilio: "Twilio", fact: Fact, query: Query) -> None:
         raise Refused(400, 83603, "The maximum allowed query period is 31 days for group by sim queries")
     if low is not None and low < twilio.clock - twilio.clock % DAY - KEPT[fact.name].seconds:
         raise Refused(400, 83605, "StartTime parameter is too far in the past")
+
+
+def _check_reach(twilio: "Twilio", fact: Fact, query: Query) -> None:
+    """Refuse a filter that begins longer ago than the list answers."""
+    days = twilio.reaches.get(fact.name)
+    names = [name for name in fact.query if name[-1] == ">"] + [window.since for window in WINDOWS.get(fact.name, ())]
+    bounds = [_bound(twilio, name, query, True) for name in names]
+    if days is not None and any(at is not None and at < twilio.clock - int(days * DAY) for at in bounds):
+        raise Refused(400, 20004, f"The date cannot be more than {days:g} days in the past")
+
+
+def _check_usage(twilio: "Twilio", fact: Fact, account: str, query: Query) -> None:
+    """Refuse the spans that the switches say."""
+    low, high = _bound(twilio, PERIOD.since, query, True), _bound(twilio, PERIOD.until, query, False)
+    if low is None:
+        return
+    high = twilio.clock if high is None else high
+    refused = Refused(twilio.usage_refusal, *REFUSALS[twilio.usage_refusal])
+    if twilio.usage_days and high - low > twilio.usage_days * DAY:
+        raise refused
+    born = twilio.rows[account].created
+    if twilio.usage_since_creation and low < born - born % DAY:
+        raise refused
+    for day, status in twilio.usage_bad_days.items():
+        if low <= moment(day) <= high:
+            raise Refused(status, *REFUSALS[status])
 
 
 # Which rows
@@ -135,6 +169,9 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Qu
         items = [item for item in items if item.data["status"] != status]
     for passes in [*_equal(fact, query), *_between(twilio, fact, query)]:
         items = [item for item in items if passes(item.data)]
+    if fact.name in SUMMED:
+        asked = {"as_of": str(iso8601(twilio.clock)).replace("Z", "+00:00")}
+        items = [replace(item, data=item.data | asked) for item in items]
     items = sorted(items, key=order(fact), reverse=backwards(query))
     return items[: MOST_ROWS.get(fact.name)]
 

@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "less_than_date_means": ("start", "end"),
     "conference_default": ("in-progress", "all"),
     "insights_refusal": (401, 403, 404),
+    "usage_refusal": (400, 404, 500),
     "processing_default": ("completed", "partial", "all"),
     "large_pages": ("cut", "refused"),
     "summary_annotation": ("whole", "part", "none"),
@@ -44,6 +45,16 @@ class Switches:
     """Whether both ends of a date filter belong to it."""
     reach_days: float = 400.0
     """How far back Messages answers a DateSent filter."""
+    reaches: dict[str, float] = field(default_factory=dict)
+    """How many days back other lists answer a date filter: {"calls": 90}; 400 with code 20004 beyond."""
+    usage_days: float = 0.0
+    """The longest span of days that usage records answer; 0: any."""
+    usage_since_creation: bool = False
+    """Whether usage records refuse spans that begin before the day on which the account was created."""
+    usage_bad_days: dict[str, int] = field(default_factory=dict)
+    """Days of which usage records answer no span, and with which HTTP status: {"2026-03-01": 500}."""
+    usage_refusal: int = 500
+    """With which HTTP status usage records refuse spans that are too long, or begin too early."""
     conference_default: str = "in-progress"
     """What the conference list shows without Status."""
     limit: int = 0

@@ -6,7 +6,9 @@ Error
 ├── TargetGone          ends the run without a word
 ├── TargetFailed        is an exit code of run-sync; nothing raises it
 ├── PartitionError      fails one partition; the others go on, and the run ends with exit code 3
-│   ├── Refused, Unreachable, BadAnswer, InvalidRecord, NotAvailable, Unfinished
+│   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Unfinished
+│   └── Unreachable
+│       └── ServerFailed
 ├── Retry, Moved        never leave the tap: a request, or a walk, is begun again
 └── Contradiction       never leaves a developer's machine
 
@@ -89,6 +91,10 @@ class Unreachable(PartitionError):
     """The next sync's move: a request made no progress for as long as `retry_minutes` allows."""
 
 
+class ServerFailed(Unreachable):
+    """The next sync's move: Twilio answered each attempt at a request with an error of its own (HTTP 500, 502, 504)."""
+
+
 class BadAnswer(PartitionError):
     """The next sync's move: Twilio answered with something that is no page; taking it would lose rows."""
 
@@ -113,14 +119,21 @@ class Retry(Error):
     """
     The pool's move: an attempt failed in a way that may pass.
 
-    `wait_s` is how long Twilio asks to wait, where it says so.
+    `wait_s` is how long Twilio asks to wait, where it says so. `server_failed`: it may be this request that Twilio
+    cannot answer. Not so with 503, which says that Twilio is busy.
     """
 
     def __init__(
-        self, reason: str, wait_s: float | None = None, throttled: bool = False, bad_answer: bool = False
+        self,
+        reason: str,
+        wait_s: float | None = None,
+        throttled: bool = False,
+        bad_answer: bool = False,
+        server_failed: bool = False,
     ) -> None:
         super().__init__(reason)
         self.wait_s, self.throttled, self.bad_answer = wait_s, throttled, bad_answer
+        self.server_failed = server_failed
 
 
 class Moved(Error):

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
-from tap_twilio.moments import DAY, SECOND, Moment, earlier, format_moment, later, moment_of, parse_moment
+from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, earlier, format_moment, later, moment_of, parse_moment
 from tap_twilio.streams.model import Filter, Product, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -178,12 +178,14 @@ def _stand_apart(listed: Moment | None, created: Moment | None) -> bool:
 
 
 def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
-    """The parameters that ask for a span, a unit further on each side."""
+    """The parameters that ask for a span; a unit further on each side, where it is not known whether those belong."""
 
     def bound(at: Moment) -> str:
         day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
         return day if filter_.unit >= DAY else f"{at[:19]}Z"
 
+    if filter_.closed:
+        return {filter_.after: bound(since), filter_.before: bound(earlier(until, SECOND))}
     return {
         filter_.after: bound(earlier(since, filter_.unit)),
         filter_.before: bound(later(until, filter_.unit)),
@@ -204,6 +206,11 @@ def halves(listing: Listing, rows: int, since: Moment, until: Moment) -> list[tu
         raise BadAnswer(f"{listing.path}: one {filter_.unit} has more rows than Twilio lists in a query")
     middle = format_moment(start + (end - start) / 2)
     return [(middle, until), (since, middle)]
+
+
+def dates_of(listing: Listing, rows: Sequence[Row]) -> list[Moment]:
+    """Return the list dates of rows, BEGINNING where a row has none."""
+    return [moment_of(listing.listed(row)) or BEGINNING for row in rows]
 
 
 def pages_between(listing: Listing, page: Page, since: Moment) -> float:

@@ -29,15 +29,11 @@ class Order:
         self._by_list_date = LIST_DATE in agreed  # likewise, of the dated rows
         self._not_by_change = False  # a page contradicts the order of date_updated
         self._undated_above_dated = self._dated_above_undated = False
-        self._creation_differs = False  # the list date falls where the creation date rises
         self._last_created = self._last_listed = END
-        self._listed: list[Moment] = []  # of a thorough walk's page: see `listed`
 
     def see(self, rows: list[Row]) -> None:
         """Learn from a page."""
         mixed = self._see_undated(rows)
-        if self._thorough:
-            self._listed = [moment_of(self._listing.listed(row)) or BEGINNING for row in rows]
         if not self._thorough and (not mixed or self.by_creation):
             return  # dates are worth reading only where they may tell something
         if self._by_creation:
@@ -61,17 +57,9 @@ class Order:
         return self._undated_above_dated and self._dated_above_undated
 
     def _see_list_dates(self, rows: list[Row]) -> None:
-        dates = [date for date in self._listed if date]
+        dates = [date for row in rows if (date := moment_of(self._listing.listed(row)))]
         self._by_list_date = _falls([self._last_listed, *dates])
         self._last_listed = dates[-1] if dates else self._last_listed
-        if not self._creation_differs:
-            born = [moment_of(row.get("date_created")) or BEGINNING for row, date in zip(rows, self._listed) if date]
-            self._creation_differs = not _falls(born)
-
-    def listed(self) -> list[Moment]:
-        """List dates of the page that a thorough walk saw last, BEGINNING where a row has none; to be asked once."""
-        listed, self._listed = self._listed, []
-        return listed
 
     @property
     def agreed(self) -> list[str]:
@@ -84,12 +72,6 @@ class Order:
         """Whether the list is in order of creation, so that no row of it ever moves."""
         scattered = self._undated_above_dated and self._dated_above_undated
         return self._by_creation and self._not_by_change and (scattered or not self._listing.stream.filter_hides_rows)
-
-    @property
-    def by_list_date(self) -> bool:
-        """Whether dated rows are in order of their list date, and visibly in no other."""
-        differs = self._creation_differs or self._listing.column == "date_created"
-        return self._by_list_date and self._not_by_change and differs
 
     def past(self, start_date: Moment | None, rows: list[Row]) -> bool:
         """Whether every row below these was created before `start_date`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tap_twilio.errors import Unfinished
-from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, earlier
+from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, day_of, earlier
 from tap_twilio.singer.state import Backfill, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Page
@@ -58,6 +58,7 @@ class Reading:
     swept_whole: bool = False  # in this sync: all history was read again
     rows: int = 0  # that were read in this sync
     slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
+    floor: Moment = BEGINNING  # filters on dates before it are refused, as this sync found
     slices_overlap: bool = False  # filters list undated rows too, so that each further slice lists them again
 
     @property
@@ -213,11 +214,13 @@ class Reading:
 
     @property
     def oldest(self) -> Moment:
-        """Where slices begin: at `start_date`, else when the account was created, else as far as the filter reaches."""
-        since = (
-            self.bounds.start_date or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
-        )
-        return max(since, self.reach)
+        """Where slices begin: at `start_date`, when the account was created, and as far as the filter reaches."""
+        since = self.bounds.start_date
+        if self.created:
+            # Twilio may refuse sums of days before the account was created.
+            closed = self.stream.filter and self.stream.filter.closed
+            since = max(since, day_of(self.created) if closed else earlier(self.created, DAY))
+        return max(since or earlier(self.began, 3650 * DAY), self.reach)
 
     @property
     def reach(self) -> Moment:

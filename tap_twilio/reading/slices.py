@@ -2,97 +2,340 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from math import ceil
+from typing import Any
 
-from tap_twilio.errors import Moved, Refused
-from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, format_moment, later, parse_moment
+from tap_twilio.errors import Moved, Refused, ServerFailed
+from tap_twilio.log import about
+from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, format_moment, later, parse_moment
 from tap_twilio.singer.state import Backfill, Slice, Span
 from tap_twilio.streams.model import Rounds, Window
-from tap_twilio.twilio.request import Page
+from tap_twilio.twilio.request import Page, Row
 
 from .digests import Tally
-from .effects import Read
-from .lists import Listing, halves, pages_to
+from .effects import Effect, Read
+from .lists import Listing, dates_of, halves, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, Feed
 from .tables import How
+from .units import ceiling, first_of, name_of
 from .walk import Walk
 
-MIDNIGHT = "T00:00:00.000000Z"
+LOGGER = logging.getLogger("tap_twilio")
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
-BEYOND_REACH = 20004  # Twilio's code for a filter that asks for longer ago than the list answers: time has passed
+ATTEMPTS = 3  # at a span that Twilio fails to answer, before a part of it is asked for
+IN_A_ROW = 3  # single days that fail, or that hold nothing, before that is said of all older ones
+NO_TIME = timedelta(0)
+Refusal = Refused | ServerFailed
+
+
+@dataclass
+class Pace:
+    """How long a part of a slice is asked for at once. Any shorter than `limit` may be longer than the one before."""
+
+    step: timedelta
+    limit: timedelta
+    empty: int = 0  # single days in a row of which Twilio said that it has nothing
+    failed: int = 0  # single days in a row that Twilio failed to answer
+
+    def shorten(self, length: timedelta, refused: bool) -> None:
+        """Ask for half; where the filter may not reach that, for a day, since nothing older is answered then."""
+        self.step, self.limit = min(DAY, length / 2) if refused else length / 2, length
+
+    def lengthen(self) -> None:
+        if 2 * self.step < self.limit:
+            self.step *= 2
 
 
 @dataclass
 class Slices:
-    """Dated rows of one list, read side by side. `left` is what is left to read: each slice leaves it when done."""
+    """
+    Dated rows of one list, read side by side. `left` is what is left to read: each slice leaves it when done.
+
+    A slice that Twilio refuses, or fails to answer, is read in parts, the newest first. What becomes of a single day:
+
+    - HTTP 400: the filter does not reach it, nor what is older. That is believed if Twilio answers a page without
+      a filter, and the newest day. Rounds read those rows.
+    - HTTP 404: it holds nothing.
+    - HTTP 500: it stays to be read, and the read ends with an error, after all other slices were read.
+    """
 
     reading: Reading
     listing: Listing
     left: list[Slice]
     how: How
     backfill: Backfill | None = None
+    by_day: Moment = END  # rows dated from then on are compared day by day, since the next sync reads other days
+    _refused: Refused | None = None  # for a day that the filter does not reach
+    _below: list[Slice] = field(default_factory=list)  # what it does not reach
+    _failing: list[Slice] = field(default_factory=list)
+    _failure: ServerFailed | None = None  # that of a day which was asked for as long as `retry_minutes` says
+    _longest: timedelta | None = None  # the longest span that was answered
+    _by_creation: bool = False  # whether a period's sums are asked for from the day on which the account was created
 
     def read(self) -> Read:
         if not self.reading.state.finished and isinstance(self.listing.stream.reads, Window):
             # Nothing of it was asked yet, and it may turn out not to be there.
             yield from self._read(self.left[0])
-        yield [self._read(one) for one in self.left]
+        yield from self._try_oldest()
+        yield [self._read(one) for one in self._todo()]
+        if self._below:
+            yield from self._leave_below()
+        if self._failing and not self.backfill:  # a look-back, whose days the round reads too
+            LOGGER.warning("%s %s: %s", self.listing.stream.name, self.listing.account, self._failed())
+        elif self._failing:
+            raise self._failed()
+
+    def _todo(self) -> list[Slice]:
+        """The slices that are left to ask for, newest first."""
+        done = [*map(id, self._below), *map(id, self._failing)]
+        todo = [one for one in self.left if id(one) not in done]
+        return sorted(todo, key=lambda one: one.since, reverse=True)
+
+    def _try_oldest(self) -> Read:
+        """
+        Ask for the oldest slice before the others.
+
+        Where the filter reaches it, it reaches all; else the first slice that it reaches is found by halving.
+        """
+        reached = 0  # how many of the newest slices are known to be within reach
+        todo = self._todo()
+        at = len(todo) - 1
+        while at > 0:
+            floor = self.reading.floor
+            yield from self._read(todo[at])
+            if self.reading.floor == floor:
+                reached = at + 1
+            if not self.reading.floor:
+                return
+            todo = [one for one in todo if one.until > self.reading.floor]
+            at = (reached + len(todo)) // 2 if reached < len(todo) else 0
 
     def _read(self, one: Slice) -> Read:
+        """Read a slice, at first as a whole; as far as Twilio does not answer, in parts, the newest first."""
+        length = _length(one)
+        pace = Pace(length, length)
+        while True:
+            floor = self.reading.floor
+            if one.until <= floor:
+                self._below.append(one)
+                return
+            part, is_unit = self._newest_part(one, pace.step, floor)
+            refusal = yield from self._read_part(part, is_unit)
+            if refusal is None:
+                pace.empty = pace.failed = 0
+                pace.lengthen()
+            elif self._ask_from_creation(part):
+                self._join(part, one)
+                continue
+            elif not is_unit and not self._is_nothing(part, refusal, pace):
+                self._join(part, one)
+                pace.shorten(_length(part), isinstance(refusal, Refused) and refusal.status == 400)
+                continue
+            else:
+                self._settle(part, refusal, pace)
+                pace.limit = _length(one)
+                pace.lengthen()
+            if part is one:
+                return
+            if pace.failed >= IN_A_ROW:
+                self._leave_failing(one)
+                return
+
+    def _newest_part(self, one: Slice, step: timedelta, floor: Moment) -> tuple[Slice, bool]:
+        """Part a slice, and say whether the part is a single day, or the period of a sum, which is not parted."""
+        sums = self._sums
+        unit = first_of(earlier(one.until, SECOND), sums)
+        since = one.since if step >= _length(one) else min(unit, ceiling(earlier(one.until, step), sums))
+        since = max(one.since, since, floor)
+        if since == one.since:
+            return one, unit <= since
+        part = Slice(since, one.until, failed=one.failed)
+        self.left.insert(self._index(one), part)
+        one.until, one.place, one.read = since, None, None
+        return part, unit <= since
+
+    def _join(self, part: Slice, one: Slice) -> None:
+        """Put a part back that was not answered."""
+        part.place = part.read = None
+        if part is not one:
+            self._remove(part)
+            one.until = part.until
+
+    def _is_nothing(self, part: Slice, refusal: Refusal, pace: Pace) -> bool:
+        """Whether 404 means that a span longer than a day holds nothing, and not that it is too long."""
+        is_404 = isinstance(refusal, Refused) and refusal.status == 404
+        return is_404 and pace.empty >= IN_A_ROW and _length(part) <= (self._longest or NO_TIME)
+
+    def _ask_from_creation(self, part: Slice) -> bool:
+        """Whether a period's sums may be asked for once more, without the days before the account was created."""
+        created, asked_before = self.reading.created, self._by_creation
+        self._by_creation |= bool(self._sums) and created is not None and part.since < created
+        return self._by_creation and not asked_before
+
+    def _settle(self, part: Slice, refusal: Refusal, pace: Pace) -> None:
+        """Decide about a day that Twilio does not answer."""
+        if isinstance(refusal, ServerFailed):
+            self._failure = self._failure or refusal
+            pace.failed += 1
+            self._leave_failing(part)
+        elif refusal.status == 404:
+            pace.empty += 1
+            pace.failed = 0
+            self._finish(part, part.since)
+            self._remove(part)
+        else:
+            self._refused = refusal
+            self.reading.floor = max(self.reading.floor, part.until)
+            self._below.append(part)
+
+    def _read_part(self, one: Slice, is_unit: bool) -> Generator[Effect, Any, Refusal | None]:
+        """Read a slice, or return why Twilio does not answer."""
         reading, restarts = self.reading, 0
-        feed = self._open(one)
-        while feed and not feed.walk.ended:
+        walk, feeds = self._open(one, is_unit), dict[str, Feed]()
+        while walk and not walk.ended:
             try:
-                page = yield from feed.walk.turn()
-            except (Moved, Refused) as error:
-                if isinstance(error, Refused) and error.code != BEYOND_REACH:
-                    raise
+                page = yield from walk.turn()
+            except Moved:
                 one.place = one.read = None
                 restarts += 1
                 if restarts > RESTARTS:
                     raise reading.unfinished() from None
-                feed = self._open(one)
+                walk, feeds = self._open(one, is_unit), {}
                 continue
-            page, dates = _inside(reading, one, page, feed.walk.order.listed())
-            parts = _recut(reading, self.listing, one, feed.walk, page, dates)
-            in_order = _in_order(feed.walk)
-            if parts and in_order:
-                page = _above(page, dates, parts[0].until)
-            if not parts or in_order:
-                yield from reading.take(feed, page)
-                self._keep(one, feed)
-            if not parts and feed.walk.ended:
-                parts = [Slice(*half) for half in halves(self.listing, feed.walk.rows, one.since, one.until)]
+            except (Refused, ServerFailed) as error:
+                if isinstance(error, Refused) and not self._is_of_the_span(error):
+                    raise
+                return error
+            self._longest = max(self._longest or NO_TIME, _length(one))
+            page, dates = _inside(reading, self.listing, one, page)
+            parts = _recut(reading, self.listing, one, walk, page, dates)
+            if not parts:
+                for name, some in self._groups(one, page, dates):
+                    feed = feeds[name] if name in feeds else self._feed(one, walk, name)
+                    feeds[name] = feed
+                    yield from reading.take(feed, some)
+                    self._keep(one, feed)
+                if walk.ended:
+                    parts = [Slice(*half) for half in halves(self.listing, walk.rows, one.since, one.until)]
             if parts:
-                if in_order:
-                    self._finish(one, parts[0].until)
-                at = next(index for index, other in enumerate(self.left) if other is one)
+                at = self._index(one)
                 self.left[at : at + 1] = parts
-                del page, dates, feed  # the parts may take long
+                del page, dates, walk, feeds  # the parts may take long
                 yield [self._read(part) for part in parts]
-                return
+                return None
             del page, dates  # a read holds no rows while it waits for more
-        if feed:
+        for feed in feeds.values():
             yield from feed.end()
         self._finish(one, one.since)
-        self.left[:] = [other for other in self.left if other is not one]
+        self._remove(one)
+        return None
 
-    def _open(self, one: Slice) -> Feed | None:
+    def _groups(self, one: Slice, page: Page, dates: list[Moment]) -> list[tuple[str, Page]]:
+        """The rows of a page that are compared together, each with a name that is the same in every sync."""
+        if self._counts:
+            return [("", page)]
+        groups: dict[str, list[Row]] = {}
+        for row, date in zip(page.rows, dates):
+            groups.setdefault(first_of(date, self._sums) if date >= self.by_day else one.since, []).append(row)
+        return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
+
+    def _is_of_the_span(self, refused: Refused) -> bool:
+        """Whether another span may be answered. The first 404 of a product host says that the account has no such."""
+        never = self.reading.state.finished is None and self._longest is None and not self.reading.rows
+        if refused.status == 404 and never and self.listing.stream.product.host != "api":
+            return False
+        return refused.status in (400, 404)
+
+    def _open(self, one: Slice, is_unit: bool) -> Walk | None:
         """A slice's walk; None when the filter no longer reaches any of it. What it does not reach is owed."""
         since = max(one.since, self.reading.reach)
         if since > one.since and self.backfill:
             self.backfill.owed = max(self.backfill.owed or BEGINNING, min(since, one.until))
         if since >= one.until:
             return None
-        walk = Walk(self.listing, self.listing.top(since, one.until), one.place, thorough=True)
+        if self._by_creation and self.reading.created:
+            since = max(since, min(day_of(self.reading.created), first_of(earlier(one.until, SECOND), "")))
+        top = self.listing.top(since, one.until)
+        if not is_unit or self._failure or one.failed:
+            top = replace(top, attempts=ATTEMPTS)
+        return Walk(self.listing, top, one.place)
+
+    def _feed(self, one: Slice, walk: Walk, name: str) -> Feed:
         table, reader = self.reading.own, None
         if table and self.how is How.BACKFILL:
-            reader = (
-                table.tally(self.how, one.read) if self._counts else table.chunks(self.how, self.listing, _name(one))
-            )
+            reader = table.tally(self.how, one.read) if self._counts else table.chunks(self.how, self.listing, name)
         return self.reading.feed_slice(self.how, walk, reader)
+
+    # -- what Twilio does not answer
+
+    def _leave_below(self) -> Read:
+        """Leave what the filter does not reach to rounds, once Twilio answers all that is no such filter."""
+        if refused := self._refused:
+            try:
+                yield self.listing.top()
+                if self._longest is None:
+                    now = later(self.reading.now(), SECOND)
+                    yield self.listing.top(earlier(now, DAY), now)
+            except Refused as other:
+                if other.status == 400:
+                    raise refused from None
+        for one in self._below:
+            self._owe(one)
+        stream, account, floor = self.listing.stream, self.listing.account, self.reading.floor
+        if self._counts:
+            said = "%s %s: Twilio answers no filter on dates before %s; rounds read the older rows"
+            LOGGER.info(said, stream.name, account, floor, extra=about(stream.name))
+        else:
+            said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+            LOGGER.warning(said, stream.name, account, floor, extra=about(stream.name))
+
+    def _leave_failing(self, one: Slice) -> None:
+        """Leave a slice that Twilio fails to answer to the next sync; to rounds, where an earlier sync did that."""
+        if one.failed and self.backfill and self._counts:
+            self._owe(one)  # else no sync would come to what is newer than the first one
+        else:
+            self._failing.append(one)
+
+    def _owe(self, one: Slice) -> None:
+        """Leave a slice to the rounds."""
+        if self.backfill and self._counts:
+            self.backfill.owed = max(self.backfill.owed or BEGINNING, one.until)
+        self._remove(one)
+
+    def _failed(self) -> ServerFailed:
+        """Join what is left, and name it."""
+        joined: list[Slice] = []
+        for one in sorted(self._failing, key=lambda one: one.since, reverse=True):
+            if joined and one.until == joined[-1].since:
+                joined[-1].since = one.since
+            else:
+                joined.append(Slice(one.since, one.until, failed=True))
+        self.left[:] = joined
+        spans = ", ".join(name_of(one.since, one.until) for one in joined[:IN_A_ROW])
+        more = f" and {len(joined) - IN_A_ROW} more spans" if len(joined) > IN_A_ROW else ""
+        return ServerFailed(
+            f"{self._failure}: {spans}{more} could not be read, all other days were; if the account is younger, "
+            "start_date at its first day ends this"
+        )
+
+    # -- what is left to read
+
+    def _index(self, one: Slice) -> int:
+        return next(index for index, other in enumerate(self.left) if other is one)
+
+    def _remove(self, one: Slice) -> None:
+        self.left[:] = [other for other in self.left if other is not one]
+
+    @property
+    def _sums(self) -> str:
+        """Of which periods the rows are sums, where it is not days."""
+        reads = self.listing.stream.reads
+        return reads.sums if isinstance(reads, Window) else ""
 
     @property
     def _counts(self) -> bool:
@@ -100,8 +343,7 @@ class Slices:
         return isinstance(self.listing.stream.reads, Rounds)
 
     def _keep(self, one: Slice, feed: Feed) -> None:
-        capped = self.listing.stream.filter and self.listing.stream.filter.most_rows
-        one.place = None if capped else feed.place
+        one.place = feed.place if self._counts else None  # rows of a window wait in several feeds
         if isinstance(feed.reader, Tally):
             one.read = feed.reader.stretch.text()
 
@@ -121,28 +363,16 @@ class Slices:
         self.backfill.spans = [*others, new]
 
 
-def _inside(reading: Reading, one: Slice, page: Page, dates: list[Moment]) -> tuple[Page, list[Moment]]:
+def _length(one: Slice) -> timedelta:
+    return parse_moment(one.until) - parse_moment(one.since)
+
+
+def _inside(reading: Reading, listing: Listing, one: Slice, page: Page) -> tuple[Page, list[Moment]]:
     """The rows of a slice, with their list dates: filters may also list undated rows, and those a unit outside."""
+    dates = dates_of(listing, page.rows)
     reading.slices_overlap |= BEGINNING in dates
     inside = [(row, date) for row, date in zip(page.rows, dates) if one.since <= date < one.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
-
-
-def _in_order(walk: Walk) -> bool:
-    """Whether what is below a page can be cut, and the page need not be read again. A window is cut at days, or not."""
-    return walk.order.by_list_date and not isinstance(walk.listing.stream.reads, Window)
-
-
-def _name(one: Slice) -> str:
-    """What tells the slices of a window apart, in every sync the same, though the first and last bounds move."""
-    if parse_moment(one.until) - parse_moment(one.since) > DAY:
-        return ""
-    return one.since if one.since.endswith(MIDNIGHT) else f"until {one.until}"
-
-
-def _above(page: Page, dates: list[Moment], until: Moment) -> Page:
-    """The rows of a page that parts which end there do not read again."""
-    return replace(page, rows=[row for row, date in zip(page.rows, dates) if date >= until])
 
 
 def _recut(
@@ -151,23 +381,18 @@ def _recut(
     """
     The parts of a slice that turned out long, to be read side by side; None to read on.
 
-    If rows come newest first by their list date, only what is below this page is cut. Otherwise the parts hold the
-    whole slice again. That pays after the first page, or when at least four times as much is left as was read; a window
-    is cut after the first page or not at all, and never where its rows are sums.
+    The parts hold the whole slice again. That pays after the first page, or when at least four times as much is left as
+    was read; a window is cut after the first page or not at all, and never where its rows are sums.
     """
     if reading.slices_overlap or not page.next or (walk.resumed and walk.pages == 1):  # which was read before
         return None
     left = pages_to(dates, one.since)
-    in_order = _in_order(walk)
-    again = 0 if in_order or (walk.pages == 1 and not walk.resumed) else walk.pages
+    again = 0 if walk.pages == 1 else walk.pages
     if isinstance(listing.stream.reads, Window) and (again or listing.stream.reads.sums):
         return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
     if left < 1.5 * reading.slice_pages or left < 4 * again or (again and walk.resumed):
         return None
-    until = min(one.until, later(min(dates, default=one.until), SECOND)) if in_order else one.until
-    if in_order and dates and max(dates) < until:
-        return None  # the page above may hold rows of that second too
-    parts = cut(reading, listing, one.since, until, left)
+    parts = cut(reading, listing, one.since, one.until, left)
     return parts if len(parts) > 1 else None
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from xxhash import xxh3_64_intdigest
 
 from tap_twilio.singer.packed import Sums
+from tap_twilio.singer.records import compared
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
@@ -41,7 +42,7 @@ def keys_of(ids: Sequence[str]) -> list[int]:
 
 def contents_of(records: Iterable[bytes]) -> list[int]:
     """What stands for the content of each row, never 0."""
-    return [1 + xxh3_64_intdigest(record) % (PRIME - 1) for record in records]
+    return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
 
 
 def end_key(odd: int, name: str) -> int:

@@ -85,7 +85,7 @@ def _walk_full(reading: Reading, full: Full) -> Read:
             yield from reading.take(feed, page)
             full.at, full.place = index, feed.place
             if heading:
-                emitted.update((one, _content(row)) for one, row in zip(listing.ids(page.rows), page.rows))
+                emitted.update((one, _content(listing, row)) for one, row in zip(listing.ids(page.rows), page.rows))
                 heading = not _settled(listing, page, edge)
             if walk.order.past(start_date, page.rows):
                 break
@@ -107,9 +107,13 @@ def _look_again(
     feed = reading.feed(How.FULL, walk)
     while not walk.ended:
         page = yield from walk.turn()
-        new = [(one, row) for one, row in zip(listing.ids(page.rows), page.rows) if emitted.get(one) != _content(row)]
+        new = [
+            (one, row)
+            for one, row in zip(listing.ids(page.rows), page.rows)
+            if emitted.get(one) != _content(listing, row)
+        ]
         moved |= any((moment_of(row.get("date_created")) or BEGINNING) < began for _, row in new)
-        emitted.update((one, _content(row)) for one, row in new)
+        emitted.update((one, _content(listing, row)) for one, row in new)
         yield from reading.take(feed, replace(page, rows=[row for _, row in new]))
         if _settled(listing, page, edge):
             break
@@ -123,5 +127,6 @@ def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
     )
 
 
-def _content(row: Row) -> int:
-    return hash(repr(row))
+def _content(listing: Listing, row: Row) -> int:
+    volatile = {name.partition(".")[0] for name in listing.stream.volatile}
+    return hash(repr({name: value for name, value in row.items() if name not in volatile} if volatile else row))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tap_twilio.errors import ServerFailed
 from tap_twilio.moments import BEGINNING, SECOND, Moment, day_of, earlier, later, midnight_after
 from tap_twilio.singer.state import Backfill, Slice
 from tap_twilio.streams.model import Window
@@ -10,42 +13,60 @@ from .effects import Read
 from .reading import Reading
 from .slices import Slices
 from .tables import How
+from .units import first_of
 
 
 def read_window(reading: Reading) -> Read:
-    """Read the window; rows before it count as final. Its start, less the margin, becomes the bookmark."""
+    """
+    Read the window; rows before it count as final. Its start, less the margin, becomes the bookmark.
+
+    Days that Twilio fails to answer are kept in the state, and each sync asks for them again.
+    """
     state, stream = reading.state, reading.stream
     assert isinstance(stream.reads, Window)
-    since = reading.oldest
-    owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
-    if state.finished and not owed:
-        # Whole days, so that the syncs of a day compare the same rows.
-        reach = midnight_after(reading.reach) if reading.reach else BEGINNING
-        since = max(since, reach, day_of(earlier(state.finished, stream.reads.again)))
-    since = _first_day(since, stream.reads.sums)
     opened = state.backfill
-    resumed = opened is not None
-    if opened is None or opened.slices is None:
-        until = later(reading.began, SECOND)
-        opened = Backfill(reading.began, reading.served(), slices=_spans(since, until, reading))
-        state.backfill = opened
+    resumed = opened is not None and bool(opened.slices)
+    if opened is None or not resumed:
+        opened = Backfill(reading.began, reading.served(), slices=_window(reading, stream.reads))
+        state.backfill, state.unread = opened, None
     assert opened.slices is not None
-    yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened).read()
+    failed: ServerFailed | None = None
+    by_day = first_of(_reread(reading, stream.reads, opened.began), stream.reads.sums)
+    try:
+        yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened, by_day).read()
+    except ServerFailed as error:
+        failed = error
     if resumed:
         reading.finish_backfill(opened)  # what is owed since it began stays owed
     else:
         reading.finish_round(opened.tables, opened.began)
         state.backfill = None
+    if failed:
+        state.unread = opened.slices
+        raise failed
 
 
-def _first_day(since: Moment, of: str) -> Moment:
-    """
-    Where the month or the year begins that a moment lies in; the moment itself where rows are not sums of those.
+def _window(reading: Reading, reads: Window) -> list[Slice]:
+    """What is to be read: all, or the days of late, and those that no earlier sync could read."""
+    state, since = reading.state, reading.oldest
+    owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
+    if state.finished and not owed:
+        # Whole days, so that the syncs of a day compare the same rows.
+        reach = midnight_after(reading.reach) if reading.reach else BEGINNING
+        since = max(since, reach, day_of(earlier(state.finished, reads.again)))
+    since = first_of(since, reads.sums) if reads.sums else since
+    first = reading.oldest
+    unread = [
+        replace(one, since=max(one.since, first), until=min(one.until, since))
+        for one in state.unread or ()
+        if max(one.since, first) < min(one.until, since)
+    ]
+    return [*_spans(since, later(reading.began, SECOND), reading), *unread]
 
-    >>> _first_day("2026-03-14T15:09:26.000000Z", "month"), _first_day("2026-03-14T15:09:26.000000Z", "year")
-    ('2026-03-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z')
-    """
-    return {"month": f"{since[:7]}-01T00:00:00.000000Z", "year": f"{since[:4]}-01-01T00:00:00.000000Z"}.get(of, since)
+
+def _reread(reading: Reading, reads: Window, began: Moment) -> Moment:
+    """Return from when on the days of a list are read again, after a sync that began then."""
+    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.margin), reads.again))
 
 
 def _spans(since: Moment, until: Moment, reading: Reading) -> list[Slice]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import orjson
 
@@ -23,9 +24,32 @@ NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other r
 
 
 class Noted(bytes):
-    """The JSON of a record in which values were replaced, which counts where it is written."""
+    """The JSON of a record that is not just compared and written."""
 
-    notes: Sequence[Note]
+    notes: Sequence[Note] = ()  # of values that were replaced, which counts where it is written
+    compared: bytes | None = None  # the JSON without what moves with the clock
+
+
+def compared(record: bytes) -> bytes:
+    """Return the part of a record's JSON that tells whether the row changed."""
+    if record.__class__ is Noted:
+        part: bytes | None = record.compared
+        return record if part is None else part
+    return record
+
+
+def _without(record: dict[str, Any], volatile: Iterable[str]) -> dict[str, Any]:
+    """Return a record without some properties, and members of properties that hold JSON text."""
+    rest = dict(record)
+    for name in volatile:
+        column, _, member = name.partition(".")
+        if not member:
+            rest.pop(column, None)
+        elif text := rest.get(column):
+            value = orjson.loads(text)
+            if isinstance(value, dict):
+                rest[column] = orjson.dumps({key: one for key, one in value.items() if key != member}).decode()
+    return rest
 
 
 class Recorder:
@@ -53,19 +77,21 @@ class Recorder:
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """Rows' records as JSON, without `received_at`. Raises InvalidRecord where one cannot be written."""
-        record, drift = self._record, self.drift
+        record, drift, volatile = self._record, self.drift, self._selected.stream.volatile
         for row in rows:
             try:
-                data = to_json(record(row))
+                made = record(row)
+                data = to_json(made)
             except InvalidRecord:
                 drift.notes = []  # of a row that is not written
                 raise
             except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
                 drift.notes = []
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
-            if drift.notes:
+            if drift.notes or volatile:
                 data = Noted(data)
                 data.notes, drift.notes = drift.notes, []
+                data.compared = to_json(_without(made, volatile)) if volatile else None
             yield data
 
     def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:

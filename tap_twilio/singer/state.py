@@ -46,6 +46,7 @@ class Slice:
     until: Date
     place: Place | None = None
     read: Digests | None = None  # of the rows before the place's page
+    failed: bool = False  # whether Twilio answered an earlier sync with errors of its own, each time it was asked
 
 
 @dataclass
@@ -127,6 +128,7 @@ class Partition:
     swept: Date | None = None  # when a round last read here
     pages: Count | None = None  # how many pages the last round had, where it took several syncs
     empty: Date | None = None  # when a subaccount's list was last seen empty, or absent (empty_recheck_hours)
+    unread: list[Slice] | None = None  # spans of a log that Twilio failed to answer; each sync asks them again
     backfill: Backfill | None = None
     round: Round | None = None
     full: Full | None = None
@@ -139,7 +141,7 @@ class Partition:
     @property
     def is_open(self) -> bool:
         """Whether a read is under way, so that it is like no other."""
-        return bool(self.opened)
+        return bool(self.opened or self.unread)
 
     @property
     def was_read(self) -> bool:
@@ -328,6 +330,7 @@ def _check(stream: Stream, part: Partition, where: str) -> None:
     for name, one in opened.items():
         if one and one.at > last + (name == "full"):  # which reads the heads at last
             raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
+    _check_spans(part.unread or (), f"{where}.unread")
     if not part.backfill or part.backfill.slices is None:
         return
     if not stream.filter:
@@ -336,9 +339,13 @@ def _check(stream: Stream, part: Partition, where: str) -> None:
         raise malformed(f"{where}.backfill.slices", "is empty, so that nothing would be read")
     if stream.filter_hides_rows and part.backfill.owed is None:
         raise malformed(f"{where}.backfill.owed", "is missing")
-    for number, span in enumerate(part.backfill.slices):
+    _check_spans(part.backfill.slices, f"{where}.backfill.slices")
+
+
+def _check_spans(spans: Iterable[Slice], where: str) -> None:
+    for number, span in enumerate(spans):
         if span.since >= span.until:
-            raise malformed(f"{where}.backfill.slices[{number}].until", "is not after since")
+            raise malformed(f"{where}[{number}].until", "is not after since")
 
 
 def selection(properties: Iterable[str]) -> tuple[str, list[str]]:

@@ -17,6 +17,7 @@ from tap_twilio.log import FEW, about, listed
 from tap_twilio.moments import DAY, Moment, earlier
 from tap_twilio.twilio.request import Stamp
 
+from .records import compared
 from .state import ELSEWHERE, Partition, StreamState
 
 MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
@@ -42,7 +43,7 @@ class Version:
     def take(self, account: str, stamp: Stamp, records: list[bytes]) -> list[Batch]:
         """The records to write now."""
         self.rows += len(records)
-        self.total += sum(int.from_bytes(sha256(record).digest()[:16], "big") for record in records)
+        self.total += sum(int.from_bytes(sha256(compared(record)).digest()[:16], "big") for record in records)
         self.held.append((account, stamp, records))
         return self.release() if self.before is None or self.rows > MOST_HELD else []
 

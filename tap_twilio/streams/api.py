@@ -9,6 +9,9 @@ API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_c
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
 # Its default is true, which counts subaccounts once more (OpenAPI, ListUsageRecordDaily).
 OWN_USAGE = {"IncludeSubaccounts": "false"}
+AS_OF = frozenset({"as_of"})  # the time of the request, for days long past as well (recorded)
+# "On or after", "on or before this date" (OpenAPI, ListUsageRecordDaily).
+USAGE_DAYS = Filter("StartDate", "EndDate", "start_date", unit=DAY, closed=True, nullable=False)
 
 
 def _available(type_: str, path: str) -> Stream:
@@ -97,8 +100,9 @@ STREAMS = (
         key=("account_sid", "category", "start_date", "end_date"),
         # A day's sums move while calls are priced; how long, Twilio does not say.
         reads=Window(again=7 * DAY),
-        filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
+        filter=USAGE_DAYS,
         fixed=OWN_USAGE,
+        volatile=AS_OF,
         fetch=False,
         token_names_row=False,
     ),
@@ -109,8 +113,9 @@ STREAMS = (
         "usage_records",
         key=("account_sid", "category", "start_date"),  # whether end_date of the current month moves is not established
         reads=Window(again=62 * DAY, sums="month"),  # the current month and the two before it
-        filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
+        filter=USAGE_DAYS,
         fixed=OWN_USAGE,
+        volatile=AS_OF,
         fetch=False,
         token_names_row=False,
     ),
@@ -121,8 +126,9 @@ STREAMS = (
         "usage_records",
         key=("account_sid", "category", "start_date"),
         reads=Window(again=62 * DAY, sums="year"),  # until early March the year before, too
-        filter=Filter("StartDate", "EndDate", "start_date", unit=DAY, nullable=False),
+        filter=USAGE_DAYS,
         fixed=OWN_USAGE,
+        volatile=AS_OF,
         fetch=False,
         token_names_row=False,
     ),
@@ -131,9 +137,10 @@ STREAMS = (
         API,
         "Usage/Records/AllTime",
         "usage_records",
-        key=("account_sid", "category"),  # its one row of a category ends on another day each day
+        key=("account_sid", "category"),
         reads=Whole(),
         fixed=OWN_USAGE,
+        volatile=AS_OF | {"end_date"},  # which is the day of the request
         fetch=False,
         token_names_row=False,
     ),
@@ -190,7 +197,8 @@ STREAMS = (
         "notifications",
         filter=Filter("MessageDate>", "MessageDate<", "message_date", unit=DAY),
     ),
-    Stream("queues", API, "Queues", "queues"),
+    # The average grows while the same calls wait; current_size says when they changed.
+    Stream("queues", API, "Queues", "queues", volatile=frozenset({"average_wait_time"})),
     Stream(
         "queue_members",
         API,
@@ -202,6 +210,7 @@ STREAMS = (
         parent=Parent("queues", {"queue_sid": "sid"}, Every(), where=Has("current_size", above=0)),
         adds={"account_sid": "account_sid"},
         token_names_row=False,
+        volatile=frozenset({"wait_time"}),  # grows while the call waits; position and date_enqueued say the rest
         cost="one request for each queue in which calls wait",
     ),
     Stream(

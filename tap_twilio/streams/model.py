@@ -41,6 +41,7 @@ class Filter:
     column: str  # the property that it compares
     unit: timedelta = timedelta(seconds=1)  # the finest bound that the list takes: a second, or a day
     midnights: bool = False  # whether a day is written as its midnight, 2026-03-01T00:00:00Z
+    closed: bool = False  # whether both bounds are known to belong to the span
     nullable: bool = True  # whether `column` can be null
     reach: timedelta | None = None  # how far back it answers
     longest: timedelta | None = None  # the longest span that it takes
@@ -180,6 +181,9 @@ class Stream:
     adds: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()  # properties that never leave the tap
     opt_in: frozenset[str] = frozenset()  # properties that leave only where the catalog selects them
+    # Properties, and members of objects ("realtime.age"), that move with the clock and say nothing of the row. They are
+    # emitted, and not compared.
+    volatile: frozenset[str] = frozenset()
     scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a day
     page_size: int | None = None  # the most rows a page, where it is not the product's
     paged: bool = True  # False: the answer names no next page
@@ -212,6 +216,7 @@ class Stream:
             and (self.filter is not None or bool(self.each)),
             "it has no next page, and a filter": not self.paged and self.filter is not None,
             "it hides its key": bool((self.hidden | self.opt_in) & set(self.key)),
+            "it does not compare its key": bool(self.volatile & set(self.key)),
             "it has no key": not self.key,
             "its scope is unknown": self.scope not in ("account", "main", "twilio"),
             "it asks recent rows, and is no single resource": recent and self.rows is not None,

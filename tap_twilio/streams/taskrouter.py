@@ -9,6 +9,7 @@ TASKROUTER = Product("taskrouter", "/v1")
 BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, Every())
 BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, Every())
 OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
+PERIOD = frozenset({"start_time", "end_time"})  # of figures: the 24 hours before the request
 DAY_OF_MINUTES = {"Minutes": "1440"}  # else the last 15 are summed up
 
 STREAMS = (
@@ -38,7 +39,8 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Tasks",
         "tasks",
         parent=BY_WORKSPACE,
-        opt_in=frozenset({"age"}),  # it moves with the clock, so with it every round writes every task again
+        opt_in=frozenset({"age"}),  # soon wrong, and date_created says the same
+        volatile=frozenset({"age"}),
         cost=f"{OF_EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
     ),
     Stream(
@@ -68,7 +70,15 @@ STREAMS = (
         parent=BY_WORKSPACE,
         fetch=False,
         token_names_row=False,
-        cost=f"{OF_EACH_WORKSPACE}; each queue is written by each sync",
+        volatile=frozenset(
+            {
+                *(f"cumulative.{name}" for name in PERIOD),
+                # Seconds for which the same task waits, which longest_task_waiting_sid names.
+                "realtime.longest_task_waiting_age",
+                "realtime.longest_relative_task_age_in_queue",
+            }
+        ),
+        cost=OF_EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workers",
@@ -112,7 +122,8 @@ STREAMS = (
         fixed=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         fetch=False,
-        cost=f"{OF_EACH_WORKSPACE}, and each is written by each sync",
+        volatile=PERIOD,
+        cost=OF_EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_worker_statistics",
@@ -124,7 +135,8 @@ STREAMS = (
         fixed=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         fetch=False,
-        cost=f"{OF_EACH_WORKSPACE}, and each is written by each sync",
+        volatile=PERIOD,
+        cost=OF_EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workflow_statistics",
@@ -136,6 +148,7 @@ STREAMS = (
         fixed=DAY_OF_MINUTES,
         parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, Every()),
         fetch=False,
-        cost="one request for each workflow, and each is written by each sync",
+        volatile=PERIOD,
+        cost="one request for each workflow",
     ),
 )

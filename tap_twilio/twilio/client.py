@@ -208,7 +208,8 @@ def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception
     code, message = _error_body(answer)
     if status in RETRIED or status >= 500:
         reason = f"HTTP {status}" + (f", code {code}" if code else "")
-        return Retry(reason, _retry_after(response.headers.get("Retry-After")), throttled=status == 429)
+        wait_s = _retry_after(response.headers.get("Retry-After"))
+        return Retry(reason, wait_s, throttled=status == 429, server_failed=status >= 500 and status != 503)
     if status < 400:
         what = "a redirect" if status >= 300 else "an answer"
         return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import backoff
 
-from tap_twilio.errors import BadAnswer, PartitionError, Retry, Unreachable
+from tap_twilio.errors import BadAnswer, PartitionError, Retry, ServerFailed, Unreachable
 from tap_twilio.moments import MINUTE_S, duration
 
 from .client import Answer, Client
@@ -38,6 +38,7 @@ class Job:
     started: float = 0
     failing_since: float | None = None
     bad_answers: int = 0
+    server_failures: int = 0
     warned: bool = False
     waits: Iterator[float] = field(default_factory=lambda: _waits())
 
@@ -155,6 +156,7 @@ class Pool:
         now = time.monotonic()
         job.failing_since = job.failing_since or now
         job.bad_answers += retry.bad_answer
+        job.server_failures += retry.server_failed
         share = self._shares[job.ask.account]
         if retry.throttled:
             self.throttled += 1
@@ -163,12 +165,15 @@ class Pool:
         asked, failing_s = where(job.ask), now - job.failing_since
         if job.bad_answers >= BAD_ANSWERS:
             return BadAnswer(f"{asked}: {retry}, {job.bad_answers} times; taking it would lose rows")
+        if job.ask.attempts and job.server_failures >= job.ask.attempts:
+            return ServerFailed(f"{asked}: {retry}, {job.server_failures} times")
         wait = next(job.waits)
         if retry.wait_s is not None:
             wait += retry.wait_s
         if failing_s + wait > self._retry_s:
             asks = f"; Twilio asks to wait {retry.wait_s:.0f} s" if retry.wait_s else ""
-            return Unreachable(f"{asked}: {retry}, for {duration(failing_s)} of asking again (retry_minutes){asks}")
+            kind = ServerFailed if retry.server_failed else Unreachable
+            return kind(f"{asked}: {retry}, for {duration(failing_s)} of asking again (retry_minutes){asks}")
         self._say(job, retry, failing_s)
         self.retries += 1
         self._count += 1

@@ -29,6 +29,8 @@ class Ask:
     paged: bool = True  # False: the answer names no next page
     token: bool = False  # whether the uri is a next page's, which may name a row
     stream: str = ""  # for which it is counted
+    # Attempts that Twilio answers with HTTP 500, 502 or 504 before the request fails; None: for `retry_minutes`.
+    attempts: int | None = None
 
 
 @dataclass(frozen=True)
