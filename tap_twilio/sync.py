@@ -22,7 +22,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, introduce, metrics, summary, without_room
+from .report import forecasts, given_up, introduce, metrics, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -328,8 +328,7 @@ class Sync:
             for reading in self.readings:
                 reading.hold_back(self.clock.now)
         for reading in self.readings:
-            for table in reading.tables:
-                table.keep()
+            reading.keep()
         dated = {name: [sid for sid in sids if sid not in self.closed] for name, sids in self._dated.items()}
         self.output.state(self.state.dump(dated, [name for name, version in self.versions.items() if version.before]))
         self._wrote_state = time.monotonic()
@@ -369,6 +368,7 @@ class Sync:
         counted = ((name, emitted[name]) for name in self.selected)
         metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         without_room(self.readings)
+        given_up(self.readings)
         for sid in self.closed:
             LOGGER.info("%s: the account is closed and left out; its bookmarks are kept", sid)
         for host, accounts in self.absent.items():

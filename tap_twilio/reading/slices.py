@@ -16,7 +16,7 @@ from .effects import Read
 from .lists import Listing, halves, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, Feed
-from .tables import How
+from .tables import How, Reader, join
 from .walk import Walk
 
 MIDNIGHT = "T00:00:00.000000Z"
@@ -49,7 +49,7 @@ class Slices:
             except (Moved, Refused) as error:
                 if isinstance(error, Refused) and error.code != BEYOND_REACH:
                     raise
-                one.place = one.read = None
+                one.place, one.read = None, {}
                 restarts += 1
                 if restarts > RESTARTS:
                     raise reading.unfinished() from None
@@ -87,12 +87,11 @@ class Slices:
         if since >= one.until:
             return None
         walk = Walk(self.listing, self.listing.top(since, one.until), one.place, thorough=True)
-        table, reader = self.reading.own, None
-        if table and self.how is How.BACKFILL:
-            reader = (
-                table.tally(self.how, one.read) if self._counts else table.chunks(self.how, self.listing, _name(one))
-            )
-        return self.reading.feed_slice(self.how, walk, reader)
+        readers: dict[str, Reader | None] = {}
+        for sink in self.reading.sinks if self.how is How.BACKFILL else ():
+            tally = sink.tally(self.how, one.read.get(sink.name)) if self._counts else None
+            readers[sink.name] = tally if self._counts else sink.reader(self.how, self.listing, _name(one))
+        return self.reading.feed_slice(self.how, walk, readers)
 
     @property
     def _counts(self) -> bool:
@@ -102,23 +101,28 @@ class Slices:
     def _keep(self, one: Slice, feed: Feed) -> None:
         capped = self.listing.stream.filter and self.listing.stream.filter.most_rows
         one.place = None if capped else feed.place
-        if isinstance(feed.reader, Tally):
-            one.read = feed.reader.stretch.text()
+        tallies = {name: reader for name, reader in feed.readers.items() if isinstance(reader, Tally)}
+        one.read = {name: text for name, tally in tallies.items() if (text := tally.stretch.text())}
 
     def _finish(self, one: Slice, since: Moment) -> None:
         """A slice was read down to `since`."""
-        table = self.reading.own
-        if not self.backfill or not table or not self._counts:
+        if not self.backfill or not self._counts:
             return
         new, others = Span(since, one.until, one.read), []
         for other in self.backfill.spans:
             if other.until == new.since:
-                new = Span(other.since, new.until, table.join(new.read, other.read))
+                new = Span(other.since, new.until, self._join(new.read, other.read))
             elif other.since == new.until:
-                new = Span(new.since, other.until, table.join(other.read, new.read))
+                new = Span(new.since, other.until, self._join(other.read, new.read))
             else:
                 others.append(other)
         self.backfill.spans = [*others, new]
+
+    def _join(self, above: dict[str, str], below: dict[str, str]) -> dict[str, str]:
+        """What was read of two spans that touch."""
+        counted = self.reading.counted.items()
+        joined = ((name, join(known, above.get(name), below.get(name))) for name, known in counted)
+        return {name: text for name, text in joined if text}
 
 
 def _inside(reading: Reading, one: Slice, page: Page, dates: list[Moment]) -> tuple[Page, list[Moment]]:
