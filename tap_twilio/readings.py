@@ -1,4 +1,4 @@
-"""From what is selected to what is read: for each list and account, its sinks, as a tree."""
+"""From what is selected to what is read: for each list and account, its consumers, as a tree."""
 
 from __future__ import annotations
 
@@ -74,10 +74,22 @@ class Trees:
                 if child.name in self.selected:
                     found.append(self._recent(child, account, root))
             elif below := self._sinks(child, account, root):
-                found.append(
-                    Branch(child, account.sid, self.settings.page_size, below, self.now, self._requests(account))
-                )
+                found.append(self._branch(child, stream, account, below))
         return found
+
+    def _branch(self, child: Stream, parent: Stream, account: Account, below: list[Table | Below]) -> Branch:
+        return Branch(
+            child,
+            account.sid,
+            self.settings.page_size,
+            below,
+            self.now,
+            self._requests(account),
+            self.state.partition(child.name, account.sid),
+            self.room,
+            min(self.bounds.page_size, parent.most_rows),
+            forgets=parent.parent is not None,
+        )
 
     def _requests(self, account: Account) -> ChildRequests:
         return self.requests.setdefault(account.sid, ChildRequests(self.settings.child_requests))

@@ -107,6 +107,21 @@ def without_room(readings: Iterable[Reading]) -> None:
             )
 
 
+def given_up(readings: Iterable[Reading]) -> None:
+    """Say of how many rows the children were asked for in vain for so long that they are not asked for again."""
+    for branch in (branch for reading in readings for branch in reading.branches):
+        if branch.given_up:
+            LOGGER.info(
+                "%s %s: %d rows of %s say that they have some, and Twilio listed none until seven days after their "
+                "last change; they are asked again when they change",
+                branch.name,
+                branch.account,
+                branch.given_up,
+                branch.parent.stream,
+                extra=about(branch.name),
+            )
+
+
 def metrics(emitted: Iterable[tuple[str, int]], seconds: float, requests: int, retries: int) -> None:
     """Rows of each stream, and how long all requests took together, as monitors of Singer taps look for them."""
     for name, count in emitted:

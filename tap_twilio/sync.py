@@ -22,7 +22,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, introduce, metrics, summary, without_room
+from .report import forecasts, given_up, introduce, metrics, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -329,8 +329,7 @@ class Sync:
             for reading in self.readings:
                 reading.hold_back(self.clock.now)
         for reading in self.readings:
-            for table in reading.tables:
-                table.keep()
+            reading.keep()
         without = {key for key, why in self.unread.items() if why in (*INACTIVE, ABSENT)}
         dated = {name: [sid for sid in sids if (name, sid) not in without] for name, sids in self._dated.items()}
         self.output.state(self.state.dump(dated, [name for name, version in self.versions.items() if version.before]))
@@ -376,6 +375,7 @@ class Sync:
         counted = ((name, emitted[name]) for name in self.selected)
         metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         without_room(self.readings)
+        given_up(self.readings)
         self.available.explain()
         for sid, requests in self.trees.requests.items():
             if requests.put_off:

@@ -27,8 +27,9 @@ places = st.none() | st.builds(
 spans = st.lists(dates, min_size=2, max_size=2, unique=True).map(sorted)
 hashes = st.frozensets(st.integers(0, 2**48 - 1), max_size=3)
 sums = st.tuples(*[st.integers(0, 2**48 - 1)] * 5)
-packed = st.dictionaries(st.integers(0, 2**32 - 1), sums | hashes, max_size=3).map(pack)
-slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(span[1]), places, packed))
+packed = st.dictionaries(st.integers(0, 2**64 - 1), sums | hashes, max_size=3).map(pack)
+read = st.dictionaries(st.sampled_from(["messages", "message_media"]), packed.filter(bool), max_size=2)
+slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(span[1]), places, read))
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
@@ -37,6 +38,10 @@ partitions = st.builds(
     refill=st.just("~") | maybe,
     digests=packed,
     round_digests=packed,
+    visited=packed,
+    round_visited=packed,
+    visited_for=st.none() | st.just("message_media"),
+    doubted=packed,
     taken_over=maybe,
     selection=st.none() | st.sampled_from(["aa", "bb"]),
     pages=st.none() | st.integers(0, 9),

@@ -25,8 +25,7 @@ def backfill(reading: Reading) -> Read:
             yield from _walk(reading, listing, opened)
         if opened.slices is not None:
             yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()
-            if reading.own:
-                reading.own.close(listing, opened.spans[0].read if len(opened.spans) == 1 else None)
+            reading.close(listing, opened.spans[0].read if len(opened.spans) == 1 else {})
             opened.slices, opened.spans = None, []
         opened.place = None
         opened.at += 1

@@ -32,10 +32,21 @@ class Held(NamedTuple):
 
     key: int  # 64 bits of its key's hash
     content: int  # the hash of what is to be written
-    record: bytes
+    record: Any  # the JSON to be written; or what a visit of the row needs (sinks.py)
     stamp: tuple[Moment, Moment]  # of its page
     dates: tuple[Any, Any, Any]  # when it changed, was listed, was created: lists.Dates
     trusted: bool = False  # whether it is taken as read where there is none
+
+
+class Chunk(NamedTuple):
+    """A chunk that ended: its rows, and those of them that no digest knows."""
+
+    rows: list[Held]
+    changed: list[Held]
+    key: int
+    odd: bool
+    keys: list[int]  # by which digests of it may be known
+    new: bool  # whether none is
 
 
 _key = itemgetter(0)
@@ -139,10 +150,13 @@ class Chunks:
     """
     The rows of one walk, cut into chunks; in `changed` those that are to be written, until they are taken out of it.
 
+    `cut` hands out each chunk as it ends, before its digest is stored; `take` stores it at once.
+
     Rows that slices do not see, or see elsewhere than a walk does, are `odd`, and have chunks of their own: so slices
     can begin the digests. `name` tells apart lists whose rows go to one table. Rows created from `since` on were in no
     digest yet. What was `sent` in this sync is not written again. `moves`: a row may move from one list to another.
     Where there was no digest at all, the rows are `all_new`: they were written when they came, so none of them changed.
+    With `gaps`, rows of the content 0 end chunks, and are in none.
     """
 
     def __init__(
@@ -154,8 +168,9 @@ class Chunks:
         sent: frozenset[int] | set[int] = frozenset(),
         moves: bool = False,
         all_new: bool = False,
+        gaps: bool = False,
     ) -> None:
-        self._known, self._since, self._sent, self.all_new = known, since, sent, all_new
+        self._known, self._since, self._sent, self.all_new, self._gaps = known, since, sent, all_new, gaps
         self._end, self._part = length - 1, max(length // PARTS, 1) - 1  # masks of the bits that are zero at an end
         self._odd_end, self._longest = length * SELDOM - 1, length * LONGEST
         self._ends = [end_key(odd, name) for odd in (0, 1)]
@@ -166,6 +181,8 @@ class Chunks:
         self._odd_alone = False  # whether only odd rows came since an odd chunk ended
         self._told: set[tuple[int, int]] = set()  # chunks and parts, by key and length, whose sums tell what changed
         self._sums: dict[tuple[int, int], Sums] = {}
+        self.taken = 0  # how many of the rows given last it took
+        self.pauses: set[int] = set()  # after how many of them nothing waited
         self.hurry = False  # whether the next end of a chunk ends that of the odd rows too
         self.changed: list[Held] = []
         self.seen: set[int] = set()  # of these, those that differ from a digest
@@ -178,29 +195,36 @@ class Chunks:
     def idle(self) -> bool:
         return not (self._waiting[0] or self._waiting[1])
 
-    def take(self, rows: Sequence[Held], odd: Collection[int] = ()) -> tuple[int, int]:
+    def take(self, rows: Sequence[Held], odd: Collection[int] = ()) -> None:
         """
         Take rows, as far as there is room for their digests. `odd` are the indices of the odd ones.
 
-        Returns how many it took, and after how many nothing waited.
+        `taken` then says how many it took, and `pauses` after how many nothing waited.
         """
-        taken = done = 0
+        for chunk in self.cut(rows, odd):
+            self._write(chunk)
+
+    def cut(self, rows: Sequence[Held], odd: Collection[int] = ()) -> Iterator[Chunk]:
+        """Take rows as `take` does. Yields each chunk that ends, to be stored before the next."""
+        taken, self.taken, self.pauses = 0, 0, {0} if self.idle else set()
         if self.idle and self._known.is_full:
-            return 0, 0
+            self.pauses.update(range(len(rows) + 1))
+            return
         others = [chain for chain in self._known.others(self._waiting) if chain]
         for at in self._marks(rows, odd):
             row, is_odd = rows[at], at in odd
             self._wait(rows[taken:at], False, others)
             self._wait([row], is_odd, others)
-            taken = at + 1
+            self.taken = taken = at + 1
             if not row.key & self._end or len(self._waiting[is_odd]) >= self._longest:
-                self._end_chunk(is_odd, row.key)
+                yield from self._end_chunk(is_odd, row.key)
                 if self.idle:
-                    done = taken
+                    self.pauses.add(taken)
                     if self._known.is_full:
-                        return taken, done
+                        self.pauses.update(range(taken, len(rows) + 1))
+                        return
         self._wait(rows[taken:], False, others)
-        return len(rows), done
+        self.taken = len(rows)
 
     def _marks(self, rows: Sequence[Held], odd: Collection[int]) -> Sequence[int]:
         """The indices of the rows that are odd or may end a chunk."""
@@ -224,21 +248,27 @@ class Chunks:
             for chain in self._known.others(()):
                 chain.pop(key, None)
 
-    def _end_chunk(self, odd: bool, key: int) -> None:
-        self._close(odd, key >> 32)
+    def _end_chunk(self, odd: bool, key: int) -> Iterator[Chunk]:
+        yield from self._close(odd, key)
         # Nothing may wait where a later walk goes on, so each kind ends the other's chunk now and then.
         if not odd and (self.hurry or self._known.room.full or not key & self._odd_end):
-            self._close(True, key >> 32)
+            yield from self._close(True, key)
         elif odd and self._odd_alone:
-            self._close(False, (key >> 32) ^ 2)  # a key of its own: the row ends the odd chunk as well
+            yield from self._close(False, key ^ 2)  # a key of its own: the row ends the odd chunk as well
         self._odd_alone = odd
 
     def end(self) -> None:
         """The list ended."""
-        self._close(False, self._ends[0])
-        self._close(True, self._ends[1])
+        for chunk in self.last():
+            self._write(chunk)
 
-    def _close(self, odd: bool, key: int) -> None:
+    def last(self) -> Iterator[Chunk]:
+        """The list ended: the chunks that are still open."""
+        yield from self._close(False, self._ends[0])
+        yield from self._close(True, self._ends[1])
+
+    def _close(self, odd: bool, key: int) -> Iterator[Chunk]:
+        """Compare a chunk with what is known of it."""
         rows = list(self._waiting[odd].values())
         if not rows:
             return
@@ -246,19 +276,31 @@ class Chunks:
         key ^= odd
         self._told.clear()
         self._sums.clear()
+        keys = [key, *(row.key ^ odd for row in rows if not row.key & self._part)]
+        if self._gaps:
+            rows = [row for row in rows if row.content]
         # Where no digest is known, what the rows were before is not known, so neither is what changes.
-        keys = [key, *((row.key >> 32) ^ odd for row in rows if not row.key & self._part)]
         new = not any(map(self._known.has, keys))
         changed = [row for row in rows if not row.trusted] if new else self._unknown(rows, key, odd)
+        if rows or not new:
+            yield Chunk(rows, changed, key, odd, keys, new)
+
+    def _write(self, chunk: Chunk) -> None:
         if not self.all_new:
+            changed = chunk.changed
             self.changed += [row for row in changed if row.content not in self._sent] if self._sent else changed
-        if not new and not changed and key in self._known.made:
+        self.store(chunk)
+
+    def store(self, chunk: Chunk, without: Collection[int] = ()) -> None:
+        """Put a chunk's digest in place of the one before. The rows `without`, by their keys, stay unknown."""
+        _, changed, key, odd, keys, new = chunk
+        if not new and not changed and not without and key in self._known.made:
             self._known.keep(keys)  # read twice in this sync: that nothing changed since does not make them quiet
         else:
             used = self._known.room.used
             for one in () if new else keys:
                 self._known.drop(one)
-            self._record(rows, key, None if new else {row.key for row in changed}, odd, not self._begun[odd])
+            self._record(chunk, None if new else {row.key for row in changed}, without)
             self._known.give_way(used)
         self._begun[odd] = True
 
@@ -285,7 +327,7 @@ class Chunks:
 
     def _has_parts(self, rows: list[Held], key: int, odd: bool) -> bool:
         """Whether a chunk is kept by parts: then the digest by its key is that of the last of them."""
-        ends = ((row.key >> 32) ^ odd for row in rows if not row.key & self._part)
+        ends = (row.key ^ odd for row in rows if not row.key & self._part)
         return any(end != key and self._known.has(end) for end in ends)
 
     def _tell(self, rows: list[Held], key: int, old: Sums) -> set[int] | None:
@@ -300,21 +342,23 @@ class Chunks:
                 return {row.key for row in rows if is_root(found, row.key)}.union(row.key for row in fresh)
         return None
 
-    def _record(self, rows: list[Held], key: int, changed: set[int] | None, odd: bool, first: bool) -> None:
+    def _record(self, chunk: Chunk, changed: set[int] | None, without: Collection[int]) -> None:
         """
         Sums where it is quiet, else by parts, where one is restless the hash of each row: a matter of thrift alone.
 
-        The first chunk of a list is where most comes and goes, so it is kept by parts in any case.
+        The first chunk of a list is where most comes and goes, so it is kept by parts in any case. A part without some
+        of its rows is restless: they will come to it.
         """
-        known = self._known
-        if len(rows) <= FEW:
-            known.set(key, frozenset(row.content for row in rows))
-        elif not first and self._is_quiet(rows, key, changed):
+        known, rows, key, odd = self._known, chunk.rows, chunk.key, chunk.odd
+        if len(rows) > FEW and self._begun[odd] and not without and self._is_quiet(rows, key, changed):
             known.set(key, self._sum(rows, key))
-        else:
-            for some, end in self._parts(rows, key, odd):
-                quiet = len(some) > FEW and self._is_quiet(some, end, changed)
-                known.set(end, self._sum(some, end) if quiet else frozenset(row.content for row in some))
+            return
+        for some, end in self._parts(rows, key, odd) if len(rows) > FEW else [(rows, key)]:
+            done = [row for row in some if row.key not in without] if without else some
+            if len(done) == len(some) > FEW and self._is_quiet(some, end, changed):
+                known.set(end, self._sum(some, end))
+            elif done:
+                known.set(end, frozenset(row.content for row in done))
 
     def _is_quiet(self, rows: list[Held], key: int, changed: set[int] | None) -> bool:
         changes = sum(row.key in changed for row in rows) if changed else 0
@@ -325,7 +369,7 @@ class Chunks:
         for row in rows:
             some.append(row)
             if not row.key & self._part and row is not rows[-1]:
-                yield some, (row.key >> 32) ^ odd
+                yield some, row.key ^ odd
                 some = []
         yield some, key
 
@@ -361,7 +405,7 @@ class Stretch:
         return Stretch(self.key, self.head, below.tail)
 
     def text(self) -> str | None:
-        return pack({**({} if self.key is None else {self.key: self.head}), -1 % 2**32: self.tail})
+        return pack({**({} if self.key is None else {self.key: self.head}), -1 % 2**64: self.tail})
 
     @staticmethod
     def of(text: str | None) -> Stretch:
@@ -386,7 +430,7 @@ class Tally:
         for row in rows:
             self._open.append(row)
             if not row[0] & self._end:
-                here = Stretch(row[0] >> 32, power_sums(self._open), ZERO)
+                here = Stretch(row[0], power_sums(self._open), ZERO)
                 self._read, self._open = self._read.join(here, self._known), []
 
     def forget(self, keys: Iterable[int]) -> None:

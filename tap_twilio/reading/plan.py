@@ -37,5 +37,7 @@ def full(reading: Reading, version: int) -> Read:
     """Read all of a list into one version of its table."""
     for recent in reading.recents:
         recent.begin()
+    before = reading.state.full
+    resumed = before is not None and before.version == version
     yield from read_full(reading, version)
-    yield from reading.beside(whole=True)
+    yield from reading.beside(whole=not resumed)

@@ -13,11 +13,12 @@ from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Page
 
 from .budget import Budget, Key
+from .digests import Known
 from .effects import Read
 from .lists import Listing
 from .recent import RecentBranch
-from .sinks import RESTARTS, Below, Feed
-from .tables import How, Reader, Table
+from .sinks import RESTARTS, Below, Branch, Feed
+from .tables import How, Reader, Table, close
 from .walk import Walk
 
 SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
@@ -74,6 +75,28 @@ class Reading:
         return [sink for sink in self.sinks if isinstance(sink, RecentBranch)]
 
     @property
+    def branches(self) -> list[Branch]:
+        """The children that are visited by what their parent's rows hold, and theirs."""
+        return [branch for sink in self.sinks if isinstance(sink, Branch) for branch in sink.branches]
+
+    @property
+    def counted(self) -> dict[str, Known]:
+        """What the consumers of its own rows know of them."""
+        return {sink.name: sink.known for sink in self.sinks if isinstance(sink, (Table, Branch))}
+
+    def close(self, listing: Listing, read: dict[str, str]) -> None:
+        """All of a list was read by slices."""
+        for name, known in self.counted.items():
+            close(known, listing, read.get(name))
+
+    def keep(self) -> None:
+        """Write into the state what is known of rows."""
+        for table in self.tables:
+            table.keep()
+        for branch in self.branches:
+            branch.keep()
+
+    @property
     def own(self) -> Table | None:
         """The stream's own table, if that is selected."""
         return next((table for table in self.tables if table.state is self.state), None)
@@ -102,8 +125,13 @@ class Reading:
             for state in self._states():
                 vars(state).update(vars(Partition()))
             said.append("its state is from the future and not believed: everything is read again")
+        wants_more = [table.name for table in self.tables if self._owed(table, table.name in added)]
         for table in self.tables:
             said += self._owe(table, table.name in added)
+        for branch in self.branches:
+            if branch.adopt(wants_more) and self.state.backfill:
+                for read in (*self.state.backfill.spans, *(self.state.backfill.slices or ())):
+                    read.read.pop(branch.name, None)
         self._leave_out_unserved()
         self.known = [(s, s.date_updated, s.looked_back, s.finished) for s in self._states()]
         return said
@@ -121,19 +149,23 @@ class Reading:
                     setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.margin))))
 
     def _states(self) -> list[Partition]:
-        others = [table.state for table in self.tables if table.state is not self.state]
-        return [self.state, *others]
+        parts = [self.state, *(table.state for table in self.tables), *(branch.state for branch in self.branches)]
+        return list({id(part): part for part in parts}.values())
 
     def _is_from_the_future(self) -> bool:
         known = [date for state in self._states() for date in (state.date_updated, state.looked_back, state.finished)]
         known += [opened.began for opened in (self.state.backfill, self.state.round) if opened]
         return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
 
+    def _owed(self, table: Table, added: bool) -> Moment:
+        """Before when rows were created that a table wants once more."""
+        start_date, before = self.bounds.start_date, table.state.start_date
+        covered = start_date if before is None else before
+        return max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
+
     def _owe(self, table: Table, added: bool) -> list[str]:
-        state, start_date = table.state, self.bounds.start_date
-        covered = start_date if state.start_date is None else state.start_date
-        state.start_date = start_date
-        owed = max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
+        state, owed = table.state, self._owed(table, added)
+        state.start_date = self.bounds.start_date
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
         if not owed or not (state.date_updated or backfilled):
             return []
@@ -164,17 +196,20 @@ class Reading:
 
     def feed(self, how: How, walk: Walk) -> Feed:
         """What hands the pages of a walk to the sinks."""
-        return Feed.of(self.sinks, how, walk)
+        return self._watched(Feed.of(self.sinks, how, walk))
 
-    def feed_slice(self, how: How, walk: Walk, reader: Reader | None) -> Feed:
-        """The same for a slice; without a reader, dates judge."""
-        return Feed(self.sinks, how, walk, reader)
+    def feed_slice(self, how: How, walk: Walk, readers: dict[str, Reader | None]) -> Feed:
+        """The same for a slice; without readers, dates judge."""
+        return self._watched(Feed(self.sinks, how, walk, readers))
+
+    def _watched(self, feed: Feed) -> Feed:
+        feed.when_failed = lambda: self._leave_out([table.name for table in self.tables if table.failed])
+        return feed
 
     def take(self, feed: Feed, page: Page) -> Read:
         """Hand a page to the sinks."""
         self.rows += len(page.rows)
         yield from feed.take(page)
-        self._leave_out([table.name for table in self.tables if table.failed])
 
     def beside(self, whole: bool) -> Read:
         """What children read beside the list. `whole`: whether the look-back met all that they asked for."""
@@ -192,6 +227,12 @@ class Reading:
         bookmark = self._finish(began)
         for table in self._of(served):
             table.finish_round(bookmark)
+        self.finish_visits(served)
+
+    def finish_visits(self, served: Sequence[str]) -> None:
+        """The whole list was read, for these tables."""
+        for branch in self.branches:
+            branch.finish_round(served)
 
     def _finish(self, began: Moment) -> Moment:
         bookmark = earlier(began, self.bounds.margin)

@@ -21,10 +21,11 @@ from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
 from .asked import Dated, Window
+from .digests import Chunks, Tally
 from .effects import Read
 from .lists import Listing, pages_between
 from .scores import Found, SecondSource
-from .sinks import Fresh
+from .sinks import Feed
 from .tables import How, Table
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -58,6 +59,10 @@ class RecentTable(Table):
     @property
     def in_rounds(self) -> bool:
         return not self.failed and self.asks_rows
+
+    @property
+    def in_turn(self) -> bool:
+        return True
 
     def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
         if self.state.date_updated is None:
@@ -123,8 +128,19 @@ class RecentBranch:
             self.table.note()
 
     @property
+    def name(self) -> str:
+        return self.stream.name
+
+    @property
     def tables(self) -> list[Table]:
         return [self.table]
+
+    def reader(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
+        """The rows that it asks are chosen by their age."""
+        return None
+
+    def tally(self, how: How, read: str | None) -> Tally | None:
+        return None
 
     @property
     def parent(self) -> Parent:
@@ -162,16 +178,24 @@ class RecentBranch:
     def begin_look_back(self) -> None:
         """A look-back begins, perhaps once more, at the top."""
         self._looks = self.table.state.date_updated is not None
+        self.begin_window()
+
+    def begin_window(self) -> None:
+        """The rows of the window are met from the first."""
         self._window = Window(self.limits.requests, self.progress.cursor)
 
-    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
+    def take(self, feed: Feed, page: Page) -> Read:
         """Older rows are asked at once, the window's when all of it is known."""
+        how, listing = feed.how, feed.walk.listing
         if not self.limits.first:
             return
         asked: list[str] = []
-        if self._looks and (how in (How.LOOK_BACK, How.FIRST) or (how is How.BACKFILL and not self._older)):
+        whole = how in (How.BACKFILL, How.FULL) and not self._older  # a read of the list that also meets the window
+        if self._looks and (how in (How.LOOK_BACK, How.FIRST) or whole):
             for row in self._ended(listing, page.rows, self._edge):
                 self._window.add(row)
+        if self._looks and how is How.AGAIN and not self._older:
+            asked += [key for _, key in self._ended(listing, page.rows, self._edge)]
         if how in (How.ROUND, How.FULL) or (how is How.BACKFILL and not self._older):
             late = [row for row in page.rows if self._began_late(listing, row)]
             asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]

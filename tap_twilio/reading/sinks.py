@@ -1,108 +1,137 @@
 """
 Who wants the rows of a list: the stream's own table, and the lists of its children.
 
-A list is read once for all of its sinks. Each judges rows by itself, fails by itself, and is paid by the next rounds
-what it missed.
+A list is read once for all of its consumers. Each knows by itself, and by what a row holds, which rows are new to it:
+a table emits them, a child reads the list below them. Each fails by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
 from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, midnight_after, moment_of
+from tap_twilio.singer.packed import pack, unpack
+from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
 from tap_twilio.twilio.request import Page, Row
 
 from .budget import ChildRequests
-from .digests import Chunks
+from .digests import Chunk, Chunks, Held, Known, Room, Stretch, Tally
 from .effects import Effect, Read
-from .lists import Dates, Listing, halves
-from .tables import AT_LAST, How, Judge, Reader, Table
+from .lists import Listing, halves
+from .sums import contents_of, keys_of
+from .tables import AT_LAST, NO_DATES, How, Judge, Pauses, Reader, Table, chunk_length, known_of
 from .walk import Walk
 
-SIDE_BY_SIDE = 100  # rows of a parent that are asked at once
+SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
 OLDEST = 3650 * DAY  # where a log begins that says no reach
-Fresh = frozenset[str]  # the tables that want every row of a child's list, since its parent is new to them
+PATIENCE = 7 * DAY  # after a row's last change, how long a list is asked for the rows that the row says there are
+DOUBTED = 1000  # how many rows a state keeps of which an answer is not believed yet
+LINKS = frozenset(("links", "subresource_uris"))  # they name addresses, which tell nothing of a row
 
 
-class Sink(Protocol):
-    """Who wants a list's rows. A table takes them by `Feed`, all others by themselves."""
+class Consumer(Protocol):
+    """Who wants a list's rows."""
 
     failed: PartitionError | None
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def tables(self) -> list[Table]: ...
 
     def fail(self, error: PartitionError) -> None: ...
 
+    def reader(self, how: How, listing: Listing, name: str = "") -> Chunks | None: ...
 
-class Below(Sink, Protocol):
-    """A sink that is no table: what is below the rows."""
+    def tally(self, how: How, read: str | None) -> Tally | None: ...
 
-    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read: ...
+
+class Below(Consumer, Protocol):
+    """A consumer that is no table: what is below the rows."""
+
+    def take(self, feed: Feed, page: Page) -> Read: ...
 
 
 class Feed:
     """
-    What a walk hands on to its sinks, page by page.
+    What a walk hands on to its consumers, page by page.
 
     `place` is where a later walk may go on and leaves no row out. It stays behind the walk, since rows wait for the end
-    of their chunk.
+    of their chunk. `readers`, by the consumers' names, tell what is new to them; where there is none, dates do.
     """
 
-    def __init__(self, sinks: Sequence[Table | Below], how: How, walk: Walk, reader: Reader | None = None) -> None:
-        self.sinks, self.how, self.walk, self.reader = sinks, how, walk, reader
+    def __init__(
+        self, sinks: Sequence[Table | Below], how: How, walk: Walk, readers: Mapping[str, Reader | None]
+    ) -> None:
+        self.sinks, self.how, self.walk, self.readers = sinks, how, walk, readers
         self.place = walk.begins
         self.may_stop = False  # whether the place moved, so that a walk that stops here has come further
+        self.undone = False  # whether there are rows below which something is left to read
+        self.when_failed: Callable[[], None] = lambda: None
         self._after = walk.begins.cut if walk.begins else None
 
     @staticmethod
     def of(sinks: Sequence[Table | Below], how: How, walk: Walk) -> Feed:
-        table = _table_of(sinks)
-        return Feed(sinks, how, walk, table.chunks(how, walk.listing) if table and not table.failed else None)
+        readers = {sink.name: sink.reader(how, walk.listing) for sink in sinks if not sink.failed}
+        return Feed(sinks, how, walk, readers)
 
-    @property
-    def table(self) -> Table | None:
-        table = _table_of(self.sinks)
-        return table if table and not table.failed else None
-
-    def take(self, page: Page, fresh: Fresh = frozenset()) -> Read:
-        """Hand a page to each sink that did not fail; where none is left, raise what the first one failed with."""
+    def take(self, page: Page) -> Read:
+        """Hand a page to each consumer that did not fail; where none is left, raise what the first one failed with."""
         page = self._unread(page)
-        last = done = page.rows[-1] if page.rows else None
-        for sink in self.sinks:
-            if sink.failed is None:
-                try:
-                    if isinstance(sink, Table):
-                        done = yield from sink.take(self.how, self.walk.listing, page.rows, page.stamp, self.reader)
-                    else:
-                        yield from sink.take(self.how, self.walk.listing, page, fresh)
-                except PartitionError as error:
-                    sink.fail(error)
-        self._raise_failure()
-        self._move(done if self.table else last)
+        how, listing, pauses = self.how, self.walk.listing, set(range(len(page.rows) + 1))
+        for sink in self._alive():
+            try:
+                found: Pauses
+                if isinstance(sink, Table):
+                    found = yield from sink.take(how, listing, page, self.readers.get(sink.name))
+                else:
+                    found = yield from sink.take(self, page)
+                pauses = pauses if found is None else pauses & found
+            except PartitionError as error:
+                sink.fail(error)
+        self._notice_failure()
+        self._move(page.rows[: max(pauses, default=0)])
 
     def stops(self) -> bool:
         """Whether a walk that stops here has come further; else it does so soon."""
-        if isinstance(self.reader, Chunks):
-            self.reader.hurry = True
+        for reader in self.readers.values():
+            if isinstance(reader, Chunks):
+                reader.hurry = True
         return self.may_stop
 
     def end(self) -> Read:
         """The list ended, or what of it is wanted."""
-        table = self.table
-        if table and isinstance(self.reader, Chunks) and (judge := table.judge(self.how)):
-            self.reader.end()
-            yield from table.emit_changed(self.reader, judge)
+        yield from self._stop(ended=True)
 
     def leave(self) -> Read:
         """The walk stops here for now."""
-        if self.table and isinstance(self.reader, Chunks):
-            yield from self.table.leave(self.how, self.reader)
+        yield from self._stop(ended=False)
+
+    def _stop(self, ended: bool) -> Read:
+        for sink in self._alive():
+            reader = self.readers.get(sink.name)
+            if isinstance(reader, Chunks):
+                try:
+                    if isinstance(sink, Table):
+                        yield from sink.end(self.how, reader) if ended else sink.leave(self.how, reader)
+                    elif isinstance(sink, Branch):
+                        yield from sink.end(self, reader) if ended else sink.leave(self, reader)
+                except PartitionError as error:
+                    sink.fail(error)
+        self._notice_failure()
+
+    def _alive(self) -> Iterable[Table | Below]:
+        return (sink for sink in self.sinks if sink.failed is None)
 
     def _unread(self, page: Page) -> Page:
         """The rows after the one at which an earlier walk left off."""
@@ -110,21 +139,19 @@ class Feed:
         ids = self.walk.listing.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
-    def _move(self, done: Row | None) -> None:
-        self.may_stop = self.may_stop or done is not None
+    def _move(self, done: Sequence[Row]) -> None:
+        self.may_stop = self.may_stop or bool(done)
         if self.walk.place is None:
             self.place = None
         elif done:
-            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(done))
+            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(done[-1]))
 
-    def _raise_failure(self) -> None:
+    def _notice_failure(self) -> None:
         failures = [sink.failed for sink in self.sinks if sink.failed]
+        if failures:
+            self.when_failed()
         if failures and len(failures) == len(self.sinks):
             raise failures[0]
-
-
-def _table_of(sinks: Sequence[Table | Below]) -> Table | None:
-    return next((sink for sink in sinks if isinstance(sink, Table)), None)
 
 
 def _within(listing: Listing, page: Page, since: Moment, until: Moment) -> Page:
@@ -132,9 +159,69 @@ def _within(listing: Listing, page: Page, since: Moment, until: Moment) -> Page:
     return replace(page, rows=[row for row in page.rows if since <= (moment_of(listing.listed(row)) or since) < until])
 
 
+class Visit(NamedTuple):
+    """What it takes to read the list below a row."""
+
+    values: dict[str, str]  # that fill the path
+    row: Row  # the row, as far as its own address needs it
+    is_open: bool  # whether it is visited in every sync that reads it
+    expects: bool  # whether it says that there are rows below it
+    is_over: bool  # whether it is too old to have any
+
+
+@dataclass
+class Doubts:
+    """
+    The rows of which an answer is not believed before a later sync repeats it: a list that is not there, or empty.
+
+    `older` are those of the round before. They are dropped with the end of a round that did not meet them again.
+    """
+
+    older: set[int] = field(default_factory=set)
+    newer: set[int] = field(default_factory=set)
+    moved: bool = False  # whether it differs from what the state holds
+    _now: set[int] = field(default_factory=set)  # those that this sync added
+
+    @staticmethod
+    def of(text: str | None) -> Doubts:
+        found = unpack(text or "")
+        return Doubts(set(found.get(0, ())), set(found.get(1, ())))
+
+    def text(self) -> str | None:
+        held = {0: frozenset(self.older), 1: frozenset(self.newer)}
+        return pack({age: keys for age, keys in held.items() if keys})
+
+    def repeats(self, key: int) -> bool:
+        """Note a row. Returns whether an earlier sync noted it."""
+        key %= 2**48
+        known = key in self.older or key in self.newer
+        if known or len(self.older) + len(self.newer) >= DOUBTED:
+            return known and key not in self._now
+        self.newer.add(key)
+        self._now.add(key)
+        self.moved = True
+        return False
+
+    def settle(self, key: int) -> None:
+        """The row's list was read."""
+        key %= 2**48
+        self.moved = self.moved or key in self.older or key in self.newer
+        self.older.discard(key)
+        self.newer.discard(key)
+
+    def turn(self) -> None:
+        self.moved = self.moved or bool(self.older or self.newer)
+        self.older, self.newer = self.newer, set()
+
+
 @dataclass
 class Branch:
-    """A child: its list is read under each row of its parent that is asked, for the sinks below."""
+    """
+    A child: its list is read under each row of its parent that is to be visited, for the consumers below.
+
+    It knows by fingerprints of its own which rows of the parent were visited as they are now. A row joins them when its
+    list was read, and so were those below that. `state` is the child's part of the state, with or without a table.
+    """
 
     stream: Stream
     account: str
@@ -142,14 +229,29 @@ class Branch:
     below: Sequence[Table | Below]
     now: Callable[[], Moment]
     requests: ChildRequests
+    state: Partition
+    room: Room
+    parent_rows: int = 1000  # the most rows of a page of the parent's
+    forgets: bool = False  # whether the parent's list is a child's too
     failed: PartitionError | None = None
-    _asked: set[tuple[Fresh, bool, str]] = field(default_factory=set)  # in this sync: for whom, how, and which row
-    # In this sync, of lists that several rows name: the row by which one was read, for whom and how.
-    _named: dict[tuple[Fresh, Fresh, bool, tuple[Any, ...]], str] = field(default_factory=dict)
+    given_up: int = 0  # rows that say that there are rows below, for so long in vain that they are not asked again
+    _visited: set[int] = field(default_factory=set)  # in this sync, because a date said so: what the rows held
+    _open: set[int] = field(default_factory=set)  # in this sync, because they stood open
+
+    def __post_init__(self) -> None:
+        self.room.used += sum(map(len, filter(None, (self.state.visited, self.state.round_visited))))
+
+    @property
+    def name(self) -> str:
+        return self.stream.name
 
     @property
     def tables(self) -> list[Table]:
         return [table for sink in self.below for table in sink.tables]
+
+    @property
+    def branches(self) -> list[Branch]:
+        return [self, *(branch for sink in self.below if isinstance(sink, Branch) for branch in sink.branches)]
 
     @property
     def parent(self) -> Parent:
@@ -161,71 +263,259 @@ class Branch:
         for table in self.tables:
             table.fail(error)
 
-    def take(self, how: How, listing: Listing, page: Page, fresh: Fresh = frozenset()) -> Read:
-        """Read the list under each row of a page that is to be asked."""
-        todo = list(self._chosen(how, listing, page, fresh))
-        for at in range(0, len(todo), SIDE_BY_SIDE):
-            yield [self._read(how, row, wanted) for row, wanted in todo[at : at + SIDE_BY_SIDE]]
+    # -- its part of the state
 
-    def _chosen(self, how: How, listing: Listing, page: Page, fresh: Fresh) -> Iterator[tuple[Row, Fresh]]:
-        """The rows that are asked, each with the tables to which it is new."""
-        known = [(t, judge) for t in self.tables if not t.failed and (judge := t.judge(how))]
-        served = frozenset(table.name for table, _ in known)
-        shared = not set(listing.stream.key) & set(self.parent.fills.values())
-        for one, row in zip(listing.ids(page.rows), page.rows) if known else ():
-            if self.parent.where and not self.parent.where.holds(row):
-                continue
-            dates = listing.dates(row)
-            if self.parent.within and (moment_of(dates[2]) or END) < earlier(self.now(), self.parent.within):
-                continue
-            wanted = any(table.name in fresh or judge.wants(dates) for table, judge in known)
-            asked = (served, how is How.LOOK_BACK, one)  # a look-back judges by a later bound than a round
-            if not wanted and (asked in self._asked or not self._stands_open(row)):
-                continue
-            if wanted and self._is_rationed(listing) and not self.requests.take():
-                for table, _ in known:
-                    table.put_off(moment_of(dates[1]))
-                continue
-            if not isinstance(self.parent.asks, Changed):
-                self._asked.add(asked)
-            new_to = (table.name for table, judge in known if self._is_new(dates, judge))
-            new = fresh.union(new_to) if wanted else frozenset()
-            names = tuple(row[name] for name in self.parent.fills.values())
-            if shared and None in names:
-                continue
-            if shared and self._named.setdefault((served, new, how is How.LOOK_BACK, names), one) != one:
-                continue
-            yield row, new
+    @cached_property
+    def known(self) -> Known:
+        """The fingerprints of the parent's rows that were visited."""
+        return known_of(self.room, self.state.visited, self.state.round_visited, self.forgets)
 
-    def _is_rationed(self, listing: Listing) -> bool:
-        """Whether the rows asked are traffic, of which there is no end. Only a list in rounds comes back to others."""
-        traffic = not isinstance(self.parent.asks, Every) and isinstance(listing.stream.reads, Rounds)
-        return traffic and all(table.state.owed != AT_LAST for table in self.tables)
+    @cached_property
+    def doubts(self) -> Doubts:
+        return Doubts.of(self.state.doubted)
 
-    def _is_new(self, dates: Dates, judge: Judge) -> bool:
-        """Whether a table may lack rows below this one that did not change: it was not asked for them before."""
-        if judge.owes(dates) or (moment_of(dates[2]) or END) >= judge.since:
-            return True
-        return self.parent.where is not None and judge.sees_change(dates)
+    def adopt(self, changed: Collection[str]) -> bool:
+        """
+        Forget what was visited for other tables, or for tables that want more now (`changed`); whether it was so.
+        """
+        names = {table.name for table in self.tables}
+        anew = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
+        if anew:
+            self.room.used -= sum(map(len, filter(None, (self.state.visited, self.state.round_visited))))
+            self.state.visited = self.state.round_visited = self.state.doubted = None
+        self.state.visited_for = " ".join(sorted(names))
+        return anew
 
-    def _stands_open(self, row: Row) -> bool:
-        """Whether a row is asked although it did not change."""
-        asks = self.parent.asks
-        return isinstance(asks, Every) or (isinstance(asks, Open) and asks.while_.holds(row))
+    def keep(self) -> None:
+        """Write what is known into the state."""
+        if "known" in vars(self) and self.known.moved:
+            self.state.visited, self.state.round_visited = pack(self.known.old), pack(self.known.new)
+            self.known.moved = False
+        if "doubts" in vars(self) and self.doubts.moved:
+            self.state.doubted, self.doubts.moved = self.doubts.text(), False
 
-    def _read(self, how: How, row: Row, fresh: Fresh) -> Read:
+    def finish_round(self, served: Collection[str]) -> None:
+        """A round ended: what it did not meet is gone, if it served all that is below."""
+        if not self.failed and {table.name for table in self.tables} <= set(served):
+            self.doubts.turn()
+            if not self.forgets:
+                self.known.turn()
+
+    # -- which rows
+
+    @property
+    def _every(self) -> bool:
+        return isinstance(self.parent.asks, Every)
+
+    @property
+    def _is_log(self) -> bool:
+        return isinstance(self.stream.reads, Window)
+
+    def _alive(self) -> list[Table]:
+        return [table for table in self.tables if not table.failed]
+
+    def _judges(self, how: How) -> list[Judge]:
+        return [judge for table in self._alive() if (judge := table.judge(how))]
+
+    def reader(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
+        """What tells which rows of a walk are to be visited; None where that is every row, or dates tell."""
+        if how is How.AGAIN or (self._every and not self._is_log) or self.failed:
+            return None
+        looked = [table.state.looked_back for table in self._alive()]
+        since = later(min(filter(None, looked)), self._alive()[0].margin) if looked and all(looked) else BEGINNING
+        several = len(listing.stream.values) > 1
+        return Chunks(self.known, self._length, listing.name + name, since, moves=several, gaps=True)
+
+    def tally(self, how: How, read: str | None) -> Tally | None:
+        """What counts the rows of a slice that were visited."""
+        return None if self._every or self.failed else Tally(self.known, self._length, Stretch.of(read))
+
+    @property
+    def _length(self) -> int:
+        return chunk_length(self.parent_rows)
+
+    def take(self, feed: Feed, page: Page) -> Read:
+        """Visit the rows of a page that are to be, as far as that is known by now. Returns where nothing waits."""
+        reader, listing = feed.readers.get(self.name), feed.walk.listing
+        rows = self._rows(feed, page)
+        if isinstance(reader, Chunks):
+            odd = listing.odd_ones(listing.dates_of(page.rows))
+            for chunk in reader.cut(rows, odd):
+                yield from self._visit_chunk(feed, reader, chunk)
+            if reader.taken < len(rows):  # the state has no room for more
+                yield from self._visit_by_date(feed, rows[reader.taken :])
+            return reader.pauses
+        counted = [row for row in rows if row.content]
+        if isinstance(reader, Tally):
+            keys = set(map(_key_of, counted))
+            due = [row for row in counted if not row.record.is_over]
+            left = yield from self._visit(feed, self._rationed(feed, due, keys), keys)
+            apart = listing.odd_ones([row.dates for row in counted])
+            reader.add(
+                [(row.key, row.content) for at, row in enumerate(counted) if row.key not in left and at not in apart]
+            )
+        else:
+            yield from self._visit_by_date(feed, counted)
+        return None
+
+    def end(self, feed: Feed, reader: Chunks) -> Read:
+        """The list ended."""
+        for chunk in reader.last():
+            yield from self._visit_chunk(feed, reader, chunk)
+
+    def leave(self, feed: Feed, reader: Chunks) -> Read:
+        """The walk goes no further: the rows that wait are judged by date, for freshness, and once more by content."""
+        yield from self._visit_by_date(feed, [row for row in reader.waiting if row.content], waiting=True)
+
+    def _rows(self, feed: Feed, page: Page) -> list[Held]:
+        """The rows of a page, in little. Rows without children have the content 0."""
+        listing, where = feed.walk.listing, self.parent.where
+        keys, dates = keys_of(listing.ids(page.rows)), listing.dates_of(page.rows)
+        judges = self._judges(feed.how) if all(table.state.taken_over for table in self._alive()) else []
+        over = earlier(self.now(), self.parent.within) if self.parent.within else BEGINNING
+        found = []
+        for key, row, said in zip(keys, page.rows, dates):
+            if (where and not where.holds(row)) or None in (row[name] for name in self.parent.fills.values()):
+                found.append(Held(key, 0, None, page.stamp, NO_DATES))
+                continue
+            visit = self._visit_of(listing, row, (moment_of(said[2]) or END) < over)
+            taken_as_read = bool(judges) and not any(judge.wants(said) for judge in judges)
+            found.append(Held(key, self._content(listing, key, row, visit), visit, page.stamp, said, taken_as_read))
+        return found
+
+    def _visit_of(self, listing: Listing, row: Row, is_over: bool) -> Visit:
+        asks, where = self.parent.asks, self.parent.where
         values = {brace: str(row[name]) for brace, name in self.parent.fills.items()}
-        listing = Listing(self.stream, self.account, self.page_size, values=values)
-        log = isinstance(self.stream.reads, Window)
+        is_open = self._every or (isinstance(asks, Open) and asks.while_.holds(row))
+        expects = not self._every and where is not None and where.above is not None
+        return Visit(values, {listing.stream.key[-1]: row[listing.stream.key[-1]]}, is_open, expects, is_over)
+
+    def _content(self, listing: Listing, key: int, row: Row, visit: Visit) -> int:
+        """
+        What stands for what a row holds, never 0.
+
+        Below a log only what was never read matters, since its bookmark tells the rest; and that a row is no more open.
+        """
+        if self._every or (self._is_log and not isinstance(self.parent.asks, Changed)):
+            shared = not set(listing.stream.key) & set(self.parent.fills.values())
+            held = [*visit.values.values()] if shared else [key, visit.is_open]
+            return contents_of([repr(held).encode()])[0]
+        leave_out = LINKS | getattr(listing.stream, "volatile", frozenset())
+        return contents_of([_sorted_json({name: value for name, value in row.items() if name not in leave_out})])[0]
+
+    # -- visits
+
+    def _visit_chunk(self, feed: Feed, reader: Chunks, chunk: Chunk) -> Read:
+        """Visit the rows of a chunk that are unknown, or stand open; then store what is known of it."""
+        unknown = {row.key for row in chunk.changed if not row.record.is_over and row.content not in self._visited}
+        due = [row for row in chunk.rows if row.key in unknown or self._stands_open(row)]
+        rationed = self._rationed(feed, due, unknown)
+        yield from self._visit(feed, rationed, unknown, lambda left: reader.store(chunk, left))
+
+    def _visit_by_date(self, feed: Feed, rows: Sequence[Held], waiting: bool = False) -> Read:
+        """Visit rows of which no content is known. `waiting`: it will be, by a later read."""
+        judges = [] if self._every else self._judges(feed.how)
+        rows = [row for row in rows if not row.record.is_over]
+        unvisited = [row for row in rows if row.content not in self._visited]
+        wanted = {row.key for row in unvisited if any(_wants(judge, row, waiting) for judge in judges)}
+        if feed.how is How.AGAIN and not self._every:
+            wanted = set(map(_key_of, unvisited))  # all of them are new, or changed
+        due = [row for row in rows if row.key in wanted or self._stands_open(row)]
+        new = {row.key for row in due if any(_is_new(judge, row) for judge in self._judges(feed.how))}
+        left = yield from self._visit(feed, self._rationed(feed, due, wanted), new)
+        for row in due:
+            if row.key in wanted and row.key not in left:
+                self._visited.add(row.content)
+            elif row.key in wanted and not waiting:
+                self._put_off(row)
+
+    def _stands_open(self, row: Held) -> bool:
+        """Whether a row is visited though it is as it was."""
+        return row.record.is_open and not row.record.is_over and row.content not in self._open
+
+    def _rationed(self, feed: Feed, due: Sequence[Held], counted: Collection[int]) -> tuple[list[Held], set[int]]:
+        """The rows for which requests are left, and the keys of the others. Those `counted` take one each."""
+        traffic = not self._every and isinstance(feed.walk.listing.stream.reads, Rounds)
+        if not traffic or any(table.state.owed == AT_LAST for table in self._alive()):
+            return list(due), set()
+        chosen: list[Held] = []
+        left: set[int] = set()
+        for row in due:
+            if row.key not in counted or self.requests.take():
+                chosen.append(row)
+            else:
+                left.add(row.key)
+                self._put_off(row)
+        return chosen, left
+
+    def _put_off(self, row: Held) -> None:
+        for table in self._alive():
+            table.put_off(moment_of(row.dates[1]))
+
+    def _visit(
+        self,
+        feed: Feed,
+        rationed: tuple[list[Held], set[int]],
+        new: Collection[int],
+        done: Callable[[set[int]], None] = lambda left: None,
+    ) -> Generator[Effect, Any, set[int]]:
+        """Visit rows; returns the keys of those that are not done, and tells `done`, also where a visit failed."""
+        rows, left = rationed
+        if self._every:
+            rows = list({row.content: row for row in rows}.values())  # several may name one list
+        left |= {row.key for row in rows}
         try:
-            yield from self._read_log(how, listing, fresh) if log else self._walk(how, listing, fresh)
+            for at in range(0, len(rows), SIDE_BY_SIDE):
+                yield [self._read(feed, row, row.key in new, left) for row in rows[at : at + SIDE_BY_SIDE]]
+        finally:
+            feed.undone = feed.undone or bool(left)
+            done(left)
+        return left
+
+    def _read(self, feed: Feed, row: Held, is_new: bool, left: set[int]) -> Read:
+        """Read the list below a row."""
+        if row.record.is_open:
+            self._open.add(row.content)
+        listing = Listing(self.stream, self.account, self.page_size, values=row.record.values)
+        try:
+            if self._is_log:
+                done = yield from self._read_log(feed.how, listing, is_new)
+            else:
+                below = yield from self._walk(How.FULL if feed.how is How.AGAIN else feed.how, listing)
+                done = not below.undone and (below.walk.rows > 0 or self._may_be_empty(row))
         except Refused as refused:
             if refused.status != 404:
-                raise  # else the parent is gone
+                raise
+            done = yield from self._is_gone(feed.walk.listing, row)
+        if done and not any(table.failed for table in self.tables):
+            self.doubts.settle(row.key)
+            left.discard(row.key)
+
+    def _may_be_empty(self, row: Held) -> bool:
+        """Whether an empty list is believed: the row may say that there are rows, which Twilio lists late or never."""
+        if not row.record.expects:
+            return True
+        dates = [date for date in (moment_of(row.dates[0]), moment_of(row.dates[2])) if date]
+        over = later(max(dates), PATIENCE) <= self.now() if dates else self.doubts.repeats(row.key)
+        self.given_up += over
+        return over
+
+    def _is_gone(self, parent: Listing, row: Held) -> Generator[Effect, Any, bool]:
+        """Whether 404 is believed: the row is gone itself, or a later sync has the same answer."""
+        if self._every:
+            return not self._is_log  # each sync asks again
+        if self.doubts.repeats(row.key):
+            return True
+        if parent.stream.fetch and parent.stream.rows is not None:
+            try:
+                yield parent.row(row.record.row)
+            except Refused as refused:
+                return refused.status == 404
+        return False
 
     def _walk(
-        self, how: How, listing: Listing, fresh: Fresh, span: tuple[Moment, Moment] | None = None
-    ) -> Generator[Effect, Any, Walk]:
+        self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None
+    ) -> Generator[Effect, Any, Feed]:
         """Read a list to its end; of a log, a span of it."""
         for _ in range(RESTARTS):
             walk = Walk(listing, listing.top(*span) if span else None)
@@ -233,29 +523,34 @@ class Branch:
             try:
                 while not walk.ended:
                     page = yield from walk.turn()
-                    yield from feed.take(_within(listing, page, *span) if span else page, fresh)
+                    yield from feed.take(_within(listing, page, *span) if span else page)
                     del page  # a read holds no rows while it waits for more
                 yield from feed.end()
-                return walk
+                return feed
             except Moved:
                 continue
         raise Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
 
-    def _read_log(self, how: How, listing: Listing, fresh: Fresh) -> Read:
-        """A log is read from the bookmark of those that want it; in halves, where a query lists no more rows."""
-        since, until = self._since(how, fresh), later(self.now(), SECOND)
-        spans = [(since, until)] if since < until else []
+    def _read_log(self, how: How, listing: Listing, is_new: bool) -> Generator[Effect, Any, bool]:
+        """
+        Read a log from the bookmark of those that want it; in halves, where a query lists no more rows.
+
+        Returns whether nothing below it is left to read.
+        """
+        since, until = self._since(how, is_new), later(self.now(), SECOND)
+        spans, done = [(since, until)] if since < until else [], True
         while spans:
             since, until = span = spans.pop()
-            walk = yield from self._walk(how, listing, fresh, span)
-            spans += halves(listing, walk.rows, since, until)
+            feed = yield from self._walk(how, listing, span)
+            done = done and not feed.undone
+            spans += halves(listing, feed.walk.rows, since, until)
+        return done
 
-    def _since(self, how: How, fresh: Fresh) -> Moment:
-        """From when on a log is wanted, as far as it answers; of a row that is new to a table, from the beginning."""
+    def _since(self, how: How, is_new: bool) -> Moment:
+        """From when on a log is wanted, as far as it answers: of a row that was never visited, from the beginning."""
         assert isinstance(self.stream.reads, Window)
-        tables = [table for table in self.tables if not table.failed]
-        judges = [judge for table in tables if (judge := table.judge(how))]
-        known = BEGINNING if fresh else min((judge.since for judge in judges), default=BEGINNING)
+        tables = self._alive()
+        known = BEGINNING if is_new else min((judge.since for judge in self._judges(how)), default=BEGINNING)
         # Whole days, so that the syncs of a day compare the same rows.
         since = day_of(earlier(known, self.stream.reads.again)) if known else earlier(self.now(), OLDEST)
         since = max(since, min((table.start_date for table in tables), default=BEGINNING))
@@ -264,3 +559,24 @@ class Branch:
             return since
         answers = earlier(self.now(), reach - DAY)  # a day for the walk to take
         return max(since, midnight_after(answers) if known else answers)
+
+
+def _wants(judge: Judge, row: Held, waiting: bool) -> bool:
+    """Whether a row is visited by its dates; one that waits only if it is fresh."""
+    return bool(judge.since) and judge.sees_change(row.dates) if waiting else judge.wants(row.dates)
+
+
+def _is_new(judge: Judge, row: Held) -> bool:
+    """Whether a row may never have been visited, as far as dates tell."""
+    return judge.owes(row.dates) or (moment_of(row.dates[2]) or END) >= judge.since
+
+
+def _key_of(row: Held) -> int:
+    return row.key
+
+
+def _sorted_json(row: Row) -> bytes:
+    try:
+        return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number or a text that it cannot write
+        return json.dumps(row, sort_keys=True, default=str).encode()

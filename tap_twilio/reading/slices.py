@@ -21,7 +21,7 @@ from .effects import Effect, Read
 from .lists import Listing, dates_of, halves, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, Feed
-from .tables import How
+from .tables import How, Reader, join
 from .units import ceiling, first_of, name_of
 from .walk import Walk
 
@@ -156,12 +156,12 @@ class Slices:
             return one, unit <= since
         part = Slice(since, one.until, failed=one.failed)
         self.left.insert(self._index(one), part)
-        one.until, one.place, one.read = since, None, None
+        one.until, one.place, one.read = since, None, {}
         return part, unit <= since
 
     def _join(self, part: Slice, one: Slice) -> None:
         """Put a part back that was not answered."""
-        part.place = part.read = None
+        part.place, part.read = None, {}
         if part is not one:
             self._remove(part)
             one.until = part.until
@@ -201,7 +201,7 @@ class Slices:
             try:
                 page = yield from walk.turn()
             except Moved:
-                one.place = one.read = None
+                one.place, one.read = None, {}
                 restarts += 1
                 if restarts > RESTARTS:
                     raise reading.unfinished() from None
@@ -266,10 +266,11 @@ class Slices:
         return Walk(self.listing, top, one.place)
 
     def _feed(self, one: Slice, walk: Walk, name: str) -> Feed:
-        table, reader = self.reading.own, None
-        if table and self.how is How.BACKFILL:
-            reader = table.tally(self.how, one.read) if self._counts else table.chunks(self.how, self.listing, name)
-        return self.reading.feed_slice(self.how, walk, reader)
+        readers: dict[str, Reader | None] = {}
+        for sink in self.reading.sinks if self.how is How.BACKFILL else ():
+            tally = sink.tally(self.how, one.read.get(sink.name)) if self._counts else None
+            readers[sink.name] = tally if self._counts else sink.reader(self.how, self.listing, name)
+        return self.reading.feed_slice(self.how, walk, readers)
 
     # -- what Twilio does not answer
 
@@ -344,23 +345,28 @@ class Slices:
 
     def _keep(self, one: Slice, feed: Feed) -> None:
         one.place = feed.place if self._counts else None  # rows of a window wait in several feeds
-        if isinstance(feed.reader, Tally):
-            one.read = feed.reader.stretch.text()
+        tallies = {name: reader for name, reader in feed.readers.items() if isinstance(reader, Tally)}
+        one.read = {name: text for name, tally in tallies.items() if (text := tally.stretch.text())}
 
     def _finish(self, one: Slice, since: Moment) -> None:
         """A slice was read down to `since`."""
-        table = self.reading.own
-        if not self.backfill or not table or not self._counts:
+        if not self.backfill or not self._counts:
             return
         new, others = Span(since, one.until, one.read), []
         for other in self.backfill.spans:
             if other.until == new.since:
-                new = Span(other.since, new.until, table.join(new.read, other.read))
+                new = Span(other.since, new.until, self._join_read(new.read, other.read))
             elif other.since == new.until:
-                new = Span(new.since, other.until, table.join(other.read, new.read))
+                new = Span(new.since, other.until, self._join_read(other.read, new.read))
             else:
                 others.append(other)
         self.backfill.spans = [*others, new]
+
+    def _join_read(self, above: dict[str, str], below: dict[str, str]) -> dict[str, str]:
+        """What was read of two spans that touch."""
+        counted = self.reading.counted.items()
+        joined = ((name, join(known, above.get(name), below.get(name))) for name, known in counted)
+        return {name: text for name, text in joined if text}
 
 
 def _length(one: Slice) -> timedelta:

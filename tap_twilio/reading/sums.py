@@ -47,7 +47,7 @@ def contents_of(records: Iterable[bytes]) -> list[int]:
 
 def end_key(odd: int, name: str) -> int:
     """The key of a list's last chunk."""
-    return hashed(f"{odd} {name}".encode()) >> 32
+    return hashed(f"{odd} {name}".encode())
 
 
 def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:

@@ -21,7 +21,7 @@ from tap_twilio.moments import BEGINNING, END, HOUR, SECOND, Moment, later, mome
 from tap_twilio.singer.packed import pack, size_of, unpack
 from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Stream
-from tap_twilio.twilio.request import Row, Stamp
+from tap_twilio.twilio.request import Page, Row, Stamp
 
 from .digests import Chunks, Held, Known, Room, Stretch, Tally
 from .effects import Emit, Read
@@ -32,6 +32,7 @@ AT_LAST: Moment = "9000-01-01T00:00:00.000000Z"  # all that is owed is asked, ho
 LONG_AGO: Moment = "1970-01-01T00:00:00.000000Z"
 LONGEST_CHUNK = 1024  # rows, on average
 Reader = Chunks | Tally
+Pauses = set[int] | None  # after how many rows of a page nothing waits; None: after each
 
 
 class How(Enum):
@@ -42,6 +43,7 @@ class How(Enum):
     FIRST = auto()  # a look-back whose pages are the first of a round
     ROUND = auto()
     FULL = auto()
+    AGAIN = auto()  # rows that a FULL read met before, and that changed or moved since
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,14 @@ def chunk_length(page_size: int) -> int:
     while length < min(page_size, LONGEST_CHUNK):
         length *= 2
     return length
+
+
+def known_of(room: Room, old: str | None, new: str | None, forgets: bool) -> Known:
+    """The digests that a state holds as two texts."""
+    was, now = unpack(old or ""), unpack(new or "")
+    packed = len(old or "") + len(new or "")  # which the room counts already
+    room.used += sum(map(size_of, [*was.values(), *now.values()])) - packed
+    return Known(room, was, now, forgets)
 
 
 @dataclass
@@ -119,13 +129,15 @@ class Table:
         """Whether a round that begins serves it."""
         return not self.failed
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether it takes rows only of reads that serve it. A child's come when a row of the parent is visited."""
+        return self.stream.parent is None
+
     @cached_property
     def known(self) -> Known:
         """The digests of what was written. Those of a child stay until there is no room: seldom is all of it read."""
-        old, new = (unpack(text or "") for text in (self.state.digests, self.state.round_digests))
-        packed = len(self.state.digests or "") + len(self.state.round_digests or "")
-        self.room.used += sum(map(size_of, [*old.values(), *new.values()])) - packed
-        return Known(self.room, old, new, forgets=self.stream.parent is not None)
+        return known_of(self.room, self.state.digests, self.state.round_digests, self.stream.parent is not None)
 
     def keep(self) -> None:
         """Write the digests into the state."""
@@ -138,20 +150,24 @@ class Table:
     def judge(self, how: How) -> Judge | None:
         """By which bound rows are judged where dates do it; None: none of them is wanted."""
         state, opened = self.state, self._opened(how)
-        if opened is not None and self.name not in opened:
+        if self.in_turn and opened is not None and self.name not in opened:
             return None
-        if how is How.BACKFILL or (how is How.FULL and self.state is self.root):
+        if how is How.BACKFILL or self._in_version(how):
             return Judge()
         if how is How.LOOK_BACK:
-            return None if state.date_updated is None else Judge(state.looked_back or BEGINNING)
+            return None if self.in_turn and state.date_updated is None else Judge(state.looked_back or BEGINNING)
         since = state.date_updated or BEGINNING
         if how is How.FIRST and since:
             since = min(since, state.looked_back or since)
         return Judge(since, state.owed or BEGINNING, state.refill or BEGINNING)
 
-    def chunks(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
+    def _in_version(self, how: How) -> bool:
+        """Whether all rows go into a version of it."""
+        return how in (How.FULL, How.AGAIN) and self.state is self.root
+
+    def reader(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
         """What reads a walk for it; None where every row is wanted, or none."""
-        if self.judge(how) is None or (how is How.FULL and self.state is self.root):
+        if self.judge(how) is None or self._in_version(how):
             return None
         looked = self.state.looked_back
         since = later(looked, self.margin) if looked else BEGINNING  # when the last sync began
@@ -169,37 +185,24 @@ class Table:
         """What reads a slice of a backfill for it, going on from what was read of that."""
         return Tally(self.known, chunk_length(self.page_size), Stretch.of(read)) if self.judge(how) else None
 
-    def join(self, above: str | None, below: str | None) -> str | None:
-        """What was read of two spans that touch."""
-        return Stretch.of(above).join(Stretch.of(below), self.known).text()
-
-    def close(self, listing: Listing, read: str | None) -> None:
-        """All of a list was read by slices."""
-        stretch = Stretch.of(read)
-        if stretch.key is not None:
-            self.known.set(stretch.key, stretch.head)
-        if stretch.tail != ZERO:
-            self.known.set(end_key(0, listing.name), stretch.tail)
-
-    def take(self, how: How, listing: Listing, rows: Sequence[Row], stamp: Stamp, reader: Reader | None) -> Read:
+    def take(self, how: How, listing: Listing, page: Page, reader: Reader | None) -> Read:
         """
         Emit those rows of a page that are not in the warehouse, as far as the reader knows by now.
 
-        Returns the row after which nothing waits; None where all of them do.
+        Returns after how many rows nothing waits.
         """
-        judge = self.judge(how)
-        last = rows[-1] if rows else None
+        judge, rows, stamp = self.judge(how), page.rows, page.stamp
         if judge is None:
-            return last
+            return None
         if self.start_date:
             rows = [row for row in rows if (moment_of(row.get("date_created")) or END) >= self.start_date]
         if reader is None:
             yield from self._emit_by_date(how, listing, rows, stamp, judge)
-            return last
+            return None
         records, invalid = self._records(rows)
         if reader.all_new and records:
             yield Emit(self, stamp, records)
-        taken, done = self._read(listing, rows[: len(records)], records, stamp, reader, judge)
+        taken = self._read(listing, rows[: len(records)], records, stamp, reader, judge)
         if isinstance(reader, Chunks):
             yield from self.emit_changed(reader, judge)
         if invalid and (reader.all_new or taken == len(records)):
@@ -210,9 +213,7 @@ class Table:
             reader.forget(keys_of(listing.ids(rows[taken:])))
             if not reader.all_new:
                 yield from self._emit_by_date(how, listing, rows[taken:], stamp, judge)
-        if reader.idle:
-            return last
-        return rows[done - 1] if done else None
+        return _among(reader.pauses, page.rows, rows) if isinstance(reader, Chunks) else None
 
     def _read(
         self,
@@ -222,16 +223,17 @@ class Table:
         stamp: Stamp,
         reader: Reader,
         judge: Judge,
-    ) -> tuple[int, int]:
-        """Hand rows to the reader. Returns how many it took, and after how many nothing waited."""
+    ) -> int:
+        """Hand rows to the reader. Returns how many it took."""
         keys, contents, dates = keys_of(listing.ids(rows)), contents_of(records), listing.dates_of(rows)
         odd = listing.odd_ones(dates)
         if isinstance(reader, Tally):
             reader.add([pair for at, pair in enumerate(zip(keys, contents)) if at not in odd])
-            return len(rows), len(rows)
+            return len(rows)
         trusted = repeat(False) if self.state.taken_over is None else [not judge.wants(of) for of in dates]
         kept = (repeat(b""), repeat(stamp), repeat(NO_DATES)) if reader.all_new else (records, repeat(stamp), dates)
-        return reader.take(list(map(_held, repeat(Held), zip(keys, contents, *kept, trusted))), odd)
+        reader.take(list(map(_held, repeat(Held), zip(keys, contents, *kept, trusted))), odd)
+        return reader.taken
 
     def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
         """The rows' records, up to one that cannot be written."""
@@ -252,6 +254,12 @@ class Table:
                 self.silent += sum(row.key in reader.seen and not judge.wants(row.dates) for row in found)
             yield Emit(self, stamp, [row.record for row in found])
         reader.seen.clear()
+
+    def end(self, how: How, reader: Chunks) -> Read:
+        """The list ended."""
+        if judge := self.judge(how):
+            reader.end()
+            yield from self.emit_changed(reader, judge)
 
     def leave(self, how: How, reader: Chunks) -> Read:
         """A read goes no further: what waits is judged by date, for freshness. A round will look at its content."""
@@ -276,7 +284,7 @@ class Table:
 
     def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
         """Emit one row, should it differ from what was written under that name."""
-        [record], key = self.records([row]), hashed(name.encode()) >> 32
+        [record], key = self.records([row]), hashed(name.encode())
         content = frozenset(contents_of([record]))
         if content not in self.known.get(key):
             yield Emit(self, stamp, [record])
@@ -319,7 +327,34 @@ class Table:
     def _opened(self, how: How) -> list[str] | None:
         """The tables that what is read serves; None where that is all."""
         opened = {How.BACKFILL: self.root.backfill, How.ROUND: self.root.round, How.FULL: self.root.full}
-        if how is How.FULL and self.state is self.root:
+        opened[How.AGAIN] = self.root.full
+        if self._in_version(how):
             return None
         found = opened.get(how)
         return found.tables if found else None
+
+
+def join(known: Known, above: str | None, below: str | None) -> str | None:
+    """What was read of two spans that touch."""
+    return Stretch.of(above).join(Stretch.of(below), known).text()
+
+
+def close(known: Known, listing: Listing, read: str | None) -> None:
+    """All of a list was read by slices."""
+    stretch = Stretch.of(read)
+    if stretch.key is not None:
+        known.set(stretch.key, stretch.head)
+    if stretch.tail != ZERO:
+        known.set(end_key(0, listing.name), stretch.tail)
+
+
+def _among(pauses: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
+    """Pauses among some rows of a page, as pauses among all of them."""
+    if len(taken) == len(rows):
+        return pauses
+    chosen, count, found = set(map(id, taken)), 0, {0} & pauses
+    for at, row in enumerate(rows, 1):
+        count += id(row) in chosen
+        if count in pauses:
+            found.add(at)
+    return found

@@ -64,9 +64,12 @@ def read_full(reading: Reading, version: int) -> Read:
     for table in reading.tables:
         if table is not reading.own and table.name in full.tables and not table.failed:
             table.finish_round(earlier(full.began, reading.bounds.margin))
+    reading.finish_visits(full.tables)
 
 
 def _begin(reading: Reading, version: int) -> Full:
+    for recent in reading.recents:
+        recent.begin_window()
     return Full(version, reading.began, [t.name for t in reading.tables if t is not reading.own and t.in_rounds])
 
 
@@ -89,6 +92,7 @@ def _walk_full(reading: Reading, full: Full) -> Read:
                 heading = not _settled(listing, page, edge)
             if walk.order.past(start_date, page.rows):
                 break
+        yield from feed.end()
         if walk.ended and walk.pages == 1 and not walk.resumed:
             moving.remove(listing)  # one page shows one moment
         full.at, full.place = index + 1, None
@@ -104,7 +108,7 @@ def _look_again(
 ) -> Generator[Effect, Any, bool]:
     """Read a head, and emit what the version does not hold so; whether a row was among it that the read should know."""
     walk, moved = Walk(listing), False
-    feed = reading.feed(How.FULL, walk)
+    feed = reading.feed(How.AGAIN, walk)
     while not walk.ended:
         page = yield from walk.turn()
         new = [

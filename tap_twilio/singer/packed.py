@@ -9,7 +9,7 @@ Sums = tuple[int, int, int, int, int]  # five power sums over the rows of a chun
 Hashes = frozenset[int]  # what each row of a part holds, one by one
 Digest = Sums | Hashes
 
-KEY, COUNT, NUMBER = 4, 2, 6  # bytes
+KEY, COUNT, NUMBER = 8, 2, 6  # bytes
 MOST = 2 ** (8 * COUNT) - 2  # the most hashes of one digest
 _SUMS = MOST + 1  # the count that says that sums follow
 _WIDTH = 5
@@ -24,8 +24,8 @@ def pack(digests: Mapping[int, Digest]) -> str | None:
     """
     Digests by their keys as text; None where there are none.
 
-    >>> pack({7: frozenset([1])}), unpack("AAAABwABAAAAAAAB")
-    ('AAAABwABAAAAAAAB', {7: frozenset({1})})
+    >>> pack({7: frozenset([1])}), unpack("AAAAAAAAAAcAAQAAAAAAAQ==")
+    ('AAAAAAAAAAcAAQAAAAAAAQ==', {7: frozenset({1})})
     """
     parts = []
     for key, digest in digests.items():

@@ -45,7 +45,7 @@ class Slice:
     since: Date
     until: Date
     place: Place | None = None
-    read: Digests | None = None  # of the rows before the place's page
+    read: dict[str, Digests] = field(default_factory=dict)  # of the rows before the place's page, by who reads them
     failed: bool = False  # whether Twilio answered an earlier sync with errors of its own, each time it was asked
 
 
@@ -55,7 +55,7 @@ class Span:
 
     since: Date
     until: Date
-    read: Digests | None = None
+    read: dict[str, Digests] = field(default_factory=dict)
 
 
 @dataclass
@@ -123,6 +123,11 @@ class Partition:
     taken_over: Date | None = None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
     digests: Digests | None = None  # of what was written (reading/digests.py)
     round_digests: Digests | None = None  # those that were made since the open round began
+    # the rows of the parent, of a child
+    visited: Digests | None = None  # of those that were visited (reading/sinks.py)
+    round_visited: Digests | None = None  # those that were made since the open round began
+    visited_for: str | None = None  # the tables that this served
+    doubted: Digests | None = None  # the rows of which an answer is not believed before it is repeated
     # the list
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
     swept: Date | None = None  # when a round last read here

@@ -155,8 +155,7 @@ class FeedbackTap:
                 return not any(table.failed for table in reading.tables)
             return False
         finally:
-            for table in reading.tables:
-                table.keep()
+            reading.keep()
             self.written = state.dump({name: [ACCOUNT] for name in selected})
 
     def take(self, emit: Emit) -> None:

@@ -161,8 +161,7 @@ class Tap:
                 return not any(table.failed for table in reading.tables)
             return False
         finally:
-            for table in reading.tables:
-                table.keep()
+            reading.keep()
             self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
 
     def _take(self, emit: Emit) -> None:
