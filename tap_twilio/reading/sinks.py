@@ -58,7 +58,6 @@ class Feed:
         self.sinks, self.how, self.walk, self.reader = sinks, how, walk, reader
         self.place = walk.begins
         self.may_stop = False  # whether the place moved, so that a walk that stops here has come further
-        self._after = walk.begins.cut if walk.begins else None
 
     @staticmethod
     def of(sinks: Sequence[Table | Below], how: How, walk: Walk) -> Feed:
@@ -84,7 +83,7 @@ class Feed:
                 except PartitionError as error:
                     sink.fail(error)
         self._raise_failure()
-        self._move(done if self.table else last)
+        self._move(page.rows, done if self.table else last)
 
     def stops(self) -> bool:
         """Whether a walk that stops here has come further; else it does so soon."""
@@ -106,16 +105,14 @@ class Feed:
 
     def _unread(self, page: Page) -> Page:
         """The rows after the one at which an earlier walk left off."""
-        after, self._after = self._after, None
+        after = self.walk.resumes_after if self.walk.pages == 1 else None
         ids = self.walk.listing.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
-    def _move(self, done: Row | None) -> None:
+    def _move(self, rows: Sequence[Row], done: Row | None) -> None:
         self.may_stop = self.may_stop or done is not None
-        if self.walk.place is None:
-            self.place = None
-        elif done:
-            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(done))
+        if done:
+            self.place = self.walk.place(rows, done)
 
     def _raise_failure(self) -> None:
         failures = [sink.failed for sink in self.sinks if sink.failed]
@@ -227,6 +224,7 @@ class Branch:
         self, how: How, listing: Listing, fresh: Fresh, span: tuple[Moment, Moment] | None = None
     ) -> Generator[Effect, Any, Walk]:
         """Read a list to its end; of a log, a span of it."""
+        shifted: Moved | None = None
         for _ in range(RESTARTS):
             walk = Walk(listing, listing.top(*span) if span else None)
             feed = Feed.of(self.below, how, walk)
@@ -237,9 +235,9 @@ class Branch:
                     del page  # a read holds no rows while it waits for more
                 yield from feed.end()
                 return walk
-            except Moved:
-                continue
-        raise Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+            except Moved as moved:
+                shifted = moved
+        raise Unfinished.of(self.stream.name, self.account, shifted)
 
     def _read_log(self, how: How, listing: Listing, fresh: Fresh) -> Read:
         """A log is read from the bookmark of those that want it; in halves, where a query lists no more rows."""
