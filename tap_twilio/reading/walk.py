@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_twilio.errors import BadAnswer, Moved, Refused, Unfinished
@@ -35,6 +35,7 @@ class Kept:
 
     ask: Ask
     names: list[str]
+    contents: dict[str, int]  # by name; of the last row alone, where no row moves
     last: Row
     date: Moment  # of the answer
     before: int  # how many rows the pages before it held
@@ -60,6 +61,7 @@ class Walk:
         self._tokens: set[str] = set()  # the addresses asked for
         self._ends: set[tuple[str, str]] = set()  # of each page read, its first and last row
         self._repeated = 0
+        self._steps_back = 0  # in a row
         self.empty = 0  # pages without a row, in a row
         if place:
             self._ask = listing.at(place.page, token=place.page != self._ask.uri)
@@ -67,26 +69,56 @@ class Walk:
     def turn(self) -> PageRead:
         """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
         before = self.rows
-        page = yield from self._page()
+        page = yield from self._next()
         ids = self.listing.ids(page.rows)
         if self._resumes is not None:
             self._recognise(page, ids)
-        elif self._kept is not None and self._doubtful(self._kept, page, ids):
-            yield from self._prove(self._kept)
         self._guard(ids)
         self.pages += 1
         self.rows += len(ids)
         self._first = self._first or set(ids)
         self.order.see(page.rows)
-        self.ended = page.next is None
         if ids:
-            known = set(self._kept.names) if self._kept else set()
-            self._kept = Kept(self._ask, self._names(page.rows), page.rows[-1], page.date, before, known)
-        if self.ended and self.pages > 1 and self._kept and not self.listing.stream.token_names_row:
-            yield from self._stands(self._kept)
+            self._keep(page, before)
+        if page.next is None and self.pages > 1 and self._kept and not self.listing.stream.token_names_row:
+            rest = yield from self._rest(self._kept)
+            page = replace(page, rows=[*page.rows, *rest.rows], next=rest.next) if rest else page
+        self.ended = page.next is None
         if page.next is not None:
             self._ask = self.listing.at(page.next)
         return page
+
+    def _keep(self, page: Page, before: int) -> None:
+        names, rows = self._names(page.rows), page.rows
+        moving = not self.order.stays or not self.listing.stream.token_names_row
+        contents = dict(zip(names, map(_content, rows))) if moving else {names[-1]: _content(rows[-1])}
+        known = set(self._kept.names) if self._kept else set()
+        self._kept = Kept(self._ask, names, contents, rows[-1], page.date, before, known)
+
+    def _next(self) -> PageRead:
+        """The page that follows, if it is proven to; else what is left of the one before it, and where that leads."""
+        kept, refused = self._kept, None
+        try:
+            page = yield from self._page()
+        except Moved as moved:
+            if kept is None or moved.args == (CIRCLE,):
+                raise
+            refused = moved
+        else:
+            if kept is None or not self._doubtful(kept, page, self.listing.ids(page.rows)):
+                self._steps_back = 0
+                return page
+        asked, rest = self._ask.uri, (yield from self._rest(kept))
+        if refused and (rest is None or rest.next == asked):
+            raise refused
+        if rest is None:
+            self._steps_back = 0
+            return page
+        self._steps_back += 1
+        if self._steps_back > RETRIES:
+            raise Moved(SHIFTED)
+        self._ask = kept.ask
+        return rest
 
     def place(self, rows: Sequence[Row], done: Row) -> Place | None:
         """Where a later walk goes on, if of the page read last these rows were taken, down to `done`."""
@@ -173,32 +205,52 @@ class Walk:
             return True
         return not self.listing.listed(kept.last) and bool(self.listing.listed(page.rows[0]))
 
-    def _prove(self, kept: Kept) -> Read:
+    def _rest(self, kept: Kept) -> Generator[Effect, Any, Page | None]:
         """
-        Ask again for what the page before ended with: what has not moved by now had not moved when the next page came.
+        Ask again for what the page before ended with. What has not moved by now, had not when the next page came.
 
-        Raises Moved if it has.
+        Returns None if that page is proven to follow. Else what is left of the one before, as it is now: below a row
+        that has not moved stands all that stood there and did not move either. Raises Moved if there is no such row.
         """
-        if not self.listing.stream.token_names_row:
-            yield from self._stands(kept)
-        elif not self.listing.stream.fetch or not (yield from self._says_it_stands(kept)):
-            again = yield from self._answer(kept.ask, kept.before)
-            named = self.listing.id_of(kept.last)
-            if not any(self._is_unchanged(kept, row) for row in again.rows if self.listing.id_of(row) == named):
-                raise Moved(SHIFTED)
+        names_row = self.listing.stream.token_names_row
+        if names_row and self.listing.stream.fetch and (yield from self._says_it_stands(kept)):
+            return None
+        again = yield from self._answer(kept.ask, kept.before)
+        names = self._names(again.rows)
+        if self._stands(kept, names, again.rows) if names_row else self._is_foreseen(kept, names[: len(kept.names)]):
+            return None
+        same = {name for name, row in zip(names, again.rows) if kept.contents.get(name) == _content(row)}
+        if not same:
+            raise Moved(SHIFTED)
+        rows = [row for name, row in zip(names, again.rows) if name not in same and name not in kept.known]
+        return replace(again, rows=rows)
+
+    def _stands(self, kept: Kept, names: Sequence[str], rows: Sequence[Row]) -> bool:
+        """Whether the row that a token names is still on its page, as it was."""
+        return any(name == kept.names[-1] and self._is_unchanged(kept, row) for name, row in zip(names, rows))
+
+    def _is_foreseen(self, kept: Kept, names: Sequence[str]) -> bool:
+        """
+        Whether a page looks as it did, where a token counts rows: those above it may have become fewer.
+
+        They may have become more: then rows that are known come at its top, and no row is skipped.
+        """
+        left = [name for name in names if name in kept.contents]
+        pushed = [name for name in names if name not in kept.contents]
+        if not left or left != kept.names[: len(left)] or names[-1] != left[-1]:
+            return False
+        return not kept.ask.token or kept.known.issuperset(pushed)
 
     def _says_it_stands(self, kept: Kept) -> Generator[Effect, Any, bool]:
-        """Whether the row that a token names, asked for alone, is seen not to have changed; False: nothing is seen."""
+        """Whether the row that a token names, asked for alone, is seen not to have changed."""
         row = kept.last
         try:
             found: Page = yield self.listing.row(row)
         except Refused as refused:
-            if refused.status == 404:
-                raise Moved("a row is gone that a page token names") from None
-            return False  # the right to read the list may be all that there is
+            if refused.status in (401, 403, 404):
+                return False  # it is gone; or the right to read the list is all that there is
+            raise
         there = {**row, **{name: value for name, value in found.rows[0].items() if name in row}}
-        if self._movers(there) != self._movers(row):
-            raise Moved(SHIFTED)
         return self._is_unchanged(kept, there)
 
     def _is_unchanged(self, kept: Kept, there: Row) -> bool:
@@ -207,24 +259,13 @@ class Walk:
         told = changed is not None and changed < earlier(kept.date, SETTLED)
         return there == row or (told and self._movers(there) == self._movers(row))
 
-    def _stands(self, kept: Kept) -> Read:
-        """
-        Ask for a page once more, where a token counts rows: those above it may have become fewer.
-
-        They may have become more: then rows that are known come at its top, and no row is skipped. Raises Moved if
-        anything else is seen.
-        """
-        again = yield from self._answer(kept.ask, kept.before)
-        names = self._names(again.rows)[: len(kept.names)]
-        left = [name for name in names if name in kept.names]
-        pushed = [name for name in names if name not in kept.names]
-        foreseen = left == kept.names[: len(left)] and bool(left) and names[-1] == left[-1]
-        if not foreseen or (kept.ask.token and not kept.known.issuperset(pushed)):
-            raise Moved(SHIFTED)
-
     def _names(self, rows: Sequence[Row]) -> list[str]:
         """What tells rows apart: their keys, or all that they hold where a key is the number of a row in its list."""
         return list(map(repr, rows)) if "#" in self.listing.stream.adds.values() else self.listing.ids(rows)
+
+
+def _content(row: Row) -> int:
+    return hash(repr(row))
 
 
 def walk_once(walk: Walk, take: Callable[[Page], None]) -> Read:
