@@ -104,7 +104,7 @@ def _check_sums(twilio: "Twilio", fact: Fact, query: Query) -> None:
 def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
     asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
-    means = (twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
+    means = (twilio.order, twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
     if fact.name in SUMMED or fact.name in UNTIL_ENDED:  # they depend on what is kept elsewhere
         return _rows_of(twilio, fact, account, place, query)
     views, key = twilio.generic.views, (fact.name, account, place, asked, means)
@@ -131,7 +131,7 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Qu
         items = [item for item in items if item.data["status"] != status]
     for passes in [*_equal(fact, query), *_between(twilio, fact, query)]:
         items = [item for item in items if passes(item.data)]
-    items = sorted(items, key=order(fact), reverse=backwards(query))
+    items = sorted(items, key=order(fact, twilio.order), reverse=backwards(query))
     return items[: MOST_ROWS.get(fact.name)]
 
 
@@ -265,7 +265,7 @@ def _page(
         number=int(number),
         size=size,
         token=token,
-        after=token_after(fact, page[-1], start + len(page)) if more else "",
+        after=token_after(fact, page[-1], start + len(page), twilio.tokens) if more else "",
         before=token_before(page[0]) if int(number) and page else "",
     )
     if fact.envelope == "classic":

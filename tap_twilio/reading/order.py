@@ -65,8 +65,6 @@ class Order:
             self._see_changes(rows)
         if self._listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
             self._listed.see([moment_of(self._listing.listed(row)) for row in rows])
-        if self._thorough:
-            self._see_list_dates(rows)
 
     def _see_changes(self, rows: list[Row]) -> None:
         if self._changes is None:
@@ -89,7 +87,10 @@ class Order:
 
     # -- for slices
 
-    def _see_list_dates(self, rows: list[Row]) -> None:
+    def see_list_dates(self, rows: list[Row]) -> None:
+        """Learn from the rows that a page brought and no page before it."""
+        if not self._thorough:
+            return
         self._dates = [moment_of(self._listing.listed(row)) or BEGINNING for row in rows]
         if not self._by_list_date:
             return

@@ -8,7 +8,7 @@ all that is taken for granted of an order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,7 +68,6 @@ class Walk:
 
     def turn(self) -> PageRead:
         """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
-        before = self.rows
         page = yield from self._next()
         ids = self.listing.ids(page.rows)
         if self._resumes is not None:
@@ -77,23 +76,23 @@ class Walk:
         self.pages += 1
         self.rows += len(ids)
         self._first = self._first or set(ids)
-        self.order.see(page.rows)
-        if ids:
-            self._keep(page, before)
         if page.next is None and self.pages > 1 and self._kept and not self.listing.stream.token_names_row:
             rest = yield from self._rest(self._kept)
             page = replace(page, rows=[*page.rows, *rest.rows], next=rest.next) if rest else page
+        self.order.see_list_dates(page.rows)
         self.ended = page.next is None
         if page.next is not None:
             self._ask = self.listing.at(page.next)
         return page
 
-    def _keep(self, page: Page, before: int) -> None:
+    def _keep(self, page: Page, ask: Ask, before: int, known: Iterable[str]) -> None:
+        if not page.rows:
+            return
+        self.order.see(page.rows)
         names, rows = self._names(page.rows), page.rows
         moving = not self.order.stays or not self.listing.stream.token_names_row
         contents = dict(zip(names, map(_content, rows))) if moving else {names[-1]: _content(rows[-1])}
-        known = set(self._kept.names) if self._kept else set()
-        self._kept = Kept(self._ask, names, contents, rows[-1], page.date, before, known)
+        self._kept = Kept(ask, names, contents, rows[-1], page.date, before, set(known))
 
     def _next(self) -> PageRead:
         """The page that follows, if it is proven to; else what is left of the one before it, and where that leads."""
@@ -106,19 +105,22 @@ class Walk:
             refused = moved
         else:
             if kept is None or not self._doubtful(kept, page, self.listing.ids(page.rows)):
-                self._steps_back = 0
-                return page
+                return self._follows(page)
         asked, rest = self._ask.uri, (yield from self._rest(kept))
         if refused and (rest is None or rest.next == asked):
             raise refused
         if rest is None:
-            self._steps_back = 0
-            return page
+            return self._follows(page)
         self._steps_back += 1
         if self._steps_back > RETRIES:
             raise Moved(SHIFTED)
         self._ask = kept.ask
         return rest
+
+    def _follows(self, page: Page) -> Page:
+        self._steps_back = 0
+        self._keep(page, self._ask, self.rows, self._kept.names if self._kept else ())
+        return page
 
     def place(self, rows: Sequence[Row], done: Row) -> Place | None:
         """Where a later walk goes on, if of the page read last these rows were taken, down to `done`."""
@@ -222,6 +224,7 @@ class Walk:
         same = {name for name, row in zip(names, again.rows) if kept.contents.get(name) == _content(row)}
         if not same:
             raise Moved(SHIFTED)
+        self._keep(again, kept.ask, kept.before, kept.known.union(kept.names))
         rows = [row for name, row in zip(names, again.rows) if name not in same and name not in kept.known]
         return replace(again, rows=rows)
 
