@@ -61,7 +61,7 @@ class Order:
 
     def see(self, rows: list[Row]) -> None:
         """Learn from a page."""
-        if not self.stays_on_change and rows:
+        if self._changes != {} and rows:
             self._see_changes(rows)
         if self._listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
             self._listed.see([moment_of(self._listing.listed(row)) for row in rows])
@@ -75,15 +75,27 @@ class Order:
         self._changes = {name: sorting for name, sorting in self._changes.items() if not sorting.refuted}
 
     @property
-    def stays_on_change(self) -> bool:
-        """Whether a row that changes stays where it is, if its list date does."""
-        return self._changes == {}
+    def may_sink(self) -> bool:
+        """Whether a change may move a row down, below rows that it stood above."""
+        return self._changes is None or any(one.rises or name in NAMES for name, one in self._changes.items())
+
+    def follows(self, above: Row, below: Row) -> bool:
+        """
+        Whether a row may stand below another one that did not rise, in each order in which a change lets it rise.
+
+        Below a row that rose stand those that changed last.
+        """
+        for name in self._changes or ():
+            one, other = moment_of(above.get(name)), moment_of(below.get(name))
+            if (one or "") < (other or "") or (one is None and name == CHANGED):
+                return False
+        return True
 
     @property
     def stays(self) -> bool:
         """Whether a row stays where it is, whatever of it changes."""
         listed_stays = not self._listing.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
-        return self.stays_on_change and listed_stays
+        return self._changes == {} and listed_stays
 
     # -- for slices
 
@@ -109,7 +121,8 @@ class Order:
     def by_list_date(self) -> bool:
         """Whether dated rows are in order of their list date, and visibly in no other."""
         differs = self._creation_differs or self._listing.column == "date_created"
-        return self._by_list_date and self.stays_on_change and differs
+        by_change = self._changes is None or (CHANGED in self._changes and self._changes[CHANGED].falls)
+        return self._by_list_date and not by_change and differs
 
 
 def _falls(dates: list[Moment]) -> bool:

@@ -52,7 +52,7 @@ class Slices:
                 one.place = one.read = None
                 restarts += 1
                 if restarts > RESTARTS:
-                    raise reading.unfinished() from None
+                    raise reading.unfinished(error) from None
                 feed = self._open(one)
                 continue
             page, dates = _inside(reading, one, page, feed.walk.order.listed())

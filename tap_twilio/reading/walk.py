@@ -35,7 +35,7 @@ class Kept:
 
     ask: Ask
     names: list[str]
-    contents: dict[str, int]  # by name; of the last row alone, where no row moves
+    contents: dict[str, int]  # by name; of the last row alone, where no row moves down
     last: Row
     date: Moment  # of the answer
     before: int  # how many rows the pages before it held
@@ -90,7 +90,7 @@ class Walk:
             return
         self.order.see(page.rows)
         names, rows = self._names(page.rows), page.rows
-        moving = not self.order.stays or not self.listing.stream.token_names_row
+        moving = self.order.may_sink or not self.listing.stream.token_names_row
         contents = dict(zip(names, map(_content, rows))) if moving else {names[-1]: _content(rows[-1])}
         self._kept = Kept(ask, names, contents, rows[-1], page.date, before, set(known))
 
@@ -201,7 +201,7 @@ class Walk:
             return page.next is None  # an end that shows no row; in the middle, a filter left the page empty
         if self.order.stays:
             return False
-        if not self.order.stays_on_change:
+        if self.order.may_sink or not self.order.follows(kept.last, page.rows[0]):
             return True
         if ids[0] in self._first or ids[0] in kept.names:
             return True

@@ -128,7 +128,7 @@ def _look_again(reading: Reading, listing: Listing, seen: Seen, edge: Moment, st
     """
     Read a list again, and emit what the version does not hold so, until no row comes that was left out before.
 
-    Where rows that change stay where they are, its head alone: those that get their list date come there.
+    Where rows that change stay or come to the top, its head alone; so do those that get their list date.
     """
     seen.sort()
     for _ in range(RESTARTS):
@@ -168,8 +168,8 @@ def _look(
 
 
 def _stays(walk: Walk) -> bool:
-    """Whether a row that changes stays where it is, so that none is left out but where its list date moved it."""
-    return walk.order.stays_on_change and walk.listing.stream.token_names_row
+    """Whether a row that changes stays where it is or comes to the top, so that the head shows what was left out."""
+    return not walk.order.may_sink and walk.listing.stream.token_names_row
 
 
 def _created(row: Row) -> Moment:
