@@ -142,7 +142,7 @@ def _check_usage(twilio: "Twilio", fact: Fact, account: str, query: Query) -> No
 def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
     """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
     asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
-    means = (twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
+    means = (twilio.order, twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
     if fact.name in SUMMED or fact.name in UNTIL_ENDED:  # they depend on what is kept elsewhere
         return _rows_of(twilio, fact, account, place, query)
     views, key = twilio.generic.views, (fact.name, account, place, asked, means)
@@ -172,7 +172,7 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Qu
     if fact.name in SUMMED:
         asked = {"as_of": str(iso8601(twilio.clock)).replace("Z", "+00:00")}
         items = [replace(item, data=item.data | asked) for item in items]
-    items = sorted(items, key=order(fact), reverse=backwards(query))
+    items = sorted(items, key=order(fact, twilio.order), reverse=backwards(query))
     return items[: MOST_ROWS.get(fact.name)]
 
 
@@ -306,7 +306,7 @@ def _page(
         number=int(number),
         size=size,
         token=token,
-        after=token_after(fact, page[-1], start + len(page)) if more else "",
+        after=token_after(fact, page[-1], start + len(page), twilio.tokens) if more else "",
         before=token_before(page[0]) if int(number) and page else "",
     )
     if fact.envelope == "classic":

@@ -92,6 +92,16 @@ def by_updated(row: Row) -> Any:
     return (-(row.updated or row.created), row.sid)
 
 
+def by_updated_ascending(row: Row) -> Any:
+    """The last change at the end."""
+    return (row.updated or row.created, row.sid)
+
+
+def by_sid(row: Row) -> Any:
+    """In no order of time."""
+    return row.sid
+
+
 def by_dated(row: Row) -> Any:
     """Dated rows only."""
     return (-(row.dated or 0), row.sid)
@@ -102,7 +112,14 @@ def by_ended(row: Row) -> Any:
     return (-(row.ended or 0), row.sid)
 
 
-ORDERS: dict[str, Key] = {"created": by_created, "first": undated_first, "last": undated_last, "updated": by_updated}
+ORDERS: dict[str, Key] = {
+    "created": by_created,
+    "first": undated_first,
+    "last": undated_last,
+    "updated": by_updated,
+    "updated_ascending": by_updated_ascending,
+    "sid": by_sid,
+}
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -200,7 +217,7 @@ class Table:
         self._views.clear()
 
     def _sort(self, order: str | None = None) -> None:
-        if order and not self.by_date and order != "updated":
+        if order in ("first", "last") and not self.by_date:
             order = "created"
         if order and order != self.order:
             self.order, self._unsorted = order, True

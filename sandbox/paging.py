@@ -73,7 +73,8 @@ def turn(
     """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
     hollow = fault == "hollow"
-    token = (query.get("PageToken") or TOP) if hollow else f"PA{page[-1].sid}" if more else ""
+    after = f"AP{(number + 1) * size}" if twilio.tokens == "offset" else f"PA{page[-1].sid}" if more else ""
+    token = (query.get("PageToken") or TOP) if hollow else after if more else ""
     page = [] if hollow else page
     return pages(
         question,
@@ -147,6 +148,9 @@ def _cut(
         if int(number) and not token:
             raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
         return *page_after(rows, key, None, size, twilio.clock), int(number), size
+    if twilio.tokens == "offset" and token[:2] == "AP" and token[2:].isdigit():
+        at, shown = int(token[2:]), [row for row in rows if row.shown <= twilio.clock]
+        return shown[at : at + size], len(shown) > at + size, int(number), size
     place = twilio.rows.get(token[2:])
     if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")

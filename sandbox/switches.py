@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "order": ("created", "first", "last", "updated"),
+    "order": ("created", "first", "last", "updated", "updated_ascending", "sid"),
+    "tokens": ("row", "offset"),
     "accounts_listed": ("all", "others", "none"),
     "deleted_token": ("taken", "refused", "empty"),
     "less_than_date_means": ("start", "end"),
@@ -28,7 +29,9 @@ class Switches:
     """Every switch, and how the sandbox behaves when nobody touches it."""
 
     order: str = "last"
-    """How lists are sorted: by creation, or by change; messages and calls by date too, undated rows first or last."""
+    """How lists are sorted: by creation, by change either way, or by SID; messages and calls by date too."""
+    tokens: str = "row"
+    """What page tokens are: the name of the row that a page ended with, or how many rows stood above the next one."""
     accounts_listed: str = "all"
     """Which accounts Accounts.json shows: all, all but the main one, or none."""
     deleted_token: str = "taken"

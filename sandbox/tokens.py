@@ -17,6 +17,7 @@ from .catalog import Fact, value_type
 from .filters import SUMMED
 from .generic import Item, Query, Shelf
 from .judging import refuse
+from .moments import moment
 from .shapes import CONSTANT, is_date
 
 if TYPE_CHECKING:
@@ -41,20 +42,30 @@ def backwards(query: Query) -> bool:
     return query.get("Order", [""])[-1] == "desc"
 
 
-def order(fact: Fact) -> Callable[[Item], Any]:
-    """How a list is sorted: by index, usage by day and category, others newest first, and what has no date as made."""
+def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
+    """How a list is sorted: by index, usage by day and category, others as the switch says, undated ones as made."""
     if fact.name in SUMMED:
         return lambda item: (-item.created, item.data["category"])
     if has_index(fact):
         return lambda item: (item.data["index"], item.handle)
+    if switch == "sid":
+        return lambda item: item.handle
+    if switch.startswith("updated") and "date_updated" in fact.properties:
+        turned = -1 if switch == "updated" else 1
+        return lambda item: (turned * _changed(item), item.handle)
     if any(is_date(value_type(fact.properties, name)) for name in fact.properties):
         return lambda item: (-item.created, item.handle)
     return lambda item: item.number
 
 
-def token_after(fact: Fact, last: Item, offset: int) -> str:
+def _changed(item: Item) -> int:
+    value = item.data.get("date_updated")
+    return moment(value) if value else item.created
+
+
+def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str:
     """What names the page that follows a row."""
-    if fact.name in SUMMED:
+    if fact.name in SUMMED or switch == "offset":
         return "AP" + base64.b64encode(str(offset).encode()).decode()
     if has_index(fact):
         return f"PT{last.data['index']}"
@@ -75,7 +86,7 @@ def token_before(first: Item) -> str:
 def where(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Where:
     """Where the page of a token begins, as the list is now. The switch `deleted_token` says what a lost row means."""
     kind, rest = token[:2], token[2:]
-    if fact.name in SUMMED and kind == "AP":
+    if kind == "AP" and (fact.name in SUMMED or twilio.tokens == "offset"):
         return Where(_offset(rest))
     if has_index(fact) and kind == "PT" and rest.isdigit():
         turned = backwards(query)
@@ -88,7 +99,7 @@ def where(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: 
         if twilio.deleted_token == "refused":
             raise refuse("PageToken")
         return Where(len(items))
-    key, turned = order(fact), backwards(query)
+    key, turned = order(fact, twilio.order), backwards(query)
     before = [i for i in items if (key(i) > key(named) if turned else key(i) < key(named))]
     if kind == "PB":
         return Where(len(before), backwards=True)

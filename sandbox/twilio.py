@@ -242,7 +242,7 @@ class Twilio(Switches):
             table = self.table(row.stream, self.main if row.stream == "accounts" else row.account)
             listed = row.deleted is None
             moves = listed and any(name in changes for name in ("date_created", "date_sent", "start_time"))
-            moves |= listed and table.order == "updated"
+            moves |= listed and table.order.startswith("updated")
             if moves:
                 table.discard(row)
             row.update(changes)

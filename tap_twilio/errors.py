@@ -114,6 +114,12 @@ class NotAvailable(PartitionError):
 class Unfinished(PartitionError):
     """The next sync's move: the list moved under every walk of this one."""
 
+    @staticmethod
+    def of(stream: str, account: str, last: Error | None) -> Unfinished:
+        """Name the list, and why it was last begun again: where Twilio refused a page, in Twilio's words."""
+        why = f" ({last})" if last and last.args else ""
+        return Unfinished(f"{stream} {account}: the list moved under every walk{why}; the next sync goes on.")
+
 
 class Retry(Error):
     """

@@ -35,10 +35,13 @@ def history(**rows: int) -> Twilio:
 # Requests -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf) -> None:
+@pytest.mark.parametrize("order", ["last", "updated", *long("created", "first", "sid")])
+def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf, order: str) -> None:
     """The pages that there are, one for each list without a row, and the accounts: nothing is asked to find out."""
     rows = {"messages": 420, "calls": 199, "conferences": 101, "transcriptions": 50}
-    tap = tap_of(history(**rows), page_size=PAGE_SIZE)
+    twilio = history(**rows)
+    twilio.order = order
+    tap = tap_of(twilio, page_size=PAGE_SIZE)
     tap.sync()
 
     # Conferences are three lists, of which two are empty; there is no address.
@@ -46,6 +49,16 @@ def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf) -> None:
     assert {stream: len(tap.pages(stream)) for stream in LISTED} == pages
     assert len(tap.requests) == sum(pages.values()) + 2  # the accounts, and what time it is
     assert len(tap.tables.rows["messages"]) == 420
+
+
+def test_a_list_whose_rows_may_move_down_takes_one_more_request_a_page(tap_of: TapOf) -> None:
+    """In order of the last change, the oldest first: the row that each token names is asked for."""
+    twilio = history(conferences=420)
+    twilio.order = "updated_ascending"
+    tap = tap_of(twilio, page_size=PAGE_SIZE).select("conferences")
+    tap.sync()
+
+    assert len(tap.requests) == (9 + 2) + 8 + 2  # of the two empty lists a page each; the accounts, and what time it is
 
 
 def test_a_long_list_costs_no_more_than_a_page_a_slice(tap_of: TapOf) -> None:

@@ -34,21 +34,20 @@ def backfill(reading: Reading) -> Read:
 
 def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
     """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
-    start_date = reading.bounds.start_date
-    walk = Walk(listing, place=opened.place, thorough=bool(start_date))
+    walk = Walk(listing, place=opened.place)
     feed = reading.feed(How.BACKFILL, walk)
     judged = opened.place is not None or not reading.sliceable
     while not walk.ended:
         try:
             page = yield from walk.turn()
-        except Moved:
+        except Moved as moved:
             opened.place = None
             if reading.may_restart():
-                walk = Walk(listing, thorough=bool(start_date))
+                walk = Walk(listing)
                 feed = reading.feed(How.BACKFILL, walk)
                 continue
             if not reading.sliceable:
-                raise reading.unfinished() from None
+                raise reading.unfinished(moved) from None
             return _begin_slices(reading, listing, opened, CUTS)
         if not judged and page.next:
             pages = pages_between(listing, page, reading.oldest)
@@ -57,8 +56,6 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
         judged = judged or bool(page.rows)
         yield from reading.take(feed, page)
         opened.place = feed.place
-        if walk.order.past(start_date, page.rows):
-            break
         del page  # a read holds no rows while it waits for more
     yield from feed.end()
     return None

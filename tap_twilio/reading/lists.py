@@ -10,7 +10,18 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tap_twilio.errors import BadAnswer
-from tap_twilio.moments import BEGINNING, DAY, SECOND, Moment, earlier, format_moment, later, moment_of, parse_moment
+from tap_twilio.moments import (
+    BEGINNING,
+    DAY,
+    END,
+    SECOND,
+    Moment,
+    earlier,
+    format_moment,
+    later,
+    moment_of,
+    parse_moment,
+)
 from tap_twilio.streams.model import Filter, Product, Stream
 from tap_twilio.twilio.request import Ask, Page, Row
 
@@ -159,10 +170,13 @@ class Listing:
         return listed and max(listed, created or listed)
 
     def all_older(self, page: Page, edge: Moment) -> bool:
-        """Whether every row of a page is dated, and before `edge`: where the head of a list ends."""
-        if not page.rows:
-            return False  # it shows nothing of what follows
-        return all(newest is not None and newest < edge for newest in map(self.newest, page.rows))
+        """
+        Whether every row of a page is from before `edge`, an undated one by its creation: where a list's head ends.
+
+        One row at least must be dated: undated rows may all stand above those that are.
+        """
+        newest = (self.newest(row) or moment_of(row.get("date_created")) or END for row in page.rows)
+        return all(date < edge for date in newest) and any(moment_of(self.listed(row)) for row in page.rows)
 
 
 def _member(row: Row, source: str) -> Any:

@@ -1,88 +1,98 @@
-"""What the pages of a walk show of their list's order: proven by all that was seen, or not known.
+"""
+The orders that a list cannot have, as its pages show it. No number of pages proves an order; one page refutes it.
 
-Agreement counts over all pages. Two rows contradict an order only within one page, since rows move between pages.
+The rows of one page are one moment's. Where they neither fall nor rise along a property, the list is not sorted by it,
+so a row that changes there stays where it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from tap_twilio.moments import BEGINNING, END, Moment, moment_of
+from tap_twilio.moments import moment_of
 from tap_twilio.twilio.request import Row
 
 from .lists import Listing
 
-ORDERS = CREATION, LIST_DATE = ("creation", "list date")
+CHANGED = "date_updated"
+DATES = (CHANGED, "end_time")  # which a change moves
+NAMES = ("friendly_name", "unique_name")  # which a change may be of
+
+
+class Sorting:
+    """The orders along one property that no page has refuted so far."""
+
+    def __init__(self) -> None:
+        self.falls = self.rises = True
+        self.null_above = self.null_below = False  # seen above, and below, a row that has it
+
+    def see(self, values: Sequence[Any]) -> None:
+        """Learn from a page: None for a row that lacks the property."""
+        known = [value for value in values if value is not None]
+        self.falls = self.falls and known == sorted(known, reverse=True)
+        self.rises = self.rises and known == sorted(known)
+        steps = {(one is None, other is None) for one, other in zip(values, values[1:])}
+        self.null_above |= (True, False) in steps
+        self.null_below |= (False, True) in steps
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the rows that have it are in no order of it."""
+        return not self.falls and not self.rises
+
+    @property
+    def scattered(self) -> bool:
+        """Whether those that lack it stand neither all above nor all below the others."""
+        return self.null_above and self.null_below
 
 
 class Order:
-    """
-    The order of one list, as far as one walk shows it.
+    """What the pages of one walk refute of the orders in which a change would move a row."""
 
-    With `thorough` every page is looked at; else only until the list is seen to be in order of creation.
-    """
-
-    def __init__(self, listing: Listing, thorough: bool, agreed: Sequence[str] = ORDERS) -> None:
-        self._listing, self._thorough = listing, thorough
-        # All that was seen agrees with it, also by the walk that this one goes on with.
-        self._by_creation = not thorough or CREATION in agreed
-        self._by_list_date = LIST_DATE in agreed  # likewise, of the dated rows
-        self._not_by_change = False  # a page contradicts the order of date_updated
-        self._undated_above_dated = self._dated_above_undated = False
-        self._last_created = self._last_listed = END
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._changes: dict[str, Sorting] | None = None  # by property, as far as they are not refuted; None: no row yet
+        self._listed = Sorting()
 
     def see(self, rows: list[Row]) -> None:
         """Learn from a page."""
-        mixed = self._see_undated(rows)
-        if not self._thorough and (not mixed or self.by_creation):
-            return  # dates are worth reading only where they may tell something
-        if self._by_creation:
-            created = [moment_of(row.get("date_created")) or BEGINNING for row in rows]
-            self._by_creation = _falls([self._last_created, *created])
-            self._last_created = created[-1] if created else self._last_created
-        if self._thorough and self._by_list_date:
-            self._see_list_dates(rows)
-        if not self._not_by_change:
-            self._not_by_change = not _falls([date for row in rows if (date := moment_of(row.get("date_updated")))])
+        if self._changes != {} and rows:
+            self._see_changes(rows)
+        if self._listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
+            self._listed.see([moment_of(self._listing.listed(row)) for row in rows])
 
-    def _see_undated(self, rows: list[Row]) -> bool:
-        """Whether undated rows stand among dated ones, so that neither stand all at one end."""
-        if not self._listing.stream.filter_hides_rows:
-            return True
-        column = self._listing.column
-        dated = [bool(row.get(column)) for row in rows]
-        steps = set(zip(dated, dated[1:]))
-        self._undated_above_dated |= (False, True) in steps
-        self._dated_above_undated |= (True, False) in steps
-        return self._undated_above_dated and self._dated_above_undated
-
-    def _see_list_dates(self, rows: list[Row]) -> None:
-        dates = [date for row in rows if (date := moment_of(self._listing.listed(row)))]
-        self._by_list_date = _falls([self._last_listed, *dates])
-        self._last_listed = dates[-1] if dates else self._last_listed
+    def _see_changes(self, rows: list[Row]) -> None:
+        if self._changes is None:
+            self._changes = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
+        for name, sorting in self._changes.items():
+            read = _casefolded if name in NAMES else moment_of
+            sorting.see([read(row.get(name)) for row in rows])
+        self._changes = {name: sorting for name, sorting in self._changes.items() if not sorting.refuted}
 
     @property
-    def agreed(self) -> list[str]:
-        """The orders that all rows so far agree with, for a place; none where not every page was looked at."""
-        known = {CREATION: self._by_creation, LIST_DATE: self._by_list_date}
-        return [order for order, agrees in known.items() if agrees and self._thorough]
+    def may_sink(self) -> bool:
+        """Whether a change may move a row down, below rows that it stood above."""
+        return self._changes is None or any(one.rises or name in NAMES for name, one in self._changes.items())
+
+    def follows(self, above: Row, below: Row) -> bool:
+        """
+        Whether a row may stand below another one that did not rise, in each order in which a change lets it rise.
+
+        Below a row that rose stand those that changed last.
+        """
+        for name in self._changes or ():
+            one, other = moment_of(above.get(name)), moment_of(below.get(name))
+            if (one or "") < (other or "") or (one is None and name == CHANGED):
+                return False
+        return True
 
     @property
-    def by_creation(self) -> bool:
-        """Whether the list is in order of creation, so that no row of it ever moves."""
-        scattered = self._undated_above_dated and self._dated_above_undated
-        return self._by_creation and self._not_by_change and (scattered or not self._listing.stream.filter_hides_rows)
-
-    def past(self, start_date: Moment | None, rows: list[Row]) -> bool:
-        """Whether every row below these was created before `start_date`."""
-        if not start_date or not rows or not self._not_by_change:
-            return False
-        if self.by_creation:
-            return all((moment_of(row.get("date_created")) or END) < start_date for row in rows)
-        if not self._by_list_date or not self._undated_above_dated or self._dated_above_undated:
-            return False
-        return all((newest := self._listing.newest(row)) is not None and newest < start_date for row in rows)
+    def stays(self) -> bool:
+        """Whether a row stays where it is, whatever of it changes."""
+        listed_stays = not self._listing.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
+        return self._changes == {} and listed_stays
 
 
-def _falls(dates: list[Moment]) -> bool:
-    return dates == sorted(dates, reverse=True)
+def _casefolded(value: Any) -> str | None:
+    return value.casefold() if isinstance(value, str) and value else None

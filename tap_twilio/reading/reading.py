@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_twilio.errors import Unfinished
+from tap_twilio.errors import Error, Unfinished
 from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, day_of, earlier
 from tap_twilio.singer.state import Backfill, Partition
 from tap_twilio.streams.model import Stream
@@ -273,5 +273,5 @@ class Reading:
         self.restarts += 1
         return self.restarts <= RESTARTS
 
-    def unfinished(self) -> Unfinished:
-        return Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+    def unfinished(self, moved: Error | None = None) -> Unfinished:
+        return Unfinished.of(self.stream.name, self.account, moved)

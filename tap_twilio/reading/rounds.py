@@ -93,7 +93,7 @@ def _head(
 def _first(reading: Reading, listing: Listing, how: How) -> Feed:
     for recent in reading.recents:
         recent.begin_look_back()
-    return reading.feed(how, Walk(listing, thorough=bool(reading.bounds.start_date)))
+    return reading.feed(how, Walk(listing))
 
 
 # -- rounds
@@ -128,15 +128,15 @@ def _round(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bool
     while True:
         try:
             return (yield from _walk_on(reading, feeds))
-        except Moved:
+        except Moved as moved:
             feeds = None
             _begin(reading)
             if not reading.may_restart():
-                raise reading.unfinished() from None
+                raise reading.unfinished(moved) from None
 
 
 def _walk_on(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bool]:
-    opened, start_date = reading.state.round, reading.bounds.start_date
+    opened = reading.state.round
     assert opened
     lists = reading.lists
     for index in range(opened.at, len(lists)):
@@ -145,7 +145,7 @@ def _walk_on(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bo
             opened.pages += feed.walk.pages
             feed.how = How.ROUND
         else:
-            feed = reading.feed(How.ROUND, Walk(listing, place=opened.place, thorough=bool(start_date)))
+            feed = reading.feed(How.ROUND, Walk(listing, place=opened.place))
         opened.at, opened.place, walk = index, feed.place, feed.walk
         while not walk.ended:
             # Neither the page of the place counts again, nor those without a row, which show nothing.
@@ -159,8 +159,6 @@ def _walk_on(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bo
             yield from reading.take(feed, page)
             opened.place = feed.place
             opened.pages += not again
-            if walk.order.past(start_date, page.rows):
-                break
             del page
         yield from feed.end()
         opened.at = index + 1

@@ -78,7 +78,6 @@ class Feed:
         self.may_stop = False  # whether the place moved, so that a walk that stops here has come further
         self.undone = False  # whether there are rows below which something is left to read
         self.when_failed: Callable[[], None] = lambda: None
-        self._after = walk.begins.cut if walk.begins else None
 
     @staticmethod
     def of(sinks: Sequence[Table | Below], how: How, walk: Walk) -> Feed:
@@ -100,7 +99,7 @@ class Feed:
             except PartitionError as error:
                 sink.fail(error)
         self._notice_failure()
-        self._move(page.rows[: max(pauses, default=0)])
+        self._move(page.rows, max(pauses, default=0))
 
     def stops(self) -> bool:
         """Whether a walk that stops here has come further; else it does so soon."""
@@ -135,16 +134,14 @@ class Feed:
 
     def _unread(self, page: Page) -> Page:
         """The rows after the one at which an earlier walk left off."""
-        after, self._after = self._after, None
+        after = self.walk.resumes_after if self.walk.pages == 1 else None
         ids = self.walk.listing.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
-    def _move(self, done: Sequence[Row]) -> None:
+    def _move(self, rows: Sequence[Row], done: int) -> None:
         self.may_stop = self.may_stop or bool(done)
-        if self.walk.place is None:
-            self.place = None
-        elif done:
-            self.place = replace(self.walk.place, cut=self.walk.listing.id_of(done[-1]))
+        if done:
+            self.place = self.walk.place(rows, rows[done - 1])
 
     def _notice_failure(self) -> None:
         failures = [sink.failed for sink in self.sinks if sink.failed]
@@ -517,6 +514,7 @@ class Branch:
         self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None
     ) -> Generator[Effect, Any, Feed]:
         """Read a list to its end; of a log, a span of it."""
+        shifted: Moved | None = None
         for _ in range(RESTARTS):
             walk = Walk(listing, listing.top(*span) if span else None)
             feed = Feed.of(self.below, how, walk)
@@ -527,9 +525,9 @@ class Branch:
                     del page  # a read holds no rows while it waits for more
                 yield from feed.end()
                 return feed
-            except Moved:
-                continue
-        raise Unfinished(f"{self.stream.name} {self.account}: the list moved under every walk; the next sync goes on.")
+            except Moved as moved:
+                shifted = moved
+        raise Unfinished.of(self.stream.name, self.account, shifted)
 
     def _read_log(self, how: How, listing: Listing, is_new: bool) -> Generator[Effect, Any, bool]:
         """

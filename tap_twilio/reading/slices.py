@@ -200,11 +200,11 @@ class Slices:
         while walk and not walk.ended:
             try:
                 page = yield from walk.turn()
-            except Moved:
+            except Moved as moved:
                 one.place, one.read = None, {}
                 restarts += 1
                 if restarts > RESTARTS:
-                    raise reading.unfinished() from None
+                    raise reading.unfinished(moved) from None
                 walk, feeds = self._open(one, is_unit), {}
                 continue
             except (Refused, ServerFailed) as error:

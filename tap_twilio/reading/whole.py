@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from array import array
+from bisect import bisect_left
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +34,9 @@ def read_whole(reading: Reading) -> Read:
                     del page
                 yield from feed.end()
             break
-        except Moved:
+        except Moved as moved:
             if not reading.may_restart():
-                raise reading.unfinished() from None
+                raise reading.unfinished(moved) from None
         except Refused as refused:
             new = reading.state.finished is None and reading.stream.product.host != "api"  # perhaps no such product
             if reading.stream.rows is not None or not refused.says_absent or new:
@@ -47,7 +49,8 @@ def read_full(reading: Reading, version: int) -> Read:
     """
     Read every row into one version of the table: walks only, one list strictly after the other.
 
-    Rows move up while a list is read, so at the end its head is read again, down to where the read began.
+    Rows move while a list is read, so each list of several pages is looked at again, until a look finds no row that
+    was there and was not read. The version holds all that any of the looks saw.
     """
     full = reading.state.full
     if reading.own:
@@ -57,10 +60,10 @@ def read_full(reading: Reading, version: int) -> Read:
             full = _begin(reading, version)
         try:
             yield from _walk_full(reading, full)
-        except Moved:
+        except Moved as moved:
             full = _begin(reading, version)
             if not reading.may_restart():
-                raise reading.unfinished() from None
+                raise reading.unfinished(moved) from None
     for table in reading.tables:
         if table is not reading.own and table.name in full.tables and not table.failed:
             table.finish_round(earlier(full.began, reading.bounds.margin))
@@ -73,55 +76,114 @@ def _begin(reading: Reading, version: int) -> Full:
     return Full(version, reading.began, [t.name for t in reading.tables if t is not reading.own and t.in_rounds])
 
 
+class Seen:
+    """The rows of one list that were read, by key and by content: two numbers of eight bytes each."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._numbers, self._more = array("q"), set[int]()
+        self._volatile = {name.partition(".")[0] for name in listing.stream.volatile}
+
+    def add(self, ids: Iterable[str], rows: Iterable[Row]) -> None:
+        """Rows of the first reading, after which `sort` makes them known."""
+        for one, row in zip(ids, rows):
+            self._numbers.extend((hash(one), self._content(one, row)))
+
+    def sort(self) -> None:
+        self._numbers = array("q", sorted(self._numbers))
+
+    def take(self, one: str, row: Row) -> tuple[bool, bool]:
+        """Whether a row's key is new, and whether its content is; from now on neither is."""
+        return self._is_new(hash(one)), self._is_new(self._content(one, row))
+
+    def _content(self, one: str, row: Row) -> int:
+        volatile = self._volatile
+        return hash((one, repr({name: row[name] for name in row if name not in volatile} if volatile else row)))
+
+    def _is_new(self, number: int) -> bool:
+        at = bisect_left(self._numbers, number)
+        if (at < len(self._numbers) and self._numbers[at] == number) or number in self._more:
+            return False
+        self._more.add(number)
+        return True
+
+
 def _walk_full(reading: Reading, full: Full) -> Read:
-    start_date, lists = reading.bounds.start_date, reading.lists
+    lists = reading.lists
     edge = earlier(full.began, reading.bounds.margin)
-    moving = list(lists)  # those of which rows may have moved up while they were read
-    emitted: dict[str, int] = {}  # the content of the heads, so that the second look emits only what changed
+    again: list[tuple[Listing, Seen, bool]] = [(listing, Seen(listing), False) for listing in lists[: full.at]]
     for index in range(full.at, len(lists)):
-        listing, heading = lists[index], True
-        walk = Walk(listing, place=full.place, thorough=bool(start_date))
+        listing, heading, stays = lists[index], True, False
+        seen = Seen(listing)
+        walk = Walk(listing, place=full.place)
         feed = reading.feed(How.FULL, walk)
         while not walk.ended:
             page = yield from walk.turn()
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
             yield from reading.take(feed, page)
             full.at, full.place = index, feed.place
-            if heading:
-                emitted.update((one, _content(listing, row)) for one, row in zip(listing.ids(page.rows), page.rows))
-                heading = not _settled(listing, page, edge)
-            if walk.order.past(start_date, page.rows):
-                break
+            stays = _stays(walk)
+            if heading or not stays:
+                seen.add(listing.ids(page.rows), page.rows)
+            heading = heading and not _settled(listing, page, edge)
         yield from feed.end()
-        if walk.ended and walk.pages == 1 and not walk.resumed:
-            moving.remove(listing)  # one page shows one moment
+        if walk.pages > 1 or walk.resumed:  # else it showed one moment
+            again.append((listing, seen, stays))
         full.at, full.place = index + 1, None
-    for listing in moving:
-        for _ in range(RESTARTS):  # a row may move up once more while the head is looked at
-            if not (yield from _look_again(reading, listing, edge, emitted, full.began)):
-                break
+    for listing, seen, stays in again:
+        yield from _look_again(reading, listing, seen, edge, stays, full.began)
     full.done = True
 
 
-def _look_again(
-    reading: Reading, listing: Listing, edge: Moment, emitted: dict[str, int], began: Moment
-) -> Generator[Effect, Any, bool]:
-    """Read a head, and emit what the version does not hold so; whether a row was among it that the read should know."""
-    walk, moved = Walk(listing), False
+def _look_again(reading: Reading, listing: Listing, seen: Seen, edge: Moment, stays: bool, began: Moment) -> Read:
+    """
+    Read a list again, and emit what the version does not hold so, until no row comes that was left out before.
+
+    Where rows that change stay or come to the top, its head alone; so do those that get their list date.
+    """
+    seen.sort()
+    for _ in range(RESTARTS):
+        while True:
+            try:
+                left_out, stays = yield from _look(reading, listing, seen, edge, stays, began)
+                break
+            except Moved as moved:
+                if not reading.may_restart():
+                    raise reading.unfinished(moved) from None
+        if not left_out:
+            return
+    if not stays:
+        raise reading.unfinished()
+
+
+def _look(
+    reading: Reading, listing: Listing, seen: Seen, edge: Moment, stays: bool, began: Moment
+) -> Generator[Effect, Any, tuple[bool, bool]]:
+    """One look; whether a row came that was there when the read began, and is new; and whether the head sufficed."""
+    walk, left_out = Walk(listing), False
     feed = reading.feed(How.AGAIN, walk)
     while not walk.ended:
         page = yield from walk.turn()
-        new = [
-            (one, row)
-            for one, row in zip(listing.ids(page.rows), page.rows)
-            if emitted.get(one) != _content(listing, row)
-        ]
-        moved |= any((moment_of(row.get("date_created")) or BEGINNING) < began for _, row in new)
-        emitted.update((one, _content(listing, row)) for one, row in new)
-        yield from reading.take(feed, replace(page, rows=[row for _, row in new]))
-        if _settled(listing, page, edge):
+        new = []
+        for one, row in zip(listing.ids(page.rows), page.rows):
+            is_new, is_other = seen.take(one, row)
+            if is_other:
+                new.append(row)
+            left_out |= (is_new or (stays and is_other)) and _created(row) < began
+        yield from reading.take(feed, replace(page, rows=new))
+        stays = stays or _stays(walk)
+        if stays and _settled(listing, page, edge):
             break
-    return moved
+        del page
+    return left_out, stays
+
+
+def _stays(walk: Walk) -> bool:
+    """Whether a row that changes stays where it is or comes to the top, so that the head shows what was left out."""
+    return not walk.order.may_sink and walk.listing.stream.token_names_row
+
+
+def _created(row: Row) -> Moment:
+    return moment_of(row.get("date_created")) or BEGINNING
 
 
 def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
@@ -129,8 +191,3 @@ def _settled(listing: Listing, page: Page, edge: Moment) -> bool:
     return listing.all_older(page, edge) and all(
         (moment_of(row.get("date_updated")) or END) < edge for row in page.rows
     )
-
-
-def _content(listing: Listing, row: Row) -> int:
-    volatile = {name.partition(".")[0] for name in listing.stream.volatile}
-    return hash(repr({name: value for name, value in row.items() if name not in volatile} if volatile else row))

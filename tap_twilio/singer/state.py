@@ -30,12 +30,15 @@ FEW = 2  # accounts that an entry lists itself
 
 @dataclass
 class Place:
-    """Where a walk goes on: the address of the last page read, and some of its rows as [key, list date]."""
+    """
+    Where a walk goes on: the address of the last page read, and some of its rows as [key, list date].
+
+    The walk goes on after the last of these. A row has not moved if its mark is the same (reading/walk.py).
+    """
 
     page: Address
     rows: list[Seen]
-    agreed: list[str] = field(default_factory=list)  # the orders that all rows so far agree with (reading/order.py)
-    cut: str | None = None  # the row of that page after which it goes on; null: at the page's first
+    marks: list[str] = field(default_factory=list)  # one for each row
 
 
 @dataclass

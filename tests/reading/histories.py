@@ -95,6 +95,8 @@ class TwilioList:
         row["shown"] = born
         if created is None and self.late:
             row["shown"] = born + self.late * self.rng.random()
+        if self.order == "name":
+            row["friendly_name"] = f"{row['value']:05}"
         if self.column != "date_created":
             row[self.column] = born + self.rng.choice((0, 0, 1, 60, 86400 * 30)) * timedelta(seconds=1)
             if self.rng.random() < 0.3 or row[self.column] > self.now:
@@ -117,7 +119,9 @@ class TwilioList:
         if self.rng.random() < self.silent:
             row["price"] = (row["price"] + 1) % self.prices
             return None
-        row["value"] += 1
+        row["value"] += 1 if self.order != "name" else self.rng.randrange(1, 9)
+        if self.order == "name":
+            row["friendly_name"] = f"{row['value']:05}"
         row["date_updated"] = self.now
         if row.get(self.column) is None and self.rng.random() < 0.4:
             row[self.column] = self.now
@@ -127,8 +131,13 @@ class TwilioList:
         return None
 
     def position(self, row: dict[str, Any]) -> tuple[Any, ...]:
-        if self.order == "updated":
-            return (0, -row["date_updated"].timestamp(), row["sid"])
+        if self.order == "sid":
+            return (row["sid"][::-1],)
+        if self.order == "name":
+            return (f"{row['value']:05}", row["sid"])
+        if self.order in ("updated", "updated_ascending"):
+            turned = -1 if self.order == "updated" else 1
+            return (0, turned * row["date_updated"].timestamp(), row["sid"])
         if self.order == "created" or self.column == "date_created":
             return (0, -row["date_created"].timestamp(), row["sid"])
         at = row[self.column]
@@ -158,6 +167,15 @@ class TwilioList:
         if self.stream.filter:
             rows = self.filtered(rows, query)
         rows.sort(key=self.position)
+        size = int(query["PageSize"])
+        if not self.stream.token_names_row:
+            at = int(query.get("Page", "0"))
+            self.named = self.rng.choice([*rows[: (at + 1) * size], {"sid": ""}])["sid"]
+            token = {**query, "Page": str(at + 1), "PageToken": f"AP{at + 1}"}
+            following = (
+                f"{path}?{'&'.join(f'{k}={v}' for k, v in token.items())}" if len(rows) > (at + 1) * size else None
+            )
+            return Page([self.wire(row) for row in rows[at * size : (at + 1) * size]], following, text(self.now))
         if "PageToken" in query:
             named = query["PageToken"][2:]
             row = self.rows.get(named)
@@ -174,7 +192,6 @@ class TwilioList:
                     return Page([], None, text(self.now))
                 row = self.gone[named]
             rows = [other for other in rows if self.position(other) > self.position(row)]
-        size = int(query["PageSize"])
         page = rows[:size]
         following = None
         if len(rows) > size:

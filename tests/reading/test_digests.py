@@ -577,7 +577,8 @@ class Numbers(TwilioList):
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         rows = list(self.rows.values())
         if ask.rows is None:
-            return Page([self.wire(rows[0])], None, text(self.now))
+            named = [row for row in rows if row["sid"] == path.rsplit("/", 1)[1].removesuffix(".json")]
+            return Page([self.wire(row) for row in (*named, *rows)][:1], None, text(self.now))
         if self.stream.filter:
             low, high = query[self.stream.filter.after], query[self.stream.filter.before]
             self.asked_since.add(low)

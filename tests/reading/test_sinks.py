@@ -100,7 +100,7 @@ class Family(TwilioList):
 
     def answer(self, ask: Ask) -> Page:
         parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
-        if len(parts) == 1:
+        if len(parts) == 1 or (len(parts) == 2 and not ask.rows):
             return super().answer(ask)
         if self.rng.random() < self.trouble:
             raise Unreachable("HTTP 500, for 15 minutes")
