@@ -62,7 +62,7 @@ LIBRARIES = {
     "fsspec": {"running.remote"},
     "orjson": {"singer.numbers", "singer.output", "singer.records", "singer.state"},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 400, 40  # lines
+LONGEST_FILE, LONGEST_FUNCTION = 600, 40  # lines
 # Functions that are longer, each with its reason.
 LONGER = {"singer.compiled._source": "half of it is the example of what it writes"}
 # Who may say a stream's name outside streams/, and which; each with its reason.
