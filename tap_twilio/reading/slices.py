@@ -216,8 +216,7 @@ class Slices:
             parts = _recut(reading, self.listing, one, walk, page, dates)
             if not parts:
                 for name, some in self._groups(one, page, dates):
-                    feed = feeds[name] if name in feeds else self._feed(one, walk, name)
-                    feeds[name] = feed
+                    feed = feeds[name] = feeds.get(name) or self._feed(one, walk, name)
                     yield from reading.take(feed, some)
                     self._keep(one, feed)
                 if walk.ended:
