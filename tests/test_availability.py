@@ -306,6 +306,21 @@ def test_a_product_that_an_account_never_had_blocks_no_version(tap_of: MakeTap) 
     assert tap.tables.rows["studio_flows"].keys() == {other}
 
 
+def test_a_row_of_a_lost_state_that_was_deleted_since_leaves_within_a_day(tap_of: MakeTap) -> None:
+    """The list is as the older STATE knows it, and the table is not: it is written whole again once a day."""
+    tap = made(tap_of, "studio_flows", full_table=("studio_flows",))
+    flows = tap.twilio.add("studio_flows", n=2)
+    tap.sync()
+    before = tap.state
+    (passing,) = tap.twilio.add("studio_flows")
+    tap.sync()
+    tap.state = before
+    tap.twilio.delete(passing)
+    tap.twilio.at(tap.twilio.now + DAY + HOUR)
+    tap.sync()
+    assert tap.tables.rows["studio_flows"].keys() == set(flows)
+
+
 @pytest.mark.parametrize("seed", [*range(4), *long(*range(4, 60))])
 def test_from_any_state_put_back_the_table_arrives_within_a_day(tap_of: MakeTap, seed: int) -> None:
     """Rows come, change and go, runs are killed, and older STATEs put back: a day later the table is the list."""

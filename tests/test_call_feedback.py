@@ -175,10 +175,12 @@ def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap) -> 
         run = tap.sync()
         assert held(tap) == {calls[-1]: (3, "feedback")}
         assert len([line for line in run.said if "no Voice Insights" in line]) == 1
-    twilio.annotate(calls[5], call_score=2)
+    twilio.annotate(calls[-3], call_score=2)
+    twilio.at("2026-04-20T12:00:00Z")
+    tap.sync()
     twilio.insights_available = True
     tap.sync()
-    assert held(tap) == {calls[-1]: (3, "feedback"), calls[5]: (2, "insights")}, "of all time, as was owed"
+    assert held(tap) == {calls[-1]: (3, "feedback"), calls[-3]: (2, "insights")}, "of all time, as was owed"
 
 
 @pytest.mark.parametrize("worked", [False, True])

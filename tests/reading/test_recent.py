@@ -99,7 +99,7 @@ class RatedCalls(TwilioList):
             return Page([row], None, text(self.now))
         if path == "/v1/Voice/Summaries":
             if not self.insights:
-                raise Refused(403, 20003, "no Voice Insights", path)
+                raise Refused(404, 20404, "no Voice Insights", path)
             query = parse_qs(urlsplit(ask.uri).query)
             score, since, until = int(query["CallScoreAnnotation"][0]), query["StartTime"][0], query["EndTime"][0]
             rows = [
