@@ -261,7 +261,7 @@ class State:
         if isinstance(part, str):
             part = {"date_updated": part}
         part = {} if part is None else object_at(part, where)
-        if "accounts" in part:
+        if "partitions" not in part and "accounts" in part:
             raise malformed(where, "holds accounts, which this version does not read there")
         if "partitions" not in part:
             return _foreign(part, where)
