@@ -133,6 +133,10 @@ class Families(TwilioList):
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
         if path == root or (not ask.rows and single and path not in self.below):
             return super().answer(ask)
+        folder, key = path.removesuffix(".json").rsplit("/", 1)
+        beside = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
+        if found := [dict(row) for row in beside if row["sid"] == key and not ask.rows]:
+            return Page(found, None, text(self.now))
         self.asked_below.append(path)
         for answers in (self.refused, self.hidden):
             if answers[path]:
