@@ -78,7 +78,8 @@ def states(tap: Tap) -> list[Json]:
     part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "empty": moment}
     ((_, part),) = later["call_feedback"]["partitions"]
     part["asked"]["late"] = part["taken_over"] = moment
-    part["digests"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
+    part["digests"] = part["visited"] = part["round_visited"] = part["doubted"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
+    part["visited_for"] = "call_feedback"
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET

@@ -98,7 +98,7 @@ STREAMS = (
         reads=Whole(),
         parent=Parent("conference_summaries", {"conference_sid": "conference_sid"}, where=FINISHED),
         token_names_row=False,
-        cost="one request by each sync for each conference of two days; needs Voice Insights Advanced Features",
+        cost="one request for each conference that ended or changed; needs Voice Insights Advanced Features",
     ),
     Stream(
         "video_room_summaries",
@@ -122,7 +122,7 @@ STREAMS = (
         reads=Whole(),
         parent=Parent("video_room_summaries", {"room_sid": "room_sid"}, where=FINISHED),
         token_names_row=False,
-        cost="one request by each sync for each video room of two days",
+        cost="one request for each video room that ended or changed",
     ),
     Stream(
         "voice_insights_settings", INSIGHTS, "Voice/Settings", None, key=("account_sid",), reads=Whole(), fetch=False

@@ -133,6 +133,10 @@ class Families(TwilioList):
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
         if path == root or (not ask.rows and single and path not in self.below):
             return super().answer(ask)
+        folder, key = path.removesuffix(".json").rsplit("/", 1)
+        beside = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
+        if found := [dict(row) for row in beside if row["sid"] == key and not ask.rows]:
+            return Page(found, None, text(self.now))
         self.asked_below.append(path)
         for answers in (self.refused, self.hidden):
             if answers[path]:
@@ -309,7 +313,7 @@ def test_a_list_that_answers_404_is_asked_again_in_a_later_sync(root: str, there
     twilio, tap = families(5, root, rows=3)
     child = STREAM[TREES[root][0]]
     paths = [path for path in twilio.below if path.count("/") == min(one.count("/") for one in twilio.below)]
-    twilio.refused.update(paths if there else [])
+    twilio.refused.update(paths if there else ())
     if not there:
         twilio.below.clear()
         for tags in twilio.tags.values():
@@ -323,6 +327,17 @@ def test_a_list_that_answers_404_is_asked_again_in_a_later_sync(root: str, there
     assert child.parent
     if not there and not isinstance(child.parent.asks, (Every, Open)):
         assert asked[0] and asked[-1] == 0, "it is believed in the end"
+
+
+@pytest.mark.parametrize("root", ["recordings", "studio_flows", "video_rooms"])
+def test_a_list_two_levels_down_that_answers_404_once_is_asked_again(root: str) -> None:
+    """Its parent's list is read again for it, although neither that row nor the one above it changed."""
+    twilio, tap = families(5, root, rows=3)
+    twilio.refused.update(list(twilio.below))
+    for _ in range(4):
+        twilio.now += HOUR
+        assert tap.sync()
+    assert not tap.missing()
 
 
 def test_a_list_that_is_empty_although_its_parent_says_there_are_rows_is_asked_again() -> None:
