@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 
 from . import __version__
@@ -11,6 +11,7 @@ from .log import about
 from .reading.reading import Reading
 from .reading.tables import Table
 from .singer.library import Metric, Point, Tag, log_metric
+from .singer.state import State
 from .streams.model import Window
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -65,6 +66,30 @@ def forecast(reading: Reading, share: float) -> str | None:
         comes = "; rows never sent or older come with it" if owed else ""
         return f"all history re-read every {at_least}{max(2, ceil(pages / share) if share else pages)} syncs{comes}"
     return "rows never sent, and those beyond the filter's reach, come with the next sync" if owed else None
+
+
+def settle(state: State, readings: Sequence[Reading], unread: Mapping[tuple[str, str], str]) -> None:
+    """Write into the state what this sync left to the next ones, by which its verdicts are given (singer/shown.py)."""
+    share = share_of_budget(readings)
+    for reading in readings:
+        for table in reading.tables:
+            table.state.by_date_from = table.dated_from
+            table.state.syncs_left = _syncs_left(reading, share)
+            table.state.not_read = None
+    for (name, account), why in unread.items():
+        part = state.stream(name).partitions.get(account) if name in state.looked_at else None
+        if part:
+            part.not_read, part.syncs_left = why, None
+
+
+def _syncs_left(reading: Reading, share: float) -> int | None:
+    """How many syncs a list takes until all of it was read again; None where that is not known."""
+    state = reading.state
+    if state.backfill or (state.round and not (state.pages and share)):
+        return None
+    if state.round and state.pages:
+        return max(1, ceil((state.pages - state.round.pages) / share))
+    return ceil(state.pages / share) if state.pages and share else 1
 
 
 def comes_next(reading: Reading, table: Table, share: float, why: str | None) -> str:

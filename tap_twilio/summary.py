@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .figures import Counts, Figures
-from .log import about
+from .log import about, listed
 from .moments import Moment, to_second
 from .reading.reading import Reading
 from .reading.tables import Table
 from .report import comes_next, share_of_budget
+from .singer.shown import NOT_READ, Verdict, verdict
+from .singer.state import State
 
 LOGGER = logging.getLogger("tap_twilio")
 FORMAT = 1  # of the JSON; it grows when a member is taken away or changes its meaning
-HEADINGS = ("stream", "read", "emitted", "silent", "requests", "seconds", "bookmark", "next sync")
+HEADINGS = ("stream", "read", "emitted", "silent", "requests", "seconds", "bookmark", "complete", "next sync")
+INACTIVE = ("closed", "suspended")
 Json = dict[str, Any]
 Key = tuple[str, str]
 
@@ -34,6 +37,7 @@ class Part:
     next: str = ""
     error: str | None = None
     dated: bool = False  # whether the stream's bookmark waits for this one's
+    verdict: Verdict | None = None  # None for what is not selected
 
     def json(self) -> Json:
         return {"account_sid": self.account, **_members([self]), "error": self.error}
@@ -60,7 +64,8 @@ class Whole:
         it = _members(self.parts)
         counts = (it["rows_read"], it["rows_emitted"], it["silent_changes"], it["requests"])
         bookmark = to_second(it["bookmark"]) if it["bookmark"] else "-"
-        return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, it["next_sync"])
+        complete = {True: "yes", False: "no", None: "-"}[it["complete"]]
+        return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, complete, it["next_sync"])
 
 
 def _members(parts: Sequence[Part]) -> Json:
@@ -73,7 +78,18 @@ def _members(parts: Sequence[Part]) -> Json:
         "requests": sum(part.figures.requests for part in parts),
         "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
+        **_verdict([part.verdict for part in parts if part.verdict]),
         "next_sync": _said(part.next for part in parts),
+    }
+
+
+def _verdict(verdicts: Sequence[Verdict]) -> Json:
+    """The members that say whether the warehouse holds all, why not, and how many syncs are left."""
+    left = [one.syncs_left for one in verdicts if not one.complete]
+    return {
+        "complete": all(one.complete for one in verdicts) if verdicts else None,
+        "incomplete_because": list(dict.fromkeys(why for one in verdicts for why in one.why)),
+        "syncs_left": None if None in left else max(filter(None, left), default=0),
     }
 
 
@@ -91,11 +107,12 @@ def summarise(
     counts: Counts,
     errors: Mapping[Key, str],
     unread: Mapping[Key, str],
+    state: State,
 ) -> list[Whole]:
     """
     Each selected stream, and those that were read for its sake or for the accounts.
 
-    `errors`: of the parts that failed. `unread`: why a part was not read; those of inactive accounts are left out.
+    `errors`: of the parts that failed. `unread`: why a part was not read. `state` tells what is complete.
     """
     share = share_of_budget(readings)
     found = {name: Whole(name) for name in selected}
@@ -103,20 +120,25 @@ def summarise(
     for reading, table in ((one, table) for one in readings for table in one.tables):
         key = (table.name, table.account)
         why = unread.get(key)
-        if why in ("closed", "suspended"):
-            continue
         seen.add(key)
-        text = comes_next(reading, table, share, why)
-        found[table.name].parts.append(_part(table, counts, text, errors.get(key), dated=why != "absent"))
+        inactive = why in INACTIVE
+        text = "" if inactive else comes_next(reading, table, share, why)
+        dated = not inactive and why != "absent"
+        judged = verdict(state, *key)
+        found[table.name].parts.append(_part(table, counts, text, errors.get(key), dated, judged))
+    for key, why in unread.items():
+        if why in INACTIVE and key not in seen and key[0] in found:
+            seen.add(key)
+            found[key[0]].parts.append(Part(*key, counts.of(key), verdict=Verdict(False, (NOT_READ[why],), None)))
     for name, account in [key for key in list(counts.traffic) if key not in seen]:
         part = Part(name, account, counts.of((name, account)), error=errors.get((name, account)))
         found.setdefault(name, Whole(name)).parts.append(part)
     return list(found.values())
 
 
-def _part(table: Table, counts: Counts, comes: str, error: str | None, dated: bool) -> Part:
+def _part(table: Table, counts: Counts, comes: str, error: str | None, dated: bool, judged: Verdict) -> Part:
     figures = counts.of((table.name, table.account))
-    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated)
+    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated, judged)
 
 
 def log_table(streams: Sequence[Whole]) -> None:
@@ -129,18 +151,32 @@ def log_table(streams: Sequence[Whole]) -> None:
     for row, one in zip(cells, [None, *shown] if shown else []):
         extra = about(one.stream, one.said, **_members(one.parts)) if one else {"text_only": True}
         LOGGER.info("%s", _aligned(row, widths), extra=extra)
+    for one in streams:
+        lacking = [part for part in one.parts if part.verdict and not part.verdict.complete]
+        if lacking:
+            LOGGER.info("%s", _incomplete(one, lacking), extra=about(one.stream))
     if len(shown) < len(streams):
         others = len(streams) - len(shown)
         LOGGER.info("and %d stream%s of which nothing was read", others, "s" * (others > 1))
 
 
+def _incomplete(one: Whole, lacking: Sequence[Part]) -> str:
+    """The line that says what the warehouse lacks of a stream."""
+    it = _members(lacking)
+    left = it["syncs_left"]
+    syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
+    because = "; ".join(it["incomplete_because"])
+    where = listed([part.account for part in lacking])
+    return f"{one.stream}: not complete in {where}: {because}{syncs}"
+
+
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     """Numbers to the right, text to the left.
 
-    >>> _aligned(("calls", "7", "7", "0", "3", "0.1", "-", "soon"), (8, 4, 7, 7, 8, 7, 8, 9))
-    'calls        7        7        0         3      0.1  -         soon'
+    >>> _aligned(("calls", "7", "7", "0", "3", "0.1", "-", "yes", "soon"), (8, 4, 7, 7, 8, 7, 8, 8, 9))
+    'calls        7        7        0         3      0.1  -         yes       soon'
     """
-    last = len(widths) - 2
+    last = len(widths) - 3
     cells = (
         cell.rjust(width) if 0 < n < last else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths))
     )
@@ -150,4 +186,4 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 def totals(streams: Sequence[Whole]) -> Json:
     """Over all streams."""
     found = _members([part for one in streams for part in one.parts])
-    return {name: value for name, value in found.items() if name not in ("bookmark", "next_sync")}
+    return {name: value for name, value in found.items() if name not in ("bookmark", "next_sync", "incomplete_because")}

@@ -22,7 +22,7 @@ from .reading.budget import Budget
 from .reading.effects import Emit, Read
 from .reading.reading import Reading
 from .readings import Trees
-from .report import forecasts, given_up, introduce, metrics, summary, without_room
+from .report import forecasts, given_up, introduce, metrics, settle, summary, without_room
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -95,6 +95,7 @@ class Sync:
         self.scheduler.after_page = self._after_page
         self._read()
         self.available.settle()
+        settle(self.state, self.readings, self.unread)
         self._write_state()
         self.pool.close()
         self.when_read()
@@ -121,7 +122,7 @@ class Sync:
 
     def summarise(self) -> list[Whole]:
         """What was read so far, stream by stream."""
-        return summarise(self.selected, self.readings, self.counts, self.failed, self.unread)
+        return summarise(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
 
     # -- what is read
 

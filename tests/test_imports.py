@@ -31,7 +31,7 @@ LAYERS = {
         "moments log errors"
     ),
     "availability": "accounts reading singer streams log errors",
-    "summary": "report figures reading moments log",
+    "summary": "report figures reading singer moments log",
     "readings": "accounts reading singer twilio settings streams moments",
     "accounts": "scheduler reading twilio settings streams moments errors",
     "report": "reading singer streams log",

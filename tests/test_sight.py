@@ -276,10 +276,10 @@ def test_a_table_at_the_end_says_what_became_of_each_stream(tap_of: MakeTap) -> 
     """Rows read and emitted, requests, the new bookmark and what comes next; streams without rows are counted."""
     tap = a_year(tap_of, 50)
     run = tap.sync()
-    read, emitted, silent, requests, _, bookmark, comes = run.table["messages"]
+    read, emitted, silent, requests, _, bookmark, complete, comes = run.table["messages"]
 
     assert (read, emitted, silent) == ("50", "50", "0") and int(requests) == len(tap.pages("messages"))
-    assert bookmark == "2025-12-31T18:00:00Z" and comes == "looks at all of it again"
+    assert (bookmark, complete, comes) == ("2025-12-31T18:00:00Z", "yes", "looks at all of it again")
     assert "addresses" not in run.table
     assert "and 1 stream of which nothing was read" in run.said
     assert run.said[-1].startswith("read ")

@@ -76,6 +76,10 @@ def states(tap: Tap) -> list[Json]:
     ((_, part),) = later["transcriptions"]["partitions"]
     moment = "2026-02-01T00:00:00.000000Z"
     part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "empty": moment}
+    part |= {"not_read": "failed", "by_date_from": moment, "syncs_left": 2}
+    part["unread"] = [
+        {"since": moment, "until": "2026-02-02T00:00:00.000000Z", "place": None, "read": {}, "failed": True}
+    ]
     ((_, part),) = later["call_feedback"]["partitions"]
     part["asked"]["late"] = part["taken_over"] = moment
     part["digests"] = part["visited"] = part["round_visited"] = part["doubted"] = "E2xJ4BNsSeAAAX/3xfxNSA=="

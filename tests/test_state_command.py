@@ -75,8 +75,9 @@ def test_show_says_the_bookmark_what_is_open_and_how_far_the_round_is(tap_of: Ma
     assert line["round"]["pages"] >= 3 and line["round"]["began"] == "2026-01-01T03:00:00.000000Z"
     assert line["digests_bytes"] > 0
     table = b"".join(state(tap, "show", written(tap.folder, "table.json", tap.state)).lines).decode()
-    assert table.splitlines()[0].split() == ["stream", "account", "bookmark", "age", "round", "open"]
-    assert re.search(rf"(?m)^messages +{twilio.main} +2025-12-31 18:00:00Z +[1-9]\d* d \d+ h +\d+ pages +rows ", table)
+    assert table.splitlines()[0].split() == ["stream", "account", "bookmark", "age", "complete", "round", "open"]
+    row = rf"(?m)^messages +{twilio.main} +2025-12-31 18:00:00Z +[1-9]\d* d \d+ h +no +\d+ pages +the list is .*; rows "
+    assert re.search(row, table)
 
 
 def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> None:

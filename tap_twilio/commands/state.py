@@ -24,7 +24,7 @@ from tap_twilio.singer.state import State
 
 LOGGER = logging.getLogger("tap_twilio")
 MEND = "Give the last STATE line's value that a target wrote."
-COLUMNS = ("stream", "account", "bookmark", "age", "round", "open")
+COLUMNS = ("stream", "account", "bookmark", "age", "complete", "round", "open")
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
@@ -91,7 +91,7 @@ def _table(found: Sequence[Line], now: Moment) -> str:
         rows += [_cells(line) for line in listed if not line.elsewhere]
         others = sum(line.elsewhere for line in listed)
         if others:
-            rows.append((stream, f"{others} others", "", "", "", "in other pieces of this state"))
+            rows.append((stream, f"{others} others", "", "", "", "", "in other pieces of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
     kilobytes = sum(line.digests_bytes for line in found) / 1000
@@ -107,9 +107,17 @@ def _cells(line: Line) -> tuple[str, ...]:
         line.account or "all",
         f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
         "" if line.age_seconds is None else _age(line.age_seconds),
+        _complete(line),
         line.round.says if line.round else "",
         "; ".join(one.says for one in line.open),
     )
+
+
+def _complete(line: Line) -> str:
+    if line.complete:
+        return "yes"
+    left = line.syncs_left
+    return "no" if left is None else f"no, {left} sync{'s' * (left != 1)} left"
 
 
 def _second(at: Moment) -> str:

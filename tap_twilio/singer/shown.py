@@ -7,11 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tap_twilio.moments import BEGINNING, END, Moment, parse_moment
-from tap_twilio.streams import BY_NAME, Stream
+from tap_twilio.streams import BY_NAME, Stream, top_of
 
 from .state import ELSEWHERE, Asked, Backfill, Partition, Round, State
 
 ALL_OF_TIME = "9000"  # a date from here on stands for all
+BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
+NOT_READ = {  # by the words of availability.py
+    "closed": "closed, not read",
+    "suspended": "suspended, not read",
+    "refused": "Twilio refused it",
+    "failed": "the last sync failed",
+    "tokenless": "only the subaccount's auth_token reads it, and there is none",
+    "left_out": "it was empty a short time ago, and was not read again (empty_recheck_hours)",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,19 @@ class Open:
 
     what: str
     says: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    Whether the warehouse holds all that Twilio lists of a stream in an account.
+
+    `why` not, a sentence each; `syncs_left` until it does, None where that is not known.
+    """
+
+    complete: bool
+    why: tuple[str, ...] = ()
+    syncs_left: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,8 @@ class Line:
     open: list[Open]
     round: Walked | None
     digests_bytes: int
+    complete: bool
+    syncs_left: int | None
     elsewhere: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -68,9 +92,11 @@ def lines(state: State, now: Moment) -> Iterator[Line]:
         stream = state.stream(name)
         if stream.foreign is not None:
             said = Open("taken_over", "a bookmark of another tap's: older rows are taken as read")
-            yield Line(name, None, stream.foreign, None, _age(stream.foreign, now), [said], None, 0)
+            yield Line(name, None, stream.foreign, None, _age(stream.foreign, now), [said], None, 0, False, None)
         for account, part in sorted(stream.partitions.items()):
             elsewhere = part == ELSEWHERE
+            opened = [] if elsewhere else list(_opened(BY_NAME[name], part, _root(state, name, account)))
+            opened += [Open("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
             bookmark = None if elsewhere else part.date_updated
             read_whole = part.full.began if part.full and part.full.done and part.full.version else None
             yield Line(
@@ -79,11 +105,26 @@ def lines(state: State, now: Moment) -> Iterator[Line]:
                 bookmark,
                 read_whole,
                 _age(read_whole or bookmark, now),
-                [] if elsewhere else list(_opened(BY_NAME[name], part)),
+                opened,
                 _walked(BY_NAME[name], part),
                 len(part.digests or "") + len(part.round_digests or ""),
+                not opened,
+                part.syncs_left if opened else 0,
                 elsewhere,
             )
+
+
+def verdict(state: State, name: str, account: str) -> Verdict:
+    """Return the verdict over a stream in an account, as the state has it."""
+    part = state.stream(name).partitions.get(account, Partition())
+    opened = [one.says for one in _opened(BY_NAME[name], part, _root(state, name, account))]
+    opened += [BLOCKED] * state.stream(name).blocked
+    return Verdict(not opened, tuple(opened), part.syncs_left if opened else 0)
+
+
+def _root(state: State, name: str, account: str) -> Partition:
+    """Return what is kept of the list at the top, from which a stream's rows come."""
+    return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
 
 
 def _age(at: Moment | None, now: Moment) -> int | None:
@@ -98,14 +139,21 @@ def _walked(stream: Stream, part: Partition) -> Walked | None:
     return Walked(opened.began, opened.pages, part.pages, min(opened.at + 1, many), many)
 
 
-def _opened(stream: Stream, part: Partition) -> Iterator[Open]:
-    """What the next syncs have to do beside the round."""
+def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[Open]:
+    """Yield what the last sync left to the next ones. `root` is the list's part, of which the stream's rows come."""
     above = stream.parent.stream if stream.parent else ""
+    if part.not_read == "absent":
+        return  # there is nothing to read
+    if part.not_read:
+        yield Open("not_read", NOT_READ.get(part.not_read, part.not_read))
+    if part.not_read in ("closed", "suspended"):
+        return
+    yield from _opened_above(stream, part, root)
     if part.backfill:
         yield Open(
             "backfill", f"the backfill of {_day(part.backfill.began)} is not complete: {_left(stream, part.backfill)}"
         )
-    elif not (part.was_read or part.finished or part.full):
+    elif not (part.was_read or part.finished or part.full or part.not_read):
         yield Open("backfill", "it was not read whole yet")
     if part.full and not part.full.version:
         yield Open("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
@@ -127,6 +175,19 @@ def _opened(stream: Stream, part: Partition) -> Iterator[Open]:
         yield from _asked(part.asked, above)
     if part.taken_over:
         yield Open("taken_over", "the bookmark came from another tap: older rows are taken as read until a round ends")
+
+
+def _opened_above(stream: Stream, part: Partition, root: Partition) -> Iterator[Open]:
+    """Yield what is left to read of the list, and what the state cannot tell of it."""
+    if part is not root and root.backfill:
+        yield Open("backfill", f"the first read of {top_of(stream).name} is not complete")
+    if root.round or root.pages:
+        yield Open("round", "the list is longer than one sync reads again (sweep_pages), so old changes come later")
+    if root.unread:
+        yield Open("unread", "Twilio failed to answer for some days; each sync asks for them again")
+    if part.by_date_from:
+        back = _day(part.by_date_from)
+        yield Open("by_date", f"the state has no room for digests (state_kilobytes): dates judge rows from {back} back")
 
 
 def _left(stream: Stream, opened: Backfill) -> str:

@@ -140,6 +140,10 @@ class Partition:
     backfill: Backfill | None = None
     round: Round | None = None
     full: Full | None = None
+    # what the last sync left out
+    not_read: str | None = None  # why it was not read: a word of availability.py
+    by_date_from: Date | None = None  # from this date back there was no room for digests, so dates told what changed
+    syncs_left: Count | None = None  # how many syncs the open work takes, as far as that is known
 
     @property
     def opened(self) -> list[Backfill | Round | Full]:
@@ -215,6 +219,11 @@ class State:
     def names(self) -> list[str]:
         """The streams that it has a part of; those that this version does not know aside."""
         return [name for name in self._bookmarks if name in BY_NAME]
+
+    @property
+    def looked_at(self) -> Collection[str]:
+        """The streams that this run reads."""
+        return self._streams.keys()
 
     def without(self, names: Collection[str]) -> Json:
         """What it holds beside these streams, as it came."""
