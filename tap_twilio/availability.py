@@ -66,7 +66,8 @@ class Availability:
         """Decide what is absent: a product of which this account was never read, not in this run either."""
         pending, self._absent = self._absent, []
         for reading, refused in pending:
-            if self._was_read(reading.stream.product.host, reading.account):
+            is_one = reading.stream.rows is None  # a single resource, which the account lacks
+            if not is_one and self._was_read(reading.stream.product.host, reading.account):
                 self._fail(_names(reading), reading.account, refused)
             else:
                 self.leave_out(_names(reading), reading.account, ABSENT)

@@ -14,13 +14,14 @@ from .moments import Moment, to_second
 from .reading.reading import Reading
 from .reading.tables import Table
 from .report import comes_next, share_of_budget
-from .singer.shown import NOT_READ, Verdict, verdict
+from .singer.shown import BLOCKED, NOT_READ, Verdict, verdict
 from .singer.state import State
 
 LOGGER = logging.getLogger("tap_twilio")
 FORMAT = 1  # of the JSON; it grows when a member is taken away or changes its meaning
 HEADINGS = ("stream", "read", "emitted", "silent", "requests", "seconds", "bookmark", "complete", "next sync")
 INACTIVE = ("closed", "suspended")
+SAID = {BLOCKED, *NOT_READ.values()}  # reasons that have lines of their own
 Json = dict[str, Any]
 Key = tuple[str, str]
 
@@ -152,7 +153,7 @@ def log_table(streams: Sequence[Whole]) -> None:
         extra = about(one.stream, one.said, **_members(one.parts)) if one else {"text_only": True}
         LOGGER.info("%s", _aligned(row, widths), extra=extra)
     for one in streams:
-        lacking = [part for part in one.parts if part.verdict and not part.verdict.complete]
+        lacking = [part for part in one.parts if part.verdict and set(part.verdict.why) - SAID]
         if lacking:
             LOGGER.info("%s", _incomplete(one, lacking), extra=about(one.stream))
     if len(shown) < len(streams):
@@ -165,7 +166,7 @@ def _incomplete(one: Whole, lacking: Sequence[Part]) -> str:
     it = _members(lacking)
     left = it["syncs_left"]
     syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
-    because = "; ".join(it["incomplete_because"])
+    because = "; ".join(why for why in it["incomplete_because"] if why not in SAID)
     where = listed([part.account for part in lacking])
     return f"{one.stream}: not complete in {where}: {because}{syncs}"
 

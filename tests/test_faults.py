@@ -553,7 +553,7 @@ def test_a_refusal_within_a_run_fails_its_partition_at_once(
     run = tap.sync(exits=3)
 
     assert len(tap.pages("transcriptions")) == 1
-    assert f"HTTP {status}, code 20003: No" in run.log and "may these credentials read it?" in run.log
+    assert f"HTTP {status}, code 20003: No" in run.log and "Give these credentials the right to read it" in run.log
 
 
 def test_accounts_that_go_round_in_a_circle_are_an_error(

@@ -118,24 +118,6 @@ def test_old_rows_that_were_redacted_at_once_hide_no_row_below_them(tap_of: Make
     assert tap.wrong(["messages"], but=too_old) == {}
 
 
-@pytest.mark.parametrize("order", ["created", "first"])
-def test_a_round_ends_where_the_order_of_the_list_shows_that_only_older_rows_follow(
-    tap_of: MakeTap, order: str
-) -> None:
-    """With a start_date, a list in a proven order is not read to its end."""
-    twilio = a_year_old(order=order)
-    sids = twilio.messages(300, **PAST)
-    twilio.change(sids[-20], body="edited")
-    for sid in twilio.messages(12, status="canceled", since="2025-11-01", until="2025-12-30"):
-        twilio.change(sid, body="edited")
-    tap = tap_of(twilio, page_size=10, start_date="2025-09-01").select("messages")
-    tap.sync()
-    twilio.at("2026-01-02")
-    tap.sync()
-    assert len(tap.pages()) < 20
-    assert tap.wrong(["messages"], but=lambda row: expected("messages", row)["date_created"] < "2025-09-01") == {}
-
-
 # The budget -----------------------------------------------------------------------------------------------------------
 
 

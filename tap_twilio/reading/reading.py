@@ -255,13 +255,12 @@ class Reading:
 
     @property
     def oldest(self) -> Moment:
-        """Where slices begin: at `start_date`, when the account was created, and as far as the filter reaches."""
-        since = self.bounds.start_date
-        if self.created:
-            # Twilio may refuse sums of days before the account was created.
-            closed = self.stream.filter and self.stream.filter.closed
-            since = max(since, day_of(self.created) if closed else earlier(self.created, DAY))
-        return max(since or earlier(self.began, 3650 * DAY), self.reach)
+        """Return where slices begin: at `start_date`, else at the account's creation, as far as the filter reaches."""
+        since, filter_ = self.bounds.start_date, self.stream.filter
+        if self.created and filter_ and filter_.closed:
+            since = max(since, day_of(self.created))  # Twilio may refuse sums of days before it
+        since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        return max(since, self.reach)
 
     @property
     def reach(self) -> Moment:
