@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from tap_twilio.errors import Moved
 from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
-from .effects import Read
+from .again import Seen, look_again, rises_only
+from .effects import Effect, Read
 from .lists import Listing, pages_between
 from .reading import Reading
 from .slices import CUTS, Slices, cut
@@ -16,25 +20,30 @@ from .walk import Walk
 
 def backfill(reading: Reading) -> Read:
     """Read everything once. Its bookmark is the start of the first sync that took part."""
-    state = reading.state
+    state, in_one_go = reading.state, reading.state.backfill is None  # else the look-back and a round follow
     opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
     lists = reading.lists
+    again: list[tuple[Listing, Seen, bool]] = []
     while opened.at < len(lists):
         listing = lists[opened.at]
         if opened.slices is None:
-            yield from _walk(reading, listing, opened)
+            walk, seen = yield from _walk(reading, listing, opened)
+            if walk.ended and walk.pages > 1 and not walk.order.stays:
+                again.append((listing, seen, rises_only(walk)))
         if opened.slices is not None:
             yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()
             reading.close(listing, opened.spans[0].read if len(opened.spans) == 1 else {})
             opened.slices, opened.spans = None, []
         opened.place = None
         opened.at += 1
+    for listing, seen, stays in again if in_one_go else ():
+        yield from look_again(reading, listing, seen, stays, opened.began)
     reading.finish_backfill(opened)
 
 
-def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
+def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Generator[Effect, Any, tuple[Walk, Seen]]:
     """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
-    walk = Walk(listing, place=opened.place)
+    walk, seen = Walk(listing, place=opened.place), Seen(listing)
     feed = reading.feed(How.BACKFILL, walk)
     judged = opened.place is not None or not reading.sliceable
     while not walk.ended:
@@ -43,22 +52,26 @@ def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Read:
         except Moved as moved:
             opened.place = None
             if reading.may_restart():
-                walk = Walk(listing)
+                walk, seen = Walk(listing), Seen(listing)
                 feed = reading.feed(How.BACKFILL, walk)
                 continue
             if not reading.sliceable:
                 raise reading.unfinished(moved) from None
-            return _begin_slices(reading, listing, opened, CUTS)
+            _begin_slices(reading, listing, opened, CUTS)
+            break
         if not judged and page.next:
             pages = pages_between(listing, page, reading.oldest)
             if pages > reading.bounds.short_pages:
-                return _begin_slices(reading, listing, opened, pages)
+                _begin_slices(reading, listing, opened, pages)
+                break
         judged = judged or bool(page.rows)
+        seen.add(listing.ids(page.rows), page.rows)
         yield from reading.take(feed, page)
         opened.place = feed.place
         del page  # a read holds no rows while it waits for more
-    yield from feed.end()
-    return None
+    if opened.slices is None:
+        yield from feed.end()
+    return walk, seen
 
 
 def _begin_slices(reading: Reading, listing: Listing, opened: Backfill, pages: float) -> None:
