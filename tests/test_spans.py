@@ -161,7 +161,7 @@ def test_no_day_before_the_account_is_asked_for(tap_of: TapOf) -> None:
     assert tap.run().exit_code == 0
     asked = [request.query for request in tap.requests if "Usage" in request.path]
     assert all("StartDate=2024-03-01&EndDate=2026-04-01" in query for query in asked)
-    assert len(asked) == 2  # pages
+    assert len(set(asked)) == 2  # pages
 
 
 @pytest.mark.parametrize("status", [404, 400])

@@ -8,6 +8,7 @@ a table emits them, a child reads the list below them. Each fails by itself.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
+from tap_twilio.errors import Moved, PartitionError, Refused, ServerFailed, Unfinished
+from tap_twilio.log import about
 from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, midnight_after, moment_of
 from tap_twilio.singer.packed import pack, unpack
 from tap_twilio.singer.state import Partition
@@ -28,8 +30,10 @@ from .effects import Effect, Read
 from .lists import Listing, halves
 from .sums import contents_of, keys_of
 from .tables import AT_LAST, NO_DATES, How, Judge, Pauses, Reader, Table, chunk_length, known_of
+from .units import ATTEMPTS, IN_A_ROW, days_of, name_of
 from .walk import Walk
 
+LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
 OLDEST = 3650 * DAY  # where a log begins that says no reach
@@ -231,6 +235,8 @@ class Branch:
     parent_rows: int = 1000  # the most rows of a page of the parent's
     forgets: bool = False  # whether the parent's list is a child's too
     failed: PartitionError | None = None
+    unread: ServerFailed | None = None  # days of a log that Twilio fails to answer, when all else was read
+    floor: Moment = BEGINNING  # filters on dates before it are refused, as this sync found
     given_up: int = 0  # rows that say that there are rows below, for so long in vain that they are not asked again
     _visited: set[int] = field(default_factory=set)  # in this sync, because a date said so: what the rows held
     _open: set[int] = field(default_factory=set)  # in this sync, because they stood open
@@ -511,12 +517,12 @@ class Branch:
         return False
 
     def _walk(
-        self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None
+        self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None, attempts: int | None = None
     ) -> Generator[Effect, Any, Feed]:
         """Read a list to its end; of a log, a span of it."""
         shifted: Moved | None = None
         for _ in range(RESTARTS):
-            walk = Walk(listing, listing.top(*span) if span else None)
+            walk = Walk(listing, replace(listing.top(*span), attempts=attempts) if span else None)
             feed = Feed.of(self.below, how, walk)
             try:
                 while not walk.ended:
@@ -533,16 +539,50 @@ class Branch:
         """
         Read a log from the bookmark of those that want it; in halves, where a query lists no more rows.
 
+        A span that Twilio refuses, or fails to answer, is read in parts, down to single days, the newest first. A day
+        that is refused ends the log, if what is newer was answered; one that fails is left, and what is older goes on.
         Returns whether nothing below it is left to read.
         """
-        since, until = self._since(how, is_new), later(self.now(), SECOND)
-        spans, done = [(since, until)] if since < until else [], True
+        spans, done, failing, in_a_row = [(self._since(how, is_new), later(self.now(), SECOND))], True, [], 0
+        answered = False
         while spans:
-            since, until = span = spans.pop()
-            feed = yield from self._walk(how, listing, span)
+            since, until = spans.pop()
+            since = max(since, self.floor)
+            if since >= until:
+                continue
+            parts = days_of(since, until)
+            try:
+                attempts = ATTEMPTS if parts or self.unread else None
+                feed = yield from self._walk(how, listing, (since, until), attempts)
+            except (Refused, ServerFailed) as error:
+                if isinstance(error, Refused) and (error.status != 400 or not (parts or answered)):
+                    raise
+                if parts:
+                    spans += parts
+                elif isinstance(error, Refused):
+                    self._end_log(until)
+                else:
+                    failing.append((since, until))
+                    in_a_row += 1
+                    self._leave_days(listing, error, [*spans, *failing] if in_a_row == IN_A_ROW else failing)
+                    spans = [] if in_a_row == IN_A_ROW else spans
+                continue
+            answered, in_a_row = True, 0
             done = done and not feed.undone
             spans += halves(listing, feed.walk.rows, since, until)
-        return done
+        return done and not failing
+
+    def _end_log(self, floor: Moment) -> None:
+        """Note how far back filters on dates go."""
+        self.floor = max(self.floor, floor)
+        said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+        LOGGER.warning(said, self.stream.name, self.account, self.floor, extra=about(self.stream.name))
+
+    def _leave_days(self, listing: Listing, error: ServerFailed, days: list[tuple[Moment, Moment]]) -> None:
+        """Leave days to the next sync, which asks for them again, and name them once all else was read."""
+        named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
+        more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
+        self.unread = ServerFailed(f"{error}: {listing.path}: {named}{more} could not be read, all other days were")
 
     def _since(self, how: How, is_new: bool) -> Moment:
         """From when on a log is wanted, as far as it answers: of a row that was never visited, from the beginning."""
