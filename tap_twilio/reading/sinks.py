@@ -19,13 +19,14 @@ import orjson
 from tap_twilio.errors import Moved, PartitionError, Refused, ServerFailed, Unfinished
 from tap_twilio.log import about
 from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, midnight_after, moment_of
-from tap_twilio.singer.packed import pack, unpack
+from tap_twilio.singer.packed import pack
 from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
 from tap_twilio.twilio.request import Page, Row
 
 from .budget import ChildRequests
 from .digests import Chunk, Chunks, Held, Known, Room, Stretch, Tally
+from .doubts import Doubts
 from .effects import Effect, Read
 from .lists import Listing, halves
 from .sums import contents_of, keys_of
@@ -38,7 +39,6 @@ SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
 OLDEST = 3650 * DAY  # where a log begins that says no reach
 PATIENCE = 7 * DAY  # after a row's last change, how long a list is asked for the rows that the row says there are
-DOUBTED = 1000  # how many rows a state keeps of which an answer is not believed yet
 LINKS = frozenset(("links", "subresource_uris"))  # they name addresses, which tell nothing of a row
 
 
@@ -168,51 +168,6 @@ class Visit(NamedTuple):
     is_open: bool  # whether it is visited in every sync that reads it
     expects: bool  # whether it says that there are rows below it
     is_over: bool  # whether it is too old to have any
-
-
-@dataclass
-class Doubts:
-    """
-    The rows of which an answer is not believed before a later sync repeats it: a list that is not there, or empty.
-
-    `older` are those of the round before. They are dropped with the end of a round that did not meet them again.
-    """
-
-    older: set[int] = field(default_factory=set)
-    newer: set[int] = field(default_factory=set)
-    moved: bool = False  # whether it differs from what the state holds
-    _now: set[int] = field(default_factory=set)  # those that this sync added
-
-    @staticmethod
-    def of(text: str | None) -> Doubts:
-        found = unpack(text or "")
-        return Doubts(set(found.get(0, ())), set(found.get(1, ())))
-
-    def text(self) -> str | None:
-        held = {0: frozenset(self.older), 1: frozenset(self.newer)}
-        return pack({age: keys for age, keys in held.items() if keys})
-
-    def repeats(self, key: int) -> bool:
-        """Note a row. Returns whether an earlier sync noted it."""
-        key %= 2**48
-        known = key in self.older or key in self.newer
-        if known or len(self.older) + len(self.newer) >= DOUBTED:
-            return known and key not in self._now
-        self.newer.add(key)
-        self._now.add(key)
-        self.moved = True
-        return False
-
-    def settle(self, key: int) -> None:
-        """The row's list was read."""
-        key %= 2**48
-        self.moved = self.moved or key in self.older or key in self.newer
-        self.older.discard(key)
-        self.newer.discard(key)
-
-    def turn(self) -> None:
-        self.moved = self.moved or bool(self.older or self.newer)
-        self.older, self.newer = self.newer, set()
 
 
 @dataclass
