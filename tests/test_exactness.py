@@ -499,8 +499,8 @@ def test_a_walk_that_was_killed_reads_only_its_last_pages_again(tap_of: MakeTap)
     twilio.addresses(60, **PAST)
     tap = tap_of(twilio, page_size=5, state_seconds=0, sweep_pages=1, concurrency=1).select("addresses")
     run = tap.run()
-    whole = tap.pages()
-    assert len(whole) == 12
+    *whole, head = tap.pages()
+    assert len(whole) == 12 and head == whole[0]
     for read in (1, 4, 11):
         resumed = Tap(tap.server, tap.folder / str(read), **tap.settings).select("addresses")
         cut = [index for index, line in enumerate(run.lines) if b'"STATE"' in line][read - 1] + 1

@@ -70,6 +70,24 @@ def test_a_number_that_is_edited_while_it_is_the_one_that_the_token_names(
         assert set(tap.tables.rows[NUMBERS]) == set(listed(twilio, NUMBERS))
 
 
+@pytest.mark.parametrize("full_table", [False, True])
+def test_a_number_that_is_edited_before_it_is_read_is_in_the_first_sync(tap_of: TapOf, full_table: bool) -> None:
+    """The newest changes stand at the top, so it moves to a page that was read already."""
+    twilio = account("updated")
+    for row, sid in enumerate(twilio.add(NUMBERS, n=60, since="2025-03-01", until="2025-12-30")):
+        twilio.generic.items[sid].data["friendly_name"] = f"number {row * 7 % 60}"  # in no order of names
+    tap = tap_of(twilio, page_size=10).select(NUMBERS, full_table=[NUMBERS] if full_table else ())
+    late = min(listed(twilio, NUMBERS), key=lambda sid: changed(twilio, sid))
+    edit = between(twilio, "IncomingPhoneNumbers.json?PageSize=10&Page=2", lambda: twilio.change(late))
+    tap.sync()
+
+    assert edit.done
+    assert set(tap.tables.rows[NUMBERS]) == set(listed(twilio, NUMBERS))
+    if not full_table:
+        pages = [request for request in tap.requests if request.path.endswith("IncomingPhoneNumbers.json")]
+        assert len(pages) == 6 + 2 + 2  # two looks at its page and at one below, until none is left out
+
+
 def test_numbers_bought_after_a_start_date_stand_below_older_ones_that_were_edited_in_bulk(tap_of: TapOf) -> None:
     """The first pages look like order of creation, and hold nothing newer: the list is read to its end all the same."""
     twilio = account("updated_ascending")

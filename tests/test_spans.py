@@ -265,3 +265,29 @@ def test_the_first_period_of_an_account_is_asked_from_its_creation(tap_of: TapOf
     twilio.advance(hours=3, busy=0)
     again = tap.run()
     assert (again.exit_code, again.records(name)) == (0, [])
+
+
+# Logs below a parent -------------------------------------------------------------------------------------------------
+
+
+def test_a_log_below_a_parent_that_goes_back_some_days_only_is_read_that_far(tap_of: TapOf) -> None:
+    """HTTP 400 beyond: the sync ends well, says from which date on, and the next one has what is new."""
+    twilio = Twilio(start="2025-01-01").at("2026-04-01T09:00:00Z")
+    workspaces = twilio.add("taskrouter_workspaces", n=2)
+    for workspace in workspaces:
+        twilio.add("taskrouter_events", parent=workspace, n=50, since="2026-03-05", until="2026-04-01")
+    twilio.reaches = {"taskrouter_events": 10}
+    tap = tap_of(twilio, page_size=PAGE_SIZE).select("taskrouter_events")
+    tap.settings["base_url"] += "/{product}"
+    first = tap.run()
+    assert first.exit_code == 0, first.log
+    assert "taskrouter_events" in first.log and "answers no filter on dates before 2026-03-2" in first.log
+    assert len({row["sid"] for row in first.records("taskrouter_events")}) >= 20
+    assert len(refused(tap)) <= 12
+    tap.state = first.states[-1]
+    twilio.advance(hours=3, busy=0)
+    new = twilio.add("taskrouter_events", parent=workspaces[0], n=1)[0]
+    again = tap.run()
+    assert again.exit_code == 0, again.log
+    assert new in {row["sid"] for row in again.records("taskrouter_events")}
+    assert refused(tap) == []

@@ -19,6 +19,7 @@ from tap_twilio.twilio.request import Page, Row
 
 from .effects import Effect, Read
 from .lists import Listing
+from .order import Order
 from .reading import Reading
 from .sinks import RESTARTS
 from .tables import How
@@ -61,12 +62,12 @@ class Seen:
         return True
 
 
-def look_again(reading: Reading, listing: Listing, seen: Seen, stays: bool, began: Moment) -> Read:
+def look_again(reading: Reading, listing: Listing, seen: Seen, order: Order, began: Moment) -> Read:
     """
     Read a list again that was read since `began`, and emit what was not seen so, until a look leaves no row out.
 
-    Where rows that change stay or come to the top (`stays`), the list's head is read alone; so do rows that get their
-    list date. A look of one page shows one moment. What a longer one leaves out changed after it began.
+    Where rows that change stay or come to the top, as the list's `order` shows, its head is read alone; so do rows that
+    get their list date. A look of one page shows one moment. What a longer one leaves out changed after it began.
     """
     seen.sort()
     edge = earlier(began, reading.bounds.margin)
@@ -74,23 +75,26 @@ def look_again(reading: Reading, listing: Listing, seen: Seen, stays: bool, bega
         looked = earlier(reading.now(), SKEW)
         while True:
             try:
-                left_out, walk, stays = yield from _look(reading, listing, seen, edge, stays, began)
+                left_out, pages = yield from _look(reading, listing, seen, edge, order, began)
                 break
             except Moved as moved:
                 if not reading.may_restart():
                     raise reading.unfinished(moved) from None
-        if not left_out or walk.pages == 1:
+        if not left_out or pages == 1:
             return
         edge = max(edge, looked)
-    if not (stays and seen.by_content):  # then a row that was seen, and changed, cannot be told from one left out
+    if not (
+        rises_only(order) and seen.by_content
+    ):  # then a row that was seen, and changed, cannot be told from one left out
         raise reading.unfinished()
 
 
 def _look(
-    reading: Reading, listing: Listing, seen: Seen, edge: Moment, stays: bool, began: Moment
-) -> Generator[Effect, Any, tuple[bool, Walk, bool]]:
-    """One look; whether a row came that was there when the read began, and is new; and whether the head sufficed."""
-    walk, left_out = Walk(listing), False
+    reading: Reading, listing: Listing, seen: Seen, edge: Moment, order: Order, began: Moment
+) -> Generator[Effect, Any, tuple[bool, int]]:
+    """Look once. Returns whether a row came that was there when the read began, and is new; and how many pages came."""
+    walk, left_out, stays = Walk(listing), False, rises_only(order)
+    walk.order = order  # what a page refuted before stays refuted
     feed = reading.feed(How.AGAIN, walk)
     while not walk.ended:
         page = yield from walk.turn()
@@ -101,16 +105,16 @@ def _look(
                 new.append(row)
             left_out |= (is_new or (stays and is_other)) and _created(row) < began
         yield from reading.take(feed, replace(page, rows=new))
-        stays = stays or rises_only(walk)
+        stays = stays or rises_only(order)
         if stays and is_settled(listing, page, edge):
             break
         del page
-    return left_out, walk, stays
+    return left_out, walk.pages
 
 
-def rises_only(walk: Walk) -> bool:
+def rises_only(order: Order) -> bool:
     """Return whether a row that changes stays or comes to the top, so that the head shows those left out."""
-    return not walk.order.may_sink and walk.listing.stream.token_names_row
+    return not order.may_sink and order.listing.stream.token_names_row
 
 
 def _created(row: Row) -> Moment:

@@ -9,9 +9,10 @@ from tap_twilio.errors import Moved
 from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
-from .again import Seen, look_again, rises_only
+from .again import Seen, look_again
 from .effects import Effect, Read
 from .lists import Listing, pages_between
+from .order import Order
 from .reading import Reading
 from .slices import CUTS, Slices, cut
 from .tables import How
@@ -23,21 +24,21 @@ def backfill(reading: Reading) -> Read:
     state, in_one_go = reading.state, reading.state.backfill is None  # else the look-back and a round follow
     opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
     lists = reading.lists
-    again: list[tuple[Listing, Seen, bool]] = []
+    again: list[tuple[Listing, Seen, Order]] = []
     while opened.at < len(lists):
         listing = lists[opened.at]
         if opened.slices is None:
             walk, seen = yield from _walk(reading, listing, opened)
             if walk.ended and walk.pages > 1 and not walk.order.stays:
-                again.append((listing, seen, rises_only(walk)))
+                again.append((listing, seen, walk.order))
         if opened.slices is not None:
             yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()
             reading.close(listing, opened.spans[0].read if len(opened.spans) == 1 else {})
             opened.slices, opened.spans = None, []
         opened.place = None
         opened.at += 1
-    for listing, seen, stays in again if in_one_go else ():
-        yield from look_again(reading, listing, seen, stays, opened.began)
+    for listing, seen, order in again if in_one_go else ():
+        yield from look_again(reading, listing, seen, order, opened.began)
     reading.finish_backfill(opened)
 
 

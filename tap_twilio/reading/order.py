@@ -51,7 +51,7 @@ class Order:
     """What the pages of one walk refute of the orders in which a change would move a row."""
 
     def __init__(self, listing: Listing) -> None:
-        self._listing = listing
+        self.listing = listing
         self._changes: dict[str, Sorting] | None = None  # by property, as far as they are not refuted; None: no row yet
         self._listed = Sorting()
 
@@ -59,8 +59,8 @@ class Order:
         """Learn from a page."""
         if self._changes != {} and rows:
             self._see_changes(rows)
-        if self._listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
-            self._listed.see([moment_of(self._listing.listed(row)) for row in rows])
+        if self.listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
+            self._listed.see([moment_of(self.listing.listed(row)) for row in rows])
 
     def _see_changes(self, rows: list[Row]) -> None:
         if self._changes is None:
@@ -90,7 +90,7 @@ class Order:
     @property
     def stays(self) -> bool:
         """Whether a row stays where it is, whatever of it changes."""
-        listed_stays = not self._listing.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
+        listed_stays = not self.listing.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
         return self._changes == {} and listed_stays
 
 

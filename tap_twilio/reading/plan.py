@@ -31,6 +31,7 @@ def sync(reading: Reading) -> Read:
             yield from reading.beside(whole=True)
     else:
         yield from refresh(reading)
+    reading.fail_unread()
 
 
 def full(reading: Reading, version: int) -> Read:

@@ -239,7 +239,15 @@ class Reading:
         self.state.finished = max(self.state.finished or BEGINNING, bookmark)
         return bookmark
 
+    def fail_unread(self) -> None:
+        """Fail the children of which Twilio did not answer some days, now that all else was read."""
+        for branch in self.branches:
+            if branch.unread:
+                branch.fail(branch.unread)
+                self._leave_out([table.name for table in branch.tables])
+
     def _of(self, served: Sequence[str]) -> list[Table]:
+        self.fail_unread()
         return [table for table in self.tables if table.name in served and not table.failed]
 
     def served(self) -> list[str]:

@@ -8,6 +8,7 @@ a table emits them, a child reads the list below them. Each fails by itself.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,26 +16,29 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from tap_twilio.errors import Moved, PartitionError, Refused, Unfinished
+from tap_twilio.errors import Moved, PartitionError, Refused, ServerFailed, Unfinished
+from tap_twilio.log import about
 from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, later, midnight_after, moment_of
-from tap_twilio.singer.packed import pack, unpack
+from tap_twilio.singer.packed import pack
 from tap_twilio.singer.state import Partition
 from tap_twilio.streams.model import Changed, Every, Open, Parent, Rounds, Stream, Window
 from tap_twilio.twilio.request import Page, Row
 
 from .budget import ChildRequests
 from .digests import Chunk, Chunks, Held, Known, Room, Stretch, Tally
+from .doubts import Doubts
 from .effects import Effect, Read
 from .lists import Listing, halves
 from .sums import contents_of, keys_of
 from .tables import AT_LAST, NO_DATES, How, Judge, Pauses, Reader, Table, chunk_length, known_of
+from .units import ATTEMPTS, IN_A_ROW, days_of, name_of
 from .walk import Walk
 
+LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
 RESTARTS = 3  # how often a sync starts again a walk whose place moved
 OLDEST = 3650 * DAY  # where a log begins that says no reach
 PATIENCE = 7 * DAY  # after a row's last change, how long a list is asked for the rows that the row says there are
-DOUBTED = 1000  # how many rows a state keeps of which an answer is not believed yet
 LINKS = frozenset(("links", "subresource_uris"))  # they name addresses, which tell nothing of a row
 
 
@@ -167,51 +171,6 @@ class Visit(NamedTuple):
 
 
 @dataclass
-class Doubts:
-    """
-    The rows of which an answer is not believed before a later sync repeats it: a list that is not there, or empty.
-
-    `older` are those of the round before. They are dropped with the end of a round that did not meet them again.
-    """
-
-    older: set[int] = field(default_factory=set)
-    newer: set[int] = field(default_factory=set)
-    moved: bool = False  # whether it differs from what the state holds
-    _now: set[int] = field(default_factory=set)  # those that this sync added
-
-    @staticmethod
-    def of(text: str | None) -> Doubts:
-        found = unpack(text or "")
-        return Doubts(set(found.get(0, ())), set(found.get(1, ())))
-
-    def text(self) -> str | None:
-        held = {0: frozenset(self.older), 1: frozenset(self.newer)}
-        return pack({age: keys for age, keys in held.items() if keys})
-
-    def repeats(self, key: int) -> bool:
-        """Note a row. Returns whether an earlier sync noted it."""
-        key %= 2**48
-        known = key in self.older or key in self.newer
-        if known or len(self.older) + len(self.newer) >= DOUBTED:
-            return known and key not in self._now
-        self.newer.add(key)
-        self._now.add(key)
-        self.moved = True
-        return False
-
-    def settle(self, key: int) -> None:
-        """The row's list was read."""
-        key %= 2**48
-        self.moved = self.moved or key in self.older or key in self.newer
-        self.older.discard(key)
-        self.newer.discard(key)
-
-    def turn(self) -> None:
-        self.moved = self.moved or bool(self.older or self.newer)
-        self.older, self.newer = self.newer, set()
-
-
-@dataclass
 class Branch:
     """
     A child: its list is read under each row of its parent that is to be visited, for the consumers below.
@@ -231,6 +190,8 @@ class Branch:
     parent_rows: int = 1000  # the most rows of a page of the parent's
     forgets: bool = False  # whether the parent's list is a child's too
     failed: PartitionError | None = None
+    unread: ServerFailed | None = None  # days of a log that Twilio fails to answer, when all else was read
+    floor: Moment = BEGINNING  # filters on dates before it are refused, as this sync found
     given_up: int = 0  # rows that say that there are rows below, for so long in vain that they are not asked again
     _visited: set[int] = field(default_factory=set)  # in this sync, because a date said so: what the rows held
     _open: set[int] = field(default_factory=set)  # in this sync, because they stood open
@@ -511,12 +472,12 @@ class Branch:
         return False
 
     def _walk(
-        self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None
+        self, how: How, listing: Listing, span: tuple[Moment, Moment] | None = None, attempts: int | None = None
     ) -> Generator[Effect, Any, Feed]:
         """Read a list to its end; of a log, a span of it."""
         shifted: Moved | None = None
         for _ in range(RESTARTS):
-            walk = Walk(listing, listing.top(*span) if span else None)
+            walk = Walk(listing, replace(listing.top(*span), attempts=attempts) if span else None)
             feed = Feed.of(self.below, how, walk)
             try:
                 while not walk.ended:
@@ -533,16 +494,50 @@ class Branch:
         """
         Read a log from the bookmark of those that want it; in halves, where a query lists no more rows.
 
+        A span that Twilio refuses, or fails to answer, is read in parts, down to single days, the newest first. A day
+        that is refused ends the log, if what is newer was answered; one that fails is left, and what is older goes on.
         Returns whether nothing below it is left to read.
         """
-        since, until = self._since(how, is_new), later(self.now(), SECOND)
-        spans, done = [(since, until)] if since < until else [], True
+        spans, done, failing, in_a_row = [(self._since(how, is_new), later(self.now(), SECOND))], True, [], 0
+        answered = False
         while spans:
-            since, until = span = spans.pop()
-            feed = yield from self._walk(how, listing, span)
+            since, until = spans.pop()
+            since = max(since, self.floor)
+            if since >= until:
+                continue
+            parts = days_of(since, until)
+            try:
+                attempts = ATTEMPTS if parts or self.unread else None
+                feed = yield from self._walk(how, listing, (since, until), attempts)
+            except (Refused, ServerFailed) as error:
+                if isinstance(error, Refused) and (error.status != 400 or not (parts or answered)):
+                    raise
+                if parts:
+                    spans += parts
+                elif isinstance(error, Refused):
+                    self._end_log(until)
+                else:
+                    failing.append((since, until))
+                    in_a_row += 1
+                    self._leave_days(listing, error, [*spans, *failing] if in_a_row == IN_A_ROW else failing)
+                    spans = [] if in_a_row == IN_A_ROW else spans
+                continue
+            answered, in_a_row = True, 0
             done = done and not feed.undone
             spans += halves(listing, feed.walk.rows, since, until)
-        return done
+        return done and not failing
+
+    def _end_log(self, floor: Moment) -> None:
+        """Note how far back filters on dates go."""
+        self.floor = max(self.floor, floor)
+        said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+        LOGGER.warning(said, self.stream.name, self.account, self.floor, extra=about(self.stream.name))
+
+    def _leave_days(self, listing: Listing, error: ServerFailed, days: list[tuple[Moment, Moment]]) -> None:
+        """Leave days to the next sync, which asks for them again, and name them once all else was read."""
+        named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
+        more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
+        self.unread = ServerFailed(f"{error}: {listing.path}: {named}{more} could not be read, all other days were")
 
     def _since(self, how: How, is_new: bool) -> Moment:
         """From when on a log is wanted, as far as it answers: of a row that was never visited, from the beginning."""

@@ -22,13 +22,11 @@ from .lists import Listing, dates_of, halves, pages_to
 from .reading import Reading
 from .sinks import RESTARTS, Feed
 from .tables import How, Reader, join
-from .units import ceiling, first_of, name_of
+from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
 from .walk import Walk
 
 LOGGER = logging.getLogger("tap_twilio")
 CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
-ATTEMPTS = 3  # at a span that Twilio fails to answer, before a part of it is asked for
-IN_A_ROW = 3  # single days that fail, or that hold nothing, before that is said of all older ones
 NO_TIME = timedelta(0)
 Refusal = Refused | ServerFailed
 

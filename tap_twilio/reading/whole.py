@@ -9,6 +9,7 @@ from tap_twilio.singer.state import Full
 from .again import Seen, is_settled, look_again, rises_only
 from .effects import Read
 from .lists import Listing
+from .order import Order
 from .reading import Reading
 from .tables import How
 from .walk import Walk
@@ -43,7 +44,7 @@ def _walk(reading: Reading, listing: Listing) -> Read:
         del page
     yield from feed.end()
     if walk.pages > 1 and not walk.order.stays:
-        yield from look_again(reading, listing, seen, rises_only(walk), reading.began)
+        yield from look_again(reading, listing, seen, walk.order, reading.began)
 
 
 def read_full(reading: Reading, version: int) -> Read:
@@ -65,6 +66,7 @@ def read_full(reading: Reading, version: int) -> Read:
             full = _begin(reading, version)
             if not reading.may_restart():
                 raise reading.unfinished(moved) from None
+    reading.fail_unread()
     for table in reading.tables:
         if table is not reading.own and table.name in full.tables and not table.failed:
             table.finish_round(earlier(full.began, reading.bounds.margin))
@@ -80,8 +82,8 @@ def _begin(reading: Reading, version: int) -> Full:
 def _walk_full(reading: Reading, full: Full) -> Read:
     lists = reading.lists
     edge = earlier(full.began, reading.bounds.margin)
-    again: list[tuple[Listing, Seen, bool]] = [
-        (listing, Seen(listing, by_content=True), False) for listing in lists[: full.at]
+    again: list[tuple[Listing, Seen, Order]] = [
+        (listing, Seen(listing, by_content=True), Order(listing)) for listing in lists[: full.at]
     ]
     for index in range(full.at, len(lists)):
         listing, heading, stays = lists[index], True, False
@@ -93,14 +95,14 @@ def _walk_full(reading: Reading, full: Full) -> Read:
             reading.state.full = full  # not before: until a page came, what an earlier version read is known
             yield from reading.take(feed, page)
             full.at, full.place = index, feed.place
-            stays = rises_only(walk)
+            stays = rises_only(walk.order)
             if heading or not stays:
                 seen.add(listing.ids(page.rows), page.rows)
             heading = heading and not is_settled(listing, page, edge)
         yield from feed.end()
         if walk.pages > 1 or walk.resumed:  # else it showed one moment
-            again.append((listing, seen, stays))
+            again.append((listing, seen, walk.order))
         full.at, full.place = index + 1, None
-    for listing, seen, stays in again:
-        yield from look_again(reading, listing, seen, stays, full.began)
+    for listing, seen, order in again:
+        yield from look_again(reading, listing, seen, order, full.began)
     full.done = True

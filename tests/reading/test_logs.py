@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
-from tap_twilio.errors import PartitionError, Refused, Unreachable
+from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
 from tap_twilio.moments import format_moment as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
@@ -36,6 +36,9 @@ class Workspaces(TwilioList):
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng, TABLES[0], "created", "taken", timedelta(0))
+        self.reach = 31 * DAY  # how far back a filter is answered
+        self.longest = 365 * DAY  # what is asked for at once
+        self.bad: list[datetime] = []  # moments of which no span is answered
         self.trouble = 0.0  # which part of the answers about events are failures
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.asked_since: list[datetime] = []  # of each request for events
@@ -66,6 +69,10 @@ class Workspaces(TwilioList):
         low, high = (datetime.fromisoformat(query[name].replace("Z", "+00:00")) for name in ("StartDate", "EndDate"))
         assert self.now - low <= 30 * DAY, "further back than Twilio keeps"
         self.asked_since.append(low)
+        if low < self.now - self.reach:
+            raise Refused(400, 20004, "too far back", ask.uri)
+        if high - low > self.longest or any(low <= bad <= high for bad in self.bad):
+            raise ServerFailed("HTTP 500, 3 times")
         rows = [
             row
             for row in self.events.get(workspace, ())
@@ -98,6 +105,7 @@ class Tap:
         self.warehouse: dict[str, dict[str, Any]] = {}
         self.emitted: list[str] = []
         self.began = twilio.now
+        self.said = ""  # what tables failed with
 
     def sync(
         self, budget: int = 10**6, lives: int | None = None, size: int = 3, still: bool = False, **bounds: Any
@@ -126,7 +134,8 @@ class Tap:
         try:
             with suppress(Killed, PartitionError):
                 drive([plan.sync(reading)], pages, self._take)
-                return not any(table.failed for table in reading.tables)
+                self.said = " ".join(str(table.failed) for table in reading.tables if table.failed)
+                return not self.said
             return False
         finally:
             reading.keep()
@@ -172,14 +181,16 @@ def test_every_event_is_written_whatever_was_killed_or_failed(seed: int) -> None
 @FEW
 @given(SEEDS)
 def test_with_a_budget_of_some_pages_every_event_is_written_in_the_end(seed: int) -> None:
-    """Rounds take several syncs then."""
+    """Rounds take several syncs then, and some days fail meanwhile."""
     twilio, tap = workspaces(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 6)):
         twilio.now += 3 * HOUR
         for _ in range(rng.randrange(20)):
             twilio.happen()
+        twilio.bad = [twilio.now - rng.randrange(20) * DAY] if rng.random() < 0.3 else []
         tap.sync(rng.randrange(1, 4), lookback=rng.choice((0, 1)) * DAY)
+    twilio.bad = []
     for _ in range(12):
         twilio.now += 3 * HOUR
         assert tap.sync(2, lookback=timedelta(0))
@@ -225,3 +236,40 @@ def test_nothing_before_start_date_is_asked_for(seed: int) -> None:
     assert all(since >= start - timedelta(seconds=1) for since in twilio.asked_since)
     assert all(row["event_date"] >= first for row in tap.warehouse.values())
     assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= first}
+
+
+@FEW
+@given(SEEDS, st.sampled_from((2, 9, 17)))
+def test_a_log_that_goes_back_some_days_only_is_read_that_far(seed: int, days: int) -> None:
+    """Filters beyond are refused with HTTP 400. Each sync ends well, and few requests are made in vain."""
+    twilio, tap = workspaces(seed)
+    twilio.reach = days * DAY
+    for _ in range(3):
+        assert tap.sync(still=True)
+        answered = text(twilio.now - twilio.reach + DAY)
+        assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= answered}
+        assert sum(since < twilio.now - twilio.reach for since in twilio.asked_since) <= 8 * len(twilio.rows)
+        twilio.now += 5 * HOUR
+        for _ in range(twilio.rng.randrange(9)):
+            twilio.happen()
+
+
+@FEW
+@given(SEEDS)
+def test_a_day_of_a_log_that_fails_is_named_and_all_others_arrive(seed: int) -> None:
+    """HTTP 500 to a day, and to spans of more than three. Once the day is answered, its events come too."""
+    twilio, tap = workspaces(seed)
+    twilio.longest = 4 * DAY
+    twilio.bad = [twilio.now - twilio.rng.choice((2, 9)) * DAY]
+    day = str(twilio.bad[0])[:10]
+    failed = not tap.sync(still=True)
+    assert failed == bool(twilio.rows)
+    # A filter reaches a unit further on each side; and the first day asked for begins at no midnight.
+    assert {row["event_date"][:10] for row in tap.wrong().values()} <= {day}
+    assert all(day in tap.said for _ in range(failed))
+    twilio.now += HOUR
+    assert tap.sync(still=True) != failed
+    twilio.bad = []
+    twilio.now += HOUR
+    assert tap.sync(still=True)
+    assert not tap.wrong()
