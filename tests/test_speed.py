@@ -37,11 +37,7 @@ def history(**rows: int) -> Twilio:
 
 @pytest.mark.parametrize("order", ["last", "updated", *long("created", "first", "sid")])
 def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf, order: str) -> None:
-    """
-    The pages that there are, one for each list without a row, and the accounts.
-
-    The first page of a list of several is read once more, for a row that a change moved up past the read.
-    """
+    """The pages that there are, and the first of a longer list once more; one for each list without a row."""
     rows = {"messages": 420, "calls": 199, "conferences": 101, "transcriptions": 50}
     twilio = history(**rows)
     twilio.order = order
@@ -49,7 +45,14 @@ def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf, order: str) -> None
     tap.sync()
 
     # Conferences are three lists, of which two are empty; there is no address.
-    pages = {"messages": 9 + 1, "calls": 4 + 1, "conferences": 3 + 2 + 1, "transcriptions": 1, "addresses": 1}
+    looks = order != "sid"  # in which no change moves a row
+    pages = {
+        "messages": 9 + looks,
+        "calls": 4 + looks,
+        "conferences": 3 + 2 + looks,
+        "transcriptions": 1,
+        "addresses": 1,
+    }
     assert {stream: len(tap.pages(stream)) for stream in LISTED} == pages
     assert len(tap.requests) == sum(pages.values()) + 2  # the accounts, and what time it is
     assert len(tap.tables.rows["messages"]) == 420

@@ -29,7 +29,7 @@ def backfill(reading: Reading) -> Read:
         listing = lists[opened.at]
         if opened.slices is None:
             walk, seen = yield from _walk(reading, listing, opened)
-            if walk.ended and walk.pages > 1 and not walk.order.stays:
+            if walk.ended and walk.pages > 1 and walk.order.may_rise:
                 again.append((listing, seen, walk.order))
         if opened.slices is not None:
             yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()

@@ -75,6 +75,13 @@ class Order:
         """Whether a change may move a row down, below rows that it stood above."""
         return self._changes is None or any(one.rises or name in NAMES for name, one in self._changes.items())
 
+    @property
+    def may_rise(self) -> bool:
+        """Whether a change may move a row up, past a read: not where a row stays, nor where it can only sink."""
+        left = (self._changes or {}).items()
+        sinks = all(not (one.falls or one.null_above or one.null_below or name in NAMES) for name, one in left)
+        return not self.stays and not (left and sinks)
+
     def follows(self, above: Row, below: Row) -> bool:
         """
         Whether a row may stand below another one that did not rise, in each order in which a change lets it rise.

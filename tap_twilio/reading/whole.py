@@ -43,7 +43,7 @@ def _walk(reading: Reading, listing: Listing) -> Read:
         yield from reading.take(feed, page)
         del page
     yield from feed.end()
-    if walk.pages > 1 and not walk.order.stays:
+    if walk.pages > 1 and walk.order.may_rise:
         yield from look_again(reading, listing, seen, walk.order, reading.began)
 
 

@@ -345,7 +345,9 @@ def _check(stream: Stream, part: Partition, where: str) -> None:
     last = len(stream.values) - 1
     opened = {"backfill": part.backfill, "round": part.round, "full": part.full}
     for name, one in opened.items():
-        if one and one.at > last + (name != "round"):  # the others look at heads at last
+        looks = one is not None and name != "round" and not one.place  # at heads, at last
+        looks = looks and not (isinstance(one, Backfill) and one.slices is not None)
+        if one and one.at > last + looks:
             raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
     _check_spans(part.unread or (), f"{where}.unread")
     if not part.backfill or part.backfill.slices is None:
