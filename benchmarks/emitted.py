@@ -30,10 +30,10 @@ from random import Random
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from tap_twilio.moments import format_moment
+from tap_twilio.moments import format_timestamp
 from tap_twilio.reading.effects import Emit, Read
 from tap_twilio.reading.reading import Bounds
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 from tests.reading.histories import ACCOUNT, DAY, HOUR, START, Pages, Tap, TwilioList, as_json, drive
 
 SYNCS = 8  # a day
@@ -119,11 +119,11 @@ class Life(TwilioList):
     def wire(self, row: Row) -> Row:
         return row
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         """As that of TwilioList, which sorts all rows for each page: too long for lists of this length."""
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         if not ask.rows:
-            return Page([self.rows[path.rsplit("/", 1)[1].removesuffix(".json")]], None, format_moment(self.now))
+            return Page([self.rows[path.rsplit("/", 1)[1].removesuffix(".json")]], None, format_timestamp(self.now))
         rows, places = self._list(query)
         at = places[query["PageToken"]] + 1 if "PageToken" in query else 0
         page = rows[at : at + int(query["PageSize"])]
@@ -131,7 +131,7 @@ class Life(TwilioList):
         if at + len(page) < len(rows):
             token = {**query, "PageToken": page[-1]["sid"]}
             following = f"{path}?{'&'.join(f'{name}={value}' for name, value in token.items())}"
-        return Page(page, following, format_moment(self.now))
+        return Page(page, following, format_timestamp(self.now))
 
     def _list(self, query: dict[str, str]) -> tuple[list[Row], dict[str, int]]:
         """The rows that a query lists, the first one first, and where each stands. A filter hides what was not sent."""
@@ -177,9 +177,9 @@ class Still(Pages):
 class ByTap(Tap):
     """What the tap writes with its default settings, but so much room for digests."""
 
-    def __init__(self, life: Life, room: int) -> None:
+    def __init__(self, life: Life, size_limit: int) -> None:
         super().__init__(life)
-        self.room = room
+        self.size_limit = size_limit
         self.records: dict[str, bytes] = {}  # the warehouse
         self.count = 0
 
@@ -272,7 +272,7 @@ def settle(life: Life, tap: ByTap, others: list[Rule]) -> int:
 def measure(messages: int, past: int, days: int, unsent: float = 0, order: str = "created") -> Json:
     """The first sync is not counted, and the first day apart: rounds first have to meet what slices wrote."""
     life = Life(messages, past, unsent, order)
-    content, dates = ByTap(life, Tap(life).room), ByTap(life, 0)
+    content, dates = ByTap(life, Tap(life).size_limit), ByTap(life, 0)
     rules: dict[str, Rule] = {"content": content, "dates": dates, "days": ByDays(life)}
     for rule in rules.values():
         rule.write()

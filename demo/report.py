@@ -214,9 +214,9 @@ def _main(found: Sequence[Table]) -> list[str]:
     )
 
 
-def _lately(moment: datetime) -> str:
+def _lately(timestamp: datetime) -> str:
     """The time of a moment of today, in UTC; of another day, the date."""
-    return f"{moment:%H:%MZ}" if moment.date() == datetime.now(timezone.utc).date() else f"{moment:%Y-%m-%d}"
+    return f"{timestamp:%H:%MZ}" if timestamp.date() == datetime.now(timezone.utc).date() else f"{timestamp:%Y-%m-%d}"
 
 
 def _is_first(found: Sequence[Table]) -> bool:

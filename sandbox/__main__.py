@@ -13,9 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .moments import DAY, moment
+from .moments import DAY, timestamp
 from .server import serve
-from .switches import CHOICES, Switches
+from .switches import CHOICES, Options
 from .twilio import Twilio
 
 NOW = "2026-04-01T09:00:00Z"
@@ -37,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     bulk.add_argument("--days", type=float, default=365, help="how long the history is (default 365)")
     bulk.add_argument("--skew", action="store_true", help="one month holds ten times the rows of any other")
     switches = parser.add_argument_group("switches", "see sandbox/switches.py")
-    for switch in fields(Switches):
+    for switch in fields(Options):
         choices = "|".join(map(str, CHOICES.get(switch.name, ()))) or "VALUE"
         switches.add_argument(f"--{switch.name.replace('_', '-')}", metavar=choices, dest=f"switch_{switch.name}")
     return parser
@@ -45,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def large(options: argparse.Namespace, seed: int) -> Twilio:
     """A history in bulk, that ends where the demo's does."""
-    end = moment(NOW)
+    end = timestamp(NOW)
     start = end - int(options.days * DAY)
     twilio = Twilio(seed, start=start - DAY, accounts=options.accounts).at(end)
     accounts = list(twilio.streams["accounts"])
@@ -81,7 +81,7 @@ def world(options: argparse.Namespace, clock: dict[str, Any]) -> Twilio:
     twilio = large(options, clock["seed"]) if is_large else Twilio.demo(clock["seed"])
     for hours in clock["advances"]:
         twilio.advance(hours)
-    for switch in fields(Switches):
+    for switch in fields(Options):
         value = getattr(options, f"switch_{switch.name}")
         if value is not None:
             twilio.switch(switch.name, value)

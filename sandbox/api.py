@@ -14,7 +14,7 @@ from .access import Reader, authenticate, credentials, may_read
 from .asking import answer_generic, check_present
 from .catalog import Fact, facts, find, products
 from .generic import HANDMADE
-from .lists import LISTINGS, Key, Listing, Refused, read_spans
+from .lists import LISTINGS, Key, ListEndpoint, Refused, read_spans
 from .moments import DAY
 from .paging import classic_envelope, judged, turn
 from .rows import API, Json, Row, to_json
@@ -176,7 +176,13 @@ def select(twilio: "Twilio", question: Question, stream: str, account: str) -> t
 
 
 def page_of(
-    twilio: "Twilio", question: Question, listing: Listing, query: dict[str, str], rows: list[Row], key: Key, fault: str
+    twilio: "Twilio",
+    question: Question,
+    listing: ListEndpoint,
+    query: dict[str, str],
+    rows: list[Row],
+    key: Key,
+    fault: str,
 ) -> Answer:
     """A page in the classic envelope."""
     page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)

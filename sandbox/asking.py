@@ -20,13 +20,13 @@ from .filters import (
     UNLESS_ASKED,
     UNTIL_ENDED,
     WINDOWS,
-    Window,
+    LogWindow,
     inner,
 )
-from .generic import Item, Place, Query, Shelf
+from .generic import Item, Checkpoint, Query, Shelf
 from .judging import AGO, judge, refuse
 from .lists import DATE, PAGING, Refused
-from .moments import DAY, iso8601, moment
+from .moments import DAY, iso8601, timestamp
 from .paging import classic_envelope, meta_envelope, page_size, pages
 from .rows import Json, snake, to_json
 from .shapes import as_written, is_date
@@ -132,14 +132,14 @@ def _check_usage(twilio: "Twilio", fact: Fact, account: str, query: Query) -> No
     if twilio.usage_since_creation and low < born - born % DAY:
         raise refused
     for day, status in twilio.usage_bad_days.items():
-        if low <= moment(day) <= high:
+        if low <= timestamp(day) <= high:
             raise Refused(status, *REFUSALS[status])
 
 
 # Which rows
 
 
-def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
+def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Checkpoint, query: Query) -> list[Item]:
     """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
     asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
     means = (twilio.order, twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
@@ -153,7 +153,7 @@ def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Que
     return views[key]
 
 
-def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Place, query: Query) -> list[Item]:
+def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Checkpoint, query: Query) -> list[Item]:
     items = twilio.generic.shelf(fact, account, place)
     if fact.name in UNLESS_ASKED:
         name, value = UNLESS_ASKED[fact.name]
@@ -197,7 +197,7 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
     """The filters on dates. Rows without the date do not pass."""
     passes: list[Passes] = []
     windows, meant = list(WINDOWS.get(fact.name, ())), set[str]()
-    windows += [Window(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
+    windows += [LogWindow(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
     for window in windows:
         exact = window.since.removesuffix(">")
         meant |= {window.since, window.until, exact}
@@ -215,13 +215,13 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
     return passes
 
 
-def _holds(window: Window, low: int | None, high: int | None, with_end: bool) -> Passes:
+def _holds(window: LogWindow, low: int | None, high: int | None, with_end: bool) -> Passes:
     def passes(data: Json) -> bool:
         since, until = inner(data, window.column), inner(data, window.until_column or window.column)
         if not since or not until:
             return False
-        return (low is None or moment(since) >= low) and (
-            high is None or (moment(until) <= high if with_end else moment(until) < high)
+        return (low is None or timestamp(since) >= low) and (
+            high is None or (timestamp(until) <= high if with_end else timestamp(until) < high)
         )
 
     return passes
@@ -235,7 +235,7 @@ def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | N
     if AGO.fullmatch(value):
         return twilio.clock - twilio.clock % DAY + int(value.removesuffix("days")) * DAY
     try:
-        at = moment(value.replace(" ", "+"))
+        at = timestamp(value.replace(" ", "+"))
     except ValueError:  # a parameter of no format, which nobody judged
         raise refuse(name) from None
     ends = DATE.fullmatch(value) and not is_lower and (name[-1] != "<" or twilio.less_than_date_means == "end")
@@ -254,7 +254,7 @@ def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
 
 def _part(item: Item, low: int | None, high: int | None) -> list[Item]:
     """What a period's row says of the days between two bounds: an even share of the usage, if it holds any of them."""
-    first, last = moment(item.data["start_date"]), moment(item.data["end_date"])
+    first, last = timestamp(item.data["start_date"]), timestamp(item.data["end_date"])
     since = max(first, first if low is None else low - low % DAY)
     until = min(last, last if high is None else high - high % DAY)
     if since > until:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def load(twilio: "Twilio", stream: str, n: int, start: int, end: int, account: str, skew: bool) -> None:
     """Add them to a stream; see `Twilio.bulk`."""
     rng, kinds = Random(f"bulk {twilio.seed} {stream} {account} {n}"), templates(stream, account, twilio.rng)
-    moments = spread(rng, n, start, end - start, skew)
+    timestamps = spread(rng, n, start, end - start, skew)
     rows, enabled = [], gc.isenabled()
     gc.disable()
     try:
-        for created in sorted(moments, reverse=True):
+        for created in sorted(timestamps, reverse=True):
             status, prefix, template = kinds[int(rng.random() * len(kinds))]
             row = Row(stream, account, f"{prefix}{rng.getrandbits(128):032x}")
             row.template, row.created, row.shown = template, created, created
@@ -41,12 +41,12 @@ def load(twilio: "Twilio", stream: str, n: int, start: int, end: int, account: s
 def spread(rng: Random, n: int, start: int, length: int, skew: bool) -> list[int]:
     """Moments at random over a span; with `skew`, the month in its middle gets ten times as many as any other."""
     months = max(1, length // (30 * DAY))
-    middle, moments = months // 2, []
+    middle, timestamps = months // 2, []
     for _ in range(n):
         part = rng.random()
         if skew and months > 1:
             other = rng.randrange(months - 1)
             month = middle if rng.random() < 10 / (months + 9) else other + (other >= middle)
             part = (month + part) / months
-        moments.append(start + int(part * length))
-    return moments
+        timestamps.append(start + int(part * length))
+    return timestamps

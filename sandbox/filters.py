@@ -7,7 +7,7 @@ Each entry says where it is from. A filter whose property has its own name (`Dat
 from dataclasses import dataclass
 from typing import Any
 
-from .moments import DAY, MINUTE, moment
+from .moments import DAY, MINUTE, timestamp
 from .rows import Json
 
 # By which property a row is dated and sorted, whichever of them it has first.
@@ -30,7 +30,7 @@ def inner(data: Json, column: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Window:
+class LogWindow:
     """Two parameters that bound a property; without `since`, a list may go back only so many seconds."""
 
     since: str
@@ -42,9 +42,9 @@ class Window:
 
 
 CREATED = "date_created"
-PERIOD = Window("StartDate", "EndDate", "start_date", until_column="end_date")
+PERIOD = LogWindow("StartDate", "EndDate", "start_date", until_column="end_date")
 
-WINDOWS: dict[str, tuple[Window, ...]] = {
+WINDOWS: dict[str, tuple[LogWindow, ...]] = {
     # The day of the rows lies between the two, both included (parameters' text, oai). For longer periods: PERIODS.
     "usage_records": (PERIOD,),
     "usage_records_period": (PERIOD,),
@@ -56,39 +56,39 @@ WINDOWS: dict[str, tuple[Window, ...]] = {
     "usage_records_yearly": (PERIOD,),
     "usage_records_yesterday": (PERIOD,),
     # Both included (parameters' text, oai).
-    "alerts": (Window("StartDate", "EndDate", "date_generated"),),
-    "monitor_events": (Window("StartDate", "EndDate", "event_date"),),
+    "alerts": (LogWindow("StartDate", "EndDate", "date_generated"),),
+    "monitor_events": (LogWindow("StartDate", "EndDate", "event_date"),),
     # From is included and To is not (parameters' text, oai).
-    "studio_executions": (Window("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
-    "studio_executions_v1": (Window("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    "studio_executions": (LogWindow("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    "studio_executions_v1": (LogWindow("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
     # Whole days of creation (parameters' text, oai).
-    "conversations": (Window("StartDate", "EndDate", CREATED),),
-    "default_conversations": (Window("StartDate", "EndDate", CREATED),),
+    "conversations": (LogWindow("StartDate", "EndDate", CREATED),),
+    "default_conversations": (LogWindow("StartDate", "EndDate", CREATED),),
     # Which property they compare is not said; by its name it is the one of creation.
-    "notify_bindings": (Window("StartDate", "EndDate", CREATED),),
-    "conference_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time"),),
+    "notify_bindings": (LogWindow("StartDate", "EndDate", CREATED),),
+    "conference_summaries": (LogWindow("CreatedAfter", "CreatedBefore", "create_time"),),
     # Without dates, the last day (docs, Video Log Analyzer API).
-    "video_room_summaries": (Window("CreatedAfter", "CreatedBefore", "create_time", default=DAY),),
+    "video_room_summaries": (LogWindow("CreatedAfter", "CreatedBefore", "create_time", default=DAY),),
     "intelligence_transcripts": (
-        Window("AfterDateCreated", "BeforeDateCreated", CREATED),
-        Window("AfterStartTime", "BeforeStartTime", "media_start_time"),
+        LogWindow("AfterDateCreated", "BeforeDateCreated", CREATED),
+        LogWindow("AfterStartTime", "BeforeStartTime", "media_start_time"),
     ),
-    "verify_attempts": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "verify_attempts": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
     # After is included and Before is not (parameters' text, oai).
-    "video_compositions": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_composition_hooks": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_recordings": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_rooms": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
-    "video_room_participants": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
-    "video_room_recordings": (Window("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_compositions": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_composition_hooks": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_recordings": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_rooms": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_participants": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_recordings": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
     # Without dates, the last day and the last quarter of an hour (parameters' text, oai; docs taskrouter/api/event).
-    "serverless_logs": (Window("StartDate", "EndDate", CREATED, default=DAY),),
-    "taskrouter_events": (Window("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
+    "serverless_logs": (LogWindow("StartDate", "EndDate", CREATED, default=DAY),),
+    "taskrouter_events": (LogWindow("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
     # The end is not included (parameters' text, oai).
-    "supersim_usage_records": (Window("StartTime", "EndTime", "period.start_time", with_end=False),),
+    "supersim_usage_records": (LogWindow("StartTime", "EndTime", "period.start_time", with_end=False),),
     # Both included (parameters' text, oai).
-    "wireless_usage_records": (Window("Start", "End", "period.start"),),
-    "wireless_sim_usage_records": (Window("Start", "End", "period.start"),),
+    "wireless_usage_records": (LogWindow("Start", "End", "period.start"),),
+    "wireless_sim_usage_records": (LogWindow("Start", "End", "period.start"),),
 }
 
 
@@ -105,7 +105,7 @@ class Kept:
         if self.status and data.get("status") != self.status:
             return False
         date = inner(data, self.column)
-        return bool(date) and moment(date) < now - self.seconds
+        return bool(date) and timestamp(date) < now - self.seconds
 
 
 KEPT = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .catalog import Fact, fact, parent_of, value_type
 from .filters import CATEGORIES, DATED_BY, KEPT, MORE_CATEGORIES, PERIODS, SUMMED, SUMS, TOTALS, UNTIL_ENDED
-from .moments import DAY, HOUR, iso8601, moment
+from .moments import DAY, HOUR, iso8601, timestamp
 from .rows import Json, new_sid, snake
 from .shapes import CONSTANT, SID, adopted, as_written, is_date, new_row, some_value, unlike
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HANDMADE = frozenset(
     "messages calls conferences transcriptions addresses accounts call_summaries call_annotations".split()
 )
-Place = tuple[str, ...]
+Checkpoint = tuple[str, ...]
 Query = dict[str, list[str]]
 
 
@@ -34,7 +34,7 @@ class Item:
 
     fact: Fact
     account: str  # empty if the list is everybody's
-    place: Place
+    place: Checkpoint
     handle: str
     number: int
     data: Json
@@ -75,7 +75,7 @@ class Generic:
         self.rng = Random(f"generic {twilio.seed}")
         self.items: dict[str, Item] = {}  # by handle
         self.lists: dict[str, list[Item]] = defaultdict(list)
-        self.shelves: dict[tuple[str, str, Place], Shelf] = defaultdict(Shelf)
+        self.shelves: dict[tuple[str, str, Checkpoint], Shelf] = defaultdict(Shelf)
         self.counts: dict[str, int] = defaultdict(int)  # how many rows a list has had
         self.views: dict[Hashable, list[Item]] = {}  # what passed a query, until a row changes
 
@@ -92,9 +92,9 @@ class Generic:
             return [self._publish(of, account, place, row) for row in of.published]
         given = {key.rstrip("_"): value for key, value in given.items()}
         since, until = given.pop("since", None), given.pop("until", None)
-        created = moment(given.pop("created", now))
-        first = moment(since) if since is not None else created
-        last = moment(until) if until is not None else (now if since is not None else created)
+        created = timestamp(given.pop("created", now))
+        first = timestamp(since) if since is not None else created
+        last = timestamp(until) if until is not None else (now if since is not None else created)
         made = []
         for i in range(n):
             own = {key: value(i) if callable(value) else value for key, value in given.items()}
@@ -114,7 +114,7 @@ class Generic:
             made.append(self._keep(of, account, place, data))
         return made
 
-    def _publish(self, of: Fact, account: str, place: Place, published: Json) -> str:
+    def _publish(self, of: Fact, account: str, place: Checkpoint, published: Json) -> str:
         """A published row; only if another row has its key or its index, it gets one of its own."""
         data, shelf = adopted(of, published, account, self._named(of, place)), self.shelves[of.name, account, place]
         key = str(data.get(of.key)) if of.key else ""
@@ -161,7 +161,7 @@ class Generic:
     def _next_index(self, shelf: Shelf) -> int:
         return 1 + max((item.data["index"] for item in shelf.items), default=-1)
 
-    def _keep(self, of: Fact, account: str, place: Place, data: Json) -> str:
+    def _keep(self, of: Fact, account: str, place: Checkpoint, data: Json) -> str:
         """Put a row on its shelf."""
         self.views.clear()
         shelf, number = self.shelves[of.name, account, place], self.counts[of.name]
@@ -185,7 +185,7 @@ class Generic:
         """When a row came to be, by what it says."""
         named = (name for name in DATED_BY if name in of.properties)
         dates = (data.get(name) for name in named if is_date(value_type(of.properties, name)))  # else it is an offset
-        return next((moment(date) for date in dates if date), self.twilio.clock)
+        return next((timestamp(date) for date in dates if date), self.twilio.clock)
 
     def change(self, handle: str, silently: bool, properties: Json) -> None:
         """Change a row now; see `Twilio.change`."""
@@ -224,10 +224,10 @@ class Generic:
 
     # Places
 
-    def _named(self, of: Fact, place: Place) -> Json:
+    def _named(self, of: Fact, place: Checkpoint) -> Json:
         return dict(zip(of.parameters, place))
 
-    def _place(self, of: Fact, account: str, parent: "str | Json | None") -> Place:
+    def _place(self, of: Fact, account: str, parent: "str | Json | None") -> Checkpoint:
         """The place that a parent stands for: a handle, values by name, or any parent that there is."""
         if not of.parameters:
             return ()
@@ -241,7 +241,7 @@ class Generic:
             raise ValueError(f"{of.name} want {', '.join(missing)} of a parent")
         return tuple(str(values[snake(name)]) for name in of.parameters)
 
-    def _values_of(self, handle: str, of: Fact) -> tuple[Place, str]:
+    def _values_of(self, handle: str, of: Fact) -> tuple[Checkpoint, str]:
         """A parent's own place, and the value by which its children name it."""
         item = self.items.get(handle)
         if item is None:
@@ -261,7 +261,7 @@ class Generic:
         there = [item.handle for item in self.lists[above.name] if self.listed(item) and item.account in ("", account)]
         return there[0] if there else self.add(above.name, account, None, 1, {})[0]
 
-    def exists(self, of: Fact, account: str, place: Place) -> bool:
+    def exists(self, of: Fact, account: str, place: Checkpoint) -> bool:
         """Whether all parents on the way to a list are there."""
         for i, (parameter, value) in enumerate(zip(of.parameters, place)):
             above = parent_of(of, parameter)
@@ -269,7 +269,7 @@ class Generic:
                 return False
         return True
 
-    def _there(self, above: Fact, account: str, place: Place, parameter: str, value: str) -> bool:
+    def _there(self, above: Fact, account: str, place: Checkpoint, parameter: str, value: str) -> bool:
         if above.name in HANDMADE:
             row = self.twilio.rows.get(value)
             stream = "calls" if above.name == "call_summaries" else above.name
@@ -282,7 +282,7 @@ class Generic:
             return item is not None and self.listed(item)
         return any(item.data[name] == value and self.listed(item) for item in shelf.items)
 
-    def is_live(self, of: Fact, place: Place) -> bool:
+    def is_live(self, of: Fact, place: Checkpoint) -> bool:
         """Whether the parent is still going on, for lists that only show what is: participants of a conference."""
         if of.name not in UNTIL_ENDED:
             return True
@@ -313,17 +313,17 @@ class Generic:
         counts = self.listed if now else self.was_listed
         return [i for i in self.lists[fact(name).name] if account in (None, i.account) or not i.account if counts(i)]
 
-    def shelf(self, of: Fact, account: str, place: Place) -> list[Item]:
+    def shelf(self, of: Fact, account: str, place: Checkpoint) -> list[Item]:
         """The rows that one list shows now."""
         if not self.exists(of, account, place) or not self.is_live(of, place):
             return []
         return [item for item in self.everything(of, account, place).items if self._is_shown(item)]
 
-    def everything(self, of: Fact, account: str, place: Place) -> Shelf:
+    def everything(self, of: Fact, account: str, place: Checkpoint) -> Shelf:
         """The rows that one list shows or showed."""
         return self.shelves.get((of.name, "" if of.of_everybody else account, place), Shelf())
 
-    def find(self, of: Fact, account: str, place: Place, value: str) -> Item | None:
+    def find(self, of: Fact, account: str, place: Checkpoint, value: str) -> Item | None:
         """One row by its key, if it is listed."""
         item = self.everything(of, account, place).by_value.get(value)
         return item if item is not None and self.listed(item) else None

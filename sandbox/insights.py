@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .access import Reader, may_read
 from .lists import Refused, by_dated, by_ended
-from .moments import DAY, HOUR, MINUTE, iso8601, moment
+from .moments import DAY, HOUR, MINUTE, iso8601, timestamp
 from .paging import judged, meta_envelope, turn
 from .rows import Json, Row, to_json
 from .talk import Answer, Question
@@ -40,7 +40,7 @@ def _moment(twilio: "Twilio", name: str, text: str) -> int:
     if ago:
         return twilio.clock - int(ago[1]) * UNITS[ago[2]]
     try:
-        return moment(text.replace(" ", "+"))
+        return timestamp(text.replace(" ", "+"))
     except ValueError:
         raise Refused(400, 20001, f"Parameter '{name}' is not valid") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from .lists import DATE, PAGING, Refused
-from .moments import moment
+from .moments import timestamp
 from .rows import Json
 
 BOOLEANS = ("true", "false")
@@ -28,7 +28,7 @@ def is_datetime(value: str) -> bool:
     [True, True, False]
     """
     try:
-        moment(value.replace(" ", "+"))
+        timestamp(value.replace(" ", "+"))
     except ValueError:
         return False
     return value[:1].isdigit()

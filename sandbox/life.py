@@ -10,7 +10,7 @@ import heapq
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from .moments import DAY, HOUR, MINUTE, moment
+from .moments import DAY, HOUR, MINUTE, timestamp
 from .rows import ERRORS, ODD_TEXTS, TEXTS, Json, some_text
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Life:
         twilio.change(twilio.main, friendly_name="Owl Dental")
         names = ("Blue Door Books", "Nord & Söhne", "Old campaign", "Trial run")
         shop, clinic, suspended, closed = [twilio.add_account(friendly_name=name) for name in names]
-        end = moment("2026-04-01T09:00:00Z")
+        end = timestamp("2026-04-01T09:00:00Z")
         self.advance(40 * DAY)
         twilio.close(closed)
         self.advance(20 * DAY)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from .moments import DAY, moment
+from .moments import DAY, timestamp
 from .rows import Row
 
 Key = Callable[[Row], Any]
@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListEndpoint:
     """One classic list: where it is, under which name its rows stand, and which filters it takes."""
 
     path: str  # under the account, and the rows' own path
@@ -40,25 +40,25 @@ class Listing:
 
 
 LISTINGS = {
-    "messages": Listing(
+    "messages": ListEndpoint(
         "Messages", "messages", equals={"To": "to", "From": "from"}, dates={"DateSent": "dated"}, by_date=True
     ),
-    "calls": Listing(
+    "calls": ListEndpoint(
         "Calls",
         "calls",
         equals={"To": "to", "From": "from", "ParentCallSid": "parent_call_sid", "Status": "status"},
         dates={"StartTime": "dated", "EndTime": "ended"},
         by_date=True,
     ),
-    "conferences": Listing(
+    "conferences": ListEndpoint(
         "Conferences",
         "conferences",
         equals={"FriendlyName": "friendly_name", "Status": "status"},
         dates={"DateCreated": "created", "DateUpdated": "updated"},
         dates_only=True,
     ),
-    "transcriptions": Listing("Transcriptions", "transcriptions"),
-    "addresses": Listing(
+    "transcriptions": ListEndpoint("Transcriptions", "transcriptions"),
+    "addresses": ListEndpoint(
         "Addresses",
         "addresses",
         equals={
@@ -68,7 +68,7 @@ LISTINGS = {
             "IsoCountry": "iso_country",
         },
     ),
-    "accounts": Listing("Accounts", "accounts", equals={"FriendlyName": "friendly_name", "Status": "status"}),
+    "accounts": ListEndpoint("Accounts", "accounts", equals={"FriendlyName": "friendly_name", "Status": "status"}),
 }
 
 
@@ -145,7 +145,7 @@ class Span:
 
 
 def read_spans(
-    listing: Listing, query: dict[str, str], inclusive: bool, less_than_date_means: str, nulls: bool
+    listing: ListEndpoint, query: dict[str, str], inclusive: bool, less_than_date_means: str, nulls: bool
 ) -> list[Span]:
     """The date filters of a query. An exact date means that day, an exact moment that second."""
     spans = []
@@ -157,7 +157,7 @@ def read_spans(
                 continue
             bare = DATE.fullmatch(value) is not None
             try:
-                at = moment(date.fromisoformat(value)) if bare else moment(value.replace(" ", "+"))
+                at = timestamp(date.fromisoformat(value)) if bare else timestamp(value.replace(" ", "+"))
             except ValueError:
                 raise Refused(400, 20001, f"Parameter '{name + sign}' is not valid") from None
             if listing.dates_only and not bare:

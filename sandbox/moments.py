@@ -16,11 +16,11 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def moment(value: "str | datetime | date | int | float") -> int:
+def timestamp(value: "str | datetime | date | int | float") -> int:
     """
     A moment from ISO 8601, RFC 2822, a datetime, a date (its midnight) or seconds. Without a zone: UTC.
 
-    >>> moment("2010-08-31T20:36:28Z") == moment("Tue, 31 Aug 2010 20:36:28 +0000")
+    >>> timestamp("2010-08-31T20:36:28Z") == timestamp("Tue, 31 Aug 2010 20:36:28 +0000")
     True
     """
     if isinstance(value, (int, float)):
@@ -34,7 +34,7 @@ def moment(value: "str | datetime | date | int | float") -> int:
         if parts is None:
             raise ValueError(f"Not a date: {value!r}")
         return calendar.timegm((*parts[:6], 0, 0, 0)) - (parts[9] or 0)
-    return moment(datetime.fromisoformat(value.replace("Z", "+00:00")))
+    return timestamp(datetime.fromisoformat(value.replace("Z", "+00:00")))
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from .moments import MINUTE, moment, rfc2822
+from .moments import MINUTE, timestamp, rfc2822
 
 Json = dict[str, Any]
 Template = Callable[[str, "str | None", "str | None", "str | None", "str | None", str], str]
@@ -113,7 +113,7 @@ class Row:
         self.template = self._text = None
         for name, value in properties.items():
             if name in dates:
-                at = None if value is None else moment(value)
+                at = None if value is None else timestamp(value)
                 setattr(self, dates[name], at)
                 value = rfc2822(at)
             data[name] = value

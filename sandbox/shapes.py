@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from .catalog import Fact, value_type
-from .moments import DAY, iso8601, moment, rfc2822
+from .moments import DAY, iso8601, timestamp, rfc2822
 from .rows import Json, new_sid, phone, snake
 
 SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9a-fA-F]{32}(?![0-9A-Za-z])")
@@ -42,7 +42,7 @@ def as_written(fact: Fact, given: Json) -> Json:
     if unknown := set(given) - set(fact.properties):
         raise ValueError(f"{fact.name} have no {', '.join(sorted(unknown))}")
     return {
-        name: written(value_type(fact.properties, name), moment(value))
+        name: written(value_type(fact.properties, name), timestamp(value))
         if value is not None and is_date(value_type(fact.properties, name))
         else value
         for name, value in given.items()

@@ -25,7 +25,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 
 @dataclass(eq=False, repr=False)
-class Switches:
+class Options:
     """Every switch, and how the sandbox behaves when nobody touches it."""
 
     order: str = "last"
@@ -108,7 +108,7 @@ class Switches:
 
     def switch(self, name: str, value: str) -> None:
         """Set a switch from text: true, 3, [0.1, 0.001], {"503": 0.2}, or a word."""
-        known = {f.name: f for f in fields(Switches)}
+        known = {f.name: f for f in fields(Options)}
         if name not in known:
             raise ValueError(f"There is no switch {name!r}; there are {', '.join(known)}")
         now = getattr(self, name)

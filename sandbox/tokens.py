@@ -17,7 +17,7 @@ from .catalog import Fact, value_type
 from .filters import SUMMED
 from .generic import Item, Query, Shelf
 from .judging import refuse
-from .moments import moment
+from .moments import timestamp
 from .shapes import CONSTANT, is_date
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
 
 def _changed(item: Item) -> int:
     value = item.data.get("date_updated")
-    return moment(value) if value else item.created
+    return timestamp(value) if value else item.created
 
 
 def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str:

@@ -19,10 +19,10 @@ from .generic import Generic, is_generic
 from .insights import summary
 from .life import Life, is_silent
 from .lists import LISTINGS, Table
-from .moments import DAY, HOUR, iso8601, moment
+from .moments import DAY, HOUR, iso8601, timestamp
 from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
 from .samples import fill
-from .switches import Switches
+from .switches import Options
 
 When = str | datetime | date | int | float
 
@@ -37,7 +37,7 @@ ANNOTATION = {
 }
 
 
-class Twilio(Switches):
+class Twilio(Options):
     """
     A simulated Twilio. All times are simulated: ISO 8601 text, datetimes, or seconds.
 
@@ -46,14 +46,14 @@ class Twilio(Switches):
     """
 
     def __init__(self, seed: int = 0, start: When = "2026-01-01T00:00:00Z", accounts: int = 1, **switches: Any) -> None:
-        unknown = set(switches) - {f.name for f in fields(Switches)}
+        unknown = set(switches) - {f.name for f in fields(Options)}
         if unknown:
             raise TypeError(f"There is no switch {', '.join(sorted(unknown))}")
         super().__init__(**switches)
         self.seed = seed
         self.lock = RLock()  # guards all below against requests that arrive together
         self.rng = Random(f"twilio {seed}")
-        self._now = self.latest = moment(start)
+        self._now = self.latest = timestamp(start)
         self.rows: dict[str, Row] = {}  # all, also deleted ones
         self.streams: dict[str, dict[str, Row]] = {stream: {} for stream in STREAMS}
         self.tables: dict[tuple[str, str], Table] = {}
@@ -93,7 +93,7 @@ class Twilio(Switches):
     def at(self, when: When) -> "Twilio":
         """Set the clock, forwards or backwards; nothing else happens."""
         with self.lock:
-            self._now = moment(when)
+            self._now = timestamp(when)
             self.latest = max(self.latest, self._now)
         return self
 
@@ -171,9 +171,9 @@ class Twilio(Switches):
             given = {name.rstrip("_"): value for name, value in more.items()}
             account = account if account is not None else self.main
             since, until = given.pop("since", None), given.pop("until", None)
-            created = moment(given.pop("created", self._now))
-            first = moment(since) if since is not None else created
-            last = moment(until) if until is not None else (self._now if since is not None else created)
+            created = timestamp(given.pop("created", self._now))
+            first = timestamp(since) if since is not None else created
+            last = timestamp(until) if until is not None else (self._now if since is not None else created)
             return [
                 self._add(stream, account, first + (last - first) * i // max(1, n - 1), status, i, given)
                 for i in range(n)
@@ -181,7 +181,7 @@ class Twilio(Switches):
 
     def _add(self, stream: str, account: str, created: int, status: str, i: int, given: Json) -> str:
         given = {name: value(i) if callable(value) else value for name, value in given.items()}
-        created = moment(given.get("date_created") or created)
+        created = timestamp(given.get("date_created") or created)
         data = MAKERS[stream](self.rng, account, created, max(self._now, created), status, given)
         _known(stream, data, given)
         sid = str(data["sid"])
@@ -217,7 +217,9 @@ class Twilio(Switches):
         They are never late, always have a `date_updated`, and afterwards are rows like all others.
         """
         with self.lock:
-            load(self, stream, n, moment(since), moment(until), account if account is not None else self.main, skew)
+            load(
+                self, stream, n, timestamp(since), timestamp(until), account if account is not None else self.main, skew
+            )
 
     # Changing rows
 

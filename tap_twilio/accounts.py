@@ -11,14 +11,14 @@ import re
 from dataclasses import dataclass
 
 from .errors import BadAnswer, Refused, TapError
-from .moments import Moment, moment_of
-from .reading.lists import Listing
-from .reading.walk import Walk, walk_once
+from .moments import Timestamp, timestamp_of
+from .reading.lists import ListEndpoint
+from .reading.walk import PageReader, read_pages
 from .scheduler import Scheduler
 from .settings import Settings
 from .streams import ACCOUNTS, Stream
 from .twilio.credentials import Credentials
-from .twilio.request import Ask, Page, Row
+from .twilio.request import Fetch, Page, Row
 
 LOGGER = logging.getLogger("tap_twilio")
 SID = "AC[0-9a-fA-F]{32}"
@@ -34,7 +34,7 @@ class Account:
 
     sid: str
     status: str | None = None
-    created: Moment | None = None
+    created: Timestamp | None = None
     name: str | None = None
     owner: str | None = None
 
@@ -101,15 +101,15 @@ def known_accounts(
 
 def _listed(settings: Settings, scheduler: Scheduler, credentials: Credentials) -> dict[str, Account]:
     found: dict[str, Account] = {}
-    listing = Listing(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
+    endpoint = ListEndpoint(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
 
     def take(page: Page) -> None:
         for row in page.rows:
             if not re.fullmatch(SID, row["sid"]):
-                raise BadAnswer(f"{listing.path}: a row's sid is no account SID")
+                raise BadAnswer(f"{endpoint.path}: a row's sid is no account SID")
             found[row["sid"]] = _account(row, settings, credentials)
 
-    scheduler.finish(walk_once(Walk(listing), take))
+    scheduler.finish(read_pages(PageReader(endpoint), take))
     return found
 
 
@@ -128,7 +128,7 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
     others = [account for account in accounts if account.sid != settings.account_sid and account.status == "active"]
     if settings.user != settings.account_sid and others:
         try:
-            scheduler.ask(_first(probe, others[0].sid))
+            scheduler.fetch(_first(probe, others[0].sid))
         except Refused as refused:
             if refused.status in DENIED:
                 raise TapError(
@@ -138,14 +138,14 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
     return accounts
 
 
-def ask_account(sid: str) -> Ask:
+def fetch_account(sid: str) -> Fetch:
     """The request for one account."""
-    return Listing(ACCOUNTS, sid, 1).row({"sid": sid})
+    return ListEndpoint(ACCOUNTS, sid, 1).row({"sid": sid})
 
 
 def _one(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
     try:
-        row = scheduler.ask(ask_account(sid)).rows[0]
+        row = scheduler.fetch(fetch_account(sid)).rows[0]
     except Refused as refused:
         if sid == settings.account_sid == settings.user and refused.status in DENIED:
             raise _wrong_credentials(settings, refused) from None
@@ -160,7 +160,7 @@ def _account(row: Row, settings: Settings, credentials: Credentials) -> Account:
     return Account(
         row["sid"],
         row.get("status"),
-        moment_of(row.get("date_created")),
+        timestamp_of(row.get("date_created")),
         row.get("friendly_name"),
         row.get("owner_account_sid"),
     )
@@ -168,15 +168,15 @@ def _account(row: Row, settings: Settings, credentials: Credentials) -> Account:
 
 def _probe(sid: str, settings: Settings, scheduler: Scheduler, stream: Stream) -> None:
     try:
-        scheduler.ask(_first(stream, sid))
+        scheduler.fetch(_first(stream, sid))
     except Refused as refused:
         if refused.status in DENIED:
             raise _wrong_credentials(settings, refused, sid) from None
         raise
 
 
-def _first(stream: Stream, sid: str) -> Ask:
-    return Listing(stream, sid, 1, stream.values[-1]).top()
+def _first(stream: Stream, sid: str) -> Fetch:
+    return ListEndpoint(stream, sid, 1, stream.values[-1]).top()
 
 
 def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from .accounts import Accounts
 from .errors import PartitionError, Refused, TapError
 from .log import FEW, about, listed
-from .reading.reading import Reading
+from .reading.reading import PartitionRead
 from .singer.state import Partition, State
 from .streams import BY_NAME, STREAMS, Stream, top_of
-from .streams.model import Window
+from .streams.model import LogWindow
 
 LOGGER = logging.getLogger("tap_twilio")
 Key = tuple[str, str]  # a stream and an account
@@ -41,7 +41,7 @@ class Availability:
     accounts: Accounts = field(default_factory=lambda: Accounts((), False))
     unread: dict[Key, str] = field(default_factory=dict)
     failed: dict[Key, PartitionError] = field(default_factory=dict)
-    _absent: list[tuple[Reading, Refused]] = field(default_factory=list)  # perhaps: the end of the run decides
+    _absent: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # perhaps: the end of the run decides
     _said: Counter[object] = field(default_factory=Counter)
 
     # -- what is not asked
@@ -52,7 +52,7 @@ class Availability:
 
     # -- what was asked
 
-    def ended(self, reading: Reading, error: PartitionError | None) -> None:
+    def ended(self, reading: PartitionRead, error: PartitionError | None) -> None:
         """Note how the read of a list ended, of whose tables some may have failed by themselves."""
         failures = {table.name: table.failed for table in reading.tables if table.failed}
         if isinstance(error, Refused) and error.says_absent and reading.stream.product.host != "api":
@@ -165,15 +165,17 @@ def was_read(state: State, host: str, account: str) -> bool:
 
 def _knows_rows(stream: Stream, part: Partition) -> bool:
     if top_of(stream).product.host != stream.product.host:  # its bookmark is that of another product's list
-        return bool(part.digests or part.round_digests)
+        return bool(part.fingerprints or part.rescan_fingerprints)
     if part.finished or part.date_updated:
         return True
-    if isinstance(stream.reads, Window) and part.backfill:  # which notes what it is to read before it asks
-        return bool(part.full or part.backfill.spans) or any(one.place for one in part.backfill.slices or ())
+    if isinstance(stream.reads, LogWindow) and part.backfill:  # which notes what it is to read before it asks
+        return bool(part.full or part.backfill.read_ranges) or any(
+            one.checkpoint for one in part.backfill.time_slices or ()
+        )
     return part.was_read
 
 
-def _names(reading: Reading) -> list[str]:
+def _names(reading: PartitionRead) -> list[str]:
     """A list's stream, and those that are read along with it."""
     return list(dict.fromkeys([reading.stream.name, *(table.name for table in reading.tables)]))
 

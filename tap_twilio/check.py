@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from .availability import was_read
 from .errors import PartitionError, Refused
 from .moments import DAY, SECOND, earlier, later
-from .reading.lists import Listing
+from .reading.lists import ListEndpoint
 from .streams import BY_NAME, Stream, top_of
-from .streams.model import Window
+from .streams.model import LogWindow
 from .sync import Sync
 from .twilio.request import Page, Row
 
@@ -20,7 +20,7 @@ ROWS = 50  # of a page: enough to find one that has something below it
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What asking for one page of a stream came to. `said` is empty where rows, or none, came."""
 
     stream: str
@@ -40,7 +40,7 @@ class Check:
         self._pages: dict[str, Page] = {}
         self._refused: dict[str, Refused] = {}  # what lists at the top answered
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[CheckResult]:
         """Raises TapError where the credentials do not hold, or nothing answers."""
         sync = self.sync
         sync.find_accounts()
@@ -52,16 +52,16 @@ class Check:
         finally:
             sync.pool.close()
 
-    def _outcome(self, stream: Stream) -> Outcome:
+    def _outcome(self, stream: Stream) -> CheckResult:
         began = time.monotonic()
         try:
             page = self._page(stream)
         except PartitionError as error:
-            return Outcome(stream.name, 0, time.monotonic() - began, str(error), failed=True)
+            return CheckResult(stream.name, 0, time.monotonic() - began, str(error), failed=True)
         said = "" if page else f"no row of {stream.parent.stream if stream.parent else ''} to ask below"
-        return Outcome(stream.name, len(page.rows) if page else 0, time.monotonic() - began, said)
+        return CheckResult(stream.name, len(page.rows) if page else 0, time.monotonic() - began, said)
 
-    def _judged(self, outcome: Outcome) -> Outcome:
+    def _judged(self, outcome: CheckResult) -> CheckResult:
         """Return the outcome, which is no failure where the account does not have the product, as in a sync."""
         top = top_of(BY_NAME[outcome.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
@@ -89,16 +89,16 @@ class Check:
         above = self._page(BY_NAME[parent.stream])
         fitting = (row for row in (above.rows if above else ()) if parent.where is None or parent.where.holds(row))
         row: Row | None = next(fitting, None)
-        return row and {brace: str(row[name]) for brace, name in parent.fills.items()}
+        return row and {brace: str(row[name]) for brace, name in parent.path_params.items()}
 
     def _ask(self, stream: Stream, values: dict[str, str]) -> Page:
         account = self.sync.settings.account_sid
-        listing = Listing(stream, account, ROWS, stream.values[-1], values)
+        endpoint = ListEndpoint(stream, account, ROWS, stream.values[-1], values)
         now = self.sync.clock.now
-        log = isinstance(stream.reads, Window)
-        top = listing.top(earlier(now, DAY), later(now, SECOND)) if log else listing.top()
+        log = isinstance(stream.reads, LogWindow)
+        top = endpoint.top(earlier(now, DAY), later(now, SECOND)) if log else endpoint.top()
         try:
-            return listing.complete(self.sync.scheduler.ask(top))
+            return endpoint.complete(self.sync.scheduler.fetch(top))
         except Refused as refused:
             if stream.rows is None and stream.parent and refused.says_absent:
                 return Page([], None, "", "")  # this row has none

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .figures import Counts, Figures, percent
+from .figures import RunStats, StreamStats, percent
 from .moments import duration
 
 A_SECOND = 2  # times that it is drawn
@@ -24,7 +24,7 @@ COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 class Display:
     """Gone once it ends, since the log then has a table."""
 
-    def __init__(self, counts: Counts, screen: TextIO) -> None:
+    def __init__(self, counts: RunStats, screen: TextIO) -> None:
         self._counts, self._screen = counts, screen
         self._console = Console(file=screen)  # NO_COLOR is rich's to heed
         self._live = Live(
@@ -77,13 +77,13 @@ class _Above:
         """Each line is written at once."""
 
 
-def _total(counts: Counts) -> Text:
+def _total(counts: RunStats) -> Text:
     one = counts.total()
     said = f"{duration(counts.elapsed_s)}: {one.requests:,} requests, {one.pages:,} pages, {one.read:,} rows read, "
     return Text(f"{said}{one.emitted:,} emitted", style="bold", no_wrap=True, overflow="ellipsis")
 
 
-def _table(counts: Counts, height: int) -> Table:
+def _table(counts: RunStats, height: int) -> Table:
     """The streams that answered; where the screen is too small, those that are busy."""
     found = {name: one for name, one in counts.by_stream().items() if one.pages}
     table = Table(box=None, pad_edge=False)
@@ -98,7 +98,7 @@ def _table(counts: Counts, height: int) -> Table:
     return table
 
 
-def _cells(one: Figures) -> tuple[str, ...]:
+def _cells(one: StreamStats) -> tuple[str, ...]:
     rate = f"{one.rate:,.0f}" if one.rate else ""
     left = "" if one.seconds_left is None else duration(one.seconds_left)
     return (f"{one.pages:,}", f"{one.read:,}", f"{one.emitted:,}", rate, percent(one), left)

@@ -32,7 +32,7 @@ class OutputFailed(TapError):
     """The user's move: stdout takes no more, as on a full disk or a closed file."""
 
 
-class Locked(TapError):
+class AlreadyRunning(TapError):
     """Nobody's move: another sync runs, and this one is left out."""
 
     exit_code = 5
@@ -111,14 +111,14 @@ class NotAvailable(PartitionError):
     next_step = "Other streams are not concerned."
 
 
-class Unfinished(PartitionError):
+class Incomplete(PartitionError):
     """The next sync's move: the list moved under every walk of this one."""
 
     @staticmethod
-    def of(stream: str, account: str, last: Error | None) -> Unfinished:
+    def of(stream: str, account: str, last: Error | None) -> Incomplete:
         """Name the list, and why it was last begun again: where Twilio refused a page, in Twilio's words."""
         why = f" ({last})" if last and last.args else ""
-        return Unfinished(f"{stream} {account}: the list moved under every walk{why}; the next sync goes on.")
+        return Incomplete(f"{stream} {account}: the list moved under every walk{why}; the next sync goes on.")
 
 
 class Retry(Error):
@@ -142,7 +142,7 @@ class Retry(Error):
         self.server_failed = server_failed
 
 
-class Moved(Error):
+class PageShifted(Error):
     """
     The move of whoever walks a list: to begin again, or to leave it to the next sync.
 
@@ -150,5 +150,5 @@ class Moved(Error):
     """
 
 
-class Contradiction(Error):
+class DeclarationError(Error):
     """The developer's move: a declaration that cannot be obeyed."""

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .reading.reading import Reading
+from .reading.reading import PartitionRead
 from .reading.share import first_read_share
-from .twilio.request import Traffic
+from .twilio.request import RequestStats
 
 Key = tuple[str, str]  # stream, account
 LEAST_SHARE = 0.01  # of a first read, before its end is estimated
 
 
 @dataclass
-class Figures:
+class StreamStats:
     """Of one stream, or of a stream in one account. `seconds`: how long its requests took together."""
 
     requests: int = 0
@@ -31,16 +31,16 @@ class Figures:
 
 
 @dataclass
-class Counts:
+class RunStats:
     """Counted into by one thread, and looked at by others too: nothing here is changed by looking."""
 
-    traffic: Mapping[Key, Traffic]
+    traffic: Mapping[Key, RequestStats]
     emitted: Counter[Key] = field(default_factory=Counter)
-    readings: Sequence[Reading] = ()
+    readings: Sequence[PartitionRead] = ()
     began_s: float = field(default_factory=time.monotonic)
     _first: dict[Key, float] = field(default_factory=dict)  # the first reads of this run: how much was done before
 
-    def start(self, readings: Sequence[Reading]) -> None:
+    def start(self, readings: Sequence[PartitionRead]) -> None:
         """These are read now."""
         first = [reading for reading in readings if reading.state.finished is None]
         self._first = {reading.key: first_read_share(reading) or 0 for reading in first}
@@ -50,13 +50,13 @@ class Counts:
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_s
 
-    def of(self, key: Key) -> Figures:
+    def of(self, key: Key) -> StreamStats:
         """Those of a stream in one account, without its share."""
-        return _sum([self.traffic.get(key, Traffic())], self.emitted[key])
+        return _sum([self.traffic.get(key, RequestStats())], self.emitted[key])
 
-    def by_stream(self) -> dict[str, Figures]:
+    def by_stream(self) -> dict[str, StreamStats]:
         """Those of each stream that was asked for."""
-        traffic: dict[str, list[Traffic]] = {}
+        traffic: dict[str, list[RequestStats]] = {}
         for (name, _), one in list(self.traffic.items()):
             traffic.setdefault(name, []).append(one)
         emitted: Counter[str] = Counter()
@@ -70,7 +70,7 @@ class Counts:
                 figures.seconds_left = self.elapsed_s * (1 - share) / done if done > LEAST_SHARE else None
         return found
 
-    def total(self) -> Figures:
+    def total(self) -> StreamStats:
         return _sum(list(self.traffic.values()), sum(self.emitted.values()))
 
     def _shares(self) -> dict[str, tuple[float, float]]:
@@ -85,11 +85,11 @@ class Counts:
         return {name: (_mean(now for now, _ in of), _mean(before for _, before in of)) for name, of in shares.items()}
 
 
-def _sum(parts: Sequence[Traffic], emitted: int) -> Figures:
+def _sum(parts: Sequence[RequestStats], emitted: int) -> StreamStats:
     rows = sum(one.rows for one in parts)
     asked = [one for one in parts if one.first_s]
     spent_s = max(one.last_s for one in asked) - min(one.first_s for one in asked) if asked else 0.0
-    return Figures(
+    return StreamStats(
         requests=sum(one.requests for one in parts),
         seconds=sum(one.seconds for one in parts),
         pages=sum(one.pages for one in parts),
@@ -105,6 +105,6 @@ def _mean(values: Iterable[float]) -> float:
     return sum(found) / len(found)
 
 
-def percent(one: Figures) -> str:
+def percent(one: StreamStats) -> str:
     """How much of a first read is done; empty where none is under way."""
     return "" if one.share is None else f"{100 * one.share:.0f} %"

@@ -1,4 +1,4 @@
-"""Dates as text that sorts: a `Moment` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC, so that text order is time order.
+"""Dates as text that sorts: a `Timestamp` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC, so that text order is time order.
 
 Reads both of Twilio's forms (RFC 2822 on the classic API, ISO 8601 elsewhere) and plain days. Knows no rows.
 """
@@ -9,9 +9,9 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-Moment = str
-BEGINNING: Moment = ""  # before every moment
-END: Moment = "~"  # after every moment
+Timestamp = str
+BEGINNING: Timestamp = ""  # before every moment
+END: Timestamp = "~"  # after every moment
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 CACHE_SIZE = 20_000  # entries of each cache of converted strings: 3 MB at most
@@ -28,13 +28,13 @@ _ISO_8601 = re.compile(
 _DAY_ALONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def to_moment(text: str) -> Moment:
+def to_timestamp(text: str) -> Timestamp:
     """
     A date with a time and a zone as a Moment; what is finer than a microsecond is cut off.
 
     Raises: ValueError if it is neither RFC 2822 nor ISO 8601, has no zone, or is no date of the calendar.
 
-    >>> to_moment("Tue, 31 Aug 2010 20:36:28 +0000"), to_moment("2026-03-01T09:00:00.5+01:00")
+    >>> to_timestamp("Tue, 31 Aug 2010 20:36:28 +0000"), to_timestamp("2026-03-01T09:00:00.5+01:00")
     ('2010-08-31T20:36:28.000000Z', '2026-03-01T08:00:00.500000Z')
     """
     if match := _RFC_2822.fullmatch(text):
@@ -49,7 +49,7 @@ def to_moment(text: str) -> Moment:
     microsecond = int((fraction or "").ljust(6, "0")[:6])
     try:
         at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, zone)
-        return format_moment(at)
+        return format_timestamp(at)
     except OverflowError:
         raise ValueError("a date outside the calendar") from None
 
@@ -72,12 +72,12 @@ SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
 
 class _Days(Cache):
     def __missing__(self, text: str) -> str:
-        return self.keep(text, to_moment(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]
+        return self.keep(text, to_timestamp(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]
 
 
 class _IsoDays(Cache):
     def __missing__(self, text: str) -> str:
-        return self.keep(text, to_moment(f"{text}00:00:00Z")[:11])  # type: ignore[no-any-return]
+        return self.keep(text, to_timestamp(f"{text}00:00:00Z")[:11])  # type: ignore[no-any-return]
 
 
 class _IsoSeconds(Cache):
@@ -86,20 +86,20 @@ class _IsoSeconds(Cache):
     def __missing__(self, text: str) -> str:
         if not text.endswith(("Z", "+00:00")):
             raise ValueError("another zone, or no seconds")
-        return self.keep(text, to_moment(f"2000-01-01T00:00:{text}")[17:])  # type: ignore[no-any-return]
+        return self.keep(text, to_timestamp(f"2000-01-01T00:00:{text}")[17:])  # type: ignore[no-any-return]
 
 
 class _Dates(Cache):
-    """`to_moment` of any form; "" is null."""
+    """`to_timestamp` of any form; "" is null."""
 
-    def __missing__(self, text: str) -> Moment | None:
-        return self.keep(text, to_moment(text) if text else None)  # type: ignore[no-any-return]
+    def __missing__(self, text: str) -> Timestamp | None:
+        return self.keep(text, to_timestamp(text) if text else None)  # type: ignore[no-any-return]
 
 
 DAYS, ISO_DAYS, ISO_SECONDS, DATES = _Days(), _IsoDays(), _IsoSeconds(), _Dates()
 
 
-def moment_of(value: object) -> Moment | None:
+def timestamp_of(value: object) -> Timestamp | None:
     """A row's date as a Moment, a plain day as its start; None where it has none, or none that can be read."""
     if not value or not isinstance(value, str):
         return None
@@ -113,14 +113,14 @@ def moment_of(value: object) -> Moment | None:
         return None
 
 
-def read_date(text: str) -> Moment:
+def read_date(text: str) -> Timestamp:
     """
-    Return a date that a person wrote as a Moment, a plain day as its start. Raises ValueError, as `to_moment` does.
+    Return a date that a person wrote as a Moment, a plain day as its start. Raises ValueError, as `to_timestamp` does.
 
     >>> read_date("2026-01-31"), read_date("2026-01-31T12:00:00+01:00")
     ('2026-01-31T00:00:00.000000Z', '2026-01-31T11:00:00.000000Z')
     """
-    return to_moment(_with_time(text))
+    return to_timestamp(_with_time(text))
 
 
 def _with_time(text: str) -> str:
@@ -133,31 +133,31 @@ def is_day(text: str) -> bool:
     >>> is_day("2026-01-31"), is_day("2026-02-31")
     (True, False)
     """
-    return bool(_DAY_ALONE.fullmatch(text)) and moment_of(text) is not None
+    return bool(_DAY_ALONE.fullmatch(text)) and timestamp_of(text) is not None
 
 
-def parse_moment(text: Moment) -> datetime:
+def parse_timestamp(text: Timestamp) -> datetime:
     """
-    >>> parse_moment("2026-03-01T00:00:00.000000Z")
+    >>> parse_timestamp("2026-03-01T00:00:00.000000Z")
     datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes four times as long
 
 
-def format_moment(at: datetime) -> Moment:
+def format_timestamp(at: datetime) -> Timestamp:
     """
-    >>> format_moment(parse_moment("2026-03-01T00:00:00.000000Z"))
+    >>> format_timestamp(parse_timestamp("2026-03-01T00:00:00.000000Z"))
     '2026-03-01T00:00:00.000000Z'
     """
     return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def machine_now() -> Moment:
+def machine_now() -> Timestamp:
     """This machine's clock."""
-    return format_moment(datetime.now(timezone.utc))
+    return format_timestamp(datetime.now(timezone.utc))
 
 
-def to_second(at: Moment) -> str:
+def to_second(at: Timestamp) -> str:
     """
     Return a moment without the parts of its second, for people to read.
 
@@ -184,20 +184,20 @@ def duration(seconds: float) -> str:
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
 
 
-def earlier(at: Moment, by: timedelta) -> Moment:
+def earlier(at: Timestamp, by: timedelta) -> Timestamp:
     """A moment before another; never before the year 1, where Python's calendar begins."""
     try:
-        return format_moment(parse_moment(at) - by)
+        return format_timestamp(parse_timestamp(at) - by)
     except OverflowError:
         return "0001-01-01T00:00:00.000000Z"
 
 
-def later(at: Moment, by: timedelta) -> Moment:
+def later(at: Timestamp, by: timedelta) -> Timestamp:
     """A moment after another."""
     return earlier(at, -by)
 
 
-def day_of(at: Moment) -> Moment:
+def day_of(at: Timestamp) -> Timestamp:
     """
     The start of a moment's day.
 
@@ -207,7 +207,7 @@ def day_of(at: Moment) -> Moment:
     return f"{at[:10]}T00:00:00.000000Z"
 
 
-def midnight_after(at: Moment) -> Moment:
+def midnight_after(at: Timestamp) -> Timestamp:
     """
     The first start of a day that is not before a moment, whose parts of a second do not count.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from .figures import Counts, Figures, percent
+from .figures import RunStats, StreamStats, percent
 from .log import JSON, OneLine, about
 from .moments import duration
 
@@ -20,7 +20,7 @@ SHOWN = 3  # first reads that a line names
 
 
 @contextmanager
-def shown(counts: Counts, log: OneLine) -> Iterator[Callable[[], None]]:
+def shown(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
     """
     Show how far a run is, until it leaves this block or calls what it is given. Never writes to stdout, raises nothing.
 
@@ -39,7 +39,7 @@ def shown(counts: Counts, log: OneLine) -> Iterator[Callable[[], None]]:
         end()
 
 
-def _display(counts: Counts, log: OneLine) -> Any:
+def _display(counts: RunStats, log: OneLine) -> Any:
     """Return a display; None where nothing can be drawn, or rich is not installed."""
     if log.screen is None or not _may_draw(log.screen) or (log.form == JSON and log.screen is sys.stderr):
         return None
@@ -66,8 +66,8 @@ def _every_s() -> float:
         return EVERY_S
 
 
-def _lines(counts: Counts, ended: threading.Event) -> None:
-    every_s, before = _every_s(), dict[str, Figures]()
+def _lines(counts: RunStats, ended: threading.Event) -> None:
+    every_s, before = _every_s(), dict[str, StreamStats]()
     while every_s and not ended.wait(every_s):
         with suppress(Exception):  # it is looked at while it changes; a line that fails is not worth ending for
             now = counts.by_stream()
@@ -75,9 +75,9 @@ def _lines(counts: Counts, ended: threading.Event) -> None:
             before = now
 
 
-def _say(total: Figures, now: dict[str, Figures], before: dict[str, Figures], every_s: float) -> None:
+def _say(total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], every_s: float) -> None:
     """What came so far, and what of it since the line before."""
-    moved = {name: one for name, one in now.items() if one.pages > before.get(name, Figures()).pages}
+    moved = {name: one for name, one in now.items() if one.pages > before.get(name, StreamStats()).pages}
     rate = (total.read - sum(one.read for one in before.values())) / every_s
     first = [(name, one) for name, one in now.items() if one.share is not None]
     parts = [
@@ -98,14 +98,14 @@ def _say(total: Figures, now: dict[str, Figures], before: dict[str, Figures], ev
     )
 
 
-def _streams(moved: dict[str, Figures]) -> list[dict[str, Any]]:
+def _streams(moved: dict[str, StreamStats]) -> list[dict[str, Any]]:
     return [{"stream": name, **_members(one), **_ends(one)} for name, one in moved.items()]
 
 
-def _members(one: Figures) -> dict[str, Any]:
+def _members(one: StreamStats) -> dict[str, Any]:
     return {"pages": one.pages, "rows_read": one.read, "rows_emitted": one.emitted, "requests": one.requests}
 
 
-def _ends(one: Figures) -> dict[str, Any]:
+def _ends(one: StreamStats) -> dict[str, Any]:
     left = None if one.seconds_left is None else round(one.seconds_left)
     return {"first_read": None if one.share is None else round(one.share, 3), "seconds_left": left}

@@ -7,30 +7,30 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .accounts import Account
-from .moments import BEGINNING, Moment, earlier
+from .moments import BEGINNING, Timestamp, earlier
 from .reading.budget import Budget, ChildRequests
-from .reading.digests import Room
-from .reading.reading import Bounds, Reading
-from .reading.recent import Limits, RecentBranch, RecentTable
+from .reading.digests import SizeLimit
+from .reading.reading import Bounds, PartitionRead
+from .reading.recent import Limits, CallFeedback, CallFeedbackTable
 from .reading.scores import SecondSource
-from .reading.sinks import Below, Branch
+from .reading.sinks import ChildConsumer, ChildStreams
 from .reading.tables import Table
 from .settings import Settings
 from .singer.state import Partition, State
 from .streams import STREAMS, Stream, children
-from .streams.model import Recent
+from .streams.model import RecentParents
 from .twilio.request import Row
 
 
 @dataclass
-class Trees:
+class RunPlan:
     """Makes the readings of a run. `selected` names the streams that have a table."""
 
     settings: Settings
     state: State
     selected: frozenset[str]
-    began: Moment  # the sync's start
-    now: Callable[[], Moment]
+    began: Timestamp  # the sync's start
+    now: Callable[[], Timestamp]
     records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table, what makes the JSON of rows' records
     off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
     requests: dict[str, ChildRequests] = field(default_factory=dict)  # by account
@@ -40,10 +40,10 @@ class Trees:
         self.bounds = Bounds(
             settings.start_date or BEGINNING,
             timedelta(days=settings.lookback_days),
-            timedelta(hours=settings.margin_hours),
+            timedelta(hours=settings.lateness_hours),
             settings.page_size,
         )
-        self.room = Room(
+        self.size_limit = SizeLimit(
             settings.state_kilobytes * 900
         )  # bytes; the last chunk that finds room may take more than is left
 
@@ -59,26 +59,30 @@ class Trees:
     def _wanted(self, stream: Stream) -> bool:
         return stream.name in self.selected or any(map(self._wanted, children(stream)))
 
-    def reading(self, stream: Stream, account: Account, budget: Budget) -> Reading:
+    def reading(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
         """A root's list in one account."""
         root = self.state.partition(stream.name, account.sid)
-        sinks = self._sinks(stream, account, root)
-        return Reading(stream, account.sid, root, sinks, self.began, self.now, budget, self.bounds, account.created)
+        consumers = self._consumers(stream, account, root)
+        return PartitionRead(
+            stream, account.sid, root, consumers, self.began, self.now, budget, self.bounds, account.created
+        )
 
-    def _sinks(self, stream: Stream, account: Account, root: Partition) -> list[Table | Below]:
-        found: list[Table | Below] = []
+    def _consumers(self, stream: Stream, account: Account, root: Partition) -> list[Table | ChildConsumer]:
+        found: list[Table | ChildConsumer] = []
         if stream.name in self.selected:
             found.append(self._table(Table, stream, account, root))
         for child in children(stream):
-            if child.parent and isinstance(child.parent.asks, Recent):
+            if child.parent and isinstance(child.parent.visit, RecentParents):
                 if child.name in self.selected:
                     found.append(self._recent(child, account, root))
-            elif below := self._sinks(child, account, root):
+            elif below := self._consumers(child, account, root):
                 found.append(self._branch(child, stream, account, below))
         return found
 
-    def _branch(self, child: Stream, parent: Stream, account: Account, below: list[Table | Below]) -> Branch:
-        return Branch(
+    def _branch(
+        self, child: Stream, parent: Stream, account: Account, below: list[Table | ChildConsumer]
+    ) -> ChildStreams:
+        return ChildStreams(
             child,
             account.sid,
             self.settings.page_size,
@@ -86,13 +90,13 @@ class Trees:
             self.now,
             self._requests(account),
             self.state.partition(child.name, account.sid),
-            self.room,
+            self.size_limit,
             min(self.bounds.page_size, parent.most_rows),
-            forgets=parent.parent is not None,
+            evicts_oldest=parent.parent is not None,
         )
 
     def _requests(self, account: Account) -> ChildRequests:
-        return self.requests.setdefault(account.sid, ChildRequests(self.settings.child_requests))
+        return self.requests.setdefault(account.sid, ChildRequests(self.settings.max_child_requests))
 
     def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
         state = self.state.partition(stream.name, account.sid)
@@ -103,16 +107,16 @@ class Trees:
             state,
             root,
             self.records[stream.name],
-            self.room,
+            self.size_limit,
             bounds.start_date,
-            bounds.margin,
+            bounds.lateness,
             min(bounds.page_size, stream.most_rows),
         )
 
-    def _recent(self, stream: Stream, account: Account, root: Partition) -> RecentBranch:
+    def _recent(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
         settings = self.settings
-        table = self._table(RecentTable, stream, account, root)
-        assert isinstance(table, RecentTable)
+        table = self._table(CallFeedbackTable, stream, account, root)
+        assert isinstance(table, CallFeedbackTable)
         first = settings.call_feedback_source in ("auto", "feedback")
         limits = Limits(
             timedelta(days=settings.feedback_days),
@@ -123,4 +127,4 @@ class Trees:
         )
         second = SecondSource(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
         oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
-        return RecentBranch(table, limits, second if stream.second else None, self.began, self.bounds.margin, oldest)
+        return CallFeedback(table, limits, second if stream.second else None, self.began, self.bounds.lateness, oldest)

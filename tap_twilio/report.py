@@ -8,11 +8,11 @@ from math import ceil
 
 from . import __version__
 from .log import about
-from .reading.reading import Reading
+from .reading.reading import PartitionRead
 from .reading.tables import Table
 from .singer.library import Metric, Point, Tag, log_metric
 from .singer.state import State
-from .streams.model import Window
+from .streams.model import LogWindow
 
 LOGGER = logging.getLogger("tap_twilio")
 FEW = 10  # streams, which are named
@@ -34,7 +34,7 @@ def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) ->
         LOGGER.warning("%s", warning)
 
 
-def forecasts(readings: Sequence[Reading], unread: Collection[tuple[str, str]]) -> None:
+def forecasts(readings: Sequence[PartitionRead], unread: Collection[tuple[str, str]]) -> None:
     """Say what the next syncs bring, for each list that was read, and whose history does not fit the budget."""
     share = share_of_budget(readings)
     for reading in readings:
@@ -43,13 +43,13 @@ def forecasts(readings: Sequence[Reading], unread: Collection[tuple[str, str]]) 
             LOGGER.info("%s %s: %s", reading.stream.name, reading.account, comes, extra=about(reading.stream.name))
 
 
-def share_of_budget(readings: Iterable[Reading]) -> float:
+def share_of_budget(readings: Iterable[PartitionRead]) -> float:
     """The pages of the budget that each list got, on average, whose history does not fit it."""
-    vast = [one for one in readings if (one.swept_pages or one.state.round) and not one.swept_whole]
-    return sum(reading.swept_pages for reading in vast) / max(1, len(vast))
+    vast = [one for one in readings if (one.rescan_pages_read or one.state.rescan) and not one.rescanned_whole]
+    return sum(reading.rescan_pages_read for reading in vast) / max(1, len(vast))
 
 
-def forecast(reading: Reading, share: float) -> str | None:
+def forecast(reading: PartitionRead, share: float) -> str | None:
     """What comes next for a list whose history does not fit the budget; None where all is read by every sync.
 
     `share`: the pages of the budget that each such list got, on average; its turn evens out how many one gets.
@@ -57,23 +57,27 @@ def forecast(reading: Reading, share: float) -> str | None:
     state = reading.state
     if state.backfill:
         return "its backfill is not complete; the next sync goes on"
-    if reading.swept_whole:
+    if reading.rescanned_whole:
         return None
-    owed = any(table.state.owed for table in reading.tables)
-    if state.round:
-        pages = max(state.pages or 0, state.round.pages)
+    resend_listed_before = any(table.state.resend_listed_before for table in reading.tables)
+    if state.rescan:
+        pages = max(state.pages or 0, state.rescan.pages)
         at_least = "" if state.pages else "at least "
-        comes = "; rows never sent or older come with it" if owed else ""
+        comes = "; rows never sent or older come with it" if resend_listed_before else ""
         return f"all history re-read every {at_least}{max(2, ceil(pages / share) if share else pages)} syncs{comes}"
-    return "rows never sent, and those beyond the filter's reach, come with the next sync" if owed else None
+    return (
+        "rows never sent, and those beyond the filter's reach, come with the next sync"
+        if resend_listed_before
+        else None
+    )
 
 
-def settle(state: State, readings: Sequence[Reading], unread: Mapping[tuple[str, str], str]) -> None:
+def settle(state: State, readings: Sequence[PartitionRead], unread: Mapping[tuple[str, str], str]) -> None:
     """Write into the state what this sync left to the next ones, by which its verdicts are given (singer/shown.py)."""
     share = share_of_budget(readings)
     for reading in readings:
         for table in reading.tables:
-            table.state.by_date_from = table.dated_from
+            table.state.by_date_from = table.by_date_from
             table.state.syncs_left = _syncs_left(reading, share)
             table.state.not_read = None
     for (name, account), why in unread.items():
@@ -82,17 +86,17 @@ def settle(state: State, readings: Sequence[Reading], unread: Mapping[tuple[str,
             part.not_read, part.syncs_left = why, None
 
 
-def _syncs_left(reading: Reading, share: float) -> int | None:
+def _syncs_left(reading: PartitionRead, share: float) -> int | None:
     """How many syncs a list takes until all of it was read again; None where that is not known."""
     state = reading.state
-    if state.backfill or (state.round and not (state.pages and share)):
+    if state.backfill or (state.rescan and not (state.pages and share)):
         return None
-    if state.round and state.pages:
-        return max(1, ceil((state.pages - state.round.pages) / share))
+    if state.rescan and state.pages:
+        return max(1, ceil((state.pages - state.rescan.pages) / share))
     return ceil(state.pages / share) if state.pages and share else 1
 
 
-def comes_next(reading: Reading, table: Table, share: float, why: str | None) -> str:
+def comes_next(reading: PartitionRead, table: Table, share: float, why: str | None) -> str:
     """What the next sync does for a table, in all cases. `why` it was not read whole, if it was not."""
     state = reading.state
     if why in ("refused", "failed"):
@@ -103,7 +107,7 @@ def comes_next(reading: Reading, table: Table, share: float, why: str | None) ->
         return found
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
         return "begins to read it"
-    return "reads what is new" if isinstance(reading.stream.reads, Window) else "looks at all of it again"
+    return "reads what is new" if isinstance(reading.stream.reads, LogWindow) else "looks at all of it again"
 
 
 def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:
@@ -118,32 +122,32 @@ def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:
     )
 
 
-def without_room(readings: Iterable[Reading]) -> None:
+def beyond_size_limit(readings: Iterable[PartitionRead]) -> None:
     """Say of which rows the state does not know what they hold."""
     for table in (table for reading in readings for table in reading.tables):
-        if table.dated_from:
+        if table.by_date_from:
             LOGGER.warning(
                 "%s %s: the state has no room for what rows hold (state_kilobytes), so from %s back rows are judged by "
                 "their dates",
                 table.name,
                 table.account,
-                table.dated_from[:10],
+                table.by_date_from[:10],
                 extra=about(table.name),
             )
 
 
-def given_up(readings: Iterable[Reading]) -> None:
+def given_up(readings: Iterable[PartitionRead]) -> None:
     """Say of how many rows the children were asked for in vain for so long that they are not asked for again."""
-    for branch in (branch for reading in readings for branch in reading.branches):
-        if branch.given_up:
+    for child_stream in (child_stream for reading in readings for child_stream in reading.child_streams):
+        if child_stream.given_up:
             LOGGER.info(
                 "%s %s: %d rows of %s say that they have some, and Twilio listed none until seven days after their "
                 "last change; they are asked again when they change",
-                branch.name,
-                branch.account,
-                branch.given_up,
-                branch.parent.stream,
-                extra=about(branch.name),
+                child_stream.name,
+                child_stream.account,
+                child_stream.given_up,
+                child_stream.parent.stream,
+                extra=about(child_stream.name),
             )
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tap_twilio.errors import PartitionError
-from tap_twilio.reading.effects import Effect, Emit, Pause, Read
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.reading.effects import Effect, Emit, Wait, Read
+from tap_twilio.twilio.request import Fetch, Page
 
 Done = Callable[["PartitionError | None"], None]
 
@@ -25,7 +25,7 @@ class Pages(Protocol):
     def idle(self) -> int:
         """How many more requests could run now."""
 
-    def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
+    def submit(self, fetch: Fetch, tag: Any, first: bool = False) -> None:
         """Ask; `first`: before all that waits."""
 
     def next_page(self) -> tuple[Any, Page | PartitionError] | None:
@@ -78,12 +78,12 @@ class Scheduler:
             elif not more:
                 self._wake(None)
 
-    def ask(self, ask: Ask) -> Page:
+    def fetch(self, fetch: Fetch) -> Page:
         """One page, now. Raises what `finish` does."""
         pages: list[Page] = []
 
         def read() -> Read:
-            pages.append((yield ask))
+            pages.append((yield fetch))
 
         self.finish(read())
         return pages[0]
@@ -110,7 +110,7 @@ class Scheduler:
                 self._handle(task, effect)
 
     def _handle(self, task: Task, effect: Effect) -> None:
-        if isinstance(effect, Ask):
+        if isinstance(effect, Fetch):
             # A read that was begun goes before those that were not, since it holds a page and a place in the state.
             self._waiting += 1
             self._pages.submit(effect, task, first=task.begun)
@@ -121,7 +121,7 @@ class Scheduler:
                 self._ready.appendleft((task, None, failed))
             else:
                 self._ready.appendleft((task, None, None))
-        elif isinstance(effect, Pause):
+        elif isinstance(effect, Wait):
             self._paused.append(task)
         elif effect:
             task.children = len(effect)

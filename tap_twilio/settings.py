@@ -119,13 +119,13 @@ class Settings:
         default=15,
         metadata=setting("how much of the past every sync reads again first, in days", minimum=0, maximum=CENTURY_DAYS),
     )
-    sweep_pages: int = field(
+    rescan_pages: int = field(
         default=500,
         metadata=setting(
             "pages of older history that a sync reads again, over all partitions", minimum=1, maximum=10**9
         ),
     )
-    margin_hours: float = field(
+    lateness_hours: float = field(
         default=6,
         metadata=setting(
             "how far the bookmark stays behind the clock, in hours, since a list may show a row late",
@@ -184,7 +184,7 @@ class Settings:
             maximum=CENTURY_DAYS * 24,
         ),
     )
-    child_requests: int = field(
+    max_child_requests: int = field(
         default=5000,
         metadata=setting(
             "how many rows of traffic a sync and account may ask for what is below them, such as a message's media; "

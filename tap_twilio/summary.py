@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .figures import Counts, Figures
+from .figures import RunStats, StreamStats
 from .log import about, listed
-from .moments import Moment, to_second
-from .reading.reading import Reading
+from .moments import Timestamp, to_second
+from .reading.reading import PartitionRead
 from .reading.tables import Table
 from .report import comes_next, share_of_budget
 from .singer.shown import BLOCKED, NOT_READ, Verdict, verdict
@@ -27,14 +27,14 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Part:
+class AccountSummary:
     """A stream in one account."""
 
     stream: str
     account: str
-    figures: Figures
-    silent: int = 0  # rows emitted that changed although their date says nothing
-    bookmark: Moment | None = None
+    figures: StreamStats
+    undated: int = 0  # rows emitted that changed although their date says nothing
+    bookmark: Timestamp | None = None
     next: str = ""
     error: str | None = None
     dated: bool = False  # whether the stream's bookmark waits for this one's
@@ -45,11 +45,11 @@ class Part:
 
 
 @dataclass
-class Whole:
+class FullRead:
     """A stream in all of its accounts."""
 
     stream: str
-    parts: list[Part] = field(default_factory=list)
+    parts: list[AccountSummary] = field(default_factory=list)
 
     @property
     def said(self) -> str:
@@ -69,13 +69,13 @@ class Whole:
         return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, complete, it["next_sync"])
 
 
-def _members(parts: Sequence[Part]) -> Json:
+def _members(parts: Sequence[AccountSummary]) -> Json:
     bookmarks = [part.bookmark for part in parts if part.dated]
     return {
         "pages": sum(part.figures.pages for part in parts),
         "rows_read": sum(part.figures.read for part in parts),
         "rows_emitted": sum(part.figures.emitted for part in parts),
-        "silent_changes": sum(part.silent for part in parts),
+        "silent_changes": sum(part.undated for part in parts),
         "requests": sum(part.figures.requests for part in parts),
         "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
@@ -104,19 +104,19 @@ def _said(nexts: Iterable[str]) -> str:
 
 def summarise(
     selected: Iterable[str],
-    readings: Sequence[Reading],
-    counts: Counts,
+    readings: Sequence[PartitionRead],
+    counts: RunStats,
     errors: Mapping[Key, str],
     unread: Mapping[Key, str],
     state: State,
-) -> list[Whole]:
+) -> list[FullRead]:
     """
     Each selected stream, and those that were read for its sake or for the accounts.
 
     `errors`: of the parts that failed. `unread`: why a part was not read. `state` tells what is complete.
     """
     share = share_of_budget(readings)
-    found = {name: Whole(name) for name in selected}
+    found = {name: FullRead(name) for name in selected}
     seen: set[Key] = set()
     for reading, table in ((one, table) for one in readings for table in one.tables):
         key = (table.name, table.account)
@@ -130,19 +130,25 @@ def summarise(
     for key, why in unread.items():
         if why in INACTIVE and key not in seen and key[0] in found:
             seen.add(key)
-            found[key[0]].parts.append(Part(*key, counts.of(key), verdict=Verdict(False, (NOT_READ[why],), None)))
+            found[key[0]].parts.append(
+                AccountSummary(*key, counts.of(key), verdict=Verdict(False, (NOT_READ[why],), None))
+            )
     for name, account in [key for key in list(counts.traffic) if key not in seen]:
-        part = Part(name, account, counts.of((name, account)), error=errors.get((name, account)))
-        found.setdefault(name, Whole(name)).parts.append(part)
+        part = AccountSummary(name, account, counts.of((name, account)), error=errors.get((name, account)))
+        found.setdefault(name, FullRead(name)).parts.append(part)
     return list(found.values())
 
 
-def _part(table: Table, counts: Counts, comes: str, error: str | None, dated: bool, judged: Verdict) -> Part:
+def _part(
+    table: Table, counts: RunStats, comes: str, error: str | None, dated: bool, judged: Verdict
+) -> AccountSummary:
     figures = counts.of((table.name, table.account))
-    return Part(table.name, table.account, figures, table.silent, table.state.date_updated, comes, error, dated, judged)
+    return AccountSummary(
+        table.name, table.account, figures, table.undated, table.state.date_updated, comes, error, dated, judged
+    )
 
 
-def log_table(streams: Sequence[Whole]) -> None:
+def log_table(streams: Sequence[FullRead]) -> None:
     """The table, a line a stream, in columns; those that were not asked, or answered no row, are counted only."""
     shown = [
         one for one in streams if any(part.figures.read or part.figures.emitted or part.error for part in one.parts)
@@ -161,7 +167,7 @@ def log_table(streams: Sequence[Whole]) -> None:
         LOGGER.info("and %d stream%s of which nothing was read", others, "s" * (others > 1))
 
 
-def _incomplete(one: Whole, lacking: Sequence[Part]) -> str:
+def _incomplete(one: FullRead, lacking: Sequence[AccountSummary]) -> str:
     """The line that says what the warehouse lacks of a stream."""
     it = _members(lacking)
     left = it["syncs_left"]
@@ -184,7 +190,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def totals(streams: Sequence[Whole]) -> Json:
+def totals(streams: Sequence[FullRead]) -> Json:
     """Over all streams."""
     found = _members([part for one in streams for part in one.parts])
     return {name: value for name, value in found.items() if name not in ("bookmark", "next_sync", "incomplete_because")}

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
-from .accounts import Account, Accounts, ask_account, find_accounts
+from .accounts import Account, Accounts, fetch_account, find_accounts
 from .availability import ABSENT, CLOSED, INACTIVE, LEFT_OUT, TOKENLESS, Availability
-from .errors import PartitionError, Refused, TapError, Unfinished, Unreachable
-from .figures import Counts
+from .errors import PartitionError, Refused, TapError, Incomplete, Unreachable
+from .figures import RunStats
 from .log import about
-from .moments import DAY, HOUR, Moment, earlier, later, machine_now, parse_moment
+from .moments import DAY, HOUR, Timestamp, earlier, later, machine_now, parse_timestamp
 from .reading import plan
 from .reading.budget import Budget
 from .reading.effects import Emit, Read
-from .reading.reading import Reading
-from .readings import Trees
-from .report import forecasts, given_up, introduce, metrics, settle, summary, without_room
+from .reading.reading import PartitionRead
+from .readings import RunPlan
+from .report import forecasts, given_up, introduce, metrics, settle, summary, beyond_size_limit
 from .scheduler import Done, Scheduler
 from .settings import Settings
 from .singer.catalog import Selected
@@ -31,8 +31,8 @@ from .singer.records import Recorder
 from .singer.state import State, selection
 from .singer.versions import Version, begin, end, explain, interrupted, not_whole
 from .streams import BY_NAME, PROBE, Stream
-from .streams.model import Window
-from .summary import Whole, log_table, summarise
+from .streams.model import LogWindow
+from .summary import FullRead, log_table, summarise
 from .twilio.client import Client
 from .twilio.clock import Clock
 from .twilio.credentials import Credentials
@@ -67,9 +67,9 @@ class Sync:
         self.scheduler = Scheduler(self.pool, self._emit)
         self.recorders = {name: Recorder(one, settings.on_invalid) for name, one in self.selected.items()}
         self.versions: dict[str, Version] = {}  # of the FULL_TABLE reads
-        self.readings: list[Reading] = []
+        self.readings: list[PartitionRead] = []
         self.accounts = Accounts((), False)
-        self.counts = Counts(self.pool.traffic)
+        self.counts = RunStats(self.pool.traffic)
         self.available = Availability(state, lambda key: key in self.counts.traffic and self.counts.of(key).pages > 0)
         self.when_read: Callable[[], None] = lambda: None  # called before the log says what the run did
         self._wrote_state = time.monotonic()
@@ -89,7 +89,7 @@ class Sync:
         introduce(len(self.accounts.chosen), list(self.selected), said)
         for host in self.without_token:
             LOGGER.info("%s: read in the main account only, since it wants each subaccount's auth_token", host)
-        self._adopt_states()
+        self._reconcile_states()
         for name, one in self.selected.items():
             self.output.schema(name, one.schema, one.stream.key, one.bookmark_properties)
         self.scheduler.after_page = self._after_page
@@ -120,7 +120,7 @@ class Sync:
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
 
-    def summarise(self) -> list[Whole]:
+    def summarise(self) -> list[FullRead]:
         """What was read so far, stream by stream."""
         return summarise(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
 
@@ -128,16 +128,16 @@ class Sync:
 
     def _plan(self) -> None:
         records = {name: recorder.records for name, recorder in self.recorders.items()}
-        self.trees = trees = Trees(
+        self.run_plan = run_plan = RunPlan(
             self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
         )
-        pairs = [(stream, account) for stream in trees.roots() for account in self._accounts_of(stream)]
-        pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).swept or "")
-        budget = Budget(self.settings.sweep_pages, [(stream.name, account.sid) for stream, account in pairs])
-        self.readings = [trees.reading(stream, account, budget) for stream, account in pairs]
+        pairs = [(stream, account) for stream in run_plan.roots() for account in self._accounts_of(stream)]
+        pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).rescanned_at or "")
+        budget = Budget(self.settings.rescan_pages, [(stream.name, account.sid) for stream, account in pairs])
+        self.readings = [run_plan.reading(stream, account, budget) for stream, account in pairs]
 
-    def _adopt_states(self) -> None:
-        taken = [name for reading in self.readings for name in self._adopt(reading)]
+    def _reconcile_states(self) -> None:
+        taken = [name for reading in self.readings for name in self._reconcile(reading)]
         if taken:
             LOGGER.warning(
                 "a bookmark is all that the state holds of %s, so their older rows are taken as read; for exactness, "
@@ -157,11 +157,11 @@ class Sync:
         able = []
         for one in chosen:
             if one.closed:
-                self.available.leave_out(self.trees.names(stream), one.sid, CLOSED)
+                self.available.leave_out(self.run_plan.names(stream), one.sid, CLOSED)
             elif self.credentials.reads(one.sid, stream.product.own_credentials):
                 able.append(one)
             else:
-                self.available.leave_out(self.trees.names(stream), one.sid, TOKENLESS)
+                self.available.leave_out(self.run_plan.names(stream), one.sid, TOKENLESS)
         return able
 
     @property
@@ -170,7 +170,7 @@ class Sync:
         names = {name for (name, _), why in self.unread.items() if why == TOKENLESS}
         return sorted({BY_NAME[name].product.host for name in names})
 
-    def _adopt(self, reading: Reading) -> list[str]:
+    def _reconcile(self, reading: PartitionRead) -> list[str]:
         """Hold the state of a list and its tables against what is asked for now; its tables with a foreign bookmark."""
         added, taken = [], []
         for table in reading.tables:
@@ -183,20 +183,20 @@ class Sync:
             if not self.selected[table.name].full_table:
                 stream.content = None  # what this sync writes is of no version
             dated = self.selected[table.name].stream.changed  # without a date, a bookmark says nothing of the rows
-            if stream.foreign and dated and not table.state.was_read:
-                self._take_over(reading, stream.foreign, table.name)
+            if stream.imported and dated and not table.state.was_read:
+                self._import_bookmark(reading, stream.imported, table.name)
                 taken.append(table.name)
-        for said in reading.adopt(added):
+        for said in reading.reconcile(added):
             name = reading.stream.name
             LOGGER.warning("%s %s: %s", name, reading.account, said, extra=about(name))
         return taken
 
-    def _take_over(self, reading: Reading, foreign: Moment, name: str) -> None:
+    def _import_bookmark(self, reading: PartitionRead, imported: Timestamp, name: str) -> None:
         """A bookmark of another tap's, or one written by hand, is where emitting starts."""
-        bookmark = earlier(foreign, timedelta(hours=self.settings.margin_hours))
+        bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
         table = next(table for table in reading.tables if table.name == name)
         table.advance(bookmark)
-        table.state.taken_over = bookmark
+        table.state.imported_bookmark = bookmark
         if table.state is reading.state and reading.state.finished is None:
             reading.state.finished = bookmark
 
@@ -236,39 +236,39 @@ class Sync:
             else:
                 yield plan.sync(reading), partial(self._done, reading)
 
-    def _is_full(self, reading: Reading) -> bool:
+    def _is_full(self, reading: PartitionRead) -> bool:
         one = self.selected.get(reading.stream.name)
         return one is not None and one.full_table
 
-    def _left_out(self, reading: Reading) -> bool:
+    def _left_out(self, reading: PartitionRead) -> bool:
         """Whether what is all Twilio's was read less than a day ago, or a list was empty a short time ago."""
         state, now = reading.state, self.clock.now
         if self._is_full(reading):
             return False
-        if reading.stream.scope == "twilio" and state.finished and not reading.owes:
-            return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.margin_hours))
+        if reading.stream.scope == "twilio" and state.finished and not reading.has_pending_resend:
+            return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.lateness_hours))
         hours = timedelta(hours=self.settings.empty_recheck_hours)
         if hours and state.empty and earlier(now, hours) < state.empty <= now:
-            self.available.leave_out(self.trees.names(reading.stream), reading.account, LEFT_OUT)
+            self.available.leave_out(self.run_plan.names(reading.stream), reading.account, LEFT_OUT)
             return True
         return False
 
-    def _done(self, reading: Reading, error: PartitionError | None) -> None:
+    def _done(self, reading: PartitionRead, error: PartitionError | None) -> None:
         """A list was read, or failed."""
         reading.budget.end(reading.key)
         full = reading.state.full
-        if full and error and not isinstance(error, (Unreachable, Unfinished)):
-            full.place = None  # there is no resuming it
+        if full and error and not isinstance(error, (Unreachable, Incomplete)):
+            full.checkpoint = None  # there is no resuming it
             full.version, full.done = 0, True  # but rows of the account may be in the warehouse
         self.available.ended(reading, error)
         if self.settings.empty_recheck_hours:
             reading.state.empty = self.clock.now if self._may_be_empty(reading, error) else None
 
-    def _may_be_empty(self, reading: Reading, error: PartitionError | None) -> bool:
+    def _may_be_empty(self, reading: PartitionRead, error: PartitionError | None) -> bool:
         """Whether a subaccount has nothing in a list of a product's, be it that it does not have the product."""
         subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
         answered = error is None or (isinstance(error, Refused) and error.says_absent)
-        return subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, Window)
+        return subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, LogWindow)
 
     # -- FULL_TABLE
 
@@ -350,7 +350,7 @@ class Sync:
             if self.clock.settled or not self.clock.now or self.scheduler.stopping:
                 return
             try:
-                self.scheduler.ask(ask_account(sid))
+                self.scheduler.fetch(fetch_account(sid))
             except PartitionError:
                 return  # a Standard key may not; its moments are held against the answers that come
 
@@ -360,7 +360,7 @@ class Sync:
         if not self.clock.now:
             said.append("Twilio's answers bear no Date (a proxy?): this machine's clock less an hour stands in")
             self.clock.saw(earlier(now, HOUR))
-        apart = parse_moment(now) - parse_moment(self.clock.now)
+        apart = parse_timestamp(now) - parse_timestamp(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
             said.append(f"this machine's clock is {apart} from Twilio's, which is the one that counts")
         if self.settings.start_date and self.settings.start_date > self.clock.now:
@@ -375,11 +375,11 @@ class Sync:
                 LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
         counted = ((name, emitted[name]) for name in self.selected)
         metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        without_room(self.readings)
+        beyond_size_limit(self.readings)
         given_up(self.readings)
         self.available.explain()
-        for sid, requests in self.trees.requests.items():
-            if requests.put_off:
+        for sid, requests in self.run_plan.requests.items():
+            if requests.exhausted:
                 LOGGER.info("%s: child_requests are spent; the next syncs ask the rows whose turn did not come", sid)
         forecasts(self.readings, self.unread)
         log_table(streams)

@@ -22,7 +22,7 @@ class Target:
     name: str
     package: str  # as pip takes it
     reader: str  # of `readers`; "types": nothing is loaded, its own mapping of types is asked
-    config: Callable[[Place], Json]
+    config: Callable[[Checkpoint], Json]
     command: str = ""  # in its environment; empty: the name
     pythons: tuple[str, ...] = NEWER
     extra: tuple[str, ...] = ()  # what its environment needs beside it
@@ -61,7 +61,7 @@ def _runs(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class Checkpoint:
     """Where one trial loads to: a folder of its own, and a schema of the servers that all use."""
 
     folder: Path
@@ -70,14 +70,14 @@ class Place:
     snowflake: int  # the port of fakesnow's server, or 0
 
 
-def _meltano_postgres(place: Place) -> Json:
+def _meltano_postgres(place: Checkpoint) -> Json:
     from demo.sync import sqlalchemy_url
 
     settings = {"batch_size_rows": 200, "validate_records": False, "hard_delete": True}
     return {"sqlalchemy_url": sqlalchemy_url(place.postgres), "default_target_schema": place.schema, **settings}
 
 
-def _pipelinewise_postgres(place: Place) -> Json:
+def _pipelinewise_postgres(place: Checkpoint) -> Json:
     url = urlsplit(place.postgres)
     host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
     who = {"user": url.username, "password": url.password or "none", "dbname": url.path.strip("/")}
@@ -88,26 +88,26 @@ def _pipelinewise_postgres(place: Place) -> Json:
 SNOWFLAKE = {"account": "fake", "user": "fake", "password": "fake", "warehouse": "W", "batch_size_rows": 200}
 
 
-def _meltano_snowflake(place: Place) -> Json:
+def _meltano_snowflake(place: Checkpoint) -> Json:
     settings = {"database": "DB", "default_target_schema": place.schema.upper(), "validate_records": False}
     return {**SNOWFLAKE, **settings, "hard_delete": True}
 
 
-def _pipelinewise_snowflake(place: Place) -> Json:
+def _pipelinewise_snowflake(place: Checkpoint) -> Json:
     settings = {"dbname": "DB", "default_target_schema": place.schema, "file_format": "DB.PUBLIC.CSV_GZ"}
     return {**SNOWFLAKE, **settings, "hard_delete": True, "flush_all_streams": True}
 
 
-def _duckdb(place: Place) -> Json:
+def _duckdb(place: Checkpoint) -> Json:
     settings = {"default_target_schema": "main", "batch_size_rows": 200, "flush_all_streams": True}
     return {"path": str(place.folder / "it.db"), **settings}
 
 
-def _folder(place: Place) -> Json:
+def _folder(place: Checkpoint) -> Json:
     return {"destination_path": str(place.folder)}
 
 
-def _nothing(place: Place) -> Json:
+def _nothing(place: Checkpoint) -> Json:
     return {}
 
 

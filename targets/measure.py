@@ -24,7 +24,7 @@ from sandbox import Twilio, serve
 from tests.taps import Tap
 
 from . import page, servers
-from .declared import BY_NAME, FAKESNOW, Place
+from .declared import BY_NAME, FAKESNOW, Checkpoint
 from .environments import made
 
 ROWS = 40_000
@@ -41,7 +41,7 @@ def postgres(folder: Path, lines: Path) -> dict[str, Any]:
     with servers.postgres(folder) as url:
         for turn in range(3):
             for number, settings in enumerate(POSTGRES):
-                place = Place(folder, f"it_{turn}_{number}", url, 0)
+                place = Checkpoint(folder, f"it_{turn}_{number}", url, 0)
                 config = target.config(place)
                 kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
                 taken = _timed(target.start(_config(place, {**kept, **settings})), lines)
@@ -63,7 +63,7 @@ def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
         here = folder / f"snowflake_{number}"
         here.mkdir()
         with servers.snowflake(here) as port:
-            place = Place(here, f"it_{number}", "", port)
+            place = Checkpoint(here, f"it_{number}", "", port)
             config = {**target.config(place), "batch_size_rows": None, **settings}
             kept = {name: value for name, value in config.items() if value is not None}
             _timed(target.start(_config(place, kept)), lines, {"FAKESNOW_PORT": str(port)})
@@ -102,7 +102,7 @@ def _named(settings: Settings) -> str:
     return ", ".join(f"`{one}: {json.dumps(value)}`" for one, value in settings.items()) or "its own"
 
 
-def _config(place: Place, config: Settings) -> Path:
+def _config(place: Checkpoint, config: Settings) -> Path:
     path = place.folder / f"{place.schema}.json"
     path.write_text(json.dumps(config))
     return path

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .declared import FAKESNOW, Place, Target
+from .declared import FAKESNOW, Checkpoint, Target
 
 Row = dict[str, Any]
 
@@ -26,14 +26,14 @@ class Held:
     types: dict[str, str] = field(default_factory=dict)
 
 
-def read(target: Target, place: Place, table: str) -> Held:
+def read(target: Target, place: Checkpoint, table: str) -> Held:
     """A table; an empty one where there is none."""
     held = READERS[target.reader](target, place, table)
     rows = [{name.lower(): value for name, value in row.items()} for row in held.rows]
     return Held(rows, {name.lower(): kind.lower() for name, kind in held.types.items()})
 
 
-def _postgres(target: Target, place: Place, table: str) -> Held:
+def _postgres(target: Target, place: Checkpoint, table: str) -> Held:
     import psycopg
     from psycopg import sql
     from psycopg.rows import dict_row
@@ -51,14 +51,14 @@ def _postgres(target: Target, place: Place, table: str) -> Held:
         return Held(rows, {one["name"]: one["kind"] for one in found})
 
 
-def _sqlite(target: Target, place: Place, table: str) -> Held:
+def _sqlite(target: Target, place: Checkpoint, table: str) -> Held:
     with closing(sqlite3.connect(place.folder / "it.db")) as connection:
         connection.row_factory = sqlite3.Row
         types = {row["name"]: row["type"] for row in connection.execute(f"pragma table_info({table})")}
         return Held([dict(row) for row in connection.execute(f"select * from {table}")] if types else [], types)
 
 
-def _jsonl(target: Target, place: Place, table: str) -> Held:
+def _jsonl(target: Target, place: Checkpoint, table: str) -> Held:
     lines = [line for path in _files(place, table, "jsonl") for line in path.read_text("utf-8").splitlines()]
     return Held([json.loads(line, parse_float=Decimal) for line in lines if _is_whole(line)])
 
@@ -71,7 +71,7 @@ def _is_whole(line: str) -> bool:
         return False
 
 
-def _csv(target: Target, place: Place, table: str) -> Held:
+def _csv(target: Target, place: Checkpoint, table: str) -> Held:
     rows: list[Row] = []
     for path in _files(place, table, "csv"):
         with path.open(encoding="utf-8", newline="") as file:
@@ -79,14 +79,14 @@ def _csv(target: Target, place: Place, table: str) -> Held:
     return Held(rows)
 
 
-def _files(place: Place, table: str, ending: str) -> list[Path]:
+def _files(place: Checkpoint, table: str, ending: str) -> list[Path]:
     return sorted(place.folder.glob(f"{table}-*.{ending}"))
 
 
-def _by_script(script: str) -> Callable[[Target, Place, str], Held]:
+def _by_script(script: str) -> Callable[[Target, Checkpoint, str], Held]:
     """Read by the target's own environment, which has the library that it takes."""
 
-    def reader(target: Target, place: Place, table: str) -> Held:
+    def reader(target: Target, place: Checkpoint, table: str) -> Held:
         python = FAKESNOW.python if target.reader == "snowflake" else target.python
         arguments = [python, "-c", script, place.folder, table, place.schema, str(place.snowflake)]
         done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=False)
@@ -141,7 +141,7 @@ if known:
 print(json.dumps({"rows": rows, "types": dict(known)}, default=str))
 """
 
-READERS: dict[str, Callable[[Target, Place, str], Held]] = {
+READERS: dict[str, Callable[[Target, Checkpoint, str], Held]] = {
     "postgres": _postgres,
     "sqlite": _sqlite,
     "jsonl": _jsonl,

@@ -18,7 +18,7 @@ from typing import Any
 from sandbox import Server, Twilio, serve
 from tests.taps import SIX, Run, Tap, expected
 
-from .declared import Place, Target
+from .declared import Checkpoint, Target
 from .piping import Fed, feed
 from .readers import Held, Row, read
 
@@ -44,7 +44,7 @@ class Trial:
     """A target, and where one part of its trial loads to."""
 
     target: Target
-    place: Place
+    place: Checkpoint
     tap: Tap
 
     def feed(self, lines: list[bytes], kill_after: int | None = None) -> Fed:
@@ -66,7 +66,7 @@ class Trial:
         return read(self.target, self.place, table)
 
 
-def tried(target: Target, place: Place) -> Cells:
+def tried(target: Target, place: Checkpoint) -> Cells:
     """All of it, with decimals as numbers and as text. What raises is a cell that says so."""
     cells: Cells = {}
     for decimals in ("number", "text"):
@@ -94,11 +94,11 @@ def tried(target: Target, place: Place) -> Cells:
     return cells
 
 
-def _without(target: Target, place: Place) -> dict[str, Any]:
+def _without(target: Target, place: Checkpoint) -> dict[str, Any]:
     return {name: value for name, value in target.config(place).items() if name not in target.without}
 
 
-def _begin(target: Target, place: Place, server: Server, schema: str, decimals: str) -> Trial:
+def _begin(target: Target, place: Checkpoint, server: Server, schema: str, decimals: str) -> Trial:
     here = replace(place, folder=place.folder / schema, schema=schema)
     here.folder.mkdir(parents=True)
     settings = {"page_size": 50, "state_seconds": 0, "call_feedback_source": "feedback", "decimals": decimals}

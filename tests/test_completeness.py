@@ -63,15 +63,15 @@ def test_a_list_longer_than_a_sync_rereads_is_not_complete_and_says_for_how_many
     key = ("messages", twilio.main)
     lefts = []
     for _ in range(9):
-        complete, because, left = verdicts(tap, tmp_path, sweep_pages=30)[key]
+        complete, because, left = verdicts(tap, tmp_path, rescan_pages=30)[key]
         lefts.append(left)
         twilio.at(twilio.now + 3 * HOUR)
     assert not complete and "longer than one sync reads again" in because[0]
     assert {1, 2, 3} & set(lefts)
-    run = tap.run(sweep_pages=30)
+    run = tap.run(rescan_pages=30)
     assert any(line.startswith(f"messages: not complete in {twilio.main}: the list is longer") for line in run.said)
     for _ in range(2):
-        said = verdicts(tap, tmp_path, sweep_pages=1000)
+        said = verdicts(tap, tmp_path, rescan_pages=1000)
     assert said[key] == (True, [], 0)
 
 
@@ -103,14 +103,14 @@ def test_what_twilio_refuses_is_not_complete(tap_of: MakeTap, tmp_path: Path) ->
 
 
 def test_children_that_were_put_off_are_not_complete_until_they_are_read(tap_of: MakeTap, tmp_path: Path) -> None:
-    """`child_requests` bounds a sync; the last of the syncs that follow is complete."""
+    """`max_child_requests` bounds a sync; the last of the syncs that follow is complete."""
     twilio = Twilio().at("2026-01-01")
     twilio.messages(6, num_media="1", **PAST)
     tap = tap_of(twilio).select("message_media")
     key = ("message_media", twilio.main)
     found = []
     for _ in range(4):
-        found.append(verdicts(tap, tmp_path, child_requests=3)[key][0])
+        found.append(verdicts(tap, tmp_path, max_child_requests=3)[key][0])
         twilio.at(twilio.now + 3 * HOUR)
 
     assert found[0] is False and found[-1] is True

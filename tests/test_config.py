@@ -34,7 +34,7 @@ def told(tap_of: Callable[..., Tap], tmp_path: Path) -> Told:
             arguments += ["--config", config]
         command = [*COMMAND, *arguments, "--check", "--select", "messages"]
         known = {f"TAP_TWILIO_{name.upper()}": str(tap.settings[name]) for name in NEEDED}
-        given = {name: known.get(name, value) if value == "known" else value for name, value in (env or {}).items()}
+        given = {name: known.get(name, value) if value == "store" else value for name, value in (env or {}).items()}
         environ = Tap.environment() | given
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=environ)
 
@@ -55,7 +55,7 @@ def test_later_files_decide(told: Told) -> None:
 
 def test_the_environment_may_hold_every_setting(told: Told) -> None:
     """Numbers and lists as text; what is no setting is not looked at."""
-    env = {f"TAP_TWILIO_{name.upper()}": "known" for name in NEEDED}
+    env = {f"TAP_TWILIO_{name.upper()}": "store" for name in NEEDED}
     done = told(
         "ENV", env={**env, "TAP_TWILIO_CONCURRENCY": "2", "TAP_TWILIO_SUBACCOUNTS": "false", "TAP_TWILIO_X": "1"}
     )

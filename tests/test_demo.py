@@ -262,12 +262,12 @@ def test_what_a_sync_shows_fits_80_columns(twice: tuple[Checkout, list[str]]) ->
 
 def test_tables_of_many_rows_and_bodies_of_wide_letters_fit_80_columns() -> None:
     """Ten million rows and more are shown as millions; an ideograph takes two columns, and a body what is left."""
-    moment = datetime(2026, 3, 1, 9, 30)
+    timestamp = datetime(2026, 3, 1, 9, 30)
     tables = [
-        report.Table(name, rows, rows, 50_000, moment, moment)
+        report.Table(name, rows, rows, 50_000, timestamp, timestamp)
         for name, rows in (("transcriptions", 9_999_999), ("calls", 10**9))
     ]
-    words = {"date_updated": moment, "from": "whatsapp:+4915100000000", "to": "+49151000", "status": "undelivered"}
+    words = {"date_updated": timestamp, "from": "whatsapp:+4915100000000", "to": "+49151000", "status": "undelivered"}
     found = [{**words, "body": body} for body in ("你好你的预约已确认" * 4, "👍" * 50, "a\nb" * 50, None)]
     shown = report.text(tables, found, "twilio", ["transcriptions", "calls"]).splitlines()
 

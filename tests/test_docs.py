@@ -63,7 +63,9 @@ def test_the_readme_lists_every_stream_as_it_is() -> None:
     for (_, key, path, filtered, bookmark), stream in zip(rows, six):
         assert tuple(re.findall("`(.+?)`", key)) == stream.key
         assert f"/{re.sub('{.*?}', '{sid}', stream.path)}`" in path
-        assert {value for values in stream.each.values() for value in values} <= set(re.findall("`(.+?)`", path))
+        assert {value for values in stream.query_variants.values() for value in values} <= set(
+            re.findall("`(.+?)`", path)
+        )
         if stream.filter:
             assert code(stream.filter.after.rstrip(">")) in filtered
         elif not stream.parent:

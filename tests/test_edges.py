@@ -150,23 +150,23 @@ def test_an_answer_beyond_measure_does_not_fill_the_memory(tap_of: MakeTap, rewr
     assert is_page or "Messages.json: the answer is" in run.log or "has no rows" in run.log
 
 
-def digests(megabytes: int) -> str:
+def fingerprints(megabytes: int) -> str:
     """Of so many rows as take that much of a state."""
     hashes = [frozenset(range(at, at + 1000)) for at in range(0, megabytes * 125_000, 1000)]
     return pack(dict(enumerate(hashes))) or ""
 
 
-@pytest.mark.parametrize("kind", ["objects", "a hundred megabytes", *long("digests", "numbers", "text")])
+@pytest.mark.parametrize("kind", ["objects", "a hundred megabytes", *long("fingerprints", "numbers", "text")])
 def test_a_state_beyond_measure_does_not_fill_the_memory(tap_of: MakeTap, kind: str) -> None:
     """It is refused in one line, or read with less than 300 MiB."""
     tap = tap_of(Twilio(seed=0)).select("messages")
-    part = {"partitions": [[[tap.twilio.main], {"digests": digests(20)}]]} if kind == "digests" else {}
+    part = {"partitions": [[[tap.twilio.main], {"fingerprints": fingerprints(20)}]]} if kind == "fingerprints" else {}
     tap.state = {
         "objects": lambda: json.dumps({"bookmarks": {"other": [{}] * 6_000_000}}, separators=(",", ":")),
         "numbers": lambda: json.dumps({"bookmarks": {"other": [1.5] * 900_000}}),
         "text": lambda: json.dumps({"bookmarks": {"other": ["\N{GRINNING FACE}"] * 900_000}}, ensure_ascii=False),
         "a hundred megabytes": lambda: json.dumps({"bookmarks": {"other": ["x" * 1000] * 100_000}}),
-        "digests": lambda: json.dumps({"bookmarks": {"messages": part}}),
+        "fingerprints": lambda: json.dumps({"bookmarks": {"messages": part}}),
     }[kind]()
     run, mebibytes = measured(tap)
 

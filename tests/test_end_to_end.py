@@ -112,7 +112,7 @@ def test_a_first_load_that_was_killed_is_gone_on_with(tap_of: MakeTap, warehouse
     piped = job.run(kill_after_bytes=sum(map(len, first.lines)) * 2 // 3, to_line_end=True)
     assert (piped.tap_exit, piped.target_exit) == (-9, 0)
     assert piped.states
-    assert len(job.tap.run(sweep_pages=1).sids()) < len(first.sids()) * 2 // 3
+    assert len(job.tap.run(rescan_pages=1).sids()) < len(first.sids()) * 2 // 3
     job.sync()
     job.sync()
     assert job.wrong() == []
@@ -159,7 +159,7 @@ def test_half_a_year_of_sixty_syncs_with_a_kill_in_every_fifth(tap_of: MakeTap, 
     twilio.begin()
     orders = itertools.cycle(["created", "first", "last"])
     tokens = itertools.cycle(["taken", "refused", "empty", "refused"])
-    job = Job(tap_of(twilio, page_size=20, state_seconds=0, sweep_pages=1000), warehouse, "half_a_year")
+    job = Job(tap_of(twilio, page_size=20, state_seconds=0, rescan_pages=1000), warehouse, "half_a_year")
     for number in range(1, 61):
         if number % 10 == 0:
             twilio.order, twilio.deleted_token = next(orders), next(tokens)

@@ -105,8 +105,8 @@ def test_it_is_right_after_every_sync_whatever_twilio_does_to_its_lists(
     twilio.calls(60, **PAST)
     tap = tap_of(twilio, page_size=8, concurrency=4, retry_minutes=1)
     tap.sync()
-    owed = {message["sid"] for message in twilio.truth("messages") if not message["date_sent"]}
-    assert tap.wrong(but=lambda row: row["sid"] in owed) == {}
+    resend_listed_before = {message["sid"] for message in twilio.truth("messages") if not message["date_sent"]}
+    assert tap.wrong(but=lambda row: row["sid"] in resend_listed_before) == {}
     for hours in (3, 40):
         twilio.advance(hours, busy=3)
         tap.sync()
@@ -118,18 +118,18 @@ def test_a_round_finds_its_place_again_or_starts_again(tap_of: MakeTap, token: s
     """When the row that a place's page follows is deleted between two syncs, no row after it is passed over."""
     twilio = a_year_old(deleted_token=token)
     sids = twilio.messages(200, since="2025-11-01", until="2025-12-20")
-    tap = tap_of(twilio, page_size=10, sweep_pages=4, lookback_days=0).select("messages")
+    tap = tap_of(twilio, page_size=10, rescan_pages=4, lookback_days=0).select("messages")
     tap.sync()
     rng = random.Random(token)
     for day in range(2, 7):
         twilio.at(f"2026-01-{day:02}")
-        for sid in re.findall(r"PageToken=PA(\w+)", part(tap).get("round", {}).get("place", {}).get("page", "")):
+        for sid in re.findall(r"PageToken=PA(\w+)", part(tap).get("rescan", {}).get("checkpoint", {}).get("page", "")):
             twilio.delete(sid)
         for sid in rng.sample(sids, 3):
             twilio.change(sid, body=f"day {day}")
         tap.sync()
     twilio.at("2026-01-09")
-    tap.sync(sweep_pages=500)
+    tap.sync(rescan_pages=500)
     listed = {row["sid"] for row in twilio.present("messages")}
     assert tap.wrong(["messages"], but=lambda row: row["sid"] not in listed) == {}
 
@@ -185,7 +185,7 @@ def test_with_a_small_budget_a_change_arrives_within_the_syncs_that_the_log_stat
     """`all history re-read every N syncs`: wherever the row stands, and whenever it changes."""
     twilio = a_year_old()
     sids = twilio.messages(200, **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=4, lookback_days=1).select("messages")
+    tap = tap_of(twilio, page_size=10, rescan_pages=4, lookback_days=1).select("messages")
     tap.sync()
     for _ in range(8):
         twilio.at(twilio.now + 3 * HOUR)
@@ -207,7 +207,7 @@ def test_several_accounts_share_the_budget_and_the_log_counts_on_it(tap_of: Make
     twilio = a_year_old(accounts=3)
     accounts = [row["sid"] for row in twilio.truth("accounts")]
     oldest = [twilio.messages(120, account, **PAST)[0] for account in accounts]
-    tap = tap_of(twilio, page_size=10, sweep_pages=4, lookback_days=1).select("messages")
+    tap = tap_of(twilio, page_size=10, rescan_pages=4, lookback_days=1).select("messages")
     for _ in range(12):
         twilio.at(twilio.now + 3 * HOUR)
         run = tap.sync()
@@ -231,7 +231,7 @@ def test_a_sync_costs_two_pages_a_list_the_look_back_and_the_budget(tap_of: Make
     twilio.messages(600, **PAST)
     twilio.calls(600, **PAST)
     twilio.addresses(300, **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=7, lookback_days=1)
+    tap = tap_of(twilio, page_size=10, rescan_pages=7, lookback_days=1)
     tap.sync()
     lists = len(LISTED) + 2  # conferences are three
     for _ in range(4):
@@ -261,8 +261,8 @@ def test_a_sync_in_which_nothing_changed_emits_nothing(tap_of: MakeTap) -> None:
     assert twice(first) == {}
     twilio.at("2026-01-01T03:00:00Z")
     second = tap.sync()  # brings the never-sent rows, which a backfill by date owes
-    owed = {row["sid"] for row in twilio.truth("messages") if not row["date_sent"]}
-    assert owed <= set(second.sids()) and len(second.sids()) <= len(owed) + 0.05 * 600
+    resend_listed_before = {row["sid"] for row in twilio.truth("messages") if not row["date_sent"]}
+    assert resend_listed_before <= set(second.sids()) and len(second.sids()) <= len(resend_listed_before) + 0.05 * 600
     assert twice(second) == {}
     twilio.at("2026-01-01T12:00:00Z")
     assert tap.sync().sids() == []
@@ -273,7 +273,7 @@ def test_a_row_outside_the_margin_is_emitted_once(tap_of: MakeTap) -> None:
     """Through look-backs and rounds, a change is written once and not by each that meets it."""
     twilio = a_year_old()
     sids = twilio.messages(200, **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=6, lookback_days=400).select("messages")
+    tap = tap_of(twilio, page_size=10, rescan_pages=6, lookback_days=400).select("messages")
     tap.sync()
     seen: Counter[str] = Counter()
     for day in range(2, 12):
@@ -373,7 +373,7 @@ def test_a_property_selected_later_is_filled_for_old_rows(tap_of: MakeTap) -> No
     twilio = a_year_old()
     twilio.messages(200, **PAST)
     twilio.messages(10, status="canceled", **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=15).select("messages", without=["body"])
+    tap = tap_of(twilio, page_size=10, rescan_pages=15).select("messages", without=["body"])
     tap.sync()
     tap.select("messages")
     twilio.at("2026-01-05")
@@ -437,7 +437,7 @@ def test_a_state_from_the_future_is_not_believed(tap_of: MakeTap) -> None:
     tap = tap_of(twilio).select("messages")
     tap.sync()
     for _, kept_part in tap.state["bookmarks"]["messages"]["partitions"]:
-        kept_part["date_updated"] = kept_part["looked_back"] = "2026-03-01T00:00:00.000000Z"
+        kept_part["date_updated"] = kept_part["lookback_done_at"] = "2026-03-01T00:00:00.000000Z"
     twilio.at("2026-01-02")
     run = tap.sync()
     assert len(run.sids()) == 30
@@ -476,9 +476,9 @@ def test_bookmarks_only_move_forward(tap_of: MakeTap) -> None:
     twilio = Twilio.demo(seed=6)
     tap = tap_of(twilio, page_size=100)
     before: dict[tuple[str, str], str] = {}
-    for sweep_pages, lookback_days in ((1, 3), (50, 0), (2, 30), (500, 15)):
+    for rescan_pages, lookback_days in ((1, 3), (50, 0), (2, 30), (500, 15)):
         twilio.advance(5)
-        tap.sync(sweep_pages=sweep_pages, lookback_days=lookback_days)
+        tap.sync(rescan_pages=rescan_pages, lookback_days=lookback_days)
         now = {
             (stream, account): one["date_updated"]
             for stream in LISTED
@@ -497,7 +497,7 @@ def test_a_walk_that_was_killed_reads_only_its_last_pages_again(tap_of: MakeTap)
     """From any STATE line of a backfill, a list is read on from the last page at which nothing waited."""
     twilio = a_year_old()
     twilio.addresses(60, **PAST)
-    tap = tap_of(twilio, page_size=5, state_seconds=0, sweep_pages=1, concurrency=1).select("addresses")
+    tap = tap_of(twilio, page_size=5, state_seconds=0, rescan_pages=1, concurrency=1).select("addresses")
     run = tap.run()
     *whole, head = tap.pages()
     assert len(whole) == 12 and head == whole[0]
@@ -517,7 +517,7 @@ def test_a_long_list_that_was_killed_reads_no_finished_slice_again(tap_of: MakeT
     """Killed at random moments: the resumed runs read little more than what was left, and end up right."""
     twilio = a_year_old()
     long_history(twilio, 400)
-    tap = tap_of(twilio, page_size=5, state_seconds=0, sweep_pages=1, lookback_days=0, concurrency=4)
+    tap = tap_of(twilio, page_size=5, state_seconds=0, rescan_pages=1, lookback_days=0, concurrency=4)
     tap.select("messages")
     tap.run()
     alone, rows = len(tap.pages()), len(twilio.truth("messages"))
@@ -535,13 +535,13 @@ def test_a_long_list_that_was_killed_reads_no_finished_slice_again(tap_of: MakeT
         read += len(tap.pages())
         emitted += len(run.sids())
         # Of each slice that was begun, the page at which it stopped; and what four workers had on its way.
-        again += sum("place" in one for one in part(tap)["backfill"]["slices"]) + 4
+        again += sum("checkpoint" in one for one in part(tap)["backfill"]["time_slices"]) + 4
     run = tap.sync()
     read += len(tap.pages())
     emitted += len(run.sids())
     assert read <= alone + again + 4  # the last run's look-back and round
     assert emitted <= rows + (again + 4) * 5
-    tap.sync(sweep_pages=500)
+    tap.sync(rescan_pages=500)
     assert tap.wrong(["messages"]) == {}
 
 
@@ -549,7 +549,7 @@ def test_a_long_list_that_was_killed_reads_no_finished_slice_again(tap_of: MakeT
 def test_killed_at_any_moment_nothing_is_lost(tap_of: MakeTap, seed: int) -> None:
     """SIGKILL in backfills, look-backs and rounds, with life going on between the runs."""
     twilio = Twilio.demo(seed=seed)
-    tap = tap_of(twilio, page_size=30, state_seconds=0, sweep_pages=40)
+    tap = tap_of(twilio, page_size=30, state_seconds=0, rescan_pages=40)
     rng = random.Random(seed)
     for _ in range(4):
         started, until = tap.start(), rng.randrange(5, 150)
@@ -558,9 +558,9 @@ def test_killed_at_any_moment_nothing_is_lost(tap_of: MakeTap, seed: int) -> Non
         tap.keep(started.wait().lines)
         twilio.advance(rng.choice((0.1, 3, 30)))
     for _ in range(2):
-        tap.sync(sweep_pages=500)
+        tap.sync(rescan_pages=500)
         twilio.advance(0.1, busy=0)
-    tap.sync(sweep_pages=500)
+    tap.sync(rescan_pages=500)
     assert tap.wrong() == {}
 
 
@@ -595,7 +595,7 @@ def test_a_fatal_answer_halfway_costs_no_row(tap_of: MakeTap) -> None:
     """Twilio refuses a page in the middle of a list: exit code 3, and the next sync goes on there."""
     twilio = a_year_old()
     twilio.addresses(60, **PAST)
-    tap = tap_of(twilio, page_size=5, state_seconds=0, retry_minutes=0, sweep_pages=1).select("addresses")
+    tap = tap_of(twilio, page_size=5, state_seconds=0, retry_minutes=0, rescan_pages=1).select("addresses")
     twilio.fail_next("503", 1, "Page=6")
     run = tap.sync(exits=3)
     written = run.sids()

@@ -40,16 +40,16 @@ from tap_twilio.twilio.client import Answer, Client
 from tap_twilio.twilio.clock import Clock
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.envelopes import read_page
-from tap_twilio.twilio.limiter import QUIETEST_S, Share
+from tap_twilio.twilio.limiter import QUIETEST_S, ConcurrencyLimit
 from tap_twilio.twilio.pool import Pool
-from tap_twilio.twilio.request import Ask
+from tap_twilio.twilio.request import Fetch
 from tests.sampled import long
 from tests.taps import Started, Tap
 
 AC = "AC" + "0" * 32
 SECRET = "a-secret-that-nobody-may-see"
 HEADER = base64.b64encode(f"{AC}:{SECRET}".encode()).decode()
-ASK = Ask(AC, "/page?PageToken=PAsecret", "messages")
+ASK = Fetch(AC, "/page?PageToken=PAsecret", "messages")
 NOW = "2026-03-01T09:00:00.000000Z"
 PAGE = json.dumps({"messages": [{"sid": f"SM{i}"} for i in range(500)], "next_page_uri": None}).encode()
 ZIPPED = gzip.compress(PAGE)
@@ -272,7 +272,7 @@ class Script:
     def __init__(self, *outcomes: Answer | Exception) -> None:
         self.outcomes = list(outcomes)
 
-    def get(self, ask: Ask) -> Answer:
+    def get(self, ask: Fetch) -> Answer:
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome
@@ -340,7 +340,7 @@ def test_each_reason_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_burst_halves_once() -> None:
     """Requests that started before the halving tell nothing new when they are refused as well."""
-    share = Share(8, running=8, peak=8, changed=1.0)
+    share = ConcurrencyLimit(8, running=8, peak=8, changed=1.0)
     assert [share.throttled(started=2.0, now=3.0 + i) for i in range(5)] == [True, False, False, False, False]
     assert share.limit == 4
 
@@ -348,7 +348,7 @@ def test_a_burst_halves_once() -> None:
 @given(limit=st.integers(1, 12), page_s=st.sampled_from([0.05, 0.15, 1.0]))
 def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
     """Over five minutes of requests one after another: under 4 % are refused, and little of the limit lies idle."""
-    share, now, refused, done, changes = Share(12), 0.0, 0, 0, 0
+    share, now, refused, done, changes = ConcurrencyLimit(12), 0.0, 0, 0, 0
     while now < 300:
         running = share.limit
         for index in range(running):
@@ -367,7 +367,7 @@ def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
 
 def test_a_limit_that_rises_is_found() -> None:
     """What was refused for an hour is tried again within five minutes, and then the rest follows quickly."""
-    share = Share(8, refused=4, quiet_s=QUIETEST_S, changed=0.0)
+    share = ConcurrencyLimit(8, refused=4, quiet_s=QUIETEST_S, changed=0.0)
     share.limit = 3
     times = [now for now in range(400) if share.recovered(8, float(now))]
 

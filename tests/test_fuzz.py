@@ -25,7 +25,7 @@ from tap_twilio.accounts import Account
 from tap_twilio.errors import InvalidRecord, Retry, TapError
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.plan import sync
-from tap_twilio.readings import Trees
+from tap_twilio.readings import RunPlan
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
 from tap_twilio.singer.records import Recorder
@@ -35,14 +35,14 @@ from tap_twilio.twilio.body import parse
 from tap_twilio.twilio.client import Answer, _date, _error_body, _retry_after
 from tap_twilio.twilio.clock import Clock
 from tap_twilio.twilio.envelopes import read_page
-from tap_twilio.twilio.request import Ask
+from tap_twilio.twilio.request import Fetch
 from tests.taps import COMMAND, LISTED, ROOT, Tap
 
 AC = "AC" + "0" * 32
 SECRET = "5ecre7" + "0" * 26
 NOW = "2026-03-01T09:00:00.000000Z"
 ORIGIN = "https://api.twilio.com"
-ASK = Ask(AC, "/page", "messages")
+ASK = Fetch(AC, "/page", "messages")
 
 SCALARS = (
     st.none()
@@ -79,7 +79,7 @@ BODIES = json_of("messages", "sid", "next_page_uri", "meta", "next_page_url", "c
 @example({"messages": [{"sid": "SM1"}], "next_page_uri": "http://[::1"}, False)
 def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     """A page is taken only with all of its rows and a next page on the same host."""
-    ask = Ask(AC, "/page", None) if single else ASK
+    ask = Fetch(AC, "/page", None) if single else ASK
     try:
         clock = Clock()
         clock.now = NOW
@@ -247,26 +247,36 @@ def a_state() -> Any:
     earlier = "2026-02-01T00:00:00.000000Z"
     one = {
         "date_updated": earlier,
-        "looked_back": earlier,
+        "lookback_done_at": earlier,
         "start_date": "",
-        "refill": "~",
-        "owed": earlier,
+        "resend_created_before": "~",
+        "resend_listed_before": earlier,
         "finished": earlier,
-        "swept": earlier,
+        "rescanned_at": earlier,
         "pages": 4,
         "selection": "0",
-        "round": {"began": earlier, "tables": ["messages"], "at": 0, "pages": 2, "place": place},
-        "full": {"version": 3, "began": earlier, "tables": ["messages"], "at": 0, "place": place},
+        "rescan": {"began": earlier, "tables": ["messages"], "at": 0, "pages": 2, "checkpoint": place},
+        "full": {"version": 3, "began": earlier, "tables": ["messages"], "at": 0, "checkpoint": place},
     }
-    slices = [{"since": earlier, "until": NOW, "place": place}]
-    other = {"backfill": {"began": earlier, "tables": ["messages"], "at": 0, "slices": slices, "owed": earlier}}
+    slices = [{"since": earlier, "until": NOW, "checkpoint": place}]
+    other = {
+        "backfill": {
+            "began": earlier,
+            "tables": ["messages"],
+            "at": 0,
+            "time_slices": slices,
+            "resend_listed_before": earlier,
+        }
+    }
     partitions = [[[AC], one], [["AC" + "1" * 32], other]]
     state = State({"bookmarks": {"messages": {"partitions": partitions, "selections": {"0": ["sid"]}}}})
     state.stream("messages")
     return state.dump({})
 
 
-STATES = json_of("bookmarks", "messages", "partitions", "accounts", "date_updated", "round", "began", "at", "place", AC)
+STATES = json_of(
+    "bookmarks", "messages", "partitions", "accounts", "date_updated", "rescan", "began", "at", "checkpoint", AC
+)
 
 
 @given(st.data(), st.booleans())
@@ -283,15 +293,15 @@ def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> N
         one_line(error)
         return
     stream = next(one for one in STREAMS if one.name == "messages")
-    trees = Trees(
+    run_plan = RunPlan(
         Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps}
     )
-    reading = trees.reading(stream, Account(AC), Budget(5))
-    reading.adopt()
+    reading = run_plan.reading(stream, Account(AC), Budget(5))
+    reading.reconcile()
     json.dumps(state.dump({"messages": [AC]}))
     if mine.backfill or mine.date_updated:
         first = next(sync(reading))
-        assert isinstance(first, (Ask, list))
+        assert isinstance(first, (Fetch, list))
 
 
 # Whole processes ------------------------------------------------------------------------------------------------------

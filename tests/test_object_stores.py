@@ -113,7 +113,7 @@ class StoredJob(Job):
     def start(self, *options: str, env: dict[str, str] | None = None, **how: Any) -> subprocess.Popen[str]:
         self.tap.offer()
         return subprocess.Popen(
-            [BIN / "python", *self.command(*options, **{"place": self.url, **how})[1:]],
+            [BIN / "python", *self.command(*options, **{"checkpoint": self.url, **how})[1:]],
             env=Tap.environment({**self.store.env, **(env or {})}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -184,7 +184,7 @@ def test_a_sync_goes_on_from_the_store_also_after_a_kill(job: StoredJob) -> None
 @pytest.mark.timeout(600)
 def test_a_mistake_at_a_store_is_one_line(job: StoredJob) -> None:
     """It names the address, and tells no key."""
-    mistakes = [job.run(place=f"{job.store.scheme}://nobucket/twilio")]
+    mistakes = [job.run(checkpoint=f"{job.store.scheme}://nobucket/twilio")]
     if job.store.scheme == "s3":
         mistakes.append(job.run(env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}))
     if job.store.scheme == "abfs":

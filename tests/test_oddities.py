@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from sandbox.moments import moment
+from sandbox.moments import timestamp
 from tests.sampled import long
 from tests.taps import HOUR, LISTED, SIX, Tap, expected, kept
 
@@ -50,7 +50,7 @@ def test_pages_without_a_row_in_the_middle_of_a_list_end_nothing(tap_of: MakeTap
     twilio.messages(30, status="canceled", **PAST)
     for make in (twilio.calls, twilio.conferences, twilio.transcriptions, twilio.addresses):
         make(60, **PAST)
-    tap = tap_of(twilio, page_size=10, concurrency=3, sweep_pages=2000)
+    tap = tap_of(twilio, page_size=10, concurrency=3, rescan_pages=2000)
     tap.select(*LISTED, full_table=LISTED if full_table else ())
     twilio.script = Hollow(twilio, lambda number: number % 15 != 3)  # type: ignore[assignment]  # as good as a Faults
     tap.sync()
@@ -66,7 +66,7 @@ def test_a_budget_of_a_page_gets_over_pages_without_a_row(tap_of: MakeTap) -> No
     """A place is kept on such a page as on any other: the round that ends there goes on there."""
     twilio = a_year_old()
     (oldest, *_) = twilio.addresses(60, **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=1, lookback_days=0).select("addresses")
+    tap = tap_of(twilio, page_size=10, rescan_pages=1, lookback_days=0).select("addresses")
     twilio.script = Hollow(twilio, lambda number: 2 <= number < 6)  # type: ignore[assignment]
     tap.sync()
     twilio.at("2026-01-02").change(oldest, city="Moved")
@@ -129,7 +129,7 @@ def test_a_list_with_a_long_look_back_gets_its_part_of_the_budget(tap_of: MakeTa
     for account in accounts:
         twilio.addresses(300, account, **PAST)
     oldest = twilio.transcriptions(300, accounts[2], since="2025-08-01", until="2025-12-30")[0]
-    tap = tap_of(twilio, page_size=10, sweep_pages=8, lookback_days=60, concurrency=concurrency)
+    tap = tap_of(twilio, page_size=10, rescan_pages=8, lookback_days=60, concurrency=concurrency)
     tap.select("addresses", "transcriptions")
     tap.sync()
     twilio.at("2026-01-01T03:00:00Z").change(oldest, transcription_text="late")
@@ -147,7 +147,7 @@ def test_the_budget_is_used_to_its_end_by_those_that_can_use_it(tap_of: MakeTap)
     for account in accounts[1:]:
         twilio.addresses(5, account, **PAST)
     twilio.addresses(600, accounts[0], **PAST)
-    tap = tap_of(twilio, page_size=10, sweep_pages=30, lookback_days=0).select("addresses")
+    tap = tap_of(twilio, page_size=10, rescan_pages=30, lookback_days=0).select("addresses")
     for day in (1, 2, 3):
         twilio.at(f"2026-01-{day:02}")
         tap.sync()
@@ -162,19 +162,19 @@ def test_with_a_budget_of_one_page_each_list_has_its_turn(tap_of: MakeTap) -> No
     for account in accounts:
         twilio.addresses(300, account, **PAST)
     twilio.addresses(60, accounts[2], since="2025-12-22", until="2025-12-30")  # one has much to look back on
-    tap = tap_of(twilio, page_size=10, sweep_pages=1, lookback_days=15, concurrency=8).select("addresses")
+    tap = tap_of(twilio, page_size=10, rescan_pages=1, lookback_days=15, concurrency=8).select("addresses")
     tap.sync()
-    swept = []
+    rescanned_at = []
     for day in range(2, 14):
         twilio.at(f"2026-01-{day:02}")
-        before = {account: part(tap, "addresses", account).get("round", {}) for account in accounts}
+        before = {account: part(tap, "addresses", account).get("rescan", {}) for account in accounts}
         tap.sync()
-        swept += [
+        rescanned_at += [
             one
             for one in accounts
-            if part(tap, "addresses", one).get("round", {}).get("place") != before[one].get("place")
+            if part(tap, "addresses", one).get("rescan", {}).get("checkpoint") != before[one].get("checkpoint")
         ]
-    assert sorted(swept[-5:]) == sorted(swept[-10:-5]) == sorted(accounts)
+    assert sorted(rescanned_at[-5:]) == sorted(rescanned_at[-10:-5]) == sorted(accounts)
 
 
 # Accounts -------------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_a_wrong_date_at_the_start_of_a_run_loses_no_change(tap_of: MakeTap, hou
     assert sum("not believed" in line for line in run.said) == 1
     for changed, at in ((sid, "2026-01-03T00:20:00Z"), (other, "2026-01-03T20:00:00Z")):
         twilio.at(at).change(changed, city="Moved")
-        twilio.at(moment(at) + 3 * 3600)
+        twilio.at(timestamp(at) + 3 * 3600)
         tap.sync()
         assert tap.wrong(["messages", "addresses"]) == {}
 

@@ -141,7 +141,7 @@ def test_a_look_back_ends_where_every_page_holds_a_row_that_was_never_sent(tap_o
     year = {"since": twilio.now - 360 * DAY, "until": twilio.now - 2 * DAY}
     twilio.messages(1960, **year)
     twilio.messages(40, status="canceled", **year)
-    tap = tap_of(twilio, page_size=50, sweep_pages=1).select("messages")
+    tap = tap_of(twilio, page_size=50, rescan_pages=1).select("messages")
     tap.sync()
     for _ in range(2):
         twilio.advance(hours=3, busy=0)

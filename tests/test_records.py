@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.moments import moment_of
-from tap_twilio.moments import to_moment as iso
+from tap_twilio.moments import timestamp_of
+from tap_twilio.moments import to_timestamp as iso
 from tap_twilio.singer.catalog import Selected, load_schema
 from tap_twilio.singer.compiled import Compiled, Drift, Record, Row, compile_record
 from tap_twilio.singer.records import Recorder
@@ -85,8 +85,8 @@ def only(stream: str = "messages", **values: Any) -> Record:
     return {**dict.fromkeys(load_schema(stream)["properties"]), **values, "received_at": RECEIVED}
 
 
-def utc(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+def utc(timestamp: datetime) -> str:
+    return timestamp.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 # A row becomes a record
@@ -289,23 +289,23 @@ def test_nesting_that_cannot_be_written_is_an_invalid_record() -> None:
 
 
 @given(MOMENTS)
-def test_any_rfc_2822_date_comes_back(moment: datetime) -> None:
+def test_any_rfc_2822_date_comes_back(timestamp: datetime) -> None:
     """Whatever its zone, a date of the classic API is the same moment in UTC, alone and in a row."""
-    moment = moment.replace(microsecond=0)
+    timestamp = timestamp.replace(microsecond=0)
 
-    assert iso(format_datetime(moment)) == utc(moment)
-    assert written({"sid": "SM1", "date_sent": format_datetime(moment)})["date_sent"] == utc(moment)
+    assert iso(format_datetime(timestamp)) == utc(timestamp)
+    assert written({"sid": "SM1", "date_sent": format_datetime(timestamp)})["date_sent"] == utc(timestamp)
 
 
 @given(MOMENTS, st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]), st.sampled_from("T "))
-def test_any_iso_date_comes_back(moment: datetime, timespec: str, separator: str) -> None:
+def test_any_iso_date_comes_back(timestamp: datetime, timespec: str, separator: str) -> None:
     """So is a date of the newer APIs, with a fraction of a second or without."""
-    text = moment.isoformat(timespec=timespec, sep=separator)
-    moment = datetime.fromisoformat(text)
+    text = timestamp.isoformat(timespec=timespec, sep=separator)
+    timestamp = datetime.fromisoformat(text)
 
-    assert iso(text) == utc(moment)
-    assert iso(text.replace("+00:00", "Z")) == utc(moment)
-    assert written({"sid": "SM1", "date_sent": text})["date_sent"] == utc(moment)
+    assert iso(text) == utc(timestamp)
+    assert iso(text.replace("+00:00", "Z")) == utc(timestamp)
+    assert written({"sid": "SM1", "date_sent": text})["date_sent"] == utc(timestamp)
 
 
 @pytest.mark.parametrize(
@@ -320,12 +320,12 @@ def test_any_iso_date_comes_back(moment: datetime, timespec: str, separator: str
         ("2026-03-01T09:00:00+0100", "2026-03-01T08:00:00.000000Z"),
     ],
 )
-def test_dates_as_they_are_seen(text: str, moment: str) -> None:
+def test_dates_as_they_are_seen(text: str, timestamp: str) -> None:
     """The forms that Twilio and its neighbours write, first met and met again."""
     record = compiled()
 
-    assert iso(text) == moment
-    assert [record({"sid": "SM1", "date_sent": text})["date_sent"] for _ in range(2)] == [moment, moment]
+    assert iso(text) == timestamp
+    assert [record({"sid": "SM1", "date_sent": text})["date_sent"] for _ in range(2)] == [timestamp, timestamp]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_the_quick_ways_read_a_date_as_the_slow_one_does(
     except ValueError:
         slow = None
     for _ in range(2):
-        assert moment_of(text) == slow
+        assert timestamp_of(text) == slow
         if slow:
             assert compiled()({"sid": "SM1", "date_sent": text})["date_sent"] == slow
         else:

@@ -28,7 +28,7 @@ import sandbox
 from sandbox import Server, Twilio, serve
 from sandbox.faults import KINDS
 from sandbox.lists import LISTINGS, PAGING
-from sandbox.moments import moment
+from sandbox.moments import timestamp
 from tests.sampled import long
 from tests.served import Rewriting
 
@@ -406,7 +406,7 @@ def test_a_late_row_is_listed_later(api: Any) -> None:
     sids = set(it.twilio.messages(40))
     seen = []
     for hours in (0, 2, 4, 7):
-        it.twilio.at(moment("2026-01-01") + hours * 3600)
+        it.twilio.at(timestamp("2026-01-01") + hours * 3600)
         seen.append(set(it.sids("messages")))
         assert seen[-1] == {row["sid"] for row in it.twilio.present("messages")}
     assert len(seen[0]) < len(seen[1]) < len(seen[2]) < len(seen[3])
@@ -704,7 +704,7 @@ def outcome(it: Api) -> Any:
         answer = requests.get(it.server.url + path, auth=auth, timeout=0.2, allow_redirects=False)
         if answer.status_code != 200:
             return answer.status_code
-        if moment(answer.headers["Date"]) != moment(it.twilio.now):
+        if timestamp(answer.headers["Date"]) != timestamp(it.twilio.now):
             return "another time"
         body = answer.json()
     except requests.exceptions.RequestException as failure:
@@ -773,14 +773,16 @@ def test_life_goes_on_and_dates_every_change() -> None:
         after = {r["sid"]: r for r in twilio.truth(stream)}
         new, changed = set(after) - set(rows), [s for s in rows if after[s] != rows[s]]
         assert len(new) >= 1
-        assert all(start < moment(after[sid]["date_updated"]) <= twilio.clock for sid in [*new, *changed])
-        assert all(moment(after[sid]["date_updated"]) <= start for sid in rows if sid not in changed)
+        assert all(start < timestamp(after[sid]["date_updated"]) <= twilio.clock for sid in [*new, *changed])
+        assert all(timestamp(after[sid]["date_updated"]) <= start for sid in rows if sid not in changed)
     then = before["messages"]
     after = {r["sid"]: r for r in twilio.truth("messages")}
     assert len(after) > len(twilio.present("messages"))
     was_and_is = [(then[sid], row) for sid, row in after.items() if sid in then]
     month_ago = start - 30 * 86400
-    assert any(was["body"] and not row["body"] and moment(row["date_created"]) < month_ago for was, row in was_and_is)
+    assert any(
+        was["body"] and not row["body"] and timestamp(row["date_created"]) < month_ago for was, row in was_and_is
+    )
     assert any(was["price"] is None and row["price"] for was, row in was_and_is)
     assert any((was["status"], row["status"]) == ("scheduled", "canceled") for was, row in was_and_is)
 
@@ -808,7 +810,9 @@ def test_a_skewed_history_has_one_month_of_ten() -> None:
     """Ten times the rows of each other."""
     twilio = Twilio(start="2025-01-01").at("2025-12-27")
     twilio.bulk("messages", 6_000, "2025-01-01", "2025-12-27", skew=True)
-    months = [(moment(row["date_created"]) - moment("2025-01-01")) // (30 * 86400) for row in twilio.truth("messages")]
+    months = [
+        (timestamp(row["date_created"]) - timestamp("2025-01-01")) // (30 * 86400) for row in twilio.truth("messages")
+    ]
     counts = sorted(months.count(month) for month in range(12))
     assert 7 < counts[-1] / (sum(counts[:-1]) / 11) < 13
 

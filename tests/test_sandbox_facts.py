@@ -10,7 +10,7 @@ import pytest
 from sandbox import Twilio
 from sandbox.catalog import Fact, facts
 from sandbox.generic import HANDMADE
-from sandbox.moments import moment
+from sandbox.moments import timestamp
 from tests.served import serving
 
 GENERIC = [one for name, one in facts().items() if name not in HANDMADE]
@@ -68,7 +68,7 @@ def test_rows_that_are_made_are_like_those_published(product: str) -> None:
         handles = twilio.add(one.name, n=3)
         rows = [twilio.generic.items[handle].data for handle in handles]
         assert {name for row in rows for name in misfits(one, row)} <= known, one.name
-        assert all(moment(row["date_created"]) == twilio.clock for row in rows if row.get("date_created")), one.name
+        assert all(timestamp(row["date_created"]) == twilio.clock for row in rows if row.get("date_created")), one.name
         assert all(row.get("account_sid", twilio.main) == twilio.main for row in rows if not one.of_everybody)
         if one.key and one.name != "us_app_to_person":  # Twilio gives all of those one SID
             assert len({row[one.key] for row in rows}) == 3, one.name
@@ -92,7 +92,7 @@ def test_every_list_is_served_page_by_page_in_its_envelope(api: Any, product: st
     for one in (one for one in GENERIC if one.product == product and one.name not in IN_PARTS):
         (first, *_) = it.twilio.add(one.name, n=3)
         item = it.twilio.generic.items[first]
-        place = dict(zip(one.parameters, item.place))
+        place = dict(zip(one.parameters, item.checkpoint))
         if one.envelope == "single":
             assert it.get(it.path(one.name, place)).json() == it.twilio.present(one.name)[-1]
             continue
@@ -123,7 +123,7 @@ def test_what_twilio_published_comes_out_as_it_went_in(api: Any, product: str) -
         if one.name in IN_PARTS:
             continue
         handles = it.twilio.add_published(one.name)
-        place = dict(zip(one.parameters, it.twilio.generic.items[handles[0]].place))
+        place = dict(zip(one.parameters, it.twilio.generic.items[handles[0]].checkpoint))
         fixed = {"IncludeSoftDeleted": "true"} if "IncludeSoftDeleted" in one.query else {}
         listed = [r | MOVES for r in it.rows(one.name, place, **fixed, **ALL_TIME.get(one.name, {}))]
         own = {"account_sid", "parent_sid", "index", one.key, *(one.property_of(p) for p in one.parameters)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
-from sandbox.moments import moment
+from sandbox.moments import timestamp
 from tests.served import serving
 
 OCTOBER = "2026-10-01T09:00:00Z"
@@ -168,7 +168,7 @@ def test_prices_and_redactions_leave_date_updated_alone_if_the_switch_says_so(si
         twilio.advance(1).change(handle, **properties)
         rows = [*twilio.truth("messages"), *twilio.truth("calls"), *twilio.truth("recordings")]
         (row,) = [row for row in rows if row["sid"] == handle]
-        return bool(moment(row["date_updated"]) == twilio.clock)
+        return bool(timestamp(row["date_updated"]) == twilio.clock)
 
     assert [moved(message, body=""), moved(call, price="-0.01"), moved(recording, price="-0.0025")] == [not silent] * 3
     assert moved(message, body="", num_media="0") is not silent
@@ -187,7 +187,7 @@ def test_life_fills_in_prices_silently_if_the_switch_says_so() -> None:
     silent = [
         {name for name in row if row[name] != after[sid][name]}
         for sid, row in before.items()
-        if row != after[sid] and moment(after[sid]["date_updated"]) <= start
+        if row != after[sid] and timestamp(after[sid]["date_updated"]) <= start
     ]
     assert {"price"} in silent
     assert {"body"} in silent

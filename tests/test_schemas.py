@@ -37,7 +37,7 @@ PROMISED = {
 NEVER_TAKEN = {"auth_token", "links"}  # a secret; addresses that follow from the SID
 SUBRESOURCES = {"calls", "conferences", "messages"}  # the streams that keep subresource_uris
 ADDED = {"received_at"}  # by the tap
-ADDED_TO = {stream.name: set(stream.adds) for stream in STREAMS}
+ADDED_TO = {stream.name: set(stream.derived) for stream in STREAMS}
 TIMES = {"start_time", "end_time"}  # of the six, beside what is called date_... or ..._at
 JSON_TEXT = "as JSON text"  # what the description of a column says whose type Twilio's documents do not give
 NUMBERS = {"price", "balance", "usage", "count", "duration", "queue_time", "error_code", "channels"} | {
@@ -134,7 +134,7 @@ def test_a_published_row_fits(name: str) -> None:
     record = compile_record(name, schema, properties, key=KEYS[name])
     for published in FACTS[name].get("published", ()):
         row = {column: value for column, value in published.items() if column in properties}
-        for added, source in BY_NAME[name].adds.items():
+        for added, source in BY_NAME[name].derived.items():
             row[added] = inner(published, source) if "." in source else 0 if source == "#" else "AC0"
         if None in (row[column] for column in KEYS[name]):
             continue  # a sum of no period, which no query by date lists

@@ -46,7 +46,7 @@ def test_a_signal_ends_the_run_with_a_last_state(tap_of: MakeTap, number: signal
 
     twilio.faults, twilio.latency = {}, (0.0, 0.0)
     tap.keep(run.lines)
-    again = tap.sync(sweep_pages=1)
+    again = tap.sync(rescan_pages=1)
     assert len(again.sids()) <= 460 - len(run.sids()) + 5 * (len(tap.state["bookmarks"]) + 32)
     tap.sync()
     assert tap.wrong(["messages", "addresses"]) == {}

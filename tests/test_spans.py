@@ -37,7 +37,7 @@ def refused(tap: Tap) -> list[str]:
 def test_messages_that_an_account_keeps_for_some_days_only_arrive(tap_of: TapOf, days: int, kills: bool) -> None:
     """The first sync ends, new messages come with the next one, and rescans bring all that Twilio lists."""
     twilio = messages(days)
-    tap = tap_of(twilio, page_size=PAGE_SIZE, sweep_pages=50).select("messages")
+    tap = tap_of(twilio, page_size=PAGE_SIZE, rescan_pages=50).select("messages")
     if kills:
         started = tap.start(state_seconds=0).wait_for(lambda: len(tap.server.requests) > 45)
         started.process.kill()
@@ -64,7 +64,7 @@ def test_a_look_back_in_slices_ends_where_the_filter_does(tap_of: TapOf) -> None
     """It is longer than 500 pages; the rescan reads what is older."""
     twilio = Twilio(start="2026-01-01T00:00:00Z").at("2026-04-01T09:00:00Z")
     twilio.bulk("messages", 12_000, twilio.now - 20 * DAY, twilio.now - DAY / 24)
-    tap = tap_of(twilio, page_size=10, sweep_pages=1500, lookback_days=15).select("messages")
+    tap = tap_of(twilio, page_size=10, rescan_pages=1500, lookback_days=15).select("messages")
     tap.sync()
     twilio.reach_days = 5
     twilio.advance(hours=3, busy=0)
@@ -80,7 +80,7 @@ def test_any_list_may_refuse_old_dates(tap_of: TapOf, stream: str) -> None:
     twilio = Twilio(start="2024-03-01T00:00:00Z").at("2026-04-01T09:00:00Z")
     twilio.bulk(stream, 1_000, twilio.now - 700 * DAY, twilio.now - DAY / 24)
     twilio.reaches = {stream: 100}
-    tap = tap_of(twilio, page_size=PAGE_SIZE, sweep_pages=500).select(stream)
+    tap = tap_of(twilio, page_size=PAGE_SIZE, rescan_pages=500).select(stream)
     for _ in range(3):
         tap.sync()
         twilio.advance(hours=3, busy=0)

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.singer.packed import pack
-from tap_twilio.singer.state import Asked, Backfill, Full, Partition, Place, Round, Slice, State, StreamState
+from tap_twilio.singer.state import (
+    FeedbackProgress,
+    Backfill,
+    Full,
+    Partition,
+    Checkpoint,
+    OpenRescan,
+    TimeSlice,
+    State,
+    StreamState,
+)
 from tap_twilio.streams import STREAMS
 
 ACCOUNTS = [f"AC{number:032d}" for number in range(6)]
@@ -22,32 +32,43 @@ dates = st.dates(date(2000, 1, 1), date(2100, 1, 1)).map(lambda day: f"{day}T00:
 maybe = st.none() | dates
 pages = st.integers(0, 9).map(lambda number: f"/2010-04-01/Accounts/AC/Messages.json?PageToken=PA{number}")
 places = st.none() | st.builds(
-    Place, pages, st.lists(st.tuples(st.sampled_from(["SM1", "SM2"]), maybe).map(list), max_size=3), st.just([])
+    Checkpoint, pages, st.lists(st.tuples(st.sampled_from(["SM1", "SM2"]), maybe).map(list), max_size=3), st.just([])
 )
 spans = st.lists(dates, min_size=2, max_size=2, unique=True).map(sorted)
 hashes = st.frozensets(st.integers(0, 2**48 - 1), max_size=3)
 sums = st.tuples(*[st.integers(0, 2**48 - 1)] * 5)
 packed = st.dictionaries(st.integers(0, 2**64 - 1), sums | hashes, max_size=3).map(pack)
 read = st.dictionaries(st.sampled_from(["messages", "message_media"]), packed.filter(bool), max_size=2)
-slices = spans.flatmap(lambda span: st.builds(Slice, st.just(span[0]), st.just(span[1]), places, read))
+slices = spans.flatmap(lambda span: st.builds(TimeSlice, st.just(span[0]), st.just(span[1]), places, read))
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
-    **dict.fromkeys(("date_updated", "looked_back", "owed", "put_off", "finished", "swept", "empty"), maybe),
+    **dict.fromkeys(
+        (
+            "date_updated",
+            "lookback_done_at",
+            "resend_listed_before",
+            "deferred_before",
+            "finished",
+            "rescanned_at",
+            "empty",
+        ),
+        maybe,
+    ),
     start_date=st.just("") | maybe,
-    refill=st.just("~") | maybe,
-    digests=packed,
-    round_digests=packed,
+    resend_created_before=st.just("~") | maybe,
+    fingerprints=packed,
+    rescan_fingerprints=packed,
     visited=packed,
-    round_visited=packed,
+    rescan_visited=packed,
     visited_for=st.none() | st.just("message_media"),
-    doubted=packed,
-    taken_over=maybe,
+    unconfirmed=packed,
+    imported_bookmark=maybe,
     selection=st.none() | st.sampled_from(["aa", "bb"]),
     pages=st.none() | st.integers(0, 9),
     backfill=st.none()
     | st.builds(Backfill, dates, tables, st.just(0), places, st.none() | st.lists(slices, min_size=1), dates),
-    round=st.none() | st.builds(Round, dates, tables, st.just(0), st.integers(0, 9), places),
+    rescan=st.none() | st.builds(OpenRescan, dates, tables, st.just(0), st.integers(0, 9), places),
     full=st.none() | st.builds(Full, st.integers(1, 9), dates, st.just([]), st.just(0), places, st.booleans()),
 )
 streams = st.builds(
@@ -72,13 +93,13 @@ def states(draw: st.DrawFn) -> Json:
         if name == "addresses":  # has no filter, and so no slices
             for part in drawn.partitions.values():
                 if part.backfill:
-                    part.backfill.slices = None
+                    part.backfill.time_slices = None
         vars(found).update(vars(drawn))
     written: Json = json.loads(json.dumps(state.dump(dict.fromkeys(NAMES, ACCOUNTS))))
     return written
 
 
-OLD_FORM = {"bookmarks": {name: {"date_updated": "2026-01-01", "accounts": {ACCOUNTS[0]: {"owed": "2026-01-01"}}}
+OLD_FORM = {"bookmarks": {name: {"date_updated": "2026-01-01", "accounts": {ACCOUNTS[0]: {"resend_listed_before": "2026-01-01"}}}
                           for name in NAMES}}  # fmt: skip
 FOREIGN = {"bookmarks": {name: {"date_sent": "2026-01-01T00:00:00Z"} for name in NAMES}}
 
@@ -125,8 +146,8 @@ def test_a_thousand_idle_accounts_take_no_more_room_than_their_names() -> None:
     for stream in STREAMS:
         for account in accounts:
             part = state.partition(stream.name, account)
-            part.date_updated = part.looked_back = part.finished = "2026-03-01T00:00:00.000000Z"
-            part.asked = Asked(late="2026-03-01T00:00:00.000000Z")
+            part.date_updated = part.lookback_done_at = part.finished = "2026-03-01T00:00:00.000000Z"
+            part.feedback_progress = FeedbackProgress(late="2026-03-01T00:00:00.000000Z")
     size = len(json.dumps(state.dump({stream.name: accounts for stream in STREAMS})))
     assert size < 40_000 + 1_000 * len(STREAMS)
 

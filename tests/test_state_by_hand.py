@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio, serve
-from tap_twilio.singer.state import Asked, Backfill, Full, Partition, Round, Slice
-from tap_twilio.singer.state import Place as Place_
+from tap_twilio.singer.state import FeedbackProgress, Backfill, Full, Partition, OpenRescan, TimeSlice
+from tap_twilio.singer.state import Checkpoint as Place_
 from tests.taps import Json, Tap
 
 GONE = object()
@@ -27,7 +27,7 @@ ONE_FOR_ALL = re.compile(r"[A-Z]{2}[0-9a-f]{32}|^[0-9a-f]{8}$|^[0-9]+$")  # SIDs
 PAIRS = ("partitions", "rows", "cursor")  # lists whose first two items are no two of a kind
 SET = "0123456789abcdef"
 
-Place = tuple[Any, ...]
+Checkpoint = tuple[Any, ...]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def tap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tap]:
         yield Tap(server, tmp_path_factory.mktemp("state"), page_size=5, state_seconds=0, **settings)
 
 
-def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, asks: str = "", **settings: Any) -> Json:
-    """What the state holds, as it was when a run of `asks` first wrote it with such a place in a stream's part."""
-    run = tap.select(asks or stream, full_table=[stream] if full_table else []).run(**settings)
+def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, visit: str = "", **settings: Any) -> Json:
+    """What the state holds, as it was when a run of `visit` first wrote it with such a place in a stream's part."""
+    run = tap.select(visit or stream, full_table=[stream] if full_table else []).run(**settings)
     for state in run.states:
         try:
             ((_, part),) = state["bookmarks"][stream]["partitions"]
@@ -61,38 +61,44 @@ def states(tap: Tap) -> list[Json]:
     """Two states that hold, together, all that a state can."""
     tap.state = None
     first = {
-        **opened(tap, "messages", "backfill", "slices", 0, "place"),
-        **opened(tap, "conferences", "full", "place", full_table=True),
-        **opened(tap, "calls", "backfill", "place", asks="call_feedback"),
+        **opened(tap, "messages", "backfill", "time_slices", 0, "checkpoint"),
+        **opened(tap, "conferences", "full", "checkpoint", full_table=True),
+        **opened(tap, "calls", "backfill", "checkpoint", visit="call_feedback"),
     }
     later: Json = {}
-    for stream, place, asks in (
-        ("transcriptions", ("round", "place"), "transcriptions"),
-        ("call_feedback", ("asked", "cursor"), "call_feedback"),
+    for stream, place, visit in (
+        ("transcriptions", ("rescan", "checkpoint"), "transcriptions"),
+        ("call_feedback", ("feedback_progress", "cursor"), "call_feedback"),
     ):
         tap.state = None
-        tap.state = tap.select(asks).run().states[-1]
-        later |= opened(tap, stream, *place, asks=asks, sweep_pages=1, lookback_days=1)
+        tap.state = tap.select(visit).run().states[-1]
+        later |= opened(tap, stream, *place, visit=visit, rescan_pages=1, lookback_days=1)
     ((_, part),) = later["transcriptions"]["partitions"]
-    moment = "2026-02-01T00:00:00.000000Z"
-    part |= {"owed": moment, "put_off": moment, "refill": "~", "pages": 4, "empty": moment}
-    part |= {"not_read": "failed", "by_date_from": moment, "syncs_left": 2}
+    timestamp = "2026-02-01T00:00:00.000000Z"
+    part |= {
+        "resend_listed_before": timestamp,
+        "deferred_before": timestamp,
+        "resend_created_before": "~",
+        "pages": 4,
+        "empty": timestamp,
+    }
+    part |= {"not_read": "failed", "by_date_from": timestamp, "syncs_left": 2}
     part["unread"] = [
-        {"since": moment, "until": "2026-02-02T00:00:00.000000Z", "place": None, "read": {}, "failed": True}
+        {"since": timestamp, "until": "2026-02-02T00:00:00.000000Z", "checkpoint": None, "read": {}, "failed": True}
     ]
     ((_, part),) = later["call_feedback"]["partitions"]
-    part["asked"]["late"] = part["taken_over"] = moment
-    part["digests"] = part["visited"] = part["round_visited"] = part["doubted"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
+    part["feedback_progress"]["late"] = part["imported_bookmark"] = timestamp
+    part["fingerprints"] = part["visited"] = part["rescan_visited"] = part["unconfirmed"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
     part["visited_for"] = "call_feedback"
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET
-    later["addresses"] |= {"content": "3 00ff", "written": moment}
+    later["addresses"] |= {"content": "3 00ff", "written": timestamp}
     alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
     return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
 
 
-def places(value: Any, place: Place = ()) -> Iterator[Place]:
+def places(value: Any, place: Checkpoint = ()) -> Iterator[Checkpoint]:
     """Every place in a state, of containers and of what they hold; of those that are alike, the first."""
     met = set()
     pair = len(place) > 1 and place[-2] in PAIRS and isinstance(value, list) or place[-1:] == ("cursor",)
@@ -105,12 +111,12 @@ def places(value: Any, place: Place = ()) -> Iterator[Place]:
                 yield from places(inner, (*place, key))
 
 
-def named(place: Place) -> str:
+def named(place: Checkpoint) -> str:
     """A place as the tap writes it."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
 
 
-def edited(state: Json, place: Place, value: Any) -> Json:
+def edited(state: Json, place: Checkpoint, value: Any) -> Json:
     copy: Json = json.loads(json.dumps(state))
     holder = reduce(lambda inner, key: inner[key], place[:-1], copy)
     if value is GONE:
@@ -120,7 +126,7 @@ def edited(state: Json, place: Place, value: Any) -> Json:
     return copy
 
 
-def end_well(tap: Tap, state: Json, place: Place, value: Any) -> int:
+def end_well(tap: Tap, state: Json, place: Checkpoint, value: Any) -> int:
     tap.state = edited(state, place, value)
     run = tap.select(*STREAMS, full_table=["conferences"]).run(page_size=100)
     at = named(place[:-1] if value is GONE else place)
@@ -136,7 +142,7 @@ def end_well(tap: Tap, state: Json, place: Place, value: Any) -> int:
     return run.exit_code
 
 
-def edits(states: list[Json]) -> list[tuple[Json, Place, Any]]:
+def edits(states: list[Json]) -> list[tuple[Json, Checkpoint, Any]]:
     return [(state, place, value) for state in states for place in places(state) for value in ODD]
 
 
@@ -149,7 +155,7 @@ def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
             value = reduce(lambda inner, key: inner[key], place, state)
             held[place[-1]] = held.get(place[-1]) if value is None else value
 
-    kinds = (Partition, Backfill, Slice, Round, Full, Place_, Asked)
+    kinds = (Partition, Backfill, TimeSlice, OpenRescan, Full, Place_, FeedbackProgress)
     assert names >= {part.name for kind in kinds for part in fields(kind)}
     assert names >= {"bookmarks", "accounts", "version", "selections", "partitions"}
     assert {name for name, value in held.items() if value is None} == set()
@@ -162,20 +168,20 @@ def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None
 
 
 @pytest.mark.parametrize(
-    ("stream", "place", "value"),
+    ("stream", "checkpoint", "value"),
     [
         ("messages", ("backfill", "at"), 1),
-        ("messages", ("backfill", "slices", 0, "until"), "2000-01-01"),
-        ("messages", ("backfill", "slices", 0, "until"), "9999-12-31T23:59:59Z"),
-        ("messages", ("backfill", "owed"), None),
+        ("messages", ("backfill", "time_slices", 0, "until"), "2000-01-01"),
+        ("messages", ("backfill", "time_slices", 0, "until"), "9999-12-31T23:59:59Z"),
+        ("messages", ("backfill", "resend_listed_before"), None),
         ("conferences", ("full", "at"), 4),
         ("calls", ("backfill", "at"), 1),
-        ("transcriptions", ("backfill",), {"began": "2026-02-01", "slices": []}),
+        ("transcriptions", ("backfill",), {"began": "2026-02-01", "time_slices": []}),
     ],
     ids=str,
 )
 def test_what_would_lose_rows_without_a_word_is_named(
-    tap: Tap, states: list[Json], stream: str, place: Place, value: Any
+    tap: Tap, states: list[Json], stream: str, place: Checkpoint, value: Any
 ) -> None:
     """A list that the stream does not have, or a slice that ends before it begins, would be read in no time."""
     place = ("bookmarks", stream, "partitions", 0, 1, *place)

@@ -56,26 +56,26 @@ def test_show_says_the_bookmark_what_is_open_and_how_far_the_round_is(tap_of: Ma
     twilio = a_year()
     twilio.messages(400, **PAST)
     twilio.addresses(3, **PAST)
-    tap = tap_of(twilio, page_size=5, concurrency=1, state_seconds=0, sweep_pages=4, lookback_days=1)
+    tap = tap_of(twilio, page_size=5, concurrency=1, state_seconds=0, rescan_pages=4, lookback_days=1)
     first = tap.select("messages", "addresses").sync()
-    sliced = next(s for s in first.states if kept(s, "messages")[twilio.main].get("backfill", {}).get("slices"))
+    sliced = next(s for s in first.states if kept(s, "messages")[twilio.main].get("backfill", {}).get("time_slices"))
     line = shown(tap, sliced)["messages", twilio.main]
-    assert (line["bookmark"], line["age_seconds"], line["round"]) == (None, None, None)
+    assert (line["bookmark"], line["age_seconds"], line["rescan"]) == (None, None, None)
     (opened,) = line["open"]
     assert opened["what"] == "backfill" and re.search(r"of 2026-01-01 is .* \d+ slices left", opened["says"])
 
     line = shown(tap, tap.state)["messages", twilio.main]
     assert line["bookmark"] == "2025-12-31T18:00:00.000000Z" and line["age_seconds"] > 0
-    assert [one["what"] for one in line["open"]] == ["owed"]
+    assert [one["what"] for one in line["open"]] == ["resend_listed_before"]
     assert shown(tap, tap.state)["addresses", twilio.main]["open"] == []
 
     twilio.at(twilio.now + 3 * HOUR)
     tap.sync()
     line = shown(tap, tap.state)["messages", twilio.main]
-    assert line["round"]["pages"] >= 3 and line["round"]["began"] == "2026-01-01T03:00:00.000000Z"
-    assert line["digests_bytes"] > 0
+    assert line["rescan"]["pages"] >= 3 and line["rescan"]["began"] == "2026-01-01T03:00:00.000000Z"
+    assert line["fingerprint_bytes"] > 0
     table = b"".join(state(tap, "show", written(tap.folder, "table.json", tap.state)).lines).decode()
-    assert table.splitlines()[0].split() == ["stream", "account", "bookmark", "age", "complete", "round", "open"]
+    assert table.splitlines()[0].split() == ["stream", "account", "bookmark", "age", "complete", "rescan", "open"]
     row = rf"(?m)^messages +{twilio.main} +2025-12-31 18:00:00Z +[1-9]\d* d \d+ h +no +\d+ pages +the list is .*; rows "
     assert re.search(row, table)
 
@@ -88,19 +88,19 @@ def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> N
     twilio.addresses(30, **PAST)
     tap = tap_of(twilio, page_size=5, concurrency=1, state_seconds=0, feedback_requests=4, feedback_backfill=False)
     tap.select("message_media", "call_feedback", "addresses", full_table=["addresses"])
-    run = tap.run(child_requests=3)
+    run = tap.run(max_child_requests=3)
     assert run.exit_code == 0, run.log
-    version = next(s for s in run.states if kept(s, "addresses")[twilio.main].get("full", {}).get("place"))
+    version = next(s for s in run.states if kept(s, "addresses")[twilio.main].get("full", {}).get("checkpoint"))
     assert "is not complete" in shown(tap, version)["addresses", twilio.main]["open"][0]["says"]
 
-    spent = next(s for s in run.states if kept(s, "message_media")[twilio.main].get("put_off"))
+    spent = next(s for s in run.states if kept(s, "message_media")[twilio.main].get("deferred_before"))
     said = {one["what"]: one["says"] for one in shown(tap, spent)["message_media", twilio.main]["open"]}
-    assert "rows of messages" in said["put_off"] and "child_requests were spent" in said["put_off"]
+    assert "rows of messages" in said["deferred_before"] and "child_requests were spent" in said["deferred_before"]
 
     found = shown(tap, run.states[-1])
-    assert [one["what"] for one in found["message_media", twilio.main]["open"]] == ["owed"]
+    assert [one["what"] for one in found["message_media", twilio.main]["open"]] == ["resend_listed_before"]
     assert "rows of messages" in found["message_media", twilio.main]["open"][0]["says"]
-    assert [one["what"] for one in found["call_feedback", twilio.main]["open"]] == ["asked"]
+    assert [one["what"] for one in found["call_feedback", twilio.main]["open"]] == ["feedback_progress"]
     assert found["addresses", twilio.main]["read_whole"] == "2026-01-01T00:00:00.000000Z"
     assert found["addresses", twilio.main]["open"] == []
 

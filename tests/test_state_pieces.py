@@ -237,7 +237,7 @@ def test_pieces_that_die_with_little_budget_lose_no_row(seed: int) -> None:
         accounts = [row["sid"] for row in twilio.present("accounts")]
         several = World(server)
         for _ in range(rng.randint(1, 3)):
-            more = {"sweep_pages": rng.choice((1, 3, 500)), "lookback_days": rng.choice((0, 15))}
+            more = {"rescan_pages": rng.choice((1, 3, 500)), "lookback_days": rng.choice((0, 15))}
             several.sync_in_pieces(assigned(accounts, rng), rng, dies=rng.random() < 0.5, **more)
             live(twilio, rng)
         for _ in range(3):

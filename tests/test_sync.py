@@ -99,7 +99,7 @@ def test_history_beyond_the_reach_of_filters_comes_with_the_first_round(tap_of: 
     twilio.at("2026-01-01T03:00:00Z")
     tap.sync()
     assert tap.wrong(["messages"]) == {}
-    assert "owed" not in kept(tap.state, "messages")[main]
+    assert "resend_listed_before" not in kept(tap.state, "messages")[main]
 
 
 def test_state_covers_what_was_written_before_it(tap_of: MakeTap) -> None:
@@ -390,7 +390,7 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"bookmarks": {"messages": {"partitions": [["AC"]]}}},
         {"bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
         {"bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
-        {"bookmarks": {"messages": {"partitions": [[["AC"], {"round": {"at": 0}}]]}}},
+        {"bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:

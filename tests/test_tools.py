@@ -14,7 +14,7 @@ import pytest
 from sandbox.catalog import Fact, fact, facts
 from tap_twilio.moments import DAY
 from tap_twilio.streams import BY_NAME, PRODUCTS, STREAMS, model
-from tap_twilio.streams.model import Filter, Has, Open, Parent, Product, Stream
+from tap_twilio.streams.model import Filter, Has, OpenParents, Parent, Product, Stream
 from tools.check import Outcome, check, place, place_of, text
 from tools.documents import Documents
 from tools.left_out import LEFT_OUT, UNDOCUMENTED
@@ -103,7 +103,7 @@ def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
 
 TOYS = Product("toys", "/v1", page_size=50)
 BOXES = Stream("boxes", TOYS, "Boxes", "boxes", filter=Filter("After", "Before", "date_created", unit=DAY))
-OPEN = Open(while_=Has("state", among=("open",)))
+OPEN = OpenParents(while_=Has("state", among=("open",)))
 BALLS = Stream("balls", TOYS, "Boxes/{box_sid}/Balls", "balls", parent=Parent("boxes", {"box_sid": "sid"}, OPEN))
 TEXT = {"type": "string"}
 SCHEMAS: dict[str, Any] = {
@@ -167,19 +167,19 @@ def test_a_check_counts_the_lists_without_a_stream_and_finds_nothing_wrong_with_
         ({"path": "Crates"}, "there is no GET toys /v1/Crates"),
         ({"product": replace(TOYS, suffix=".json")}, "there is no GET toys /v1/Boxes.json"),
         ({"rows": "crates"}, "its rows are in boxes, not in crates"),
-        ({"paged": False, "filter": None}, "it names a next page"),
+        ({"has_next_page": False, "filter": None}, "it names a next page"),
         ({"page_size": 1000}, "a page has 50 rows at most, not 1000"),
         ({"path": "Lids", "rows": "lids"}, "Twilio cannot be asked for one of its rows"),
         ({"key": ("number",)}, "there is no property number (the key's)"),
         ({"hidden": frozenset({"secret"})}, "there is no property secret (the hidden)"),
-        ({"adds": {"state": "account_sid"}}, "it adds state, which its rows have"),
+        ({"derived": {"state": "account_sid"}}, "it adds state, which its rows have"),
         ({"filter": Filter("From", "Before", "date_created", unit=DAY)}, "there is no parameter From (the filter's)"),
         ({"filter": Filter("After", "Before", "date_sent", unit=DAY)}, "there is no property date_sent (the filter's)"),
         ({"filter": Filter("After", "Before", "date_created")}, "After takes days, and the filter's unit is none"),
         ({"fixed": {"Order": "asc"}}, "there is no parameter Order"),
         ({"fixed": {"Kind": "huge"}}, "Kind is never huge"),
         ({"fixed": {"WithLids": "perhaps"}}, "WithLids is never perhaps"),
-        ({"each": {"Kind": ("big", "huge")}}, "Kind is never huge"),
+        ({"query_variants": {"Kind": ("big", "huge")}}, "Kind is never huge"),
     ],
 )
 def test_what_a_declaration_says_and_the_documents_do_not_is_a_contradiction(

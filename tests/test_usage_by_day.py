@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Twilio
 from tap_twilio.errors import BadAnswer
-from tap_twilio.reading.lists import Listing
+from tap_twilio.reading.lists import ListEndpoint
 from tap_twilio.streams import BY_NAME
 from tap_twilio.twilio.request import Page
 from tests.taps import Tap
@@ -79,4 +79,4 @@ def test_a_sum_without_a_period_is_an_error(name: str) -> None:
     """It cannot be told from others, nor be left out without a word."""
     row = {"account_sid": "AC0", "sim_sid": "HS0", "period": {}}
     with pytest.raises(BadAnswer, match=r"a row came without period\.start"):
-        Listing(BY_NAME[name], "AC0", 50, values={"sim_sid": "HS0"}).complete(Page([row], None, ""))
+        ListEndpoint(BY_NAME[name], "AC0", 50, values={"sim_sid": "HS0"}).complete(Page([row], None, ""))

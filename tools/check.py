@@ -14,7 +14,7 @@ from typing import Any
 
 from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import load_schema
-from tap_twilio.streams.model import Filter, Has, Open, Product, Scores, Stream
+from tap_twilio.streams.model import Filter, Has, OpenParents, Product, Scores, Stream
 
 from .documents import Documents, Json, Operation
 from .facts import envelope_in_use, envelope_of, row_schema
@@ -23,7 +23,7 @@ from .left_out import LEFT_OUT, UNDOCUMENTED
 ADDED = {"received_at"}  # to every row, by the tap
 NEVER_TAKEN = {"links", "subresource_uris"}  # addresses that follow from the SID
 
-Place = tuple[str, str]  # a product, and a path whose parameters have no names
+Checkpoint = tuple[str, str]  # a product, and a path whose parameters have no names
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Outcome:
     streams: int
     contradictions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    undeclared: list[Place] = field(default_factory=list)
+    undeclared: list[Checkpoint] = field(default_factory=list)
     left_out: int = 0
 
 
@@ -41,7 +41,7 @@ def check(
     documents: Documents,
     streams: Sequence[Stream],
     schemas: Mapping[str, Json] | None = None,
-    left_out: Mapping[Place, str] = LEFT_OUT,
+    left_out: Mapping[Checkpoint, str] = LEFT_OUT,
 ) -> Outcome:
     """Hold the streams against the documents. `schemas` by stream; None: those of the tap."""
     there = Index(documents)
@@ -79,7 +79,7 @@ def text(outcome: Outcome) -> str:
 # Finding lists
 
 
-def place(product: str, path: str) -> Place:
+def place(product: str, path: str) -> Checkpoint:
     """
     A path without the names of its parameters and its suffix.
 
@@ -89,7 +89,7 @@ def place(product: str, path: str) -> Place:
     return product, re.sub(r"\{\w+\}", "{}", path.removesuffix(".json"))
 
 
-def place_of(product: Product, path: str) -> Place:
+def place_of(product: Product, path: str) -> Checkpoint:
     """The place that a declaration means."""
     return place(product.host, f"{product.root}/{path}")
 
@@ -162,32 +162,32 @@ class Held:
         stream, (kind, rows) = self.stream, envelope_in_use(found)
         if (stream.rows or "") != rows:
             yield f"its rows are in {rows or 'no list: it is a single resource'}, not in {stream.rows}"
-        if kind != "single" and stream.paged == (kind == "none"):
-            yield "it names no next page" if stream.paged else "it names a next page"
+        if kind != "single" and stream.has_next_page == (kind == "none"):
+            yield "it names no next page" if stream.has_next_page else "it names a next page"
         most = next((p["schema"].get("maximum") for p in found.parameters("query") if p["name"] == "PageSize"), None)
         if most is not None and stream.most_rows > most:
             yield f"a page has {most} rows at most, not {stream.most_rows}"
-        if stream.rows and stream.fetch and self.there.documents.one_of(found) is None:
+        if stream.rows and stream.has_item_endpoint and self.there.documents.one_of(found) is None:
             yield "Twilio cannot be asked for one of its rows"
 
     def _row(self, row: Json) -> Iterator[str]:
         """Properties: of the key, of the dates, hidden ones, and the schema's."""
         stream = self.stream
-        added = {*stream.adds, *ADDED}
+        added = {*stream.derived, *ADDED}
         yield from missing("the key's", stream.key, {*row, *added})
         yield from missing("the replication key's", [stream.changed] if stream.changed else [], row)
         yield from missing("the filter's", [stream.filter.column] if stream.filter else [], {*row, *added})
         yield from missing("the hidden", stream.hidden, row)
         yield from missing("the schema's", self.schema["properties"], {*row, *added})
-        for name in sorted(row.keys() & stream.adds.keys()):
+        for name in sorted(row.keys() & stream.derived.keys()):
             yield f"it adds {name}, which its rows have"
 
     def _query(self, found: Operation) -> Iterator[str]:
         stream = self.stream
         if stream.filter:
             yield from filtered(stream.filter, found)
-        sent = [(name, value) for name, value in stream.fixed.items()]
-        sent += [(name, value) for name, values in stream.each.items() for value in values]
+        sent = [(name, value) for name, value in stream.query.items()]
+        sent += [(name, value) for name, values in stream.query_variants.items() for value in values]
         yield from asked(sent, found)
 
     def _parent(self) -> Iterator[str]:
@@ -199,8 +199,8 @@ class Held:
         found, row = self.there.find(above.product, above.path), self.there.row(above)
         if found is None:
             return  # said of the parent
-        yield from missing(f"of {above.name}, the path's", parent.fills.values(), {*row, *above.adds})
-        conditions = [parent.where, parent.asks.while_ if isinstance(parent.asks, Open) else None]
+        yield from missing(f"of {above.name}, the path's", parent.path_params.values(), {*row, *above.derived})
+        conditions = [parent.where, parent.visit.while_ if isinstance(parent.visit, OpenParents) else None]
         for has in filter(None, conditions):
             yield from condition(has, above.name, found, row)
 

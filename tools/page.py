@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams import STREAMS
-from tap_twilio.streams.model import Every, Open, Recent, Rounds, Stream, Window
+from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Rescan, Stream, LogWindow
 
 from .left_out import LEFT_OUT
 
@@ -47,9 +47,9 @@ The other lists of Twilio's OpenAPI documents, and why.
 
 def how(stream: Stream) -> str:
     """How a stream is read, in a word or two."""
-    if isinstance(stream.reads, Window):
+    if isinstance(stream.reads, LogWindow):
         return f"window, {stream.reads.again // DAY} days"
-    read = "date_updated" if isinstance(stream.reads, Rounds) else "whole"
+    read = "date_updated" if isinstance(stream.reads, Rescan) else "whole"
     return f"{read}, once a day" if stream.scope == "twilio" else read
 
 
@@ -59,11 +59,11 @@ def asked(stream: Stream) -> str:
     if parent is None:
         return ""
     which = "changed ones"
-    if isinstance(parent.asks, Every):
+    if isinstance(parent.visit, AllParents):
         which = "all"
-    elif isinstance(parent.asks, Open):
+    elif isinstance(parent.visit, OpenParents):
         which = "open and changed ones"
-    elif isinstance(parent.asks, Recent):
+    elif isinstance(parent.visit, RecentParents):
         which = "recent ones"
     if parent.where:
         has = parent.where

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tap_twilio.check import Check, Outcome
+from tap_twilio.check import Check, CheckResult
 from tap_twilio.singer.output import Output
 
 from .sync import prepared
@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     return 1 if any(outcome.failed for outcome in found) else 0
 
 
-def _lines(found: list[Outcome]) -> list[str]:
+def _lines(found: list[CheckResult]) -> list[str]:
     width = max((len(outcome.stream) for outcome in found), default=0)
     lines = [f"{'stream':{width}}  {'':6}  {'rows':>4}  {'time':>7}\n"]
     for one in found:

@@ -16,7 +16,7 @@ from typing import Any
 from tap_twilio.errors import TapError
 from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
-from tap_twilio.moments import Moment, duration, machine_now
+from tap_twilio.moments import Timestamp, duration, machine_now
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.pieces import forget, grouped, merge, owned, split
 from tap_twilio.singer.shown import Line, lines
@@ -24,7 +24,7 @@ from tap_twilio.singer.state import State
 
 LOGGER = logging.getLogger("tap_twilio")
 MEND = "Give the last STATE line's value that a target wrote."
-COLUMNS = ("stream", "account", "bookmark", "age", "complete", "round", "open")
+COLUMNS = ("stream", "account", "bookmark", "age", "complete", "rescan", "open")
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
@@ -84,7 +84,7 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _table(found: Sequence[Line], now: Moment) -> str:
+def _table(found: Sequence[Line], now: Timestamp) -> str:
     rows: list[tuple[str, ...]] = [COLUMNS]
     for stream, of in groupby(found, attrgetter("stream")):
         listed = list(of)
@@ -94,7 +94,7 @@ def _table(found: Sequence[Line], now: Moment) -> str:
             rows.append((stream, f"{others} others", "", "", "", "", "in other pieces of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
-    kilobytes = sum(line.digests_bytes for line in found) / 1000
+    kilobytes = sum(line.fingerprint_bytes for line in found) / 1000
     accounts = len({line.account for line in found if line.account and not line.elsewhere})
     end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of what rows hold (state_kilobytes)"
     return "\n".join([*table, "", end, ""])
@@ -108,7 +108,7 @@ def _cells(line: Line) -> tuple[str, ...]:
         f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
         "" if line.age_seconds is None else _age(line.age_seconds),
         _complete(line),
-        line.round.says if line.round else "",
+        line.rescan.says if line.rescan else "",
         "; ".join(one.says for one in line.open),
     )
 
@@ -120,7 +120,7 @@ def _complete(line: Line) -> str:
     return "no" if left is None else f"no, {left} sync{'s' * (left != 1)} left"
 
 
-def _second(at: Moment) -> str:
+def _second(at: Timestamp) -> str:
     return f"{at[:10]} {at[11:19]}Z"
 
 

@@ -13,17 +13,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tap_twilio.errors import Moved
-from tap_twilio.moments import BEGINNING, END, Moment, earlier, moment_of
+from tap_twilio.errors import PageShifted
+from tap_twilio.moments import BEGINNING, END, Timestamp, earlier, timestamp_of
 from tap_twilio.twilio.request import Page, Row
 
 from .effects import Effect, Read
-from .lists import Listing
+from .lists import ListEndpoint
 from .order import Order
-from .reading import Reading
+from .reading import PartitionRead
 from .sinks import RESTARTS
-from .tables import How
-from .walk import Walk
+from .tables import ReadMode
+from .walk import PageReader
 
 SKEW = timedelta(minutes=1)  # between the clock that dates rows and the one that dates answers
 
@@ -31,9 +31,9 @@ SKEW = timedelta(minutes=1)  # between the clock that dates rows and the one tha
 class Seen:
     """The rows of one list that were read, by key, and by content where that is wanted: eight bytes each."""
 
-    def __init__(self, listing: Listing, by_content: bool = False) -> None:
+    def __init__(self, endpoint: ListEndpoint, by_content: bool = False) -> None:
         self._numbers, self._more, self.by_content = array("q"), set[int](), by_content
-        self._volatile = {name.partition(".")[0] for name in listing.stream.volatile}
+        self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
 
     def add(self, ids: Iterable[str], rows: Iterable[Row]) -> None:
         """Add rows of the first reading, after which `sort` makes them known."""
@@ -62,7 +62,7 @@ class Seen:
         return True
 
 
-def look_again(reading: Reading, listing: Listing, seen: Seen, order: Order, began: Moment) -> Read:
+def look_again(reading: PartitionRead, endpoint: ListEndpoint, seen: Seen, order: Order, began: Timestamp) -> Read:
     """
     Read a list again that was read since `began`, and emit what was not seen so, until a look leaves no row out.
 
@@ -70,59 +70,59 @@ def look_again(reading: Reading, listing: Listing, seen: Seen, order: Order, beg
     get their list date. A look of one page shows one moment. What a longer one leaves out changed after it began.
     """
     seen.sort()
-    edge = earlier(began, reading.bounds.margin)
+    edge = earlier(began, reading.bounds.lateness)
     for _ in range(RESTARTS):
         looked = earlier(reading.now(), SKEW)
         while True:
             try:
-                left_out, pages = yield from _look(reading, listing, seen, edge, order, began)
+                left_out, pages = yield from _look(reading, endpoint, seen, edge, order, began)
                 break
-            except Moved as moved:
+            except PageShifted as shifted:
                 if not reading.may_restart():
-                    raise reading.unfinished(moved) from None
+                    raise reading.incomplete(shifted) from None
         if not left_out or pages == 1:
             return
         edge = max(edge, looked)
     if not (
         rises_only(order) and seen.by_content
     ):  # then a row that was seen, and changed, cannot be told from one left out
-        raise reading.unfinished()
+        raise reading.incomplete()
 
 
 def _look(
-    reading: Reading, listing: Listing, seen: Seen, edge: Moment, order: Order, began: Moment
+    reading: PartitionRead, endpoint: ListEndpoint, seen: Seen, edge: Timestamp, order: Order, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
     """Look once. Returns whether a row came that was there when the read began, and is new; and how many pages came."""
-    walk, left_out, stays = Walk(listing), False, rises_only(order)
-    walk.order = order  # what a page refuted before stays refuted
-    feed = reading.feed(How.AGAIN, walk)
-    while not walk.ended:
-        page = yield from walk.turn()
+    page_reader, left_out, stays = PageReader(endpoint), False, rises_only(order)
+    page_reader.order = order  # what a page refuted before stays refuted
+    dispatcher = reading.dispatcher(ReadMode.FULL_TABLE_AGAIN, page_reader)
+    while not page_reader.ended:
+        page = yield from page_reader.next_page()
         new = []
-        for one, row in zip(listing.ids(page.rows), page.rows):
+        for one, row in zip(endpoint.ids(page.rows), page.rows):
             is_new, is_other = seen.take(one, row)
             if is_other:
                 new.append(row)
             left_out |= (is_new or (stays and is_other)) and _created(row) < began
-        yield from reading.take(feed, replace(page, rows=new))
+        yield from reading.take(dispatcher, replace(page, rows=new))
         stays = stays or rises_only(order)
-        if stays and is_settled(listing, page, edge):
+        if stays and is_settled(endpoint, page, edge):
             break
         del page
-    return left_out, walk.pages
+    return left_out, page_reader.pages
 
 
 def rises_only(order: Order) -> bool:
     """Return whether a row that changes stays or comes to the top, so that the head shows those left out."""
-    return not order.may_sink and order.listing.stream.token_names_row
+    return not order.may_move_down and order.endpoint.stream.resumable
 
 
-def _created(row: Row) -> Moment:
-    return moment_of(row.get("date_created")) or BEGINNING
+def _created(row: Row) -> Timestamp:
+    return timestamp_of(row.get("date_created")) or BEGINNING
 
 
-def is_settled(listing: Listing, page: Page, edge: Moment) -> bool:
+def is_settled(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
     """Return whether no row that moved up since `edge` stands below a page, in whatever order of dates."""
-    return listing.all_older(page, edge) and all(
-        (moment_of(row.get("date_updated")) or END) < edge for row in page.rows
+    return endpoint.all_older(page, edge) and all(
+        (timestamp_of(row.get("date_updated")) or END) < edge for row in page.rows
     )

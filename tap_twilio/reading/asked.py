@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from tap_twilio.moments import Moment
+from tap_twilio.moments import Timestamp
 
-Dated = tuple[Moment, str]  # when a row began (was created, where it never did), and its key: in order of time
+Dated = tuple[Timestamp, str]  # when a row began (was created, where it never did), and its key: in order of time
 
 
 @dataclass
-class Window:
+class LogWindow:
     """The rows of the window, as a look-back met them: of any number, only as many as can be asked."""
 
     most: int

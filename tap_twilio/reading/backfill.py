@@ -5,77 +5,79 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from tap_twilio.errors import Moved
+from tap_twilio.errors import PageShifted
 from tap_twilio.moments import BEGINNING, SECOND, later
 from tap_twilio.singer.state import Backfill
 
 from .again import Seen, look_again
 from .effects import Effect, Read
-from .lists import Listing, pages_between
+from .lists import ListEndpoint, pages_between
 from .order import Order
-from .reading import Reading
-from .slices import CUTS, Slices, cut
-from .tables import How
-from .walk import Walk
+from .reading import PartitionRead
+from .slices import MOST_PARTS, TimeSlices, split_evenly
+from .tables import ReadMode
+from .walk import PageReader
 
 
-def backfill(reading: Reading) -> Read:
+def backfill(reading: PartitionRead) -> Read:
     """Read everything once. Its bookmark is the start of the first sync that took part."""
     state, in_one_go = reading.state, reading.state.backfill is None  # else the look-back and a round follow
     opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
-    lists = reading.lists
-    again: list[tuple[Listing, Seen, Order]] = []
+    lists = reading.endpoints
+    again: list[tuple[ListEndpoint, Seen, Order]] = []
     while opened.at < len(lists):
-        listing = lists[opened.at]
-        if opened.slices is None:
-            walk, seen = yield from _walk(reading, listing, opened)
-            if walk.ended and walk.pages > 1 and walk.order.may_rise:
-                again.append((listing, seen, walk.order))
-        if opened.slices is not None:
-            yield from Slices(reading, listing, opened.slices, How.BACKFILL, opened).read()
-            reading.close(listing, opened.spans[0].read if len(opened.spans) == 1 else {})
-            opened.slices, opened.spans = None, []
-        opened.place = None
+        endpoint = lists[opened.at]
+        if opened.time_slices is None:
+            page_reader, seen = yield from _read_pages(reading, endpoint, opened)
+            if page_reader.ended and page_reader.pages > 1 and page_reader.order.may_rise:
+                again.append((endpoint, seen, page_reader.order))
+        if opened.time_slices is not None:
+            yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
+            reading.close(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
+            opened.time_slices, opened.read_ranges = None, []
+        opened.checkpoint = None
         opened.at += 1
-    for listing, seen, order in again if in_one_go else ():
-        yield from look_again(reading, listing, seen, order, opened.began)
+    for endpoint, seen, order in again if in_one_go else ():
+        yield from look_again(reading, endpoint, seen, order, opened.began)
     reading.finish_backfill(opened)
 
 
-def _walk(reading: Reading, listing: Listing, opened: Backfill) -> Generator[Effect, Any, tuple[Walk, Seen]]:
+def _read_pages(
+    reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill
+) -> Generator[Effect, Any, tuple[PageReader, Seen]]:
     """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
-    walk, seen = Walk(listing, place=opened.place), Seen(listing)
-    feed = reading.feed(How.BACKFILL, walk)
-    judged = opened.place is not None or not reading.sliceable
-    while not walk.ended:
+    page_reader, seen = PageReader(endpoint, checkpoint=opened.checkpoint), Seen(endpoint)
+    dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
+    judged = opened.checkpoint is not None or not reading.sliceable
+    while not page_reader.ended:
         try:
-            page = yield from walk.turn()
-        except Moved as moved:
-            opened.place = None
+            page = yield from page_reader.next_page()
+        except PageShifted as shifted:
+            opened.checkpoint = None
             if reading.may_restart():
-                walk, seen = Walk(listing), Seen(listing)
-                feed = reading.feed(How.BACKFILL, walk)
+                page_reader, seen = PageReader(endpoint), Seen(endpoint)
+                dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
                 continue
             if not reading.sliceable:
-                raise reading.unfinished(moved) from None
-            _begin_slices(reading, listing, opened, CUTS)
+                raise reading.incomplete(shifted) from None
+            _begin_slices(reading, endpoint, opened, MOST_PARTS)
             break
         if not judged and page.next:
-            pages = pages_between(listing, page, reading.oldest)
+            pages = pages_between(endpoint, page, reading.oldest)
             if pages > reading.bounds.short_pages:
-                _begin_slices(reading, listing, opened, pages)
+                _begin_slices(reading, endpoint, opened, pages)
                 break
         judged = judged or bool(page.rows)
-        seen.add(listing.ids(page.rows), page.rows)
-        yield from reading.take(feed, page)
-        opened.place = feed.place
+        seen.add(endpoint.ids(page.rows), page.rows)
+        yield from reading.take(dispatcher, page)
+        opened.checkpoint = dispatcher.checkpoint
         del page  # a read holds no rows while it waits for more
-    if opened.slices is None:
-        yield from feed.end()
-    return walk, seen
+    if opened.time_slices is None:
+        yield from dispatcher.end()
+    return page_reader, seen
 
 
-def _begin_slices(reading: Reading, listing: Listing, opened: Backfill, pages: float) -> None:
+def _begin_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
     since = reading.oldest
-    opened.slices = cut(reading, listing, since, later(opened.began, SECOND), pages)
-    opened.owed = max(since, opened.owed or BEGINNING)
+    opened.time_slices = split_evenly(reading, endpoint, since, later(opened.began, SECOND), pages)
+    opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)

@@ -13,17 +13,17 @@ class Budget:
     """
     The pages that one sync may read for rounds, over all partitions.
 
-    Each partition has an even share, at least one page as far as there are any: `turn` is the order, the least recently
-    swept first. What one leaves over, when it ends, goes to whoever asks.
+    Each partition has an even share, at least one page as far as there are any: `order` is the order, the least
+    recently swept first. What one leaves over, when it ends, goes to whoever asks.
     """
 
     left: int
-    turn: Sequence[Key] = ()
+    order: Sequence[Key] = ()
     _claims: dict[Key, int] = field(default_factory=dict)  # pages that are kept for those that have not ended
 
     def __post_init__(self) -> None:
-        share, rest = divmod(self.left, max(1, len(self.turn)))
-        self._claims = {key: share + (number < rest) for number, key in enumerate(self.turn)}
+        share, rest = divmod(self.left, max(1, len(self.order)))
+        self._claims = {key: share + (number < rest) for number, key in enumerate(self.order)}
 
     def take(self, key: Key) -> bool:
         """Whether there is a page for this partition now."""
@@ -48,9 +48,9 @@ class ChildRequests:
     """How many more rows of traffic one sync may ask, in one account, for what is below them."""
 
     left: int
-    put_off: bool = False  # whether a row was not asked
+    exhausted: bool = False  # whether a row was not asked
 
     def take(self) -> bool:
         self.left -= 1
-        self.put_off = self.put_off or self.left < 0
+        self.exhausted = self.exhausted or self.left < 0
         return self.left >= 0

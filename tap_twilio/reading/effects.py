@@ -1,7 +1,7 @@
 """
 What a read yields, and nothing else: ask for a page, emit these rows, run these reads side by side.
 
-A read is a generator. It is sent the page that answers an `Ask`; it goes on once its rows are written, or the reads
+A read is a generator. It is sent the page that answers an `Fetch`; it goes on once its rows are written, or the reads
 that it started are done. A failure of any of these is thrown into it. One place handles each: scheduler.py.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from tap_twilio.twilio.request import Ask, Page, Stamp
+from tap_twilio.twilio.request import Fetch, Page, Stamp
 
 
 class Destination(Protocol):
@@ -34,10 +34,10 @@ class Emit:
 
 
 @dataclass(frozen=True)
-class Pause:
+class Wait:
     """Wait until another read has ended. What is sent back is true, or None where none is left that could."""
 
 
-Effect = Union[Ask, Emit, Pause, "list[Read]"]
+Effect = Union[Fetch, Emit, Wait, "list[Read]"]
 Read = Generator[Effect, Any, Any]
 PageRead = Generator[Effect, Any, Page]

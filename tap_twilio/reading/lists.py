@@ -15,15 +15,15 @@ from tap_twilio.moments import (
     DAY,
     END,
     SECOND,
-    Moment,
+    Timestamp,
     earlier,
-    format_moment,
+    format_timestamp,
     later,
-    moment_of,
-    parse_moment,
+    timestamp_of,
+    parse_timestamp,
 )
 from tap_twilio.streams.model import Filter, Product, Stream
-from tap_twilio.twilio.request import Ask, Page, Row
+from tap_twilio.twilio.request import Fetch, Page, Row
 
 
 def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
@@ -39,7 +39,7 @@ Dates = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListEndpoint:
     """A stream's list in one account: of one value, where it has one list for each, and under one row of its parent."""
 
     stream: Stream
@@ -49,7 +49,7 @@ class Listing:
     values: Mapping[str, str] = field(default_factory=dict)  # that fill the path
     counted_for: str = ""  # another stream, if its rows go there
 
-    def top(self, since: Moment | None = None, until: Moment | None = None) -> Ask:
+    def top(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
         """
         The first page; of the rows dated from `since` on and before `until`, where these are given.
 
@@ -58,34 +58,42 @@ class Listing:
         further on each side; `slices.py` drops the rows outside.
 
         >>> from tap_twilio.streams import BY_NAME
-        >>> Listing(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).top(
+        >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).top(
         ...     "2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
         '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
         """
         query: dict[str, str | int] = {**self.query}
         if since and until and self.stream.filter:
             query.update(bounds(self.stream.filter, since, until))
-        query.update(self.stream.fixed)
-        if self.stream.rows is not None and self.stream.paged:
+        query.update(self.stream.query)
+        if self.stream.rows is not None and self.stream.has_next_page:
             query["PageSize"] = min(self.page_size, self.stream.most_rows)
         return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)
 
-    def at(self, uri: str, token: bool = True) -> Ask:
+    def at(self, uri: str, token: bool = True) -> Fetch:
         stream = self.stream
-        has = tuple(name for name in stream.key if name not in stream.adds)
+        has = tuple(name for name in stream.key if name not in stream.derived)
         product = stream.product
         name = self.counted_for or stream.name
-        return Ask(
-            self.account, uri, stream.rows, product.host, product.own_credentials, has, stream.paged, token, name
+        return Fetch(
+            self.account,
+            uri,
+            stream.rows,
+            product.host,
+            product.own_credentials,
+            has,
+            stream.has_next_page,
+            token,
+            name,
         )
 
-    def row(self, row: Row) -> Ask:
+    def row(self, row: Row) -> Fetch:
         """The request for one row."""
         folder = self.path.removesuffix(self.stream.product.suffix)
         key = quote(str(row[self.stream.key[-1]]), safe="")
         product, name = self.stream.product, self.counted_for or self.stream.name
         uri = f"{folder}/{key}{product.suffix}"
-        return Ask(self.account, uri, None, product.host, product.own_credentials, (), stream=name)
+        return Fetch(self.account, uri, None, product.host, product.own_credentials, (), stream=name)
 
     @cached_property
     def path(self) -> str:
@@ -104,15 +112,15 @@ class Listing:
         Raises BadAnswer for a row of another account: on a product host, that is what wrong credentials give; and for
         one that lacks what its key is taken from.
         """
-        account, adds = self.account, self.stream.adds
+        account, derived = self.account, self.stream.derived
         for row in page.rows:
             if row.get("account_sid", account) not in (account, None):
                 raise BadAnswer(f"{self.path}: a row of another account came")
-        if adds:
+        if derived:
             values = {"account_sid": account, **self.values}
-            added = {name: values[source] for name, source in adds.items() if source in values}
+            added = {name: values[source] for name, source in derived.items() if source in values}
             rows = [{**row, **added} for row in page.rows]
-            for name, source in adds.items():
+            for name, source in derived.items():
                 if source not in values:
                     for position, row in enumerate(rows, before):
                         row[name] = position if source == "#" else _member(row, source)
@@ -148,7 +156,7 @@ class Listing:
         except KeyError:
             return list(map(self.dates, rows))
 
-    def odd_ones(self, rows: Sequence[Dates]) -> frozenset[int]:
+    def unsliceable_rows(self, rows: Sequence[Dates]) -> frozenset[int]:
         """
         The indices of rows that slices do not see, or may see elsewhere than a walk does.
 
@@ -157,26 +165,26 @@ class Listing:
         if not self.stream.filter_hides_rows:
             return frozenset()
         differ = (at for at, (_, one, other) in enumerate(rows) if not one or not other or one[:16] != other[:16])
-        return frozenset(at for at in differ if _stand_apart(moment_of(rows[at][1]), moment_of(rows[at][2])))
+        return frozenset(at for at in differ if _stand_apart(timestamp_of(rows[at][1]), timestamp_of(rows[at][2])))
 
     @cached_property
     def name(self) -> str:
         """What tells it from other lists whose rows go to the same table."""
         return " ".join([*self.query.values(), *self.values.values()])
 
-    def newest(self, row: Row) -> Moment | None:
+    def newest(self, row: Row) -> Timestamp | None:
         """The later of a row's list date and its creation; None for an undated row."""
-        listed, created = moment_of(self.listed(row)), moment_of(row.get("date_created"))
+        listed, created = timestamp_of(self.listed(row)), timestamp_of(row.get("date_created"))
         return listed and max(listed, created or listed)
 
-    def all_older(self, page: Page, edge: Moment) -> bool:
+    def all_older(self, page: Page, edge: Timestamp) -> bool:
         """
         Whether every row of a page is from before `edge`, an undated one by its creation: where a list's head ends.
 
         One row at least must be dated: undated rows may all stand above those that are.
         """
-        newest = (self.newest(row) or moment_of(row.get("date_created")) or END for row in page.rows)
-        return all(date < edge for date in newest) and any(moment_of(self.listed(row)) for row in page.rows)
+        newest = (self.newest(row) or timestamp_of(row.get("date_created")) or END for row in page.rows)
+        return all(date < edge for date in newest) and any(timestamp_of(self.listed(row)) for row in page.rows)
 
 
 def _member(row: Row, source: str) -> Any:
@@ -187,14 +195,14 @@ def _member(row: Row, source: str) -> Any:
     return value
 
 
-def _stand_apart(listed: Moment | None, created: Moment | None) -> bool:
+def _stand_apart(listed: Timestamp | None, created: Timestamp | None) -> bool:
     return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
 
 
-def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
+def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str]:
     """The parameters that ask for a span; a unit further on each side, where it is not known whether those belong."""
 
-    def bound(at: Moment) -> str:
+    def bound(at: Timestamp) -> str:
         day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
         return day if filter_.unit >= DAY else f"{at[:19]}Z"
 
@@ -206,36 +214,36 @@ def bounds(filter_: Filter, since: Moment, until: Moment) -> dict[str, str]:
     }
 
 
-def halves(listing: Listing, rows: int, since: Moment, until: Moment) -> list[tuple[Moment, Moment]]:
+def halves(endpoint: ListEndpoint, rows: int, since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:
     """
     Both halves of a span, where a query listed as many rows as Twilio lists at most, whether or not there are more.
 
     Raises BadAnswer for a span that cannot be halved.
     """
-    filter_ = listing.stream.filter
+    filter_ = endpoint.stream.filter
     if filter_ is None or filter_.most_rows is None or rows < filter_.most_rows:
         return []
-    start, end = parse_moment(since), parse_moment(until)
+    start, end = parse_timestamp(since), parse_timestamp(until)
     if end - start < 2 * filter_.unit:
-        raise BadAnswer(f"{listing.path}: one {filter_.unit} has more rows than Twilio lists in a query")
-    middle = format_moment(start + (end - start) / 2)
+        raise BadAnswer(f"{endpoint.path}: one {filter_.unit} has more rows than Twilio lists in a query")
+    middle = format_timestamp(start + (end - start) / 2)
     return [(middle, until), (since, middle)]
 
 
-def dates_of(listing: Listing, rows: Sequence[Row]) -> list[Moment]:
+def dates_of(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
     """Return the list dates of rows, BEGINNING where a row has none."""
-    return [moment_of(listing.listed(row)) or BEGINNING for row in rows]
+    return [timestamp_of(endpoint.listed(row)) or BEGINNING for row in rows]
 
 
-def pages_between(listing: Listing, page: Page, since: Moment) -> float:
+def pages_between(endpoint: ListEndpoint, page: Page, since: Timestamp) -> float:
     """How many pages lie between this one and `since`, should rows stand there as densely as here."""
-    dates = [moment_of(listing.listed(row)) or moment_of(row.get("date_created")) for row in page.rows]
+    dates = [timestamp_of(endpoint.listed(row)) or timestamp_of(row.get("date_created")) for row in page.rows]
     return pages_to([date for date in dates if date], since)
 
 
-def pages_to(dates: list[Moment], since: Moment) -> float:
+def pages_to(dates: list[Timestamp], since: Timestamp) -> float:
     """How many pages lie between one that shows these dates and `since`, should rows stand there as densely."""
     if not dates or min(dates) <= since:
         return 0
-    spread = max(parse_moment(max(dates)) - parse_moment(min(dates)), SECOND)
-    return (parse_moment(min(dates)) - parse_moment(since)) / spread
+    spread = max(parse_timestamp(max(dates)) - parse_timestamp(min(dates)), SECOND)
+    return (parse_timestamp(min(dates)) - parse_timestamp(since)) / spread

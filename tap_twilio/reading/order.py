@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tap_twilio.moments import moment_of
+from tap_twilio.moments import timestamp_of
 from tap_twilio.twilio.request import Row
 
-from .lists import Listing
+from .lists import ListEndpoint
 
 CHANGED = "date_updated"
 DATES = (CHANGED, "end_time")  # which a change moves
@@ -50,8 +50,8 @@ class Sorting:
 class Order:
     """What the pages of one walk refute of the orders in which a change would move a row."""
 
-    def __init__(self, listing: Listing) -> None:
-        self.listing = listing
+    def __init__(self, endpoint: ListEndpoint) -> None:
+        self.endpoint = endpoint
         self._changes: dict[str, Sorting] | None = None  # by property, as far as they are not refuted; None: no row yet
         self._listed = Sorting()
 
@@ -59,19 +59,19 @@ class Order:
         """Learn from a page."""
         if self._changes != {} and rows:
             self._see_changes(rows)
-        if self.listing.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
-            self._listed.see([moment_of(self.listing.listed(row)) for row in rows])
+        if self.endpoint.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
+            self._listed.see([timestamp_of(self.endpoint.listed(row)) for row in rows])
 
     def _see_changes(self, rows: list[Row]) -> None:
         if self._changes is None:
             self._changes = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
         for name, sorting in self._changes.items():
-            read = _casefolded if name in NAMES else moment_of
+            read = _casefolded if name in NAMES else timestamp_of
             sorting.see([read(row.get(name)) for row in rows])
         self._changes = {name: sorting for name, sorting in self._changes.items() if not sorting.refuted}
 
     @property
-    def may_sink(self) -> bool:
+    def may_move_down(self) -> bool:
         """Whether a change may move a row down, below rows that it stood above."""
         return self._changes is None or any(one.rises or name in NAMES for name, one in self._changes.items())
 
@@ -79,8 +79,8 @@ class Order:
     def may_rise(self) -> bool:
         """Whether a change may move a row up, past a read: not where a row stays, nor where it can only sink."""
         left = (self._changes or {}).items()
-        sinks = all(not (one.falls or one.null_above or one.null_below or name in NAMES) for name, one in left)
-        return not self.stays and not (left and sinks)
+        consumers = all(not (one.falls or one.null_above or one.null_below or name in NAMES) for name, one in left)
+        return not self.stays and not (left and consumers)
 
     def follows(self, above: Row, below: Row) -> bool:
         """
@@ -89,7 +89,7 @@ class Order:
         Below a row that rose stand those that changed last.
         """
         for name in self._changes or ():
-            one, other = moment_of(above.get(name)), moment_of(below.get(name))
+            one, other = timestamp_of(above.get(name)), timestamp_of(below.get(name))
             if (one or "") < (other or "") or (one is None and name == CHANGED):
                 return False
         return True
@@ -97,7 +97,7 @@ class Order:
     @property
     def stays(self) -> bool:
         """Whether a row stays where it is, whatever of it changes."""
-        listed_stays = not self.listing.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
+        listed_stays = not self.endpoint.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
         return self._changes == {} and listed_stays
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from tap_twilio.streams.model import Rounds, Window
+from tap_twilio.streams.model import Rescan, LogWindow
 
 from .backfill import backfill
 from .effects import Read
-from .reading import Reading
+from .reading import PartitionRead
 from .rounds import refresh
 from .whole import read_full, read_whole
 from .window import read_window
 
 
-def sync(reading: Reading) -> Read:
+def sync(reading: PartitionRead) -> Read:
     """What one sync reads of a list."""
-    for recent in reading.recents:
-        recent.begin()
-    if not any(getattr(sink, "reads_list", True) for sink in reading.sinks):
-        yield from reading.beside(whole=True)
-    elif isinstance(reading.stream.reads, Window):
+    for feedback in reading.feedback_consumers:
+        feedback.begin()
+    if not any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
+        yield from reading.read_feedback(whole=True)
+    elif isinstance(reading.stream.reads, LogWindow):
         yield from read_window(reading)
-    elif not isinstance(reading.stream.reads, Rounds):
+    elif not isinstance(reading.stream.reads, Rescan):
         yield from read_whole(reading)
     elif reading.state.finished is None:
         resumed = reading.state.backfill is not None
@@ -28,17 +28,17 @@ def sync(reading: Reading) -> Read:
         if resumed:
             yield from refresh(reading)
         else:
-            yield from reading.beside(whole=True)
+            yield from reading.read_feedback(whole=True)
     else:
         yield from refresh(reading)
     reading.fail_unread()
 
 
-def full(reading: Reading, version: int) -> Read:
+def full(reading: PartitionRead, version: int) -> Read:
     """Read all of a list into one version of its table."""
-    for recent in reading.recents:
-        recent.begin()
+    for feedback in reading.feedback_consumers:
+        feedback.begin()
     before = reading.state.full
     resumed = before is not None and before.version == version
     yield from read_full(reading, version)
-    yield from reading.beside(whole=not resumed)
+    yield from reading.read_feedback(whole=not resumed)

@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_twilio.errors import Error, Unfinished
-from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Moment, day_of, earlier
+from tap_twilio.errors import Error, Incomplete
+from tap_twilio.moments import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
 from tap_twilio.singer.state import Backfill, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.twilio.request import Page
 
 from .budget import Budget, Key
-from .digests import Known
+from .digests import FingerprintStore
 from .effects import Read
-from .lists import Listing
-from .recent import RecentBranch
-from .sinks import RESTARTS, Below, Branch, Feed
-from .tables import How, Reader, Table, close
-from .walk import Walk
+from .lists import ListEndpoint
+from .recent import CallFeedback
+from .sinks import RESTARTS, ChildConsumer, ChildStreams, PageDispatcher
+from .tables import ReadMode, Reader, Table, close
+from .walk import PageReader
 
 SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
 
@@ -28,16 +28,16 @@ SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers id
 class Bounds:
     """What the settings say about reading, in the units that it reckons in."""
 
-    start_date: Moment = BEGINNING
+    start_date: Timestamp = BEGINNING
     lookback: timedelta = 15 * DAY
-    margin: timedelta = 6 * HOUR
+    lateness: timedelta = 6 * HOUR
     page_size: int = 1000
-    walked_pages: int = 500  # a look-back of so many pages at most is walked, since slices go by dates
+    lookback_pages: int = 500  # a look-back of so many pages at most is walked, since slices go by dates
     short_pages: int = 30  # a stretch of this many pages at most is walked, not sliced
 
 
 @dataclass
-class Reading:
+class PartitionRead:
     """
     A list with its sinks, and what a sync knows of it.
 
@@ -47,19 +47,21 @@ class Reading:
     stream: Stream
     account: str
     state: Partition
-    sinks: Sequence[Table | Below]
-    began: Moment
-    now: Callable[[], Moment]
+    consumers: Sequence[Table | ChildConsumer]
+    began: Timestamp
+    now: Callable[[], Timestamp]
     budget: Budget
     bounds: Bounds = field(default_factory=Bounds)
-    created: Moment | None = None  # of the account
+    created: Timestamp | None = None  # of the account
     restarts: int = 0
-    known: list[tuple[Partition, Moment | None, Moment | None, Moment | None]] = field(default_factory=list)  # at first
-    swept_pages: int = 0  # in this sync, of the budget
-    swept_whole: bool = False  # in this sync: all history was read again
+    dates_at_start: list[tuple[Partition, Timestamp | None, Timestamp | None, Timestamp | None]] = field(
+        default_factory=list
+    )  # at first
+    rescan_pages_read: int = 0  # in this sync, of the budget
+    rescanned_whole: bool = False  # in this sync: all history was read again
     rows: int = 0  # that were read in this sync
     slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
-    floor: Moment = BEGINNING  # filters on dates before it are refused, as this sync found
+    floor: Timestamp = BEGINNING  # filters on dates before it are refused, as this sync found
     slices_overlap: bool = False  # filters list undated rows too, so that each further slice lists them again
 
     @property
@@ -68,33 +70,40 @@ class Reading:
 
     @property
     def tables(self) -> list[Table]:
-        return [table for sink in self.sinks for table in sink.tables]
+        return [table for consumer in self.consumers for table in consumer.tables]
 
     @property
-    def recents(self) -> list[RecentBranch]:
-        return [sink for sink in self.sinks if isinstance(sink, RecentBranch)]
+    def feedback_consumers(self) -> list[CallFeedback]:
+        return [consumer for consumer in self.consumers if isinstance(consumer, CallFeedback)]
 
     @property
-    def branches(self) -> list[Branch]:
+    def child_streams(self) -> list[ChildStreams]:
         """The children that are visited by what their parent's rows hold, and theirs."""
-        return [branch for sink in self.sinks if isinstance(sink, Branch) for branch in sink.branches]
+        return [
+            child_stream
+            for consumer in self.consumers
+            if isinstance(consumer, ChildStreams)
+            for child_stream in consumer.child_streams
+        ]
 
     @property
-    def counted(self) -> dict[str, Known]:
+    def counted(self) -> dict[str, FingerprintStore]:
         """What the consumers of its own rows know of them."""
-        return {sink.name: sink.known for sink in self.sinks if isinstance(sink, (Table, Branch))}
+        return {
+            consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
+        }
 
-    def close(self, listing: Listing, read: dict[str, str]) -> None:
+    def close(self, endpoint: ListEndpoint, read: dict[str, str]) -> None:
         """All of a list was read by slices."""
         for name, known in self.counted.items():
-            close(known, listing, read.get(name))
+            close(known, endpoint, read.get(name))
 
     def keep(self) -> None:
         """Write into the state what is known of rows."""
         for table in self.tables:
             table.keep()
-        for branch in self.branches:
-            branch.keep()
+        for child_stream in self.child_streams:
+            child_stream.keep()
 
     @property
     def own(self) -> Table | None:
@@ -102,18 +111,18 @@ class Reading:
         return next((table for table in self.tables if table.state is self.state), None)
 
     @property
-    def lists(self) -> list[Listing]:
-        return [Listing(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
+    def endpoints(self) -> list[ListEndpoint]:
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
 
     @property
-    def owes(self) -> bool:
+    def has_pending_resend(self) -> bool:
         """Whether a table lacks rows that did not change, or something is open."""
-        late = any(table.state.refill or not table.state.date_updated for table in self.tables)
+        late = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
         return late or bool(self.state.opened)
 
     # -- before anything is read
 
-    def adopt(self, added: Sequence[str] = ()) -> list[str]:
+    def reconcile(self, added: Sequence[str] = ()) -> list[str]:
         """
         Hold the state against what is asked for now; returns what to say of it in the log.
 
@@ -127,51 +136,57 @@ class Reading:
             said.append("its state is from the future and not believed: everything is read again")
         wants_more = [table.name for table in self.tables if self._owed(table, table.name in added)]
         for table in self.tables:
-            said += self._owe(table, table.name in added)
-        for branch in self.branches:
-            if branch.adopt(wants_more) and self.state.backfill:
-                for read in (*self.state.backfill.spans, *(self.state.backfill.slices or ())):
-                    read.read.pop(branch.name, None)
+            said += self._schedule_resend(table, table.name in added)
+        for child_stream in self.child_streams:
+            if child_stream.reconcile(wants_more) and self.state.backfill:
+                for read in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
+                    read.read.pop(child_stream.name, None)
         self._leave_out_unserved()
-        self.known = [(s, s.date_updated, s.looked_back, s.finished) for s in self._states()]
+        self.dates_at_start = [(s, s.date_updated, s.lookback_done_at, s.finished) for s in self._states()]
         return said
 
-    def hold_back(self, now: Moment) -> None:
+    def hold_back(self, now: Timestamp) -> None:
         """Twilio's clock was put back: no moment that this sync took is later than it, whatever it showed then."""
         self.began = min(self.began, now)
         for opened in self.state.opened:
             opened.began = min(opened.began, now)
-        for recent in self.recents:
-            recent.hold_back(now)
-        for state, *before in self.known:
-            for name, known in zip(("date_updated", "looked_back", "finished"), before):
+        for feedback in self.feedback_consumers:
+            feedback.hold_back(now)
+        for state, *before in self.dates_at_start:
+            for name, known in zip(("date_updated", "lookback_done_at", "finished"), before):
                 if date := getattr(state, name):
-                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.margin))))
+                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.lateness))))
 
     def _states(self) -> list[Partition]:
-        parts = [self.state, *(table.state for table in self.tables), *(branch.state for branch in self.branches)]
+        parts = [
+            self.state,
+            *(table.state for table in self.tables),
+            *(child_stream.state for child_stream in self.child_streams),
+        ]
         return list({id(part): part for part in parts}.values())
 
     def _is_from_the_future(self) -> bool:
-        known = [date for state in self._states() for date in (state.date_updated, state.looked_back, state.finished)]
-        known += [opened.began for opened in (self.state.backfill, self.state.round) if opened]
+        known = [
+            date for state in self._states() for date in (state.date_updated, state.lookback_done_at, state.finished)
+        ]
+        known += [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
         return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
 
-    def _owed(self, table: Table, added: bool) -> Moment:
+    def _owed(self, table: Table, added: bool) -> Timestamp:
         """Before when rows were created that a table wants once more."""
         start_date, before = self.bounds.start_date, table.state.start_date
         covered = start_date if before is None else before
         return max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
 
-    def _owe(self, table: Table, added: bool) -> list[str]:
-        state, owed = table.state, self._owed(table, added)
+    def _schedule_resend(self, table: Table, added: bool) -> list[str]:
+        state, resend_listed_before = table.state, self._owed(table, added)
         state.start_date = self.bounds.start_date
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
-        if not owed or not (state.date_updated or backfilled):
+        if not resend_listed_before or not (state.date_updated or backfilled):
             return []
-        state.refill = max(owed, state.refill or BEGINNING)
-        if self.state.round and table.name in self.state.round.tables:
-            self.state.round.tables.remove(table.name)
+        state.resend_created_before = max(resend_listed_before, state.resend_created_before or BEGINNING)
+        if self.state.rescan and table.name in self.state.rescan.tables:
+            self.state.rescan.tables.remove(table.name)
         if table.state is self.state:
             self.state.full = None
         what = "properties were added" if added else "start_date is earlier than before"
@@ -182,8 +197,8 @@ class Reading:
         names = {table.name for table in self.tables}
         state = self.state
         self._leave_out([name for opened in state.opened for name in opened.tables if name not in names])
-        if state.round and not state.round.tables:
-            state.round = None
+        if state.rescan and not state.rescan.tables:
+            state.rescan = None
         if state.backfill and not state.backfill.tables:
             state.backfill = None
 
@@ -194,75 +209,77 @@ class Reading:
 
     # -- reading
 
-    def feed(self, how: How, walk: Walk) -> Feed:
+    def dispatcher(self, mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
         """What hands the pages of a walk to the sinks."""
-        return self._watched(Feed.of(self.sinks, how, walk))
+        return self._watched(PageDispatcher.of(self.consumers, mode, page_reader))
 
-    def feed_slice(self, how: How, walk: Walk, readers: dict[str, Reader | None]) -> Feed:
+    def slice_dispatcher(
+        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None]
+    ) -> PageDispatcher:
         """The same for a slice; without readers, dates judge."""
-        return self._watched(Feed(self.sinks, how, walk, readers))
+        return self._watched(PageDispatcher(self.consumers, mode, page_reader, readers))
 
-    def _watched(self, feed: Feed) -> Feed:
-        feed.when_failed = lambda: self._leave_out([table.name for table in self.tables if table.failed])
-        return feed
+    def _watched(self, dispatcher: PageDispatcher) -> PageDispatcher:
+        dispatcher.when_failed = lambda: self._leave_out([table.name for table in self.tables if table.failed])
+        return dispatcher
 
-    def take(self, feed: Feed, page: Page) -> Read:
+    def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """Hand a page to the sinks."""
         self.rows += len(page.rows)
-        yield from feed.take(page)
+        yield from dispatcher.take(page)
 
-    def beside(self, whole: bool) -> Read:
+    def read_feedback(self, whole: bool) -> Read:
         """What children read beside the list. `whole`: whether the look-back met all that they asked for."""
-        yield [recent.beside(whole) for recent in self.recents if not recent.failed]
+        yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
     def finish_backfill(self, opened: Backfill) -> None:
         """Everything was read once, for the tables that it served: its start, less the margin, is their bookmark."""
         bookmark = self._finish(opened.began)
-        for table in self._of(opened.tables):
-            table.finish_backfill(bookmark, opened.owed)
+        for table in self._unfailed(opened.tables):
+            table.finish_backfill(bookmark, opened.resend_listed_before)
         self.state.backfill = None
 
-    def finish_round(self, served: Sequence[str], began: Moment) -> None:
+    def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:
         """Every change before `began` was read, for these tables: that, less the margin, is their bookmark."""
         bookmark = self._finish(began)
-        for table in self._of(served):
-            table.finish_round(bookmark)
+        for table in self._unfailed(served):
+            table.finish_rescan(bookmark)
         self.finish_visits(served)
 
     def finish_visits(self, served: Sequence[str]) -> None:
         """The whole list was read, for these tables."""
-        for branch in self.branches:
-            branch.finish_round(served)
+        for child_stream in self.child_streams:
+            child_stream.finish_rescan(served)
 
-    def _finish(self, began: Moment) -> Moment:
-        bookmark = earlier(began, self.bounds.margin)
+    def _finish(self, began: Timestamp) -> Timestamp:
+        bookmark = earlier(began, self.bounds.lateness)
         self.state.finished = max(self.state.finished or BEGINNING, bookmark)
         return bookmark
 
     def fail_unread(self) -> None:
         """Fail the children of which Twilio did not answer some days, now that all else was read."""
-        for branch in self.branches:
-            if branch.unread:
-                branch.fail(branch.unread)
-                self._leave_out([table.name for table in branch.tables])
+        for child_stream in self.child_streams:
+            if child_stream.unread:
+                child_stream.fail(child_stream.unread)
+                self._leave_out([table.name for table in child_stream.tables])
 
-    def _of(self, served: Sequence[str]) -> list[Table]:
+    def _unfailed(self, served: Sequence[str]) -> list[Table]:
         self.fail_unread()
         return [table for table in self.tables if table.name in served and not table.failed]
 
     def served(self) -> list[str]:
         """The tables that a round which begins now serves."""
-        return [table.name for table in self.tables if table.in_rounds]
+        return [table.name for table in self.tables if table.in_rescans]
 
     # -- what the ways of reading share
 
     @property
     def sliceable(self) -> bool:
         """Whether slices may stand in for walks: not where a child needs every row, since slices hide some."""
-        return self.stream.filter is not None and not any(recent.reads_list for recent in self.recents)
+        return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
-    def oldest(self) -> Moment:
+    def oldest(self) -> Timestamp:
         """Return where slices begin: at `start_date`, else at the account's creation, as far as the filter reaches."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.closed:
@@ -271,7 +288,7 @@ class Reading:
         return max(since, self.reach)
 
     @property
-    def reach(self) -> Moment:
+    def reach(self) -> Timestamp:
         """How far back the filter answers, for as long as a slice may take."""
         reach = self.stream.filter and self.stream.filter.reach
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
@@ -280,5 +297,5 @@ class Reading:
         self.restarts += 1
         return self.restarts <= RESTARTS
 
-    def unfinished(self, moved: Error | None = None) -> Unfinished:
-        return Unfinished.of(self.stream.name, self.account, moved)
+    def incomplete(self, shifted: Error | None = None) -> Incomplete:
+        return Incomplete.of(self.stream.name, self.account, shifted)

@@ -15,18 +15,18 @@ from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.log import about
-from tap_twilio.moments import BEGINNING, DAY, END, Moment, earlier, moment_of
-from tap_twilio.singer.state import Asked
+from tap_twilio.moments import BEGINNING, DAY, END, Timestamp, earlier, timestamp_of
+from tap_twilio.singer.state import FeedbackProgress
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.twilio.request import Page, Row
 
-from .asked import Dated, Window
-from .digests import Chunks, Tally
+from .asked import Dated, LogWindow
+from .digests import Chunks, SliceSums
 from .effects import Read
-from .lists import Listing, pages_between
+from .lists import ListEndpoint, pages_between
 from .scores import Found, SecondSource
-from .sinks import Feed
-from .tables import How, Table
+from .sinks import PageDispatcher
+from .tables import ReadMode, Table
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows asked at once, before the cursor in the state moves past them
@@ -45,62 +45,62 @@ class Limits:
     second: bool
 
 
-class RecentTable(Table):
+class CallFeedbackTable(Table):
     """Its bookmark moves when a window was asked whole; by a round only where that one asked every older row."""
 
     asks_rows = True  # whether it wants the parent's rows
     asks_all_again = False  # whether what a round asked so far is to be asked by another one
-    progress: Asked
+    progress: FeedbackProgress
 
     @property
-    def owes_older(self) -> bool:
-        return self.state.date_updated is None or self.state.refill is not None
+    def resends_older(self) -> bool:
+        return self.state.date_updated is None or self.state.resend_created_before is not None
 
     @property
-    def in_rounds(self) -> bool:
+    def in_rescans(self) -> bool:
         return not self.failed and self.asks_rows
 
     @property
-    def in_turn(self) -> bool:
+    def only_when_served(self) -> bool:
         return True
 
-    def finish_backfill(self, bookmark: Moment, owed: Moment | None) -> None:
+    def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
-            self.state.owed = owed
+            self.state.resend_listed_before = resend_listed_before
         self.note(bookmark)
 
-    def finish_round(self, bookmark: Moment) -> None:
+    def finish_rescan(self, bookmark: Timestamp) -> None:
         if self.asks_all_again:
             return
-        if self.state.date_updated is None or self.state.refill == END:
+        if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
-        self.state.owed = self.state.refill = None
+        self.state.resend_listed_before = self.state.resend_created_before = None
         self.note(bookmark)
 
-    def note(self, late: Moment | None = None) -> None:
+    def note(self, late: Timestamp | None = None) -> None:
         """Write the progress into the state."""
         self.progress.late = late or self.progress.late
-        self.state.asked = None if self.progress == Asked() else self.progress
+        self.state.feedback_progress = None if self.progress == FeedbackProgress() else self.progress
 
 
 @dataclass
-class RecentBranch:
+class CallFeedback:
     """A child that is asked row by row, as a single resource each."""
 
-    table: RecentTable
+    table: CallFeedbackTable
     limits: Limits
     second: SecondSource | None
-    began: Moment  # the sync's start
-    margin: timedelta
-    oldest: Moment  # before every row of the parent
+    began: Timestamp  # the sync's start
+    lateness: timedelta
+    oldest: Timestamp  # before every row of the parent
     failed: PartitionError | None = None
 
     def __post_init__(self) -> None:
         self.table.asks_rows = self.limits.first
         self.stream: Stream = self.table.stream
         self.account = self.table.account
-        self.progress = self.table.progress = self.table.state.asked or Asked()
+        self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
         self._asked: set[str] = set()  # in this sync
         self._rated: set[str] = set()  # by the first source, in this sync
         self._announced = False
@@ -108,19 +108,19 @@ class RecentBranch:
     def begin(self) -> None:
         """The sync begins, and the state holds what is owed."""
         state = self.table.state
-        if self.table.owes_older and not self.limits.backfill:
-            state.date_updated = state.date_updated or earlier(self.began, self.margin)
-            state.looked_back = state.looked_back or state.date_updated
-            state.refill = None
+        if self.table.resends_older and not self.limits.backfill:
+            state.date_updated = state.date_updated or earlier(self.began, self.lateness)
+            state.lookback_done_at = state.lookback_done_at or state.date_updated
+            state.resend_created_before = None
             self.progress.unasked = True
-        self._older = self.table.owes_older  # whether this sync owes them
-        self.progress.second_owed |= self._older
+        self._older = self.table.resends_older  # whether this sync owes them
+        self.progress.second_source_pending |= self._older
         self.meet_window()
         self._looks = not self._older  # whether the rows of the window are met by this sync
-        self._window = Window(self.limits.requests, self.progress.cursor)
+        self._window = LogWindow(self.limits.requests, self.progress.cursor)
         self.table.note()
 
-    def hold_back(self, now: Moment) -> None:
+    def hold_back(self, now: Timestamp) -> None:
         """Twilio's clock was put back."""
         self.began = min(self.began, now)
         if self.progress.began:
@@ -135,11 +135,11 @@ class RecentBranch:
     def tables(self) -> list[Table]:
         return [self.table]
 
-    def reader(self, how: How, listing: Listing, name: str = "") -> Chunks | None:
+    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """The rows that it asks are chosen by their age."""
         return None
 
-    def tally(self, how: How, read: str | None) -> Tally | None:
+    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
         return None
 
     @property
@@ -162,10 +162,10 @@ class RecentBranch:
         self._edge = earlier(state.date_updated or self.began, self.limits.days)
         # A round that began earlier meets what was in its window then.
         known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
-        self._edge_of_rounds = earlier(min(known, default=self.began), self.limits.days)
+        self._edge_of_rescans = earlier(min(known, default=self.began), self.limits.days)
 
     @property
-    def reach(self) -> Moment | None:
+    def reach(self) -> Timestamp | None:
         """How far back it needs the look-back to read."""
         return earlier(self._edge, DAY) if self.limits.first and self.table.state.date_updated else None
 
@@ -182,59 +182,65 @@ class RecentBranch:
 
     def begin_window(self) -> None:
         """The rows of the window are met from the first."""
-        self._window = Window(self.limits.requests, self.progress.cursor)
+        self._window = LogWindow(self.limits.requests, self.progress.cursor)
 
-    def take(self, feed: Feed, page: Page) -> Read:
+    def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """Older rows are asked at once, the window's when all of it is known."""
-        how, listing = feed.how, feed.walk.listing
+        mode, endpoint = dispatcher.mode, dispatcher.page_reader.endpoint
         if not self.limits.first:
             return
         asked: list[str] = []
-        whole = how in (How.BACKFILL, How.FULL) and not self._older  # a read of the list that also meets the window
-        if self._looks and (how in (How.LOOK_BACK, How.FIRST) or whole):
-            for row in self._ended(listing, page.rows, self._edge):
+        whole = (
+            mode in (ReadMode.BACKFILL, ReadMode.FULL_TABLE) and not self._older
+        )  # a read of the list that also meets the window
+        if self._looks and (mode in (ReadMode.LOOKBACK, ReadMode.LOOKBACK_OF_RESCAN) or whole):
+            for row in self._ended(endpoint, page.rows, self._edge):
                 self._window.add(row)
-        if self._looks and how is How.AGAIN and not self._older:
-            asked += [key for _, key in self._ended(listing, page.rows, self._edge)]
-        if how in (How.ROUND, How.FULL) or (how is How.BACKFILL and not self._older):
-            late = [row for row in page.rows if self._began_late(listing, row)]
-            asked += [key for _, key in self._ended(listing, late, self._edge_of_rounds)]
-        owed = self.table.state.owed
-        if owed and how in (How.FIRST, How.ROUND, How.FULL):
-            rows = [row for row in page.rows if (moment_of(listing.listed(row)) or BEGINNING) < owed]
-            asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
-        if self._older and how is not How.LOOK_BACK and self._is_served(how):
+        if self._looks and mode is ReadMode.FULL_TABLE_AGAIN and not self._older:
+            asked += [key for _, key in self._ended(endpoint, page.rows, self._edge)]
+        if mode in (ReadMode.RESCAN, ReadMode.FULL_TABLE) or (mode is ReadMode.BACKFILL and not self._older):
+            late = [row for row in page.rows if self._began_late(endpoint, row)]
+            asked += [key for _, key in self._ended(endpoint, late, self._edge_of_rescans)]
+        resend_listed_before = self.table.state.resend_listed_before
+        if resend_listed_before and mode in (ReadMode.LOOKBACK_OF_RESCAN, ReadMode.RESCAN, ReadMode.FULL_TABLE):
+            rows = [
+                row for row in page.rows if (timestamp_of(endpoint.listed(row)) or BEGINNING) < resend_listed_before
+            ]
+            asked += [key for _, key in self._ended(endpoint, rows, BEGINNING)]
+        if self._older and mode is not ReadMode.LOOKBACK and self._is_served(mode):
             state = self.table.state
-            refill = END if state.date_updated is None else state.refill or END
-            rows = [row for row in page.rows if (moment_of(row.get("date_created")) or BEGINNING) < refill]
-            asked += [key for _, key in self._ended(listing, rows, BEGINNING)]
-            self._announce(listing, page)
+            resend_created_before = END if state.date_updated is None else state.resend_created_before or END
+            rows = [
+                row for row in page.rows if (timestamp_of(row.get("date_created")) or BEGINNING) < resend_created_before
+            ]
+            asked += [key for _, key in self._ended(endpoint, rows, BEGINNING)]
+            self._announce(endpoint, page)
         yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked])
 
-    def _is_served(self, how: How) -> bool:
-        return self.table.judge(how) is not None
+    def _is_served(self, mode: ReadMode) -> bool:
+        return self.table.date_rule(mode) is not None
 
-    def _ended(self, listing: Listing, rows: list[Row], since: Moment) -> Iterator[Dated]:
-        key = next(iter(self.parent.fills.values()))
+    def _ended(self, endpoint: ListEndpoint, rows: list[Row], since: Timestamp) -> Iterator[Dated]:
+        key = next(iter(self.parent.path_params.values()))
         for row in rows:
-            created = moment_of(row.get("date_created")) or END
-            began = moment_of(listing.listed(row)) or created
+            created = timestamp_of(row.get("date_created")) or END
+            began = timestamp_of(endpoint.listed(row)) or created
             where = self.parent.where
             if (not where or where.holds(row)) and created >= self.table.start_date and began >= since:
                 yield began, row[key]
 
     @staticmethod
-    def _began_late(listing: Listing, row: Row) -> bool:
+    def _began_late(endpoint: ListEndpoint, row: Row) -> bool:
         """Whether a row never began, or more than a day after it was created, by which Twilio may sort it."""
-        began, created = moment_of(listing.listed(row)), moment_of(row.get("date_created"))
+        began, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
         if not began or not created:
             return True
         return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
 
-    def _announce(self, listing: Listing, page: Page) -> None:
+    def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._announced and page.rows:
             self._announced = True
-            pages = 1 + (pages_between(listing, page, self.oldest) if page.next else 0)
+            pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next else 0)
             LOGGER.info(
                 "%s %s: about %d requests, one for each row of %s; feedback_backfill: false skips them",
                 self.stream.name,
@@ -246,14 +252,16 @@ class RecentBranch:
 
     # -- after the look-back, or the backfill
 
-    def beside(self, whole: bool) -> Read:
+    def read_feedback(self, whole: bool) -> Read:
         """Ask the window, and the second source. `whole`: whether this sync met every row of the window."""
         try:
             if self.second and self.limits.second:
-                yield from self._ask_second(self.second, self.oldest if self.progress.second_owed else self._edge)
+                yield from self._ask_second(
+                    self.second, self.oldest if self.progress.second_source_pending else self._edge
+                )
             if not self.limits.first:
                 self._finish_window(self.began)
-                self.table.state.refill = None
+                self.table.state.resend_created_before = None
             elif self._looks:
                 yield from self._ask_window(whole)
         except PartitionError as error:
@@ -307,9 +315,9 @@ class RecentBranch:
         if self._sampling:
             self._finish_window(self.began, asked=False)
 
-    def _finish_window(self, began: Moment, asked: bool = True) -> None:
+    def _finish_window(self, began: Timestamp, asked: bool = True) -> None:
         if not self.failed:
-            self.table.advance(earlier(began, self.margin))
+            self.table.advance(earlier(began, self.lateness))
         self.progress.began = self.progress.cursor = None
         self.progress.unasked = self.progress.unasked and not asked
         self.table.note()
@@ -323,9 +331,9 @@ class RecentBranch:
 
     def _ask(self, key: str) -> Read:
         """What one row of the parent has below it: emitted when it changed. 404 is none."""
-        listing = Listing(self.stream, self.account, 1, values=dict.fromkeys(self.parent.fills, key))
+        endpoint = ListEndpoint(self.stream, self.account, 1, values=dict.fromkeys(self.parent.path_params, key))
         try:
-            page: Page = yield listing.top()
+            page: Page = yield endpoint.top()
         except Refused as refused:
             if not refused.says_absent:
                 raise
@@ -335,7 +343,7 @@ class RecentBranch:
         self._asked.add(key)
         self._rated.add(key)
         self._found()
-        page = listing.complete(page)
+        page = endpoint.complete(page)
         row = {**page.rows[0]}
         if self.stream.second:
             row[self.stream.second.source] = self.stream.second.names[0]
@@ -361,13 +369,13 @@ class RecentBranch:
         """One that answers after samples means that others may, and older ones: all of them are asked again."""
         if self._sampling:
             self.progress.unasked = self.table.asks_all_again = True
-            self.table.state.refill = END
+            self.table.state.resend_created_before = END
         self.progress.misses = 0
         self.table.note()
 
     # -- the second source
 
-    def _ask_second(self, second: SecondSource, since: Moment) -> Read:
+    def _ask_second(self, second: SecondSource, since: Timestamp) -> Read:
         found: Found = {}
         second.answered = self.progress.second_answered
         try:
@@ -377,7 +385,7 @@ class RecentBranch:
         if second.is_off:
             return  # what is owed stays so, for the day on which the account gets it
         yield [self._rate(second, page, key, row) for key, (page, row) in found.items()]
-        self.progress.second_owed = False
+        self.progress.second_source_pending = False
         self.table.note()
 
     def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:

@@ -5,179 +5,181 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from tap_twilio.errors import Moved
-from tap_twilio.moments import SECOND, Moment, earlier, later
-from tap_twilio.singer.state import Round
+from tap_twilio.errors import PageShifted
+from tap_twilio.moments import SECOND, Timestamp, earlier, later
+from tap_twilio.singer.state import OpenRescan
 
-from .effects import Effect, Pause, Read
-from .lists import Listing, pages_between
-from .reading import Reading
-from .sinks import Feed
-from .slices import Slices, cut
-from .tables import How
-from .walk import Walk
+from .effects import Effect, Wait, Read
+from .lists import ListEndpoint, pages_between
+from .reading import PartitionRead
+from .sinks import PageDispatcher
+from .slices import TimeSlices, split_evenly
+from .tables import ReadMode
+from .walk import PageReader
 
 EMPTY_HEAD = 10  # pages without a row after which a look-back leaves the rest to the round
-Feeds = Sequence["Feed | None"]
+Dispatchers = Sequence["PageDispatcher | None"]
 
 
-def refresh(reading: Reading) -> Read:
+def refresh(reading: PartitionRead) -> Read:
     """The look-back, and rounds. Where a round begins, the look-back's pages are its first."""
     state = reading.state
-    if state.round and not state.round.at and not state.round.place:
-        state.round = None  # nothing of it was read
-    begins = state.round is None
-    for recent in reading.recents:
-        recent.meet_window()
-    reach = min((recent.reach for recent in reading.recents if recent.reach), default=None)
-    feeds, whole = yield from _look_back(reading, begins, reach)
+    if state.rescan and not state.rescan.at and not state.rescan.checkpoint:
+        state.rescan = None  # nothing of it was read
+    begins = state.rescan is None
+    for feedback in reading.feedback_consumers:
+        feedback.meet_window()
+    reach = min((feedback.reach for feedback in reading.feedback_consumers if feedback.reach), default=None)
+    dispatchers, whole = yield from _look_back(reading, begins, reach)
     if begins:
         _begin(reading)
-    yield [_rounds(reading, feeds if begins else None), reading.beside(whole)]
+    yield [_rescans(reading, dispatchers if begins else None), reading.read_feedback(whole)]
 
 
 # -- the look-back
 
 
-def _look_back(reading: Reading, begins: bool, reach: Moment | None) -> Generator[Effect, Any, tuple[Feeds, bool]]:
+def _look_back(
+    reading: PartitionRead, begins: bool, reach: Timestamp | None
+) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
     """
     Read the head of each list, and hand on what changed since the last look-back.
 
     Returns the feeds to go on with, None for a list whose pages cannot be a round's; and whether all was met.
     """
     state, served = reading.state, [table for table in reading.tables if table.state.date_updated]
-    known = [table.state.looked_back for table in served if table.state.looked_back]
+    known = [table.state.lookback_done_at for table in served if table.state.lookback_done_at]
     edge = earlier(min([date for date in (*known, state.finished) if date]), reading.bounds.lookback)
     edge = min(edge, reach or edge)
-    feeds: list[Feed | None] = []
+    dispatchers: list[PageDispatcher | None] = []
     whole = True
-    for listing in reading.lists:
-        feed, met = yield from _head(reading, listing, edge, begins)
-        feeds.append(feed)
+    for endpoint in reading.endpoints:
+        dispatcher, met = yield from _head(reading, endpoint, edge, begins)
+        dispatchers.append(dispatcher)
         whole = whole and met
-    bookmark = earlier(reading.began, reading.bounds.margin)
+    bookmark = earlier(reading.began, reading.bounds.lateness)
     for table in served:
         if not table.failed:
-            table.state.looked_back = max(table.state.looked_back or bookmark, bookmark)
-    return feeds, whole
+            table.state.lookback_done_at = max(table.state.lookback_done_at or bookmark, bookmark)
+    return dispatchers, whole
 
 
 def _head(
-    reading: Reading, listing: Listing, edge: Moment, begins: bool
-) -> Generator[Effect, Any, tuple[Feed | None, bool]]:
-    how = How.FIRST if begins else How.LOOK_BACK
-    feed = _first(reading, listing, how)
-    while not feed.walk.ended:
-        walk = feed.walk
+    reading: PartitionRead, endpoint: ListEndpoint, edge: Timestamp, begins: bool
+) -> Generator[Effect, Any, tuple[PageDispatcher | None, bool]]:
+    mode = ReadMode.LOOKBACK_OF_RESCAN if begins else ReadMode.LOOKBACK
+    dispatcher = _first(reading, endpoint, mode)
+    while not dispatcher.page_reader.ended:
+        page_reader = dispatcher.page_reader
         try:
-            page = yield from walk.turn()
-        except Moved:
+            page = yield from page_reader.next_page()
+        except PageShifted:
             if not reading.may_restart():
                 return None, False  # the round reads it
-            feed = _first(reading, listing, how)
+            dispatcher = _first(reading, endpoint, mode)
             continue
-        yield from reading.take(feed, page)
-        if listing.all_older(page, edge) or walk.empty == EMPTY_HEAD:
+        yield from reading.take(dispatcher, page)
+        if endpoint.all_older(page, edge) or page_reader.empty == EMPTY_HEAD:
             break
-        if walk.pages == 1 and page.next and reading.sliceable:
-            pages = pages_between(listing, page, edge)
-            if pages > max(reading.bounds.short_pages, reading.bounds.walked_pages):
-                slices = cut(reading, listing, edge, later(reading.began, SECOND), pages)
-                yield from Slices(reading, listing, slices, How.LOOK_BACK).read()
+        if page_reader.pages == 1 and page.next and reading.sliceable:
+            pages = pages_between(endpoint, page, edge)
+            if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
+                slices = split_evenly(reading, endpoint, edge, later(reading.began, SECOND), pages)
+                yield from TimeSlices(reading, endpoint, slices, ReadMode.LOOKBACK).read()
                 return None, True
     if not begins:
-        yield from feed.end() if feed.walk.ended else feed.leave()
-    return feed, True
+        yield from dispatcher.end() if dispatcher.page_reader.ended else dispatcher.leave()
+    return dispatcher, True
 
 
-def _first(reading: Reading, listing: Listing, how: How) -> Feed:
-    for recent in reading.recents:
-        recent.begin_look_back()
-    return reading.feed(how, Walk(listing))
+def _first(reading: PartitionRead, endpoint: ListEndpoint, mode: ReadMode) -> PageDispatcher:
+    for feedback in reading.feedback_consumers:
+        feedback.begin_look_back()
+    return reading.dispatcher(mode, PageReader(endpoint))
 
 
 # -- rounds
 
 
-def _begin(reading: Reading) -> None:
-    reading.state.round = Round(reading.began, reading.served())
+def _begin(reading: PartitionRead) -> None:
+    reading.state.rescan = OpenRescan(reading.began, reading.served())
 
 
-def _rounds(reading: Reading, feeds: Feeds | None) -> Read:
+def _rescans(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
     """Go on with the open round; when it ends with budget left, with one more, but never more than one whole."""
-    whole = feeds is not None
-    while (yield from _round(reading, feeds)):
+    whole = dispatchers is not None
+    while (yield from _rescan(reading, dispatchers)):
         _finish(reading, whole)
         if whole:
             return
-        whole, feeds = True, None
+        whole, dispatchers = True, None
         _begin(reading)
 
 
-def _finish(reading: Reading, whole: bool) -> None:
-    ended = reading.state.round
+def _finish(reading: PartitionRead, whole: bool) -> None:
+    ended = reading.state.rescan
     assert ended
-    reading.finish_round(ended.tables, ended.began)
+    reading.finish_rescan(ended.tables, ended.began)
     reading.state.pages = None if whole else ended.pages
-    reading.state.round = None
-    reading.swept_whole |= whole
+    reading.state.rescan = None
+    reading.rescanned_whole |= whole
 
 
-def _round(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bool]:
+def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Generator[Effect, Any, bool]:
     """Whether the round ended. Where its place moved, it starts again from the top of its first list."""
     while True:
         try:
-            return (yield from _walk_on(reading, feeds))
-        except Moved as moved:
-            feeds = None
+            return (yield from _read_on(reading, dispatchers))
+        except PageShifted as shifted:
+            dispatchers = None
             _begin(reading)
             if not reading.may_restart():
-                raise reading.unfinished(moved) from None
+                raise reading.incomplete(shifted) from None
 
 
-def _walk_on(reading: Reading, feeds: Feeds | None) -> Generator[Effect, Any, bool]:
-    opened = reading.state.round
+def _read_on(reading: PartitionRead, dispatchers: Dispatchers | None) -> Generator[Effect, Any, bool]:
+    opened = reading.state.rescan
     assert opened
-    lists = reading.lists
+    lists = reading.endpoints
     for index in range(opened.at, len(lists)):
-        listing, feed = lists[index], feeds[index] if feeds else None
-        if feed:
-            opened.pages += feed.walk.pages
-            feed.how = How.ROUND
+        endpoint, dispatcher = lists[index], dispatchers[index] if dispatchers else None
+        if dispatcher:
+            opened.pages += dispatcher.page_reader.pages
+            dispatcher.mode = ReadMode.RESCAN
         else:
-            feed = reading.feed(How.ROUND, Walk(listing, place=opened.place))
-        opened.at, opened.place, walk = index, feed.place, feed.walk
-        while not walk.ended:
+            dispatcher = reading.dispatcher(ReadMode.RESCAN, PageReader(endpoint, checkpoint=opened.checkpoint))
+        opened.at, opened.checkpoint, page_reader = index, dispatcher.checkpoint, dispatcher.page_reader
+        while not page_reader.ended:
             # Neither the page of the place counts again, nor those without a row, which show nothing.
-            again = (walk.resumed and walk.pages == 0) or walk.empty > 0
-            if not again and not (yield from _may_turn(reading, feed)):
-                for left in (feed, *(feeds or ())[index + 1 :]):
+            again = (page_reader.resumed and page_reader.pages == 0) or page_reader.empty > 0
+            if not again and not (yield from _may_read_page(reading, dispatcher)):
+                for left in (dispatcher, *(dispatchers or ())[index + 1 :]):
                     if left:
                         yield from left.leave()
                 return False
-            page = yield from walk.turn()
-            yield from reading.take(feed, page)
-            opened.place = feed.place
+            page = yield from page_reader.next_page()
+            yield from reading.take(dispatcher, page)
+            opened.checkpoint = dispatcher.checkpoint
             opened.pages += not again
             del page
-        yield from feed.end()
+        yield from dispatcher.end()
         opened.at = index + 1
-        opened.place = None
+        opened.checkpoint = None
     return True
 
 
-def _may_turn(reading: Reading, feed: Feed) -> Generator[Effect, Any, bool]:
+def _may_read_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
     """
     Whether the budget has a page for this round. A list of which no place is kept is read in one go.
 
     A round that did not come any further reads on to where it can stop, some pages more.
     """
-    while reading.stream.token_names_row and not reading.budget.take(reading.key):
-        if reading.budget.may_come(reading.key) and (yield Pause()) is not None:
+    while reading.stream.resumable and not reading.budget.take(reading.key):
+        if reading.budget.may_come(reading.key) and (yield Wait()) is not None:
             continue
-        if feed.stops():
+        if dispatcher.stops():
             return False
         break
-    reading.swept_pages += 1
-    reading.state.swept = reading.began
+    reading.rescan_pages_read += 1
+    reading.state.rescanned_at = reading.began
     return True

@@ -9,13 +9,13 @@ from typing import Any
 
 from tap_twilio.errors import NotAvailable, Refused
 from tap_twilio.log import about
-from tap_twilio.moments import DAY, Moment, later
+from tap_twilio.moments import DAY, Timestamp, later
 from tap_twilio.streams.model import Scores, Stream
-from tap_twilio.twilio.request import Ask, Page, Row
+from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .effects import Read
-from .lists import Listing, path_of
-from .walk import Walk, walk_once
+from .lists import ListEndpoint, path_of
+from .walk import PageReader, read_pages
 
 LOGGER = logging.getLogger("tap_twilio")
 SPAN = 40 * DAY  # more than the days in which a score can be given, so that they are one query
@@ -44,7 +44,7 @@ class SecondSource:
         """Whether the account turned out not to have it."""
         return self.account in self.off
 
-    def find(self, since: Moment, until: Moment, found: Found) -> Read:
+    def find(self, since: Timestamp, until: Timestamp, found: Found) -> Read:
         """All that was scored of what began in that time: one list a score. A score that changes is found twice."""
         while since < until and self.account not in self.off:
             upper = min(until, later(since, SPAN))
@@ -74,24 +74,24 @@ class SecondSource:
         stream = self.scores.stream
         uri = path_of(stream.product, self.scores.one, {stream.key[0]: key})
         try:
-            found: Page = yield Ask(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
+            found: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
         except Refused as refused:
             if not refused.says_absent:
                 raise
             return otherwise
         return found.rows[0]
 
-    def _list(self, score: int, since: Moment, until: Moment, found: Found) -> Read:
+    def _list(self, score: int, since: Timestamp, until: Timestamp, found: Found) -> Read:
         query = {self.scores.parameter: str(score)}
         if self.account != self.main:
             query[self.scores.subaccount] = self.account
-        listing = Listing(self.scores.stream, self.account, self.page_size, query, counted_for=self.stream.name)
+        endpoint = ListEndpoint(self.scores.stream, self.account, self.page_size, query, counted_for=self.stream.name)
 
         def take(page: Page) -> None:
             self.answered = True
-            found.update({listing.id_of(row): (page, {**row, "score": score}) for row in page.rows})
+            found.update({endpoint.id_of(row): (page, {**row, "score": score}) for row in page.rows})
 
-        yield from walk_once(Walk(listing, listing.top(since, until)), take)
+        yield from read_pages(PageReader(endpoint, endpoint.top(since, until)), take)
 
     def _absent(self, refused: Refused) -> None:
         if not refused.says_absent or self.answered:

@@ -9,24 +9,35 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from tap_twilio.errors import Moved, Refused, ServerFailed
+from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
-from tap_twilio.moments import BEGINNING, DAY, END, SECOND, Moment, day_of, earlier, format_moment, later, parse_moment
-from tap_twilio.singer.state import Backfill, Slice, Span
-from tap_twilio.streams.model import Rounds, Window
+from tap_twilio.moments import (
+    BEGINNING,
+    DAY,
+    END,
+    SECOND,
+    Timestamp,
+    day_of,
+    earlier,
+    format_timestamp,
+    later,
+    parse_timestamp,
+)
+from tap_twilio.singer.state import Backfill, TimeSlice, ReadRange
+from tap_twilio.streams.model import Rescan, LogWindow
 from tap_twilio.twilio.request import Page, Row
 
-from .digests import Tally
+from .digests import SliceSums
 from .effects import Effect, Read
-from .lists import Listing, dates_of, halves, pages_to
-from .reading import Reading
-from .sinks import RESTARTS, Feed
-from .tables import How, Reader, join
+from .lists import ListEndpoint, dates_of, halves, pages_to
+from .reading import PartitionRead
+from .sinks import RESTARTS, PageDispatcher
+from .tables import ReadMode, Reader, join
 from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
-from .walk import Walk
+from .walk import PageReader
 
 LOGGER = logging.getLogger("tap_twilio")
-CUTS = 32  # the parts that a span is cut into at most, each of which may be cut again
+MOST_PARTS = 32  # the parts that a span is cut into at most, each of which may be cut again
 NO_TIME = timedelta(0)
 Refusal = Refused | ServerFailed
 
@@ -50,7 +61,7 @@ class Pace:
 
 
 @dataclass
-class Slices:
+class TimeSlices:
     """
     Dated rows of one list, read side by side. `left` is what is left to read: each slice leaves it when done.
 
@@ -62,21 +73,21 @@ class Slices:
     - HTTP 500: it stays to be read, and the read ends with an error, after all other slices were read.
     """
 
-    reading: Reading
-    listing: Listing
-    left: list[Slice]
-    how: How
+    reading: PartitionRead
+    endpoint: ListEndpoint
+    left: list[TimeSlice]
+    mode: ReadMode
     backfill: Backfill | None = None
-    by_day: Moment = END  # rows dated from then on are compared day by day, since the next sync reads other days
+    by_day: Timestamp = END  # rows dated from then on are compared day by day, since the next sync reads other days
     _refused: Refused | None = None  # for a day that the filter does not reach
-    _below: list[Slice] = field(default_factory=list)  # what it does not reach
-    _failing: list[Slice] = field(default_factory=list)
+    _below: list[TimeSlice] = field(default_factory=list)  # what it does not reach
+    _failing: list[TimeSlice] = field(default_factory=list)
     _failure: ServerFailed | None = None  # that of a day which was asked for as long as `retry_minutes` says
     _longest: timedelta | None = None  # the longest span that was answered
     _by_creation: bool = False  # whether a period's sums are asked for from the day on which the account was created
 
     def read(self) -> Read:
-        if not self.reading.state.finished and isinstance(self.listing.stream.reads, Window):
+        if not self.reading.state.finished and isinstance(self.endpoint.stream.reads, LogWindow):
             # Nothing of it was asked yet, and it may turn out not to be there.
             yield from self._read(self.left[0])
         yield from self._try_oldest()
@@ -84,11 +95,11 @@ class Slices:
         if self._below:
             yield from self._leave_below()
         if self._failing and not self.backfill:  # a look-back, whose days the round reads too
-            LOGGER.warning("%s %s: %s", self.listing.stream.name, self.listing.account, self._failed())
+            LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._failed())
         elif self._failing:
             raise self._failed()
 
-    def _todo(self) -> list[Slice]:
+    def _todo(self) -> list[TimeSlice]:
         """The slices that are left to ask for, newest first."""
         done = [*map(id, self._below), *map(id, self._failing)]
         todo = [one for one in self.left if id(one) not in done]
@@ -113,7 +124,7 @@ class Slices:
             todo = [one for one in todo if one.until > self.reading.floor]
             at = (reached + len(todo)) // 2 if reached < len(todo) else 0
 
-    def _read(self, one: Slice) -> Read:
+    def _read(self, one: TimeSlice) -> Read:
         """Read a slice, at first as a whole; as far as Twilio does not answer, in parts, the newest first."""
         length = _length(one)
         pace = Pace(length, length)
@@ -144,7 +155,7 @@ class Slices:
                 self._leave_failing(one)
                 return
 
-    def _newest_part(self, one: Slice, step: timedelta, floor: Moment) -> tuple[Slice, bool]:
+    def _newest_part(self, one: TimeSlice, step: timedelta, floor: Timestamp) -> tuple[TimeSlice, bool]:
         """Part a slice, and say whether the part is a single day, or the period of a sum, which is not parted."""
         sums = self._sums
         unit = first_of(earlier(one.until, SECOND), sums)
@@ -152,30 +163,30 @@ class Slices:
         since = max(one.since, since, floor)
         if since == one.since:
             return one, unit <= since
-        part = Slice(since, one.until, failed=one.failed)
+        part = TimeSlice(since, one.until, failed=one.failed)
         self.left.insert(self._index(one), part)
-        one.until, one.place, one.read = since, None, {}
+        one.until, one.checkpoint, one.read = since, None, {}
         return part, unit <= since
 
-    def _join(self, part: Slice, one: Slice) -> None:
+    def _join(self, part: TimeSlice, one: TimeSlice) -> None:
         """Put a part back that was not answered."""
-        part.place, part.read = None, {}
+        part.checkpoint, part.read = None, {}
         if part is not one:
             self._remove(part)
             one.until = part.until
 
-    def _is_nothing(self, part: Slice, refusal: Refusal, pace: Pace) -> bool:
+    def _is_nothing(self, part: TimeSlice, refusal: Refusal, pace: Pace) -> bool:
         """Whether 404 means that a span longer than a day holds nothing, and not that it is too long."""
         is_404 = isinstance(refusal, Refused) and refusal.status == 404
         return is_404 and pace.empty >= IN_A_ROW and _length(part) <= (self._longest or NO_TIME)
 
-    def _ask_from_creation(self, part: Slice) -> bool:
+    def _ask_from_creation(self, part: TimeSlice) -> bool:
         """Whether a period's sums may be asked for once more, without the days before the account was created."""
         created, asked_before = self.reading.created, self._by_creation
         self._by_creation |= bool(self._sums) and created is not None and part.since < created
         return self._by_creation and not asked_before
 
-    def _settle(self, part: Slice, refusal: Refusal, pace: Pace) -> None:
+    def _settle(self, part: TimeSlice, refusal: Refusal, pace: Pace) -> None:
         """Decide about a day that Twilio does not answer."""
         if isinstance(refusal, ServerFailed):
             self._failure = self._failure or refusal
@@ -191,50 +202,50 @@ class Slices:
             self.reading.floor = max(self.reading.floor, part.until)
             self._below.append(part)
 
-    def _read_part(self, one: Slice, is_unit: bool) -> Generator[Effect, Any, Refusal | None]:
+    def _read_part(self, one: TimeSlice, is_unit: bool) -> Generator[Effect, Any, Refusal | None]:
         """Read a slice, or return why Twilio does not answer."""
         reading, restarts = self.reading, 0
-        walk, feeds = self._open(one, is_unit), dict[str, Feed]()
-        while walk and not walk.ended:
+        page_reader, dispatchers = self._open(one, is_unit), dict[str, PageDispatcher]()
+        while page_reader and not page_reader.ended:
             try:
-                page = yield from walk.turn()
-            except Moved as moved:
-                one.place, one.read = None, {}
+                page = yield from page_reader.next_page()
+            except PageShifted as shifted:
+                one.checkpoint, one.read = None, {}
                 restarts += 1
                 if restarts > RESTARTS:
-                    raise reading.unfinished(moved) from None
-                walk, feeds = self._open(one, is_unit), {}
+                    raise reading.incomplete(shifted) from None
+                page_reader, dispatchers = self._open(one, is_unit), {}
                 continue
             except (Refused, ServerFailed) as error:
                 if isinstance(error, Refused) and not self._is_of_the_span(error):
                     raise
                 return error
             self._longest = max(self._longest or NO_TIME, _length(one))
-            page, dates = _inside(reading, self.listing, one, page)
-            parts = _recut(reading, self.listing, one, walk, page, dates)
+            page, dates = _inside(reading, self.endpoint, one, page)
+            parts = _split_if_long(reading, self.endpoint, one, page_reader, page, dates)
             if not parts:
                 for name, some in self._groups(one, page, dates):
-                    feed = feeds[name] = feeds.get(name) or self._feed(one, walk, name)
-                    yield from reading.take(feed, some)
-                    self._keep(one, feed)
-                if walk.ended:
-                    parts = [Slice(*half) for half in halves(self.listing, walk.rows, one.since, one.until)]
+                    dispatcher = dispatchers[name] = dispatchers.get(name) or self._dispatcher(one, page_reader, name)
+                    yield from reading.take(dispatcher, some)
+                    self._keep(one, dispatcher)
+                if page_reader.ended:
+                    parts = [TimeSlice(*half) for half in halves(self.endpoint, page_reader.rows, one.since, one.until)]
             if parts:
                 at = self._index(one)
                 self.left[at : at + 1] = parts
-                del page, dates, walk, feeds  # the parts may take long
+                del page, dates, page_reader, dispatchers  # the parts may take long
                 yield [self._read(part) for part in parts]
                 return None
             del page, dates  # a read holds no rows while it waits for more
-        for feed in feeds.values():
-            yield from feed.end()
+        for dispatcher in dispatchers.values():
+            yield from dispatcher.end()
         self._finish(one, one.since)
         self._remove(one)
         return None
 
-    def _groups(self, one: Slice, page: Page, dates: list[Moment]) -> list[tuple[str, Page]]:
+    def _groups(self, one: TimeSlice, page: Page, dates: list[Timestamp]) -> list[tuple[str, Page]]:
         """The rows of a page that are compared together, each with a name that is the same in every sync."""
-        if self._counts:
+        if self._has_sums:
             return [("", page)]
         groups: dict[str, list[Row]] = {}
         for row, date in zip(page.rows, dates):
@@ -244,30 +255,32 @@ class Slices:
     def _is_of_the_span(self, refused: Refused) -> bool:
         """Whether another span may be answered. The first 404 of a product host says that the account has no such."""
         never = self.reading.state.finished is None and self._longest is None and not self.reading.rows
-        if refused.status == 404 and never and self.listing.stream.product.host != "api":
+        if refused.status == 404 and never and self.endpoint.stream.product.host != "api":
             return False
         return refused.status in (400, 404)
 
-    def _open(self, one: Slice, is_unit: bool) -> Walk | None:
+    def _open(self, one: TimeSlice, is_unit: bool) -> PageReader | None:
         """A slice's walk; None when the filter no longer reaches any of it. What it does not reach is owed."""
         since = max(one.since, self.reading.reach)
         if since > one.since and self.backfill:
-            self.backfill.owed = max(self.backfill.owed or BEGINNING, min(since, one.until))
+            self.backfill.resend_listed_before = max(
+                self.backfill.resend_listed_before or BEGINNING, min(since, one.until)
+            )
         if since >= one.until:
             return None
         if self._by_creation and self.reading.created:
             since = max(since, min(day_of(self.reading.created), first_of(earlier(one.until, SECOND), "")))
-        top = self.listing.top(since, one.until)
+        top = self.endpoint.top(since, one.until)
         if not is_unit or self._failure or one.failed:
             top = replace(top, attempts=ATTEMPTS)
-        return Walk(self.listing, top, one.place)
+        return PageReader(self.endpoint, top, one.checkpoint)
 
-    def _feed(self, one: Slice, walk: Walk, name: str) -> Feed:
+    def _dispatcher(self, one: TimeSlice, page_reader: PageReader, name: str) -> PageDispatcher:
         readers: dict[str, Reader | None] = {}
-        for sink in self.reading.sinks if self.how is How.BACKFILL else ():
-            tally = sink.tally(self.how, one.read.get(sink.name)) if self._counts else None
-            readers[sink.name] = tally if self._counts else sink.reader(self.how, self.listing, name)
-        return self.reading.feed_slice(self.how, walk, readers)
+        for consumer in self.reading.consumers if self.mode is ReadMode.BACKFILL else ():
+            slice_sums = consumer.slice_sums(self.mode, one.read.get(consumer.name)) if self._has_sums else None
+            readers[consumer.name] = slice_sums if self._has_sums else consumer.reader(self.mode, self.endpoint, name)
+        return self.reading.slice_dispatcher(self.mode, page_reader, readers)
 
     # -- what Twilio does not answer
 
@@ -275,44 +288,44 @@ class Slices:
         """Leave what the filter does not reach to rounds, once Twilio answers all that is no such filter."""
         if refused := self._refused:
             try:
-                yield self.listing.top()
+                yield self.endpoint.top()
                 if self._longest is None:
                     now = later(self.reading.now(), SECOND)
-                    yield self.listing.top(earlier(now, DAY), now)
+                    yield self.endpoint.top(earlier(now, DAY), now)
             except Refused as other:
                 if other.status == 400:
                     raise refused from None
         for one in self._below:
-            self._owe(one)
-        stream, account, floor = self.listing.stream, self.listing.account, self.reading.floor
-        if self._counts:
+            self._leave_to_rescans(one)
+        stream, account, floor = self.endpoint.stream, self.endpoint.account, self.reading.floor
+        if self._has_sums:
             said = "%s %s: Twilio answers no filter on dates before %s; rounds read the older rows"
             LOGGER.info(said, stream.name, account, floor, extra=about(stream.name))
         else:
             said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
             LOGGER.warning(said, stream.name, account, floor, extra=about(stream.name))
 
-    def _leave_failing(self, one: Slice) -> None:
+    def _leave_failing(self, one: TimeSlice) -> None:
         """Leave a slice that Twilio fails to answer to the next sync; to rounds, where an earlier sync did that."""
-        if one.failed and self.backfill and self._counts:
-            self._owe(one)  # else no sync would come to what is newer than the first one
+        if one.failed and self.backfill and self._has_sums:
+            self._leave_to_rescans(one)  # else no sync would come to what is newer than the first one
         else:
             self._failing.append(one)
 
-    def _owe(self, one: Slice) -> None:
+    def _leave_to_rescans(self, one: TimeSlice) -> None:
         """Leave a slice to the rounds."""
-        if self.backfill and self._counts:
-            self.backfill.owed = max(self.backfill.owed or BEGINNING, one.until)
+        if self.backfill and self._has_sums:
+            self.backfill.resend_listed_before = max(self.backfill.resend_listed_before or BEGINNING, one.until)
         self._remove(one)
 
     def _failed(self) -> ServerFailed:
         """Join what is left, and name it."""
-        joined: list[Slice] = []
+        joined: list[TimeSlice] = []
         for one in sorted(self._failing, key=lambda one: one.since, reverse=True):
             if joined and one.until == joined[-1].since:
                 joined[-1].since = one.since
             else:
-                joined.append(Slice(one.since, one.until, failed=True))
+                joined.append(TimeSlice(one.since, one.until, failed=True))
         self.left[:] = joined
         spans = ", ".join(name_of(one.since, one.until) for one in joined[:IN_A_ROW])
         more = f" and {len(joined) - IN_A_ROW} more spans" if len(joined) > IN_A_ROW else ""
@@ -323,41 +336,41 @@ class Slices:
 
     # -- what is left to read
 
-    def _index(self, one: Slice) -> int:
+    def _index(self, one: TimeSlice) -> int:
         return next(index for index, other in enumerate(self.left) if other is one)
 
-    def _remove(self, one: Slice) -> None:
+    def _remove(self, one: TimeSlice) -> None:
         self.left[:] = [other for other in self.left if other is not one]
 
     @property
     def _sums(self) -> str:
         """Of which periods the rows are sums, where it is not days."""
-        reads = self.listing.stream.reads
-        return reads.sums if isinstance(reads, Window) else ""
+        reads = self.endpoint.stream.reads
+        return reads.sums if isinstance(reads, LogWindow) else ""
 
     @property
-    def _counts(self) -> bool:
+    def _has_sums(self) -> bool:
         """Whether slices begin the digests, which rounds go on with; those of a window have their own."""
-        return isinstance(self.listing.stream.reads, Rounds)
+        return isinstance(self.endpoint.stream.reads, Rescan)
 
-    def _keep(self, one: Slice, feed: Feed) -> None:
-        one.place = feed.place if self._counts else None  # rows of a window wait in several feeds
-        tallies = {name: reader for name, reader in feed.readers.items() if isinstance(reader, Tally)}
-        one.read = {name: text for name, tally in tallies.items() if (text := tally.stretch.text())}
+    def _keep(self, one: TimeSlice, dispatcher: PageDispatcher) -> None:
+        one.checkpoint = dispatcher.checkpoint if self._has_sums else None  # rows of a window wait in several feeds
+        slice_sums = {name: reader for name, reader in dispatcher.readers.items() if isinstance(reader, SliceSums)}
+        one.read = {name: text for name, slice_sums in slice_sums.items() if (text := slice_sums.partial_sums.text())}
 
-    def _finish(self, one: Slice, since: Moment) -> None:
+    def _finish(self, one: TimeSlice, since: Timestamp) -> None:
         """A slice was read down to `since`."""
-        if not self.backfill or not self._counts:
+        if not self.backfill or not self._has_sums:
             return
-        new, others = Span(since, one.until, one.read), []
-        for other in self.backfill.spans:
+        new, others = ReadRange(since, one.until, one.read), []
+        for other in self.backfill.read_ranges:
             if other.until == new.since:
-                new = Span(other.since, new.until, self._join_read(new.read, other.read))
+                new = ReadRange(other.since, new.until, self._join_read(new.read, other.read))
             elif other.since == new.until:
-                new = Span(new.since, other.until, self._join_read(other.read, new.read))
+                new = ReadRange(new.since, other.until, self._join_read(other.read, new.read))
             else:
                 others.append(other)
-        self.backfill.spans = [*others, new]
+        self.backfill.read_ranges = [*others, new]
 
     def _join_read(self, above: dict[str, str], below: dict[str, str]) -> dict[str, str]:
         """What was read of two spans that touch."""
@@ -366,56 +379,67 @@ class Slices:
         return {name: text for name, text in joined if text}
 
 
-def _length(one: Slice) -> timedelta:
-    return parse_moment(one.until) - parse_moment(one.since)
+def _length(one: TimeSlice) -> timedelta:
+    return parse_timestamp(one.until) - parse_timestamp(one.since)
 
 
-def _inside(reading: Reading, listing: Listing, one: Slice, page: Page) -> tuple[Page, list[Moment]]:
+def _inside(reading: PartitionRead, endpoint: ListEndpoint, one: TimeSlice, page: Page) -> tuple[Page, list[Timestamp]]:
     """The rows of a slice, with their list dates: filters may also list undated rows, and those a unit outside."""
-    dates = dates_of(listing, page.rows)
+    dates = dates_of(endpoint, page.rows)
     reading.slices_overlap |= BEGINNING in dates
     inside = [(row, date) for row, date in zip(page.rows, dates) if one.since <= date < one.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
 
 
-def _recut(
-    reading: Reading, listing: Listing, one: Slice, walk: Walk, page: Page, dates: list[Moment]
-) -> list[Slice] | None:
+def _split_if_long(
+    reading: PartitionRead,
+    endpoint: ListEndpoint,
+    one: TimeSlice,
+    page_reader: PageReader,
+    page: Page,
+    dates: list[Timestamp],
+) -> list[TimeSlice] | None:
     """
     The parts of a slice that turned out long, to be read side by side; None to read on.
 
     The parts hold the whole slice again. That pays after the first page, or when at least four times as much is left as
     was read; a window is cut after the first page or not at all, and never where its rows are sums.
     """
-    if reading.slices_overlap or not page.next or (walk.resumed and walk.pages == 1):  # which was read before
+    if (
+        reading.slices_overlap or not page.next or (page_reader.resumed and page_reader.pages == 1)
+    ):  # which was read before
         return None
     left = pages_to(dates, one.since)
-    again = 0 if walk.pages == 1 else walk.pages
-    if isinstance(listing.stream.reads, Window) and (again or listing.stream.reads.sums):
+    again = 0 if page_reader.pages == 1 else page_reader.pages
+    if isinstance(endpoint.stream.reads, LogWindow) and (again or endpoint.stream.reads.sums):
         return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
-    if left < 1.5 * reading.slice_pages or left < 4 * again or (again and walk.resumed):
+    if left < 1.5 * reading.slice_pages or left < 4 * again or (again and page_reader.resumed):
         return None
-    parts = cut(reading, listing, one.since, one.until, left)
+    parts = split_evenly(reading, endpoint, one.since, one.until, left)
     return parts if len(parts) > 1 else None
 
 
-def cut(reading: Reading, listing: Listing, since: Moment, until: Moment, pages: float) -> list[Slice]:
+def split_evenly(
+    reading: PartitionRead, endpoint: ListEndpoint, since: Timestamp, until: Timestamp, pages: float
+) -> list[TimeSlice]:
     """A span in even parts, newest first, of some `slice_pages` each if `pages` are spread evenly over it."""
-    assert listing.stream.filter
-    reading.slice_pages = max(reading.slice_pages, pages / CUTS)  # else all parts of a very long list were cut again
-    start, end = parse_moment(since), parse_moment(until)
-    finest = (end - start) / listing.stream.filter.unit
-    parts = max(1, int(min(ceil(pages / reading.slice_pages), CUTS, finest)))
-    cuts = [format_moment(start + (end - start) * index / parts) for index in range(parts + 1)]
-    if parts > 1 and isinstance(listing.stream.reads, Window):  # at days, so that each sync compares the same rows
-        days = ceil((end - start) / DAY / CUTS)
+    assert endpoint.stream.filter
+    reading.slice_pages = max(
+        reading.slice_pages, pages / MOST_PARTS
+    )  # else all parts of a very long list were cut again
+    start, end = parse_timestamp(since), parse_timestamp(until)
+    finest = (end - start) / endpoint.stream.filter.unit
+    parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, finest)))
+    cuts = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
+    if parts > 1 and isinstance(endpoint.stream.reads, LogWindow):  # at days, so that each sync compares the same rows
+        days = ceil((end - start) / DAY / MOST_PARTS)
         cuts = [
             since,
             *(
-                format_moment(start.replace(hour=0, minute=0, second=0, microsecond=0) + number * days * DAY)
-                for number in range(1, CUTS + 1)
+                format_timestamp(start.replace(hour=0, minute=0, second=0, microsecond=0) + number * days * DAY)
+                for number in range(1, MOST_PARTS + 1)
             ),
             until,
         ]
         cuts = [at for at in cuts if at <= until]
-    return [Slice(low, high) for low, high in zip(cuts, cuts[1:]) if low < high][::-1]
+    return [TimeSlice(low, high) for low, high in zip(cuts, cuts[1:]) if low < high][::-1]

@@ -23,7 +23,7 @@ from tap_twilio.singer.records import compared
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
-TOLD = 2  # how many rows the sums can tell
+DECODABLE = 2  # how many rows the sums can tell
 SID = 34  # the length of a SID: two letters and 32 digits
 
 
@@ -45,9 +45,9 @@ def contents_of(records: Iterable[bytes]) -> list[int]:
     return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
 
 
-def end_key(odd: int, name: str) -> int:
+def end_key(unsliceable: int, name: str) -> int:
     """The key of a list's last chunk."""
-    return hashed(f"{odd} {name}".encode())
+    return hashed(f"{unsliceable} {name}".encode())
 
 
 def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
@@ -92,7 +92,7 @@ def recurrence(sums: Sums) -> list[int] | None:
                 length, before, last, gap = n + 1 - length, now, error, 0
             now = longer
         gap += 1
-    if length > TOLD:
+    if length > DECODABLE:
         return None
     return now + [0] * (length + 1 - len(now)) if len(now) <= length + 1 else None
 

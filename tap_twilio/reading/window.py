@@ -5,52 +5,56 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tap_twilio.errors import ServerFailed
-from tap_twilio.moments import BEGINNING, SECOND, Moment, day_of, earlier, later, midnight_after
-from tap_twilio.singer.state import Backfill, Slice
-from tap_twilio.streams.model import Window
+from tap_twilio.moments import BEGINNING, SECOND, Timestamp, day_of, earlier, later, midnight_after
+from tap_twilio.singer.state import Backfill, TimeSlice
+from tap_twilio.streams.model import LogWindow
 
 from .effects import Read
-from .reading import Reading
-from .slices import Slices
-from .tables import How
+from .reading import PartitionRead
+from .slices import TimeSlices
+from .tables import ReadMode
 from .units import first_of
 
 
-def read_window(reading: Reading) -> Read:
+def read_window(reading: PartitionRead) -> Read:
     """
     Read the window; rows before it count as final. Its start, less the margin, becomes the bookmark.
 
     Days that Twilio fails to answer are kept in the state, and each sync asks for them again.
     """
     state, stream = reading.state, reading.stream
-    assert isinstance(stream.reads, Window)
+    assert isinstance(stream.reads, LogWindow)
     opened = state.backfill
-    resumed = opened is not None and bool(opened.slices)
+    resumed = opened is not None and bool(opened.time_slices)
     if opened is None or not resumed:
-        opened = Backfill(reading.began, reading.served(), slices=_window(reading, stream.reads))
+        opened = Backfill(reading.began, reading.served(), time_slices=_window(reading, stream.reads))
         state.backfill, state.unread = opened, None
-    assert opened.slices is not None
+    assert opened.time_slices is not None
     failed: ServerFailed | None = None
     by_day = first_of(_reread(reading, stream.reads, opened.began), stream.reads.sums)
     try:
-        yield from Slices(reading, reading.lists[0], opened.slices, How.BACKFILL, opened, by_day).read()
+        yield from TimeSlices(
+            reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day
+        ).read()
     except ServerFailed as error:
         failed = error
     if resumed:
         reading.finish_backfill(opened)  # what is owed since it began stays owed
     else:
-        reading.finish_round(opened.tables, opened.began)
+        reading.finish_rescan(opened.tables, opened.began)
         state.backfill = None
     if failed:
-        state.unread = opened.slices
+        state.unread = opened.time_slices
         raise failed
 
 
-def _window(reading: Reading, reads: Window) -> list[Slice]:
+def _window(reading: PartitionRead, reads: LogWindow) -> list[TimeSlice]:
     """What is to be read: all, or the days of late, and those that no earlier sync could read."""
     state, since = reading.state, reading.oldest
-    owed = any(table.state.refill or not table.state.date_updated for table in reading.tables)
-    if state.finished and not owed:
+    resend_listed_before = any(
+        table.state.resend_created_before or not table.state.date_updated for table in reading.tables
+    )
+    if state.finished and not resend_listed_before:
         # Whole days, so that the syncs of a day compare the same rows.
         reach = midnight_after(reading.reach) if reading.reach else BEGINNING
         since = max(since, reach, day_of(earlier(state.finished, reads.again)))
@@ -64,16 +68,16 @@ def _window(reading: Reading, reads: Window) -> list[Slice]:
     return [*_spans(since, later(reading.began, SECOND), reading), *unread]
 
 
-def _reread(reading: Reading, reads: Window, began: Moment) -> Moment:
+def _reread(reading: PartitionRead, reads: LogWindow, began: Timestamp) -> Timestamp:
     """Return from when on the days of a list are read again, after a sync that began then."""
-    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.margin), reads.again))
+    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), reads.again))
 
 
-def _spans(since: Moment, until: Moment, reading: Reading) -> list[Slice]:
+def _spans(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
     """The newest first, none longer than the list takes."""
     longest = reading.stream.filter and reading.stream.filter.longest
     found = []
     while longest and earlier(until, longest) > since:
-        found.append(Slice(earlier(until, longest), until))
+        found.append(TimeSlice(earlier(until, longest), until))
         until = earlier(until, longest)
-    return [*found, Slice(since, until)]
+    return [*found, TimeSlice(since, until)]

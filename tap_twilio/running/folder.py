@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tap_twilio.errors import Locked, TapError
+from tap_twilio.errors import AlreadyRunning, TapError
 from tap_twilio.files import private, replace, state_in
 
 try:
@@ -88,7 +88,7 @@ def held(path: Path, what: str) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Locked(f"{what}: the last sync still runs, so this one is left out.") from None
+            raise AlreadyRunning(f"{what}: the last sync still runs, so this one is left out.") from None
         yield descriptor
     finally:
         os.close(descriptor)

@@ -24,7 +24,7 @@ from typing import Any
 
 import fsspec
 
-from tap_twilio.errors import Locked, TapError
+from tap_twilio.errors import AlreadyRunning, TapError
 from tap_twilio.files import parse_json, private
 
 from .folder import LOCK, STATE, TORN, held, whole
@@ -113,12 +113,12 @@ class Remote:
             if held_by and not ours and held_by.get("until", 0) > time.time():
                 until = datetime.fromtimestamp(held_by["until"], timezone.utc)
                 who = f"{held_by.get('host')} (process {held_by.get('process')})"
-                raise Locked(
+                raise AlreadyRunning(
                     f"--state {self.url}: a sync on {who} still runs, or was killed;"
                     f" this one is left out. Its lock lasts until {until:%H:%M} UTC, unless it is renewed."
                 )
             self._write()
-        except Locked:
+        except AlreadyRunning:
             raise
         except FileNotFoundError as error:
             raise self._failed(f"{LOCK} cannot be written: there is no such bucket or folder", error) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.moments import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, SECONDS, is_day
-from tap_twilio.twilio.body import BIGINT, Mended
+from tap_twilio.twilio.body import BIGINT, Sanitized
 from tap_twilio.twilio.request import Row
 
 from .forms import UNKNOWN, is_decimal, is_secret, unknown_text
@@ -43,7 +43,7 @@ class Drift:
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
     kept: Counter[str] = field(default_factory=Counter)  # of these, the ones that are written as unknown_properties
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
-    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Mended`
+    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Sanitized`
     notes: list[Note] = field(default_factory=list)  # of the row at hand, which count where it is written
 
     def count(self, notes: Iterable[Note]) -> None:
@@ -78,7 +78,7 @@ def _counts(counter: Counter[str], unit: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Odd:
+class _Misfit:
     """What a compiled function does with the values that it does not foresee."""
 
     stream: str
@@ -90,7 +90,7 @@ class _Odd:
     def misfit(self, row: Row, name: str) -> Any:
         """What to write for a value that does not fit. Raises InvalidRecord where that is nothing."""
         value, kind = row.get(name), _kind(self.properties[name])
-        if value and isinstance(value, Mended) and _fits(value, kind):
+        if value and isinstance(value, Sanitized) and _fits(value, kind):
             self.drift.notes.append((name, True))
             return value
         if name in self.key or self.on_invalid != "null":
@@ -101,7 +101,7 @@ class _Odd:
 
     def json_text(self, name: str, value: Any) -> str:
         """A value that may be anything, as the text of its JSON; text as it is."""
-        if isinstance(value, Mended):
+        if isinstance(value, Sanitized):
             self.drift.notes.append((name, True))
         return str(value) if isinstance(value, str) else without_password(to_json(value).decode())
 
@@ -110,7 +110,7 @@ class _Odd:
         secret = {name for name in names if is_secret(name)}
         self.drift.see_unknown(secret)
         self.drift.see_unknown(names - secret, kept=True)
-        if any(isinstance(row[name], Mended) for name in names - secret):
+        if any(isinstance(row[name], Sanitized) for name in names - secret):
             self.drift.notes.append((UNKNOWN, True))
         text = unknown_text(row, names)
         return without_password(text) if text else None
@@ -144,7 +144,7 @@ def compile_record(
         `dropped` are properties that never leave.
     The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
     """
-    odd = _Odd(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
+    odd = _Misfit(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(odd.properties).union(dropped) - {"received_at"}
     taken = {name: about for name, about in odd.properties.items() if name in selected or name in key}
     taken.pop("received_at", None)
@@ -155,7 +155,7 @@ def compile_record(
     return scope["record"]  # type: ignore[no-any-return]  # exec has no types
 
 
-def _scope(odd: _Odd, known: Set[str]) -> dict[str, Any]:
+def _scope(odd: _Misfit, known: Set[str]) -> dict[str, Any]:
     """What a compiled function can name."""
     return {
         **_SCOPE,

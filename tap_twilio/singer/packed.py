@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 Sums = tuple[int, int, int, int, int]  # five power sums over the rows of a chunk (reading/digests.py)
 Hashes = frozenset[int]  # what each row of a part holds, one by one
-Digest = Sums | Hashes
+Fingerprint = Sums | Hashes
 
 KEY, COUNT, NUMBER = 8, 2, 6  # bytes
 MOST = 2 ** (8 * COUNT) - 2  # the most hashes of one digest
@@ -15,12 +15,12 @@ _SUMS = MOST + 1  # the count that says that sums follow
 _WIDTH = 5
 
 
-def size_of(digest: Digest) -> int:
+def size_of(fingerprint: Fingerprint) -> int:
     """How many bytes it takes, as text."""
-    return (KEY + COUNT + NUMBER * len(digest)) * 4 // 3
+    return (KEY + COUNT + NUMBER * len(fingerprint)) * 4 // 3
 
 
-def pack(digests: Mapping[int, Digest]) -> str | None:
+def pack(fingerprints: Mapping[int, Fingerprint]) -> str | None:
     """
     Digests by their keys as text; None where there are none.
 
@@ -28,17 +28,17 @@ def pack(digests: Mapping[int, Digest]) -> str | None:
     ('AAAAAAAAAAcAAQAAAAAAAQ==', {7: frozenset({1})})
     """
     parts = []
-    for key, digest in digests.items():
-        count = _SUMS if isinstance(digest, tuple) else len(digest)
+    for key, fingerprint in fingerprints.items():
+        count = _SUMS if isinstance(fingerprint, tuple) else len(fingerprint)
         parts += [key.to_bytes(KEY, "big"), count.to_bytes(COUNT, "big")]
-        parts += [number.to_bytes(NUMBER, "big") for number in digest]
+        parts += [number.to_bytes(NUMBER, "big") for number in fingerprint]
     return b64encode(b"".join(parts)).decode() or None
 
 
-def unpack(text: str) -> dict[int, Digest]:
+def unpack(text: str) -> dict[int, Fingerprint]:
     """The same digests again. Raises ValueError for a text that `pack` did not make."""
     data, at = b64decode(text, validate=True), 0
-    found: dict[int, Digest] = {}
+    found: dict[int, Fingerprint] = {}
     while at < len(data):
         key, count = (int.from_bytes(data[at : at + KEY], "big"), data[at + KEY : at + KEY + COUNT])
         at += KEY + COUNT

@@ -29,7 +29,7 @@ def owned(state: State) -> dict[str, int]:
     for name in state.names:
         for account, part in state.stream(name).partitions.items():
             if part != ELSEWHERE:
-                size = len(part.digests or "") + len(part.round_digests or "")
+                size = len(part.fingerprints or "") + len(part.rescan_fingerprints or "")
                 found[account] = found.get(account, 0) + size
     return dict(sorted(found.items()))
 
@@ -54,7 +54,7 @@ def split(state: State, groups: Sequence[Sequence[str]]) -> list[Json]:
     Streams that are read in the main account alone are with that account.
     """
     streams = {name: state.stream(name) for name in state.names}
-    known = [name for name, stream in streams.items() if stream.foreign is None]
+    known = [name for name, stream in streams.items() if stream.imported is None]
     found = []
     for group in groups:
         piece = State(deepcopy(state.without(known)))
@@ -80,7 +80,7 @@ def _own(stream: StreamState) -> list[str]:
 def forget(state: State, accounts: Collection[str]) -> Json:
     """A state without these accounts, whose rows may then leave the warehouse. Raises TapError for an unknown one."""
     streams = {name: state.stream(name) for name in state.names}
-    known = [name for name, stream in streams.items() if stream.foreign is None]
+    known = [name for name, stream in streams.items() if stream.imported is None]
     missing = set(accounts).difference(*(streams[name].partitions for name in known))
     if missing:
         raise TapError(f"the state knows no account {', '.join(sorted(missing))}: state show names those it knows")
@@ -104,7 +104,7 @@ class Join:
         streams = {
             name: [(file, state.stream(name)) for file, state in self.files if name in state.names] for name in names
         }
-        known = [name for name in names if any(stream.foreign is None for _, stream in streams[name])]
+        known = [name for name in names if any(stream.imported is None for _, stream in streams[name])]
         joined = State(self._others(known))
         for name in known:
             vars(joined.stream(name)).update(vars(self._stream(name, streams[name])))
@@ -130,13 +130,13 @@ class Join:
                 )
 
     def _stream(self, name: str, files: list[tuple[str, StreamState]]) -> StreamState:
-        taken_over = [file for file, stream in files if stream.foreign is not None]
-        if taken_over:
+        imported_bookmark = [file for file, stream in files if stream.imported is not None]
+        if imported_bookmark:
             self.said.append(
-                f"{name}: {', '.join(taken_over)} holds a bookmark of another tap's, for no account: it is left out, "
+                f"{name}: {', '.join(imported_bookmark)} holds a bookmark of another tap's, for no account: it is left out, "
                 "and accounts that the other files do not have are read from the beginning"
             )
-        files = [(file, stream) for file, stream in files if stream.foreign is None]
+        files = [(file, stream) for file, stream in files if stream.imported is None]
         versions = {(stream.version, stream.content, stream.written, stream.blocked) for _, stream in files}
         found = StreamState(max((version for version, *_ in versions if version), default=None))
         if len(versions) == 1:

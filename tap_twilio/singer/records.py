@@ -23,7 +23,7 @@ from .numbers import to_json
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key
 
 
-class Noted(bytes):
+class AnnotatedRecord(bytes):
     """The JSON of a record that is not just compared and written."""
 
     notes: Sequence[Note] = ()  # of values that were replaced, which counts where it is written
@@ -32,7 +32,7 @@ class Noted(bytes):
 
 def compared(record: bytes) -> bytes:
     """Return the part of a record's JSON that tells whether the row changed."""
-    if record.__class__ is Noted:
+    if record.__class__ is AnnotatedRecord:
         part: bytes | None = record.compared
         return record if part is None else part
     return record
@@ -89,7 +89,7 @@ class Recorder:
                 drift.notes = []
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
             if drift.notes or volatile:
-                data = Noted(data)
+                data = AnnotatedRecord(data)
                 data.notes, drift.notes = drift.notes, []
                 data.compared = to_json(_without(made, volatile)) if volatile else None
             yield data
@@ -100,7 +100,7 @@ class Recorder:
         if not records:
             return b""
         for record in records:
-            if record.__class__ is Noted:
+            if record.__class__ is AnnotatedRecord:
                 self.drift.count(record.notes)
         received = b',"received_at":%s' % orjson.dumps(received_at) if self._received else b""
         versioned = b"" if version is None else b',"version":%d' % version

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tap_twilio.moments import BEGINNING, END, Moment, parse_moment
+from tap_twilio.moments import BEGINNING, END, Timestamp, parse_timestamp
 from tap_twilio.streams import BY_NAME, Stream, top_of
 
-from .state import ELSEWHERE, Asked, Backfill, Partition, Round, State
+from .state import ELSEWHERE, FeedbackProgress, Backfill, Partition, OpenRescan, State
 
 ALL_OF_TIME = "9000"  # a date from here on stands for all
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
@@ -24,7 +24,7 @@ NOT_READ = {  # by the words of availability.py
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenWork:
     """Something that the next syncs have to do. `what` is its name in the state, `says` what it means."""
 
     what: str
@@ -45,10 +45,10 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Walked:
+class RescanProgress:
     """How far the open round is. `pages_before`: how many pages the last one had, where it took several syncs."""
 
-    began: Moment
+    began: Timestamp
     pages: int
     pages_before: int | None
     list_number: int
@@ -66,18 +66,18 @@ class Line:
     """
     One partition. `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
 
-    `account` is None where a bookmark of another tap's stands for all accounts. `digests_bytes`: what they take of the
-    state. `elsewhere`: another piece of the state holds it.
+    `account` is None where a bookmark of another tap's stands for all accounts. `fingerprint_bytes`: what they take of
+    the state. `elsewhere`: another piece of the state holds it.
     """
 
     stream: str
     account: str | None
-    bookmark: Moment | None
-    read_whole: Moment | None
+    bookmark: Timestamp | None
+    read_whole: Timestamp | None
     age_seconds: int | None
-    open: list[Open]
-    round: Walked | None
-    digests_bytes: int
+    open: list[OpenWork]
+    rescan: RescanProgress | None
+    fingerprint_bytes: int
     complete: bool
     syncs_left: int | None
     elsewhere: bool = False
@@ -86,17 +86,17 @@ class Line:
         return asdict(self)
 
 
-def lines(state: State, now: Moment) -> Iterator[Line]:
+def lines(state: State, now: Timestamp) -> Iterator[Line]:
     """A line for each partition, in the order of the state. Raises TapError for a malformed one."""
     for name in state.names:
         stream = state.stream(name)
-        if stream.foreign is not None:
-            said = Open("taken_over", "a bookmark of another tap's: older rows are taken as read")
-            yield Line(name, None, stream.foreign, None, _age(stream.foreign, now), [said], None, 0, False, None)
+        if stream.imported is not None:
+            said = OpenWork("imported_bookmark", "a bookmark of another tap's: older rows are taken as read")
+            yield Line(name, None, stream.imported, None, _age(stream.imported, now), [said], None, 0, False, None)
         for account, part in sorted(stream.partitions.items()):
             elsewhere = part == ELSEWHERE
             opened = [] if elsewhere else list(_opened(BY_NAME[name], part, _root(state, name, account)))
-            opened += [Open("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
+            opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
             bookmark = None if elsewhere else part.date_updated
             read_whole = part.full.began if part.full and part.full.done and part.full.version else None
             yield Line(
@@ -106,8 +106,8 @@ def lines(state: State, now: Moment) -> Iterator[Line]:
                 read_whole,
                 _age(read_whole or bookmark, now),
                 opened,
-                _walked(BY_NAME[name], part),
-                len(part.digests or "") + len(part.round_digests or ""),
+                _rescan_progress(BY_NAME[name], part),
+                len(part.fingerprints or "") + len(part.rescan_fingerprints or ""),
                 not opened,
                 part.syncs_left if opened else 0,
                 elsewhere,
@@ -127,93 +127,108 @@ def _root(state: State, name: str, account: str) -> Partition:
     return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
 
 
-def _age(at: Moment | None, now: Moment) -> int | None:
-    return int((parse_moment(now) - parse_moment(at)).total_seconds()) if at else None
+def _age(at: Timestamp | None, now: Timestamp) -> int | None:
+    return int((parse_timestamp(now) - parse_timestamp(at)).total_seconds()) if at else None
 
 
-def _walked(stream: Stream, part: Partition) -> Walked | None:
-    opened: Round | None = part.round
+def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:
+    opened: OpenRescan | None = part.rescan
     if opened is None:
         return None
     many = len(stream.values)
-    return Walked(opened.began, opened.pages, part.pages, min(opened.at + 1, many), many)
+    return RescanProgress(opened.began, opened.pages, part.pages, min(opened.at + 1, many), many)
 
 
-def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[Open]:
+def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield what the last sync left to the next ones. `root` is the list's part, of which the stream's rows come."""
     above = stream.parent.stream if stream.parent else ""
     if part.not_read == "absent":
         return  # there is nothing to read
     if part.not_read:
-        yield Open("not_read", NOT_READ.get(part.not_read, part.not_read))
+        yield OpenWork("not_read", NOT_READ.get(part.not_read, part.not_read))
     if part.not_read in ("closed", "suspended"):
         return
     yield from _opened_above(stream, part, root)
     if part.backfill:
-        yield Open(
+        yield OpenWork(
             "backfill", f"the backfill of {_day(part.backfill.began)} is not complete: {_left(stream, part.backfill)}"
         )
     elif not (part.was_read or part.finished or part.full or part.not_read):
-        yield Open("backfill", "it was not read whole yet")
+        yield OpenWork("backfill", "it was not read whole yet")
     if part.full and not part.full.version:
-        yield Open("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
+        yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
     elif part.full and not part.full.done:
-        yield Open("full", f"FULL_TABLE version {part.full.version}, begun {_day(part.full.began)}, is not complete")
-    if part.owed is not None:
+        yield OpenWork(
+            "full", f"FULL_TABLE version {part.full.version}, begun {_day(part.full.began)}, is not complete"
+        )
+    if part.resend_listed_before is not None:
         rows = f"rows of {above}" if above else "rows"
         what = "are still to be asked for what is below them" if above else "come with the round"
-        yield Open("owed", f"{rows} {_before(part.owed)} {what}")
-    if part.put_off is not None:
-        yield Open(
-            "put_off",
-            f"rows of {above or 'the parent'} {_before(part.put_off)} were not asked: child_requests were spent",
+        yield OpenWork("resend_listed_before", f"{rows} {_before(part.resend_listed_before)} {what}")
+    if part.deferred_before is not None:
+        yield OpenWork(
+            "deferred_before",
+            f"rows of {above or 'the parent'} {_before(part.deferred_before)} were not asked: child_requests were spent",
         )
-    if part.refill is not None:
-        since = "all rows" if part.refill == END else f"rows created before {_day(part.refill)}"
-        yield Open("refill", f"{since} come with the round: properties were added, or start_date moved back")
-    if part.asked:
-        yield from _asked(part.asked, above)
-    if part.taken_over:
-        yield Open("taken_over", "the bookmark came from another tap: older rows are taken as read until a round ends")
+    if part.resend_created_before is not None:
+        since = (
+            "all rows"
+            if part.resend_created_before == END
+            else f"rows created before {_day(part.resend_created_before)}"
+        )
+        yield OpenWork(
+            "resend_created_before", f"{since} come with the round: properties were added, or start_date moved back"
+        )
+    if part.feedback_progress:
+        yield from _asked(part.feedback_progress, above)
+    if part.imported_bookmark:
+        yield OpenWork(
+            "imported_bookmark", "the bookmark came from another tap: older rows are taken as read until a round ends"
+        )
 
 
-def _opened_above(stream: Stream, part: Partition, root: Partition) -> Iterator[Open]:
+def _opened_above(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield what is left to read of the list, and what the state cannot tell of it."""
     if part is not root and root.backfill:
-        yield Open("backfill", f"the first read of {top_of(stream).name} is not complete")
-    if root.round or root.pages:
-        yield Open("round", "the list is longer than one sync reads again (sweep_pages), so old changes come later")
+        yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
+    if root.rescan or root.pages:
+        yield OpenWork(
+            "rescan", "the list is longer than one sync reads again (sweep_pages), so old changes come later"
+        )
     if root.unread:
-        yield Open("unread", "Twilio failed to answer for some days; each sync asks for them again")
+        yield OpenWork("unread", "Twilio failed to answer for some days; each sync asks for them again")
     if part.by_date_from:
         back = _day(part.by_date_from)
-        yield Open("by_date", f"the state has no room for digests (state_kilobytes): dates judge rows from {back} back")
+        yield OpenWork(
+            "by_date", f"the state has no room for digests (state_kilobytes): dates judge rows from {back} back"
+        )
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
     many = len(stream.values)
     lists = f"list {min(opened.at + 1, many)} of {many}, " if many > 1 else ""
-    if opened.slices is None:
-        return f"{lists}{'walked in part' if opened.place else 'from its first page'}"
-    oldest, newest = min(one.since for one in opened.slices), max(one.until for one in opened.slices)
-    return f"{lists}{len(opened.slices)} slices left, between {_day(oldest)} and {_day(newest)}"
+    if opened.time_slices is None:
+        return f"{lists}{'walked in part' if opened.checkpoint else 'from its first page'}"
+    oldest, newest = min(one.since for one in opened.time_slices), max(one.until for one in opened.time_slices)
+    return f"{lists}{len(opened.time_slices)} slices left, between {_day(oldest)} and {_day(newest)}"
 
 
-def _asked(asked: Asked, above: str) -> Iterator[Open]:
+def _asked(asked: FeedbackProgress, above: str) -> Iterator[OpenWork]:
     if asked.began:
         down_to = f", down to {_day(asked.cursor[0])}" if asked.cursor else ""
-        yield Open(
-            "asked", f"the rows of {above} of the last days are asked in part, since {_day(asked.began)}{down_to}"
+        yield OpenWork(
+            "feedback_progress",
+            f"the rows of {above} of the last days are asked in part, since {_day(asked.began)}{down_to}",
         )
-    if asked.second_owed:
-        yield Open("second_owed", "the second source is to be asked for all time")
+    if asked.second_source_pending:
+        yield OpenWork("second_source_pending", "the second source is to be asked for all time")
 
 
-def _before(date: Moment) -> str:
+def _before(date: Timestamp) -> str:
     if date == BEGINNING:
         return "without a date"
     return "of any date" if date >= ALL_OF_TIME else f"without a date, or dated before {_day(date)},"
 
 
-def _day(at: Moment) -> str:
+def _day(at: Timestamp) -> str:
     return at[:10]

@@ -23,13 +23,13 @@ import orjson
 from tap_twilio.files import unwrapped
 from tap_twilio.streams import BY_NAME, Stream
 
-from .typed import Address, Count, Date, Dated, Digests, Edge, Json, Seen, malformed, object_at, typed
+from .typed import Address, Count, Date, Dated, FingerprintText, Edge, Json, Seen, malformed, object_at, typed
 
 FEW = 2  # accounts that an entry lists itself
 
 
 @dataclass
-class Place:
+class Checkpoint:
     """
     Where a walk goes on: the address of the last page read, and some of its rows as [key, list date].
 
@@ -42,23 +42,25 @@ class Place:
 
 
 @dataclass
-class Slice:
+class TimeSlice:
     """A span of a list's dates that is left to read, the second bound excluded."""
 
     since: Date
     until: Date
-    place: Place | None = None
-    read: dict[str, Digests] = field(default_factory=dict)  # of the rows before the place's page, by who reads them
+    checkpoint: Checkpoint | None = None
+    read: dict[str, FingerprintText] = field(
+        default_factory=dict
+    )  # of the rows before the place's page, by who reads them
     failed: bool = False  # whether Twilio answered an earlier sync with errors of its own, each time it was asked
 
 
 @dataclass
-class Span:
+class ReadRange:
     """What slices have read of a list's dates, the second bound excluded."""
 
     since: Date
     until: Date
-    read: dict[str, Digests] = field(default_factory=dict)
+    read: dict[str, FingerprintText] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,21 +70,21 @@ class Backfill:
     began: Date  # the start of the first sync that read it
     tables: list[str] = field(default_factory=list)  # the streams that it serves
     at: Count = 0  # the number of the list that is read now
-    place: Place | None = None
-    slices: list[Slice] | None = None  # None: the list is walked
-    owed: Date | None = None  # rows undated, or dated before this, are not seen by the slices
-    spans: list[Span] = field(default_factory=list)  # what the slices have read
+    checkpoint: Checkpoint | None = None
+    time_slices: list[TimeSlice] | None = None  # None: the list is walked
+    resend_listed_before: Date | None = None  # rows undated, or dated before this, are not seen by the slices
+    read_ranges: list[ReadRange] = field(default_factory=list)  # what the slices have read
 
 
 @dataclass
-class Round:
+class OpenRescan:
     """One walk over the whole list, while it is open."""
 
     began: Date
     tables: list[str] = field(default_factory=list)
     at: Count = 0
     pages: Count = 0
-    place: Place | None = None
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass
@@ -93,19 +95,19 @@ class Full:
     began: Date
     tables: list[str] = field(default_factory=list)  # children that are read along
     at: Count = 0
-    place: Place | None = None
+    checkpoint: Checkpoint | None = None
     done: bool = False
 
 
 @dataclass
-class Asked:
+class FeedbackProgress:
     """How far a child got that is asked row by row, within a budget (reading/recent.py)."""
 
     began: Date | None = None  # of the round over its window that is open
     cursor: Dated | None = None  # rows of the window above it were asked
     unasked: bool = False  # no window was ever asked whole: all is emitted until one was
     misses: Count = 0  # requests in a row that found nothing
-    second_owed: bool = False  # whether the second source is to be asked for all time
+    second_source_pending: bool = False  # whether the second source is to be asked for all time
     second_answered: bool = False  # whether the second source ever answered
     late: Date | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
 
@@ -116,29 +118,31 @@ class Partition:
 
     # the table
     date_updated: Date | None = None  # the bookmark: every change before it is in the warehouse
-    looked_back: Date | None = None  # the start of the last look-back, less the margin
+    lookback_done_at: Date | None = None  # the start of the last look-back, less the margin
     start_date: Edge | None = None  # what was asked for last; "": everything
     selection: str | None = None  # the name of the properties that were selected last
-    owed: Date | None = None  # rounds emit rows undated, or dated before this
-    put_off: Date | None = None  # what will be owed: rows of the parent that were not asked since a read began
-    refill: Edge | None = None  # rounds emit rows created before this
-    asked: Asked | None = None
-    taken_over: Date | None = None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
-    digests: Digests | None = None  # of what was written (reading/digests.py)
-    round_digests: Digests | None = None  # those that were made since the open round began
+    resend_listed_before: Date | None = None  # rounds emit rows undated, or dated before this
+    deferred_before: Date | None = None  # what will be owed: rows of the parent that were not asked since a read began
+    resend_created_before: Edge | None = None  # rounds emit rows created before this
+    feedback_progress: FeedbackProgress | None = None
+    imported_bookmark: Date | None = (
+        None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
+    )
+    fingerprints: FingerprintText | None = None  # of what was written (reading/digests.py)
+    rescan_fingerprints: FingerprintText | None = None  # those that were made since the open round began
     # the rows of the parent, of a child
-    visited: Digests | None = None  # of those that were visited (reading/sinks.py)
-    round_visited: Digests | None = None  # those that were made since the open round began
+    visited: FingerprintText | None = None  # of those that were visited (reading/sinks.py)
+    rescan_visited: FingerprintText | None = None  # those that were made since the open round began
     visited_for: str | None = None  # the tables that this served
-    doubted: Digests | None = None  # the rows of which an answer is not believed before it is repeated
+    unconfirmed: FingerprintText | None = None  # the rows of which an answer is not believed before it is repeated
     # the list
     finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
-    swept: Date | None = None  # when a round last read here
+    rescanned_at: Date | None = None  # when a round last read here
     pages: Count | None = None  # how many pages the last round had, where it took several syncs
     empty: Date | None = None  # when a subaccount's list was last seen empty, or absent (empty_recheck_hours)
-    unread: list[Slice] | None = None  # spans of a log that Twilio failed to answer; each sync asks them again
+    unread: list[TimeSlice] | None = None  # spans of a log that Twilio failed to answer; each sync asks them again
     backfill: Backfill | None = None
-    round: Round | None = None
+    rescan: OpenRescan | None = None
     full: Full | None = None
     # what the last sync left out
     not_read: str | None = None  # why it was not read: a word of availability.py
@@ -146,9 +150,9 @@ class Partition:
     syncs_left: Count | None = None  # how many syncs the open work takes, as far as that is known
 
     @property
-    def opened(self) -> list[Backfill | Round | Full]:
+    def opened(self) -> list[Backfill | OpenRescan | Full]:
         """The reads that are under way."""
-        return [opened for opened in (self.backfill, self.round, self.full) if opened]
+        return [opened for opened in (self.backfill, self.rescan, self.full) if opened]
 
     @property
     def is_open(self) -> bool:
@@ -161,8 +165,11 @@ class Partition:
         full, backfill = self.full, self.backfill
         return (
             self.date_updated is not None
-            or (full is not None and (full.done or full.at > 0 or full.place is not None))
-            or (backfill is not None and (backfill.at > 0 or bool(backfill.place or backfill.slices is not None)))
+            or (full is not None and (full.done or full.at > 0 or full.checkpoint is not None))
+            or (
+                backfill is not None
+                and (backfill.at > 0 or bool(backfill.checkpoint or backfill.time_slices is not None))
+            )
         )
 
 
@@ -180,7 +187,7 @@ class StreamState:
     blocked: bool = False  # whether the version that they were written in was not activated
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
-    foreign: str | None = None  # a bookmark that another tap wrote, and all that is known
+    imported: str | None = None  # a bookmark that another tap wrote, and all that is known
 
 
 class State:
@@ -273,7 +280,7 @@ class State:
         if "partitions" not in part and "accounts" in part:
             raise malformed(where, "holds accounts, which this version does not read there")
         if "partitions" not in part:
-            return _foreign(part, where)
+            return _imported(part, where)
         found = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
             typed(str | None, part.get("content"), f"{where}.content"),
@@ -286,7 +293,7 @@ class State:
             _check(stream, partition, at)
             for account in accounts:
                 # One object for each account, since who reads it changes it.
-                shared = partition.is_open or partition.asked
+                shared = partition.is_open or partition.feedback_progress
                 found.partitions[account] = deepcopy(partition) if shared else replace(partition)
         used = {partition.selection for partition in found.partitions.values()}
         found.selections = {name: names for name, names in found.selections.items() if name in used}
@@ -310,7 +317,10 @@ def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> li
     """Accounts whose partitions are alike, together."""
     groups: dict[Any, list[str]] = {}
     for account, partition in partitions.items():
-        known = {**vars(partition), "asked": partition.asked and astuple(partition.asked)}
+        known = {
+            **vars(partition),
+            "feedback_progress": partition.feedback_progress and astuple(partition.feedback_progress),
+        }
         alike = account if partition.is_open else tuple(known.values())
         groups.setdefault(alike, []).append(account)
     found: list[Any] = []
@@ -332,36 +342,36 @@ def _sets_in(bookmark: Any) -> list[str]:
     return [entry[0] for entry in entries if isinstance(entry, list) and entry and isinstance(entry[0], str)]
 
 
-def _foreign(part: Json, where: str) -> StreamState:
+def _imported(part: Json, where: str) -> StreamState:
     """A part as other taps write it: nothing but a bookmark."""
     dates = [value for value in part.values() if isinstance(value, str)]
     if part and not dates and any(value is not None for value in part.values()):
         raise malformed(where, "holds no bookmark")
-    return StreamState(foreign=typed(Date, min(dates), where) if dates else None)
+    return StreamState(imported=typed(Date, min(dates), where) if dates else None)
 
 
 def _check(stream: Stream, part: Partition, where: str) -> None:
     """What is open is of this stream: else a read would end at once, and leave rows out without a word."""
     last = len(stream.values) - 1
-    opened = {"backfill": part.backfill, "round": part.round, "full": part.full}
+    opened = {"backfill": part.backfill, "rescan": part.rescan, "full": part.full}
     for name, one in opened.items():
-        looks = one is not None and name != "round" and not one.place  # at heads, at last
-        looks = looks and not (isinstance(one, Backfill) and one.slices is not None)
+        looks = one is not None and name != "rescan" and not one.checkpoint  # at heads, at last
+        looks = looks and not (isinstance(one, Backfill) and one.time_slices is not None)
         if one and one.at > last + looks:
             raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
     _check_spans(part.unread or (), f"{where}.unread")
-    if not part.backfill or part.backfill.slices is None:
+    if not part.backfill or part.backfill.time_slices is None:
         return
     if not stream.filter:
         raise malformed(f"{where}.backfill.slices", "is of a list that is not read in slices")
-    if not part.backfill.slices:
+    if not part.backfill.time_slices:
         raise malformed(f"{where}.backfill.slices", "is empty, so that nothing would be read")
-    if stream.filter_hides_rows and part.backfill.owed is None:
+    if stream.filter_hides_rows and part.backfill.resend_listed_before is None:
         raise malformed(f"{where}.backfill.owed", "is missing")
-    _check_spans(part.backfill.slices, f"{where}.backfill.slices")
+    _check_spans(part.backfill.time_slices, f"{where}.backfill.slices")
 
 
-def _check_spans(spans: Iterable[Slice], where: str) -> None:
+def _check_spans(spans: Iterable[TimeSlice], where: str) -> None:
     for number, span in enumerate(spans):
         if span.since >= span.until:
             raise malformed(f"{where}[{number}].until", "is not after since")

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 Date = Annotated[str, "a date"]
 Edge = Annotated[str, "a date, or one end of time"]
 Address = Annotated[str, "an address on Twilio's host"]
-Digests = Annotated[str, "digests"]
+FingerprintText = Annotated[str, "fingerprints"]
 Count = Annotated[int, "a number"]
 Dated = Annotated[tuple[str, str], "a date and a key"]
 Seen = Annotated[list[Any], "a key and a date"]
@@ -84,8 +84,8 @@ def _annotated(what: str, value: Any, where: str) -> Any:
         if not value.startswith("/") or value.startswith("//"):
             raise malformed(where, f"is not {what}")
         return value
-    if what == "digests":
-        return _digests(value, where)
+    if what == "fingerprints":
+        return _fingerprints(value, where)
     if what != "a date" and value in (BEGINNING, END):
         return value
     return _date(value, where)
@@ -99,7 +99,7 @@ def _pair(what: str, value: Any, where: str) -> Any:
     return _date(value[0], f"{where}[0]"), typed(str, value[1], f"{where}[1]")
 
 
-def _digests(value: str, where: str) -> str:
+def _fingerprints(value: str, where: str) -> str:
     try:
         unpack(value)
     except ValueError:

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from hashlib import sha256
 
 from tap_twilio.log import FEW, about, listed
-from tap_twilio.moments import DAY, Moment, earlier
+from tap_twilio.moments import DAY, Timestamp, earlier
 from tap_twilio.twilio.request import Stamp
 
 from .records import compared
@@ -67,10 +67,10 @@ def interrupted(stream: StreamState, accounts: Collection[str]) -> int | None:
     """The open version, if the read of one of these accounts in it stopped halfway: it is resumed first."""
     opened = [stream.partitions[account].full for account in accounts if account in stream.partitions]
     halfway = [full for full in opened if full and full.version == stream.version and not full.done]
-    return stream.version if any(full.at or full.place for full in halfway) else None
+    return stream.version if any(full.at or full.checkpoint for full in halfway) else None
 
 
-def begin(stream: StreamState, now: Moment) -> Version:
+def begin(stream: StreamState, now: Timestamp) -> Version:
     """
     Return the next version.
 
@@ -84,7 +84,7 @@ def begin(stream: StreamState, now: Moment) -> Version:
     return version
 
 
-def end(stream: StreamState, version: Version, blocking: Collection[str], now: Moment) -> tuple[list[Batch], bool]:
+def end(stream: StreamState, version: Version, blocking: Collection[str], now: Timestamp) -> tuple[list[Batch], bool]:
     """Return what is still to be written of a version that was read, and whether it is to be activated."""
     if version.is_unchanged and (blocking or not stream.blocked):
         version.before, stream.content = None, version.content

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from tap_twilio.errors import Contradiction
+from tap_twilio.errors import DeclarationError
 
 from .model import Stream
 
@@ -51,15 +51,17 @@ def check(streams: tuple[Stream, ...]) -> None:
     """Raises Contradiction where the declarations contradict each other."""
     names = [stream.name for stream in streams]
     if len(set(names)) < len(names):
-        raise Contradiction("two streams have one name")
+        raise DeclarationError("two streams have one name")
     for stream in streams:
         ancestors, parent = [stream.name], stream.parent
         while parent:
             if parent.stream not in names or parent.stream in ancestors:
-                raise Contradiction(f"Stream {stream.name}: its parent {parent.stream} is none")
+                raise DeclarationError(f"Stream {stream.name}: its parent {parent.stream} is none")
             above = streams[names.index(parent.stream)]
             if (above.scope == "twilio") != (stream.scope == "twilio"):
-                raise Contradiction(f"Stream {stream.name}: one of it and its parent is all Twilio's, the other is not")
+                raise DeclarationError(
+                    f"Stream {stream.name}: one of it and its parent is all Twilio's, the other is not"
+                )
             ancestors.append(parent.stream)
             parent = above.parent
 

@@ -3,7 +3,7 @@
 from tap_twilio.moments import DAY
 
 from .insights import CALL_SCORES, ENDED_CALL
-from .model import Every, Filter, Has, Parent, Product, Recent, Stream, Whole, Window
+from .model import AllParents, Filter, Has, Parent, Product, RecentParents, Stream, FullRead, LogWindow
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
@@ -22,17 +22,17 @@ def _available(type_: str, path: str) -> Stream:
         f"AvailablePhoneNumbers/{{country_code}}/{path}",
         "available_phone_numbers",
         key=("account_sid", "country_code", "phone_number"),
-        reads=Whole(),
+        reads=FullRead(),
         parent=Parent(
             "available_phone_number_countries",
             {"country_code": "country_code"},
-            Every(),
+            AllParents(),
             where=Has("subresource_uris", holding=type_),
         ),
-        adds={"account_sid": "account_sid", "country_code": "country_code"},
-        paged=False,
-        fetch=False,
-        token_names_row=False,
+        derived={"account_sid": "account_sid", "country_code": "country_code"},
+        has_next_page=False,
+        has_item_endpoint=False,
+        resumable=False,
         cost="one request for each country that has such numbers; each answer is a sample of 30",
     )
 
@@ -47,7 +47,7 @@ STREAMS = (
         "conferences",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", unit=DAY, nullable=False),
         # Without Status, Twilio lists only those in progress (changelog, conference-list-endpoint).
-        each={"Status": ("init", "in-progress", "completed")},
+        query_variants={"Status": ("init", "in-progress", "completed")},
         default=True,
     ),
     Stream("transcriptions", API, "Transcriptions", "transcriptions", default=True),
@@ -65,8 +65,8 @@ STREAMS = (
         API,
         "Calls/{call_sid}/Feedback",
         None,  # it has no list, and left the OpenAPI document in 2023 (docs, Call Feedback resource)
-        parent=Parent("calls", {"call_sid": "sid"}, Recent(), where=ENDED_CALL),
-        adds={"sid": "call_sid"},
+        parent=Parent("calls", {"call_sid": "sid"}, RecentParents(), where=ENDED_CALL),
+        derived={"sid": "call_sid"},
         second=CALL_SCORES,
         default=True,
         cost="one request for each call that ended, within feedback_requests",
@@ -78,9 +78,9 @@ STREAMS = (
         "accounts",
         hidden=frozenset({"auth_token"}),
         scope="main",
-        token_names_row=False,  # its tokens hold a filter and a position (OpenAPI, examples of ListAccount)
+        resumable=False,  # its tokens hold a filter and a position (OpenAPI, examples of ListAccount)
     ),
-    Stream("account_balance", API, "Balance", None, key=("account_sid",), reads=Whole(), fetch=False),
+    Stream("account_balance", API, "Balance", None, key=("account_sid",), reads=FullRead(), has_item_endpoint=False),
     Stream("incoming_phone_numbers", API, "IncomingPhoneNumbers", "incoming_phone_numbers"),
     Stream("outgoing_caller_ids", API, "OutgoingCallerIds", "outgoing_caller_ids"),
     Stream(
@@ -90,7 +90,7 @@ STREAMS = (
         "recordings",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", nullable=False),
         # Else a recording that was deleted vanishes without a word (changelog, 2022-03-03).
-        fixed={"IncludeSoftDeleted": "true"},
+        query={"IncludeSoftDeleted": "true"},
     ),
     Stream(
         "usage_records",
@@ -99,12 +99,12 @@ STREAMS = (
         "usage_records",
         key=("account_sid", "category", "start_date", "end_date"),
         # A day's sums move while calls are priced; how long, Twilio does not say.
-        reads=Window(again=7 * DAY),
+        reads=LogWindow(again=7 * DAY),
         filter=USAGE_DAYS,
-        fixed=OWN_USAGE,
+        query=OWN_USAGE,
         volatile=AS_OF,
-        fetch=False,
-        token_names_row=False,
+        has_item_endpoint=False,
+        resumable=False,
     ),
     Stream(
         "usage_records_monthly",
@@ -112,12 +112,12 @@ STREAMS = (
         "Usage/Records/Monthly",
         "usage_records",
         key=("account_sid", "category", "start_date"),  # whether end_date of the current month moves is not established
-        reads=Window(again=62 * DAY, sums="month"),  # the current month and the two before it
+        reads=LogWindow(again=62 * DAY, sums="month"),  # the current month and the two before it
         filter=USAGE_DAYS,
-        fixed=OWN_USAGE,
+        query=OWN_USAGE,
         volatile=AS_OF,
-        fetch=False,
-        token_names_row=False,
+        has_item_endpoint=False,
+        resumable=False,
     ),
     Stream(
         "usage_records_yearly",
@@ -125,12 +125,12 @@ STREAMS = (
         "Usage/Records/Yearly",
         "usage_records",
         key=("account_sid", "category", "start_date"),
-        reads=Window(again=62 * DAY, sums="year"),  # until early March the year before, too
+        reads=LogWindow(again=62 * DAY, sums="year"),  # until early March the year before, too
         filter=USAGE_DAYS,
-        fixed=OWN_USAGE,
+        query=OWN_USAGE,
         volatile=AS_OF,
-        fetch=False,
-        token_names_row=False,
+        has_item_endpoint=False,
+        resumable=False,
     ),
     Stream(
         "usage_records_all_time",
@@ -138,11 +138,11 @@ STREAMS = (
         "Usage/Records/AllTime",
         "usage_records",
         key=("account_sid", "category"),
-        reads=Whole(),
-        fixed=OWN_USAGE,
+        reads=FullRead(),
+        query=OWN_USAGE,
         volatile=AS_OF | {"end_date"},  # which is the day of the request
-        fetch=False,
-        token_names_row=False,
+        has_item_endpoint=False,
+        resumable=False,
     ),
     Stream("usage_triggers", API, "Usage/Triggers", "usage_triggers"),
     Stream(
@@ -151,10 +151,10 @@ STREAMS = (
         "AvailablePhoneNumbers",
         "countries",
         key=("account_sid", "country_code"),
-        reads=Whole(),
-        adds={"account_sid": "account_sid"},
-        paged=False,
-        fetch=False,
+        reads=FullRead(),
+        derived={"account_sid": "account_sid"},
+        has_next_page=False,
+        has_item_endpoint=False,
     ),
     Stream(
         "conference_participants",
@@ -164,9 +164,9 @@ STREAMS = (
         key=("account_sid", "conference_sid", "call_sid"),
         # Those of a conference that ended are not listed (docs, Conference Participant resource).
         parent=Parent(
-            "conferences", {"conference_sid": "sid"}, Every(), where=Has("status", among=("init", "in-progress"))
+            "conferences", {"conference_sid": "sid"}, AllParents(), where=Has("status", among=("init", "in-progress"))
         ),
-        fetch=False,
+        has_item_endpoint=False,
         cost="one request for each conference in progress",
     ),
     Stream(
@@ -178,17 +178,17 @@ STREAMS = (
         cost="one request for each message with media that changed",
     ),
     Stream("applications", API, "Applications", "applications"),
-    Stream("connect_apps", API, "ConnectApps", "connect_apps", reads=Whole()),
+    Stream("connect_apps", API, "ConnectApps", "connect_apps", reads=FullRead()),
     Stream(
         "authorized_connect_apps",
         API,
         "AuthorizedConnectApps",
         "authorized_connect_apps",
         key=("account_sid", "connect_app_sid"),
-        reads=Whole(),
-        token_names_row=False,
+        reads=FullRead(),
+        resumable=False,
     ),
-    Stream("keys", API, "Keys", "keys", adds={"account_sid": "account_sid"}),
+    Stream("keys", API, "Keys", "keys", derived={"account_sid": "account_sid"}),
     Stream("short_codes", API, "SMS/ShortCodes", "short_codes"),
     Stream(
         "notifications",
@@ -205,11 +205,11 @@ STREAMS = (
         "Queues/{queue_sid}/Members",
         "queue_members",
         key=("queue_sid", "call_sid"),
-        reads=Whole(),
+        reads=FullRead(),
         # A list of the calls that wait now, which says nothing of those that left.
-        parent=Parent("queues", {"queue_sid": "sid"}, Every(), where=Has("current_size", above=0)),
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,
+        parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Has("current_size", above=0)),
+        derived={"account_sid": "account_sid"},
+        resumable=False,
         volatile=frozenset({"wait_time"}),  # grows while the call waits; position and date_enqueued say the rest
         cost="one request for each queue in which calls wait",
     ),
@@ -219,12 +219,12 @@ STREAMS = (
         "Calls/{call_sid}/Events",
         "events",
         key=("call_sid", "position"),  # rows have no identity and no date (OpenAPI, ListCallEvent)
-        reads=Whole(),
+        reads=FullRead(),
         # Complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
         parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, within=30 * DAY),
-        adds={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
-        fetch=False,
-        token_names_row=False,
+        derived={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
+        has_item_endpoint=False,
+        resumable=False,
         cost="one request for each call of the last 30 days that ended",
     ),
     Stream(
@@ -233,10 +233,10 @@ STREAMS = (
         "Addresses/{address_sid}/DependentPhoneNumbers",
         "dependent_phone_numbers",
         key=("address_sid", "sid"),
-        parent=Parent("addresses", {"address_sid": "sid"}, Every()),
-        adds={"address_sid": "address_sid"},
-        fetch=False,
-        token_names_row=False,
+        parent=Parent("addresses", {"address_sid": "sid"}, AllParents()),
+        derived={"address_sid": "address_sid"},
+        has_item_endpoint=False,
+        resumable=False,
         cost="one request for each address",
     ),
     Stream(
@@ -245,8 +245,8 @@ STREAMS = (
         "IncomingPhoneNumbers/{resource_sid}/AssignedAddOns",
         "assigned_add_ons",
         key=("resource_sid", "sid"),  # several numbers can share an installed add-on
-        parent=Parent("incoming_phone_numbers", {"resource_sid": "sid"}, Every()),
-        token_names_row=False,
+        parent=Parent("incoming_phone_numbers", {"resource_sid": "sid"}, AllParents()),
+        resumable=False,
         cost="one request for each phone number",
     ),
     Stream(
@@ -255,9 +255,9 @@ STREAMS = (
         "IncomingPhoneNumbers/{resource_sid}/AssignedAddOns/{assigned_add_on_sid}/Extensions",
         "extensions",
         key=("resource_sid", "assigned_add_on_sid", "sid"),
-        reads=Whole(),
-        parent=Parent("assigned_add_ons", {"resource_sid": "resource_sid", "assigned_add_on_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("assigned_add_ons", {"resource_sid": "resource_sid", "assigned_add_on_sid": "sid"}, AllParents()),
+        resumable=False,
         cost="one request for each phone number and for each add-on of one",
     ),
     Stream(

@@ -5,6 +5,6 @@ from .model import Product, Stream
 CONTENT = Product("content", "/v1")
 
 STREAMS = (
-    Stream("contents_and_approvals", CONTENT, "ContentAndApprovals", "contents", fetch=False),
-    Stream("legacy_contents", CONTENT, "LegacyContent", "contents", fetch=False),
+    Stream("contents_and_approvals", CONTENT, "ContentAndApprovals", "contents", has_item_endpoint=False),
+    Stream("legacy_contents", CONTENT, "LegacyContent", "contents", has_item_endpoint=False),
 )

@@ -1,12 +1,12 @@
 """conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
 
-from .model import Every, Has, Open, Parent, Product, Stream, Whole
+from .model import AllParents, Has, OpenParents, Parent, Product, Stream, FullRead
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
-OPEN = Open(while_=Has("state", among=("active", "inactive", "initializing")))
+OPEN = OpenParents(while_=Has("state", among=("active", "inactive", "initializing")))
 # Whether what is new below a conversation moves its date_updated is not established, so open ones are asked again.
 CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN)
-SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, Every())
+SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, AllParents())
 
 STREAMS = (
     Stream(
@@ -15,8 +15,8 @@ STREAMS = (
         "Configuration",
         None,
         key=("account_sid",),
-        reads=Whole(),
-        fetch=False,
+        reads=FullRead(),
+        has_item_endpoint=False,
     ),
     Stream(
         "conversation_webhook_configuration",
@@ -24,8 +24,8 @@ STREAMS = (
         "Configuration/Webhooks",
         None,
         key=("account_sid",),
-        reads=Whole(),
-        fetch=False,
+        reads=FullRead(),
+        has_item_endpoint=False,
     ),
     Stream("conversation_addresses", CONVERSATIONS, "Configuration/Addresses", "address_configurations", page_size=50),
     Stream("conversation_credentials", CONVERSATIONS, "Credentials", "credentials"),
@@ -64,9 +64,9 @@ STREAMS = (
         "conversations",
         key=("user_sid", "conversation_sid"),
         # What a user has read changes without the user.
-        parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, Every()),
+        parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, AllParents()),
         page_size=50,
-        token_names_row=False,
+        resumable=False,
         cost="one request for each user of a conversation service",
     ),
     Stream(
@@ -100,7 +100,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages",
         "messages",
         parent=CONVERSATION,
-        token_names_row=False,  # its tokens are indexes (OpenAPI, examples)
+        resumable=False,  # its tokens are indexes (OpenAPI, examples)
         cost="one request for each open conversation, and for each that ended",
     ),
     Stream(

@@ -1,21 +1,21 @@
 """events.twilio.com: Event Streams. Facts: OpenAPI twilio_events_v1."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 EVENTS = Product("events", "/v1")
 
 STREAMS = (
-    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="twilio", token_names_row=False),
+    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="twilio", resumable=False),
     Stream(
         "event_schema_versions",
         EVENTS,
         "Schemas/{id}/Versions",
         "schema_versions",
         key=("id", "schema_version"),
-        reads=Whole(),
-        parent=Parent("event_types", {"id": "schema_id"}, Every()),
+        reads=FullRead(),
+        parent=Parent("event_types", {"id": "schema_id"}, AllParents()),
         scope="twilio",
-        token_names_row=False,
+        resumable=False,
         cost="one request for each schema of event types",
     ),
     Stream(
@@ -23,7 +23,7 @@ STREAMS = (
         EVENTS,
         "Sinks",
         "sinks",
-        adds={"account_sid": "account_sid"},
+        derived={"account_sid": "account_sid"},
         opt_in=frozenset({"sink_configuration"}),  # it may hold a write key
     ),
     Stream("event_subscriptions", EVENTS, "Subscriptions", "subscriptions"),
@@ -33,9 +33,9 @@ STREAMS = (
         "Subscriptions/{subscription_sid}/SubscribedEvents",
         "types",
         key=("subscription_sid", "type"),
-        reads=Whole(),
-        parent=Parent("event_subscriptions", {"subscription_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("event_subscriptions", {"subscription_sid": "sid"}, AllParents()),
+        resumable=False,
         cost="one request for each subscription",
     ),
 )

@@ -1,6 +1,6 @@
 """flex-api.twilio.com. Facts: OpenAPI twilio_flex_v1."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 FLEX = Product("flex-api", "/v1")
 
@@ -15,21 +15,21 @@ STREAMS = (
         FLEX,
         "PluginService/Plugins/{plugin_sid}/Versions",
         "plugin_versions",
-        reads=Whole(),
-        parent=Parent("flex_plugins", {"plugin_sid": "sid"}, Every()),
+        reads=FullRead(),
+        parent=Parent("flex_plugins", {"plugin_sid": "sid"}, AllParents()),
         cost="one request for each Flex plugin",
     ),
-    Stream("flex_plugin_configurations", FLEX, "PluginService/Configurations", "configurations", reads=Whole()),
-    Stream("flex_plugin_releases", FLEX, "PluginService/Releases", "releases", reads=Whole()),
+    Stream("flex_plugin_configurations", FLEX, "PluginService/Configurations", "configurations", reads=FullRead()),
+    Stream("flex_plugin_releases", FLEX, "PluginService/Releases", "releases", reads=FullRead()),
     Stream(
         "flex_configured_plugins",
         FLEX,
         "PluginService/Configurations/{configuration_sid}/Plugins",
         "plugins",
         key=("configuration_sid", "plugin_sid"),
-        reads=Whole(),
-        parent=Parent("flex_plugin_configurations", {"configuration_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("flex_plugin_configurations", {"configuration_sid": "sid"}, AllParents()),
+        resumable=False,
         cost="one request for each configuration of Flex plugins",
     ),
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tap_twilio.moments import DAY
 
-from .model import Filter, Has, Parent, Product, Scores, Stream, Whole, Window
+from .model import Filter, Has, Parent, Product, Scores, Stream, FullRead, LogWindow
 
 INSIGHTS = Product("insights", "/v1")
 # The statuses that no call leaves again (docs, Call resource).
@@ -19,13 +19,13 @@ SUMMARIES = Stream(
     "call_summaries",
     key=("call_sid",),
     # A summary settles half an hour after the call, and its annotation 30 days after it.
-    reads=Window(again=30 * DAY),
+    reads=LogWindow(again=30 * DAY),
     # Both bounds are always sent, since they default to the last four hours.
     filter=Filter("StartTime", "EndTime", "start_time", nullable=False, reach=30 * DAY),
     # The default of the processing state is not documented.
-    fixed={"ProcessingState": "all", "SortBy": "start_time"},
-    fetch=False,
-    token_names_row=False,
+    query={"ProcessingState": "all", "SortBy": "start_time"},
+    has_item_endpoint=False,
+    resumable=False,
     cost="needs Voice Insights Advanced Features; the last 30 days are read by every sync",
 )
 
@@ -57,11 +57,11 @@ STREAMS = (
         "Voice/{call_sid}/Events",
         "events",
         key=("call_sid", "position"),  # two events may be alike (OpenAPI, examples of ListEvent)
-        reads=Whole(),
+        reads=FullRead(),
         parent=CALL,
-        adds={"position": "#"},
-        fetch=False,
-        token_names_row=False,
+        derived={"position": "#"},
+        has_item_endpoint=False,
+        resumable=False,
         cost=OF_EACH_CALL,
     ),
     Stream(
@@ -70,11 +70,11 @@ STREAMS = (
         "Voice/{call_sid}/Metrics",
         "metrics",
         key=("call_sid", "position"),  # that time, edge and direction tell measurements apart is nowhere said
-        reads=Whole(),
+        reads=FullRead(),
         parent=CALL,
-        adds={"position": "#"},
-        fetch=False,
-        token_names_row=False,
+        derived={"position": "#"},
+        has_item_endpoint=False,
+        resumable=False,
         cost=OF_EACH_CALL,
     ),
     Stream(
@@ -84,9 +84,9 @@ STREAMS = (
         "conferences",
         key=("conference_sid",),
         # A summary settles half an hour after the conference; one without an end is given up after 24 hours (OpenAPI).
-        reads=Window(again=2 * DAY),
+        reads=LogWindow(again=2 * DAY),
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, reach=30 * DAY),
-        token_names_row=False,
+        resumable=False,
         cost="needs Voice Insights Advanced Features; the last two days are read by every sync",
     ),
     Stream(
@@ -95,9 +95,9 @@ STREAMS = (
         "Conferences/{conference_sid}/Participants",
         "participants",
         key=("conference_sid", "participant_sid"),
-        reads=Whole(),
+        reads=FullRead(),
         parent=Parent("conference_summaries", {"conference_sid": "conference_sid"}, where=FINISHED),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each conference that ended or changed; needs Voice Insights Advanced Features",
     ),
     Stream(
@@ -107,10 +107,10 @@ STREAMS = (
         "rooms",
         key=("room_sid",),
         # A summary settles half an hour after the room (docs, Video Log Analyzer API).
-        reads=Window(again=2 * DAY),
+        reads=LogWindow(again=2 * DAY),
         # Both bounds are always sent, since they default to the last day; Twilio keeps seven (docs, the same).
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, reach=7 * DAY),
-        token_names_row=False,
+        resumable=False,
         cost="the last two days are read by every sync; Twilio keeps seven",
     ),
     Stream(
@@ -119,12 +119,18 @@ STREAMS = (
         "Video/Rooms/{room_sid}/Participants",
         "participants",
         key=("room_sid", "participant_sid"),
-        reads=Whole(),
+        reads=FullRead(),
         parent=Parent("video_room_summaries", {"room_sid": "room_sid"}, where=FINISHED),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each video room that ended or changed",
     ),
     Stream(
-        "voice_insights_settings", INSIGHTS, "Voice/Settings", None, key=("account_sid",), reads=Whole(), fetch=False
+        "voice_insights_settings",
+        INSIGHTS,
+        "Voice/Settings",
+        None,
+        key=("account_sid",),
+        reads=FullRead(),
+        has_item_endpoint=False,
     ),
 )

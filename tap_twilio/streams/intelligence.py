@@ -1,6 +1,6 @@
 """intelligence.twilio.com: Conversational Intelligence. Facts: OpenAPI twilio_intelligence_v2."""
 
-from .model import Has, Parent, Product, Stream, Whole
+from .model import Has, Parent, Product, Stream, FullRead
 
 INTELLIGENCE = Product("intelligence", "/v2")
 COMPLETED = Parent("intelligence_transcripts", {"transcript_sid": "sid"}, where=Has("status", among=("completed",)))
@@ -16,11 +16,11 @@ STREAMS = (
         INTELLIGENCE,
         "Transcripts/{transcript_sid}/Sentences",
         "sentences",
-        reads=Whole(),
-        fixed={"WordTimestamps": "true"},  # else its words come without their times (OpenAPI, ListSentence)
+        reads=FullRead(),
+        query={"WordTimestamps": "true"},  # else its words come without their times (OpenAPI, ListSentence)
         parent=COMPLETED,
-        adds={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
-        fetch=False,
+        derived={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
+        has_item_endpoint=False,
         cost="one request for each transcript that was completed",
     ),
     Stream(
@@ -29,10 +29,10 @@ STREAMS = (
         "Transcripts/{transcript_sid}/OperatorResults",
         "operator_results",
         key=("transcript_sid", "operator_sid"),
-        reads=Whole(),
+        reads=FullRead(),
         parent=COMPLETED,
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,
+        derived={"account_sid": "account_sid"},
+        resumable=False,
         cost="one request for each transcript that was completed",
     ),
 )

@@ -1,6 +1,6 @@
 """marketplace.twilio.com: add-ons. Facts: OpenAPI twilio_marketplace_v1."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 MARKETPLACE = Product("marketplace", "/v1")
 
@@ -10,7 +10,7 @@ STREAMS = (
         MARKETPLACE,
         "AvailableAddOns",
         "available_add_ons",
-        reads=Whole(),
+        reads=FullRead(),
         scope="twilio",
     ),
     Stream(
@@ -19,8 +19,8 @@ STREAMS = (
         "AvailableAddOns/{available_add_on_sid}/Extensions",
         "extensions",
         key=("available_add_on_sid", "sid"),
-        reads=Whole(),
-        parent=Parent("marketplace_available_add_ons", {"available_add_on_sid": "sid"}, Every()),
+        reads=FullRead(),
+        parent=Parent("marketplace_available_add_ons", {"available_add_on_sid": "sid"}, AllParents()),
         scope="twilio",
         cost="one request for each add-on on offer, once a day",
     ),
@@ -37,9 +37,9 @@ STREAMS = (
         "InstalledAddOns/{installed_add_on_sid}/Extensions",
         "extensions",
         key=("installed_add_on_sid", "sid"),
-        reads=Whole(),
-        parent=Parent("marketplace_installed_add_ons", {"installed_add_on_sid": "sid"}, Every()),
-        adds={"account_sid": "account_sid"},
+        reads=FullRead(),
+        parent=Parent("marketplace_installed_add_ons", {"installed_add_on_sid": "sid"}, AllParents()),
+        derived={"account_sid": "account_sid"},
         cost="one request for each installed add-on",
     ),
 )

@@ -1,9 +1,9 @@
 """messaging.twilio.com. Facts: OpenAPI twilio_messaging_v1, ListService and lists below, ListBrand*, ListTollfree*."""
 
-from .model import Every, Parent, Product, Stream
+from .model import AllParents, Parent, Product, Stream
 
 MESSAGING = Product("messaging", "/v1")
-SERVICE = Parent("messaging_services", {"service_sid": "sid"}, Every())
+SERVICE = Parent("messaging_services", {"service_sid": "sid"}, AllParents())
 # What was put into a service, such as a number, can move to another one.
 MEMBER = ("service_sid", "sid")
 EACH_SERVICE = "one request for each messaging service"
@@ -17,7 +17,7 @@ STREAMS = (
         "alpha_senders",
         key=MEMBER,
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -26,8 +26,8 @@ STREAMS = (
         "Services/{messaging_service_sid}/ChannelSenders",
         "senders",
         key=("messaging_service_sid", "sid"),
-        parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, Every()),
-        token_names_row=False,
+        parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -37,7 +37,7 @@ STREAMS = (
         "alpha_senders",
         key=MEMBER,
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -47,7 +47,7 @@ STREAMS = (
         "phone_numbers",
         key=MEMBER,
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -57,7 +57,7 @@ STREAMS = (
         "short_codes",
         key=MEMBER,
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -69,8 +69,8 @@ STREAMS = (
         # campaign_id can be null, so it is no key.
         key=("messaging_service_sid", "sid"),
         # All are asked: whether us_app_to_person_registered holds where a campaign failed is not established.
-        parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, Every()),
-        token_names_row=False,
+        parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=EACH_SERVICE,
     ),
     Stream("brand_registrations", MESSAGING, "a2p/BrandRegistrations", "data"),
@@ -81,9 +81,9 @@ STREAMS = (
         "data",
         key=("brand_sid", "brand_vetting_sid"),
         # Whether a vetting moves the date_updated of its brand is not established.
-        parent=Parent("brand_registrations", {"brand_sid": "sid"}, Every()),
+        parent=Parent("brand_registrations", {"brand_sid": "sid"}, AllParents()),
         opt_in=frozenset({"vetting_id"}),  # Campaign Verify's is a token (OpenAPI, example of ListBrandVetting)
-        token_names_row=False,
+        resumable=False,
         cost="one request for each brand registration",
     ),
     Stream(
@@ -92,7 +92,7 @@ STREAMS = (
         "Tollfree/Verifications",
         "verifications",
         # Its default is not documented; those of subaccounts are read with the subaccounts.
-        fixed={"IncludeSubAccounts": "false"},
+        query={"IncludeSubAccounts": "false"},
         opt_in=frozenset({"vetting_id"}),  # of Campaign Verify too
     ),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
-from tap_twilio.errors import Contradiction
+from tap_twilio.errors import DeclarationError
 
 _BRACES = re.compile(r"{(\w+)}")
 
@@ -49,13 +49,13 @@ class Filter:
 
     def __post_init__(self) -> None:
         if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
-            raise Contradiction(f"a filter on {self.column} whose bounds are neither seconds nor days")
+            raise DeclarationError(f"a filter on {self.column} whose bounds are neither seconds nor days")
         if self.midnights and self.unit != timedelta(days=1):
-            raise Contradiction(f"a filter on {self.column} that takes midnights, and whose unit is no day")
+            raise DeclarationError(f"a filter on {self.column} that takes midnights, and whose unit is no day")
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Rescan:
     """
     A list that changes anywhere and at any time: it is read again and again, as far as the budget goes.
 
@@ -66,7 +66,7 @@ class Rounds:
 
 
 @dataclass(frozen=True)
-class Window:
+class LogWindow:
     """A log, or a period's sums: each sync reads the rows dated within `again` before the bookmark, and all since."""
 
     again: timedelta
@@ -76,7 +76,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullRead:
     """A short list without a date that tells changes: read whole by every sync."""
 
     changed: None = None
@@ -93,7 +93,7 @@ class Has:
 
     def __post_init__(self) -> None:
         if (self.above is not None) + bool(self.among) + bool(self.holding) != 1:
-            raise Contradiction(f"a condition on {self.column} that is not just one of above, among and holding")
+            raise DeclarationError(f"a condition on {self.column} that is not just one of above, among and holding")
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Whether a row meets it. A number that cannot be read counts as above: to ask once too often loses nothing."""
@@ -109,24 +109,24 @@ class Has:
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedParents:
     """Ask the rows of the parent that changed."""
 
 
 @dataclass(frozen=True)
-class Every:
+class AllParents:
     """Ask each row of the parent in every sync that reads it: what is below changes without it."""
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenParents:
     """Ask the rows of the parent that are open in every sync that reads them, and once more when they ended."""
 
     while_: Has
 
 
 @dataclass(frozen=True)
-class Recent:
+class RecentParents:
     """Ask the parent's rows of the last days, within a budget, and older ones once: what is below dates no change."""
 
 
@@ -135,8 +135,8 @@ class Parent:
     """Where the values in a child's path come from, and which of the parent's rows are asked."""
 
     stream: str
-    fills: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
-    asks: Changed | Every | Open | Recent = Changed()
+    path_params: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
+    visit: ChangedParents | AllParents | OpenParents | RecentParents = ChangedParents()
     where: Has | None = None  # rows for which it does not hold have no children
     within: timedelta | None = None  # rows that were created longer ago have none any more
 
@@ -171,14 +171,16 @@ class Stream:
     path: str  # under the product's root; braces are filled by `parent`
     rows: str | None  # the envelope's member that holds the rows; None: a single resource, which is the only row
     key: tuple[str, ...] = ("sid",)
-    reads: Rounds | Window | Whole = field(default_factory=Rounds)
+    reads: Rescan | LogWindow | FullRead = field(default_factory=Rescan)
     filter: Filter | None = None  # None: the list can only be walked
-    fixed: Mapping[str, str] = field(default_factory=dict)  # parameters that are always sent
-    each: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # one list for each value of a parameter
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters that are always sent
+    query_variants: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # one list for each value of a parameter
     parent: Parent | None = None
     # A property that the row lacks <- a brace, account_sid, a member of one of its objects ("period.start"), or "#",
     # its position in the whole list.
-    adds: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()  # properties that never leave the tap
     opt_in: frozenset[str] = frozenset()  # properties that leave only where the catalog selects them
     # Properties, and members of objects ("realtime.age"), that move with the clock and say nothing of the row. They are
@@ -186,35 +188,35 @@ class Stream:
     volatile: frozenset[str] = frozenset()
     scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a day
     page_size: int | None = None  # the most rows a page, where it is not the product's
-    paged: bool = True  # False: the answer names no next page
-    fetch: bool = True  # whether Twilio can be asked for one row: {path}/{key}
-    token_names_row: bool = True  # False: a page token is an offset or an index, so no place is kept
+    has_next_page: bool = True  # False: the answer names no next page
+    has_item_endpoint: bool = True  # whether Twilio can be asked for one row: {path}/{key}
+    resumable: bool = True  # False: a page token is an offset or an index, so no place is kept
     default: bool = False  # selected by default
     second: Scores | None = None
     cost: str = ""  # what it costs, for discovery
 
     def __post_init__(self) -> None:
         braces = set(_BRACES.findall(self.path))
-        filled = set(self.parent.fills) if self.parent else set()
+        filled = set(self.parent.path_params) if self.parent else set()
         child = self.parent is not None
-        recent = child and isinstance(self.parent.asks, Recent)  # type: ignore[union-attr]
+        recent = child and isinstance(self.parent.visit, RecentParents)  # type: ignore[union-attr]
         wrong = {
             "its path has braces that nothing fills, or fills what is no brace": braces != filled,
-            "it adds a property from nowhere": not {v for v in self.adds.values() if "." not in v}
+            "it adds a property from nowhere": not {v for v in self.derived.values() if "." not in v}
             <= filled | {"account_sid", "#"},
-            "it reads by a window, and has no filter": isinstance(self.reads, Window) and not self.filter,
-            "it reads by a window, and its filter hides rows": isinstance(self.reads, Window)
+            "it reads by a window, and has no filter": isinstance(self.reads, LogWindow) and not self.filter,
+            "it reads by a window, and its filter hides rows": isinstance(self.reads, LogWindow)
             and bool(self.filter and self.filter.nullable),
             "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
-            and not isinstance(self.reads, Window),
-            "it is a child, and has one list for each value": child and bool(self.each),
+            and not isinstance(self.reads, LogWindow),
+            "it is a child, and has one list for each value": child and bool(self.query_variants),
             "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
-            and not isinstance(self.reads, Window),
+            and not isinstance(self.reads, LogWindow),
             "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.longest),
-            "it has several parameters with one list for each value": len(self.each) > 1,
+            "it has several parameters with one list for each value": len(self.query_variants) > 1,
             "it is a single resource, and has a filter or pages": self.rows is None
-            and (self.filter is not None or bool(self.each)),
-            "it has no next page, and a filter": not self.paged and self.filter is not None,
+            and (self.filter is not None or bool(self.query_variants)),
+            "it has no next page, and a filter": not self.has_next_page and self.filter is not None,
             "it hides its key": bool((self.hidden | self.opt_in) & set(self.key)),
             "it does not compare its key": bool(self.volatile & set(self.key)),
             "it has no key": not self.key,
@@ -224,7 +226,7 @@ class Stream:
         }
         for what, is_wrong in wrong.items():
             if is_wrong:
-                raise Contradiction(f"Stream {self.name}: {what}")
+                raise DeclarationError(f"Stream {self.name}: {what}")
 
     @property
     def changed(self) -> str | None:
@@ -239,7 +241,7 @@ class Stream:
     @property
     def values(self) -> tuple[Mapping[str, str], ...]:
         """The fixed query of each of its lists."""
-        for name, values in self.each.items():
+        for name, values in self.query_variants.items():
             return tuple({name: value} for value in values)
         return ({},)
 

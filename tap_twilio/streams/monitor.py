@@ -2,7 +2,7 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Filter, Product, Stream, Window
+from .model import Filter, Product, Stream, LogWindow
 
 MONITOR = Product("monitor", "/v1")
 
@@ -12,7 +12,7 @@ STREAMS = (
         MONITOR,
         "Alerts",
         "alerts",
-        reads=Window(again=2 * DAY, changed="date_updated"),
+        reads=LogWindow(again=2 * DAY, changed="date_updated"),
         filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, reach=30 * DAY, most_rows=10_000),
     ),
     Stream(
@@ -20,7 +20,7 @@ STREAMS = (
         MONITOR,
         "Events",
         "events",
-        reads=Window(again=2 * DAY),
+        reads=LogWindow(again=2 * DAY),
         # It answers 30 days back, or 13 months for accounts with an edition that has it: so what is older is asked too.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),

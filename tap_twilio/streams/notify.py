@@ -1,6 +1,6 @@
 """notify.twilio.com. Facts: OpenAPI twilio_notify_v1, ListBinding, ListCredential, ListService."""
 
-from .model import Every, Parent, Product, Stream
+from .model import AllParents, Parent, Product, Stream
 
 NOTIFY = Product("notify", "/v1")
 ENDS = "Twilio ends Notify on 2027-10-31"  # changelog, twilio-notify-end-of-life-timing-update
@@ -13,7 +13,7 @@ STREAMS = (
         NOTIFY,
         "Services/{service_sid}/Bindings",
         "bindings",
-        parent=Parent("notify_services", {"service_sid": "sid"}, Every()),
+        parent=Parent("notify_services", {"service_sid": "sid"}, AllParents()),
         opt_in=frozenset({"endpoint", "address"}),  # tokens of devices, phone numbers
         cost=f"one request for each Notify service and 1,000 bindings; {ENDS}",
     ),

@@ -1,10 +1,10 @@
 """numbers.twilio.com: regulatory compliance, hosted numbers. Facts: OpenAPI twilio_numbers_v2."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 NUMBERS = Product("numbers", "/v2")
 # That what is below a bundle moves its date_updated is nowhere said, so each is asked by every sync.
-BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, Every())
+BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, AllParents())
 
 STREAMS = (
     # Its filter compares valid_until, which says nothing of when a bundle was made or changed.
@@ -16,9 +16,9 @@ STREAMS = (
         "results",
         key=("bundle_sid", "sid"),  # the row names the copy, and only the path what was copied
         parent=BUNDLE,
-        adds={"bundle_sid": "bundle_sid"},
-        fetch=False,
-        token_names_row=False,
+        derived={"bundle_sid": "bundle_sid"},
+        has_item_endpoint=False,
+        resumable=False,
         cost="one request for each regulatory bundle",
     ),
     Stream(
@@ -26,7 +26,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/Evaluations",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=BUNDLE,
         cost="one request for each regulatory bundle",
     ),
@@ -35,7 +35,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/ItemAssignments",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=BUNDLE,
         cost="one request for each regulatory bundle",
     ),
@@ -46,7 +46,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/EndUserTypes",
         "end_user_types",
-        reads=Whole(),
+        reads=FullRead(),
         scope="twilio",
     ),
     Stream(
@@ -54,7 +54,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/SupportingDocumentTypes",
         "supporting_document_types",
-        reads=Whole(),
+        reads=FullRead(),
         scope="twilio",
     ),
     Stream(
@@ -62,9 +62,9 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/Regulations",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         # It has requirements say what each of their fields must be (OpenAPI, ListRegulation).
-        fixed={"IncludeConstraints": "true"},
+        query={"IncludeConstraints": "true"},
         scope="twilio",
     ),
     Stream(
@@ -79,6 +79,6 @@ STREAMS = (
         NUMBERS,
         "HostedNumber/AuthorizationDocuments",
         "items",
-        adds={"account_sid": "account_sid"},
+        derived={"account_sid": "account_sid"},
     ),
 )

@@ -1,6 +1,6 @@
 """pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
 PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers
@@ -15,9 +15,9 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         f"{path}/Countries",
         "countries",
         key=("iso_country",),
-        reads=Whole(),
+        reads=FullRead(),
         scope="twilio",
-        token_names_row=False,  # its tokens hold a country
+        resumable=False,  # its tokens hold a country
     )
     prices = Stream(
         f"pricing_{kind}_prices",
@@ -25,10 +25,10 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         f"{path}/Countries/{{iso_country}}",
         None,
         key=("iso_country",),
-        reads=Whole(),
-        parent=Parent(listed.name, {"iso_country": "iso_country"}, Every()),
+        reads=FullRead(),
+        parent=Parent(listed.name, {"iso_country": "iso_country"}, AllParents()),
         scope="twilio",
-        fetch=False,
+        has_item_endpoint=False,
         cost=COST,
     )
     return listed, prices

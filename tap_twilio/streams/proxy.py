@@ -1,11 +1,11 @@
 """proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
 
-from .model import Every, Has, Open, Parent, Product, Stream
+from .model import AllParents, Has, OpenParents, Parent, Product, Stream
 
 # The texts of the lists say that a page has 100 rows at most, that of PageSize says 1,000 (OpenAPI, ListSession).
 PROXY = Product("proxy", "/v1", page_size=100)
 # Whether a new participant or interaction moves the session's date_updated is not established.
-OPEN = Open(while_=Has("status", among=("open", "in-progress", "unknown")))
+OPEN = OpenParents(while_=Has("status", among=("open", "in-progress", "unknown")))
 IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN)
 CLOSED = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
 
@@ -17,8 +17,8 @@ STREAMS = (
         "Services/{service_sid}/PhoneNumbers",
         "phone_numbers",
         key=("service_sid", "sid"),  # the sid is the number's, which can be in another service later
-        parent=Parent("proxy_services", {"service_sid": "sid"}, Every()),
-        token_names_row=False,
+        parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=f"one request for each Proxy service; {CLOSED}",
     ),
     Stream(
@@ -26,7 +26,7 @@ STREAMS = (
         PROXY,
         "Services/{service_sid}/Sessions",
         "sessions",
-        parent=Parent("proxy_services", {"service_sid": "sid"}, Every()),
+        parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
         cost=f"one request for each Proxy service and 100 sessions; {CLOSED}",
     ),
     Stream(

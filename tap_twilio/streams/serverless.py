@@ -2,13 +2,13 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Every, Filter, Parent, Product, Stream, Whole, Window
+from .model import AllParents, Filter, Parent, Product, Stream, FullRead, LogWindow
 
 SERVERLESS = Product("serverless", "/v1")
 # Whether what is below a service, or below that, moves the date of what is above is not established.
-BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, Every())
+BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, AllParents())
 ENVIRONMENT = {"service_sid": "service_sid", "environment_sid": "sid"}
-BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, Every())
+BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, AllParents())
 OF_EACH_SERVICE, OF_EACH_ENVIRONMENT = "one request for each Functions service", "one request for each environment"
 
 STREAMS = (
@@ -26,8 +26,8 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Assets/{asset_sid}/Versions",
         "asset_versions",
-        reads=Whole(),
-        parent=Parent("serverless_assets", {"service_sid": "service_sid", "asset_sid": "sid"}, Every()),
+        reads=FullRead(),
+        parent=Parent("serverless_assets", {"service_sid": "service_sid", "asset_sid": "sid"}, AllParents()),
         cost="one request for each asset",
     ),
     Stream(
@@ -43,8 +43,8 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Functions/{function_sid}/Versions",
         "function_versions",
-        reads=Whole(),
-        parent=Parent("serverless_functions", {"service_sid": "service_sid", "function_sid": "sid"}, Every()),
+        reads=FullRead(),
+        parent=Parent("serverless_functions", {"service_sid": "service_sid", "function_sid": "sid"}, AllParents()),
         cost="one request for each function",
     ),
     Stream(
@@ -85,7 +85,7 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Environments/{environment_sid}/Logs",
         "logs",
-        reads=Window(again=DAY),
+        reads=LogWindow(again=DAY),
         # Both bounds are always sent, since they default to the last day. Twilio keeps 30 days, and lists 10,000 rows
         # a query (docs, serverless/api/resource/logs).
         filter=Filter("StartDate", "EndDate", "date_created", nullable=False, reach=30 * DAY, most_rows=10_000),

@@ -1,7 +1,7 @@
 """api.twilio.com, version 2010-04-01: SIP. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
 
 from .api import API
-from .model import Every, Parent, Stream
+from .model import AllParents, Parent, Stream
 
 
 def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
@@ -12,9 +12,9 @@ def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
         f"SIP/Domains/{{domain_sid}}/{path}",
         rows,
         key=("domain_sid", "sid"),
-        parent=Parent("sip_domains", {"domain_sid": "sid"}, Every()),
-        adds={} if names_domain else {"domain_sid": "domain_sid"},
-        token_names_row=False,
+        parent=Parent("sip_domains", {"domain_sid": "sid"}, AllParents()),
+        derived={} if names_domain else {"domain_sid": "domain_sid"},
+        resumable=False,
         cost="one request for each SIP domain",
     )
 
@@ -57,7 +57,7 @@ STREAMS = (
         API,
         "SIP/CredentialLists/{credential_list_sid}/Credentials",
         "credentials",
-        parent=Parent("sip_credential_lists", {"credential_list_sid": "sid"}, Every()),
+        parent=Parent("sip_credential_lists", {"credential_list_sid": "sid"}, AllParents()),
         cost="one request for each credential list",
     ),
     Stream("sip_ip_access_control_lists", API, "SIP/IpAccessControlLists", "ip_access_control_lists"),
@@ -66,7 +66,7 @@ STREAMS = (
         API,
         "SIP/IpAccessControlLists/{ip_access_control_list_sid}/IpAddresses",
         "ip_addresses",
-        parent=Parent("sip_ip_access_control_lists", {"ip_access_control_list_sid": "sid"}, Every()),
+        parent=Parent("sip_ip_access_control_lists", {"ip_access_control_list_sid": "sid"}, AllParents()),
         cost="one request for each list of IP addresses",
     ),
 )

@@ -1,6 +1,6 @@
 """studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListFlowRevision, ListExecution, ListExecutionStep."""
 
-from .model import Every, Has, Open, Parent, Product, Stream
+from .model import AllParents, Has, OpenParents, Parent, Product, Stream
 
 STUDIO = Product("studio", "/v2")
 
@@ -14,7 +14,7 @@ STREAMS = (
         key=("sid", "revision"),
         # A flow's row is its latest revision, so it changes with each.
         parent=Parent("studio_flows", {"sid": "sid"}),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each flow that changed",
     ),
     Stream(
@@ -22,7 +22,7 @@ STREAMS = (
         STUDIO,
         "Flows/{flow_sid}/Executions",
         "executions",
-        parent=Parent("studio_flows", {"flow_sid": "sid"}, Every()),
+        parent=Parent("studio_flows", {"flow_sid": "sid"}, AllParents()),
         cost="one request for each flow; Twilio keeps 30 days",
     ),
     Stream(
@@ -33,7 +33,7 @@ STREAMS = (
         parent=Parent(
             "studio_executions",
             {"flow_sid": "flow_sid", "execution_sid": "sid"},
-            Open(while_=Has("status", among=("active",))),
+            OpenParents(while_=Has("status", among=("active",))),
         ),
         cost="one request for each execution that is active or changed",
     ),

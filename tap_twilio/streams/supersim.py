@@ -2,13 +2,13 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Every, Filter, Has, Open, Parent, Product, Stream, Whole, Window
+from .model import AllParents, Filter, Has, OpenParents, Parent, Product, Stream, FullRead, LogWindow
 
 SUPERSIM = Product("supersim", "/v1")
 SOLD = "Twilio sold it to KORE in 2024"
 # New SIMs have no billing period, and inactive ones get no further one (docs, BillingPeriod resource).
 EACH_SIM = Parent(
-    "supersim_sims", {"sim_sid": "sid"}, Open(while_=Has("status", among=("ready", "active", "scheduled")))
+    "supersim_sims", {"sim_sid": "sid"}, OpenParents(while_=Has("status", among=("ready", "active", "scheduled")))
 )
 
 STREAMS = (
@@ -19,7 +19,7 @@ STREAMS = (
         "Sims/{sim_sid}/BillingPeriods",
         "billing_periods",
         parent=EACH_SIM,
-        fetch=False,
+        has_item_endpoint=False,
         cost=f"one request for each SIM that is ready or active, and for each that changed; {SOLD}",
     ),
     Stream(
@@ -28,11 +28,11 @@ STREAMS = (
         "Sims/{sim_sid}/IpAddresses",
         "ip_addresses",
         key=("sim_sid", "ip_address"),
-        reads=Whole(),
+        reads=FullRead(),
         parent=EACH_SIM,
-        adds={"sim_sid": "sim_sid", "account_sid": "account_sid"},
-        fetch=False,
-        token_names_row=False,
+        derived={"sim_sid": "sim_sid", "account_sid": "account_sid"},
+        has_item_endpoint=False,
+        resumable=False,
         cost=f"one request for each SIM that is ready or active, and for each that changed; {SOLD}",
     ),
     Stream("supersim_fleets", SUPERSIM, "Fleets", "fleets", cost=SOLD),
@@ -43,13 +43,13 @@ STREAMS = (
         "NetworkAccessProfiles/{network_access_profile_sid}/Networks",
         "networks",
         key=("network_access_profile_sid", "sid"),
-        reads=Whole(),
-        parent=Parent("supersim_network_access_profiles", {"network_access_profile_sid": "sid"}, Every()),
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("supersim_network_access_profiles", {"network_access_profile_sid": "sid"}, AllParents()),
+        derived={"account_sid": "account_sid"},
+        resumable=False,
         cost=f"one request for each network access profile; {SOLD}",
     ),
-    Stream("supersim_networks", SUPERSIM, "Networks", "networks", reads=Whole(), scope="twilio", cost=SOLD),
+    Stream("supersim_networks", SUPERSIM, "Networks", "networks", reads=FullRead(), scope="twilio", cost=SOLD),
     Stream("supersim_ip_commands", SUPERSIM, "IpCommands", "ip_commands", cost=SOLD),
     Stream("supersim_sms_commands", SUPERSIM, "SmsCommands", "sms_commands", cost=SOLD),
     Stream(
@@ -65,8 +65,8 @@ STREAMS = (
         SUPERSIM,
         "SettingsUpdates",
         "settings_updates",
-        adds={"account_sid": "account_sid"},
-        fetch=False,
+        derived={"account_sid": "account_sid"},
+        has_item_endpoint=False,
         cost=SOLD,
     ),
     Stream(
@@ -76,7 +76,7 @@ STREAMS = (
         "usage_records",
         key=("account_sid", "sim_sid", "period_start"),
         # What a day cost is known later than what was used; how much later, Twilio does not say.
-        reads=Window(again=7 * DAY),
+        reads=LogWindow(again=7 * DAY),
         # Bounds that are no midnights are refused (83601), and so are StartTimes of 18 months ago (83605) and spans
         # of more than 31 days of usage by SIM (83603). The bounds sent lie up to three days further apart.
         filter=Filter(
@@ -90,10 +90,10 @@ STREAMS = (
             longest=28 * DAY,
         ),
         # By default it is one sum over the whole span and all SIMs. Grouped by SIM, sim_sid is never null.
-        fixed={"Granularity": "day", "Group": "sim"},
-        adds={"period_start": "period.start_time", "period_end": "period.end_time"},
-        fetch=False,
-        token_names_row=False,
+        query={"Granularity": "day", "Group": "sim"},
+        derived={"period_start": "period.start_time", "period_end": "period.end_time"},
+        has_item_endpoint=False,
+        resumable=False,
         cost=f"one request for each 28 days of the last 18 months, at first; {SOLD}",
     ),
 )

@@ -1,9 +1,9 @@
 """sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 SYNC = Product("sync", "/v1", page_size=100)
-OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, Every())
+OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())
 EACH_SERVICE = "one request for each Sync service"
 # A permission moves no date of what it is for. acl_enabled of a service is no gate: nothing in the docs says that
 # permissions end with it, or cannot be set before it.
@@ -49,9 +49,9 @@ STREAMS = (
         "Services/{service_sid}/Documents/{document_sid}/Permissions",
         "permissions",
         key=("document_sid", "identity"),
-        reads=Whole(),
-        parent=Parent("sync_documents", {"service_sid": "service_sid", "document_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("sync_documents", {"service_sid": "service_sid", "document_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=f"one request for each document {EACH_SYNC}",
     ),
     Stream(
@@ -63,7 +63,7 @@ STREAMS = (
         # An item that is made, changed or removed moves date_updated and revision of its list, and so it is with maps
         # (Twilio's twilio-sync 4.0.1, synclist.js and syncmap.js).
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each list that changed, and 100 items of it",
     ),
     Stream(
@@ -72,9 +72,9 @@ STREAMS = (
         "Services/{service_sid}/Lists/{list_sid}/Permissions",
         "permissions",
         key=("list_sid", "identity"),
-        reads=Whole(),
-        parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=f"one request for each list {EACH_SYNC}",
     ),
     Stream(
@@ -84,7 +84,7 @@ STREAMS = (
         "items",
         key=("map_sid", "key"),
         parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each map that changed, and 100 items of it",
     ),
     Stream(
@@ -93,9 +93,9 @@ STREAMS = (
         "Services/{service_sid}/Maps/{map_sid}/Permissions",
         "permissions",
         key=("map_sid", "identity"),
-        reads=Whole(),
-        parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}, Every()),
-        token_names_row=False,
+        reads=FullRead(),
+        parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}, AllParents()),
+        resumable=False,
         cost=f"one request for each map {EACH_SYNC}",
     ),
 )

@@ -2,12 +2,12 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Every, Filter, Parent, Product, Stream, Whole, Window
+from .model import AllParents, Filter, Parent, Product, Stream, FullRead, LogWindow
 
 TASKROUTER = Product("taskrouter", "/v1")
 # Nothing says that what is below a workspace, or below a worker, moves the date of what is above.
-BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, Every())
-BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, Every())
+BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, AllParents())
+BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, AllParents())
 OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
 PERIOD = frozenset({"start_time", "end_time"})  # of figures: the 24 hours before the request
 DAY_OF_MINUTES = {"Minutes": "1440"}  # else the last 15 are summed up
@@ -27,7 +27,7 @@ STREAMS = (
         TASKROUTER,
         "Workspaces/{workspace_sid}/Events",
         "events",
-        reads=Window(again=DAY),
+        reads=LogWindow(again=DAY),
         # Both bounds are always sent, since they default to the last 15 minutes.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False, reach=30 * DAY),
         parent=BY_WORKSPACE,
@@ -65,11 +65,11 @@ STREAMS = (
         "Workspaces/{workspace_sid}/TaskQueues/Statistics",
         "task_queues_statistics",
         key=("task_queue_sid",),
-        reads=Whole(),
-        fixed=DAY_OF_MINUTES,
+        reads=FullRead(),
+        query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
-        fetch=False,
-        token_names_row=False,
+        has_item_endpoint=False,
+        resumable=False,
         volatile=frozenset(
             {
                 *(f"cumulative.{name}" for name in PERIOD),
@@ -118,10 +118,10 @@ STREAMS = (
         "Workspaces/{workspace_sid}/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=Whole(),
-        fixed=DAY_OF_MINUTES,
+        reads=FullRead(),
+        query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
-        fetch=False,
+        has_item_endpoint=False,
         volatile=PERIOD,
         cost=OF_EACH_WORKSPACE,
     ),
@@ -131,10 +131,10 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=Whole(),
-        fixed=DAY_OF_MINUTES,
+        reads=FullRead(),
+        query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
-        fetch=False,
+        has_item_endpoint=False,
         volatile=PERIOD,
         cost=OF_EACH_WORKSPACE,
     ),
@@ -144,10 +144,10 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workflows/{workflow_sid}/CumulativeStatistics",
         None,
         key=("workflow_sid",),
-        reads=Whole(),
-        fixed=DAY_OF_MINUTES,
-        parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, Every()),
-        fetch=False,
+        reads=FullRead(),
+        query=DAY_OF_MINUTES,
+        parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, AllParents()),
+        has_item_endpoint=False,
         volatile=PERIOD,
         cost="one request for each workflow",
     ),

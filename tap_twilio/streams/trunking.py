@@ -1,9 +1,9 @@
 """trunking.twilio.com: Elastic SIP Trunking. Facts: OpenAPI twilio_trunking_v1."""
 
-from .model import Every, Parent, Product, Stream
+from .model import AllParents, Parent, Product, Stream
 
 TRUNKING = Product("trunking", "/v1")
-TRUNK = Parent("trunks", {"trunk_sid": "sid"}, Every())
+TRUNK = Parent("trunks", {"trunk_sid": "sid"}, AllParents())
 
 STREAMS = (
     Stream("trunks", TRUNKING, "Trunks", "trunks"),
@@ -22,7 +22,7 @@ STREAMS = (
         "credential_lists",
         key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
         parent=TRUNK,
-        token_names_row=False,
+        resumable=False,
         cost="one request for each trunk",
     ),
     Stream(
@@ -32,7 +32,7 @@ STREAMS = (
         "ip_access_control_lists",
         key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
         parent=TRUNK,
-        token_names_row=False,
+        resumable=False,
         cost="one request for each trunk",
     ),
 )

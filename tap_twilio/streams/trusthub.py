@@ -1,11 +1,11 @@
 """trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 TRUSTHUB = Product("trusthub", "/v1")
 # That what is below a profile or a product moves its date_updated is nowhere said, so each is asked by every sync.
-PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, Every())
-TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, Every())
+PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, AllParents())
+TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, AllParents())
 
 STREAMS = (
     Stream("trusthub_customer_profiles", TRUSTHUB, "CustomerProfiles", "results"),
@@ -14,7 +14,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/ChannelEndpointAssignments",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -23,7 +23,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/EntityAssignments",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -32,7 +32,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/Evaluations",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -42,7 +42,7 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/ChannelEndpointAssignments",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
@@ -51,7 +51,7 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/EntityAssignments",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
@@ -60,20 +60,20 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/Evaluations",
         "results",
-        reads=Whole(),
+        reads=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
     Stream("trusthub_end_users", TRUSTHUB, "EndUsers", "results"),
     Stream("trusthub_supporting_documents", TRUSTHUB, "SupportingDocuments", "results"),
-    Stream("trusthub_end_user_types", TRUSTHUB, "EndUserTypes", "end_user_types", reads=Whole(), scope="twilio"),
+    Stream("trusthub_end_user_types", TRUSTHUB, "EndUserTypes", "end_user_types", reads=FullRead(), scope="twilio"),
     Stream(
         "trusthub_supporting_document_types",
         TRUSTHUB,
         "SupportingDocumentTypes",
         "supporting_document_types",
-        reads=Whole(),
+        reads=FullRead(),
         scope="twilio",
     ),
-    Stream("trusthub_policies", TRUSTHUB, "Policies", "results", reads=Whole(), scope="twilio"),
+    Stream("trusthub_policies", TRUSTHUB, "Policies", "results", reads=FullRead(), scope="twilio"),
 )

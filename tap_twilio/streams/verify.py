@@ -2,12 +2,12 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Every, Filter, Parent, Product, Stream, Whole
+from .model import AllParents, Filter, Parent, Product, Stream, FullRead
 
 VERIFY = Product("verify", "/v2")
-SERVICE = Parent("verify_services", {"service_sid": "sid"}, Every())
+SERVICE = Parent("verify_services", {"service_sid": "sid"}, AllParents())
 # Whether what is below an entity moves its date_updated is not established.
-ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, Every())
+ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, AllParents())
 
 STREAMS = (
     Stream("verify_services", VERIFY, "Services", "services"),
@@ -20,7 +20,7 @@ STREAMS = (
         filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, reach=30 * DAY),
         cost="Twilio answers 100 requests a minute, and lists the last 30 days",
     ),
-    Stream("verify_templates", VERIFY, "Templates", "templates", reads=Whole(), fetch=False),
+    Stream("verify_templates", VERIFY, "Templates", "templates", reads=FullRead(), has_item_endpoint=False),
     Stream(
         "verify_messaging_configurations",
         VERIFY,
@@ -28,7 +28,7 @@ STREAMS = (
         "messaging_configurations",
         key=("service_sid", "country"),
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost="one request for each Verify service",
     ),
     Stream(
@@ -44,7 +44,7 @@ STREAMS = (
         VERIFY,
         "Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets",
         "buckets",
-        parent=Parent("verify_rate_limits", {"service_sid": "service_sid", "rate_limit_sid": "sid"}, Every()),
+        parent=Parent("verify_rate_limits", {"service_sid": "service_sid", "rate_limit_sid": "sid"}, AllParents()),
         cost="one request for each rate limit",
     ),
     Stream(
@@ -62,7 +62,7 @@ STREAMS = (
         "entities",
         key=("service_sid", "identity"),  # by which Twilio finds it, and what hangs below it
         parent=SERVICE,
-        token_names_row=False,
+        resumable=False,
         cost="one request for each Verify service and 1,000 entities",
     ),
     Stream(

@@ -2,17 +2,17 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Every, Filter, Has, Open, Parent, Product, Rounds, Stream
+from .model import AllParents, Filter, Has, OpenParents, Parent, Product, Rescan, Stream
 
 VIDEO = Product("video", "/v1")
 CREATED = Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False)
 # A recording or composition is processed and may be deleted at any time, and has no date that tells it: what changed is
 # known by content. There are far too many of them to be read whole by each sync, which is what Whole would do.
-BY_CONTENT = Rounds(changed="date_created")
+BY_CONTENT = Rescan(changed="date_created")
 IN_ROOM = {"room_sid": "room_sid", "participant_sid": "sid"}
 # Only what is published or received now is listed (OpenAPI, ListRoomParticipantPublishedTrack).
 CONNECTED = Parent(
-    "video_room_participants", IN_ROOM, Every(), where=Has("status", among=("connected", "reconnecting"))
+    "video_room_participants", IN_ROOM, AllParents(), where=Has("status", among=("connected", "reconnecting"))
 )
 
 STREAMS = (
@@ -24,7 +24,7 @@ STREAMS = (
         # It takes days, whatever their format (OpenAPI, ListRoom).
         filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", unit=DAY, nullable=False),
         # Without Status, Twilio lists only those in progress (OpenAPI, ListRoom).
-        each={"Status": ("in-progress", "completed", "failed")},
+        query_variants={"Status": ("in-progress", "completed", "failed")},
     ),
     Stream(
         "video_room_participants",
@@ -33,7 +33,7 @@ STREAMS = (
         "participants",
         # Without Status, those connected to a room in progress are listed, and all of a room that ended (OpenAPI,
         # ListRoomParticipant).
-        parent=Parent("video_rooms", {"room_sid": "sid"}, Open(while_=Has("status", among=("in-progress",)))),
+        parent=Parent("video_rooms", {"room_sid": "sid"}, OpenParents(while_=Has("status", among=("in-progress",)))),
         cost="one request for each room in progress, and for each that ended",
     ),
     Stream(
@@ -43,8 +43,8 @@ STREAMS = (
         "published_tracks",
         key=("participant_sid", "sid"),
         parent=CONNECTED,
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,
+        derived={"account_sid": "account_sid"},
+        resumable=False,
         cost="one request for each room in progress and that ended, and for each participant who is connected",
     ),
     Stream(
@@ -54,8 +54,8 @@ STREAMS = (
         "subscribed_tracks",
         key=("participant_sid", "sid"),  # a track has one sid, and many who receive it
         parent=CONNECTED,
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,
+        derived={"account_sid": "account_sid"},
+        resumable=False,
         cost="one request for each room in progress and that ended, and for each participant who is connected",
     ),
     Stream(
@@ -65,7 +65,7 @@ STREAMS = (
         "transcriptions",
         key=("ttid",),
         parent=Parent("video_rooms", {"room_sid": "sid"}, where=Has("status", among=("completed",))),
-        token_names_row=False,
+        resumable=False,
         cost="one request for each room that ended",
     ),
     Stream("video_recordings", VIDEO, "Recordings", "recordings", reads=BY_CONTENT, filter=CREATED, page_size=100),

@@ -1,6 +1,6 @@
 """voice.twilio.com: BYOC trunks, dialing permissions. Facts: OpenAPI twilio_voice_v1."""
 
-from .model import Every, Parent, Product, Stream, Whole
+from .model import AllParents, Parent, Product, Stream, FullRead
 
 VOICE = Product("voice", "/v1")
 
@@ -12,12 +12,16 @@ STREAMS = (
         VOICE,
         "ConnectionPolicies/{connection_policy_sid}/Targets",
         "targets",
-        parent=Parent("voice_connection_policies", {"connection_policy_sid": "sid"}, Every()),
+        parent=Parent("voice_connection_policies", {"connection_policy_sid": "sid"}, AllParents()),
         cost="one request for each connection policy",
     ),
     Stream("voice_ip_records", VOICE, "IpRecords", "ip_records"),
     Stream(
-        "voice_source_ip_mappings", VOICE, "SourceIpMappings", "source_ip_mappings", adds={"account_sid": "account_sid"}
+        "voice_source_ip_mappings",
+        VOICE,
+        "SourceIpMappings",
+        "source_ip_mappings",
+        derived={"account_sid": "account_sid"},
     ),
     Stream(
         "voice_dialing_permission_countries",
@@ -25,9 +29,9 @@ STREAMS = (
         "DialingPermissions/Countries",
         "content",
         key=("account_sid", "iso_code"),
-        reads=Whole(),
-        adds={"account_sid": "account_sid"},
-        token_names_row=False,  # its key is a country
+        reads=FullRead(),
+        derived={"account_sid": "account_sid"},
+        resumable=False,  # its key is a country
     ),
     Stream(
         "voice_dialing_permission_high_risk_prefixes",
@@ -36,12 +40,12 @@ STREAMS = (
         "content",
         # Though its rows name no account, it is asked in each, since the permissions above it are an account's.
         key=("account_sid", "iso_code", "prefix"),
-        reads=Whole(),
+        reads=FullRead(),
         # Prefixes change without the country's permissions, and are there whether it may be called or not.
-        parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, Every()),
-        adds={"account_sid": "account_sid", "iso_code": "iso_code"},
-        fetch=False,
-        token_names_row=False,
+        parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
+        derived={"account_sid": "account_sid", "iso_code": "iso_code"},
+        has_item_endpoint=False,
+        resumable=False,
         cost="one request for each country, of which there are more than 200, and account",
     ),
     Stream(
@@ -50,8 +54,8 @@ STREAMS = (
         "Settings",
         None,
         key=("account_sid",),
-        reads=Whole(),
-        adds={"account_sid": "account_sid"},
-        fetch=False,
+        reads=FullRead(),
+        derived={"account_sid": "account_sid"},
+        has_item_endpoint=False,
     ),
 )

@@ -2,20 +2,20 @@
 
 from tap_twilio.moments import DAY
 
-from .model import Filter, Has, Open, Parent, Product, Rounds, Stream, Window
+from .model import Filter, Has, OpenParents, Parent, Product, Rescan, Stream, LogWindow
 
 WIRELESS = Product("wireless", "/v1")
 SOLD = "Twilio sold it to KORE in 2024"
 EACH_SIM = Parent(
     "wireless_sims",
     {"sim_sid": "sid"},
-    Open(while_=Has("status", among=("ready", "active", "scheduled", "updating"))),
+    OpenParents(while_=Has("status", among=("ready", "active", "scheduled", "updating"))),
 )
 EACH_SIM_COSTS = f"one request for each SIM that is ready or active, and for each that changed; {SOLD}"
 # Days, since by default it is one sum over the span. A sum is complete within two days, and kept for 18 months (docs,
 # UsageRecord resources). Bounds in the midst of a day could cut its sum short.
 BY_DAY = {"Granularity": "daily"}
-SETTLES = Window(again=7 * DAY)
+SETTLES = LogWindow(again=7 * DAY)
 PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, reach=540 * DAY)
 OF_PERIOD = {"period_start": "period.start", "period_end": "period.end"}
 
@@ -26,9 +26,9 @@ STREAMS = (
         WIRELESS,
         "Sims/{sim_sid}/DataSessions",
         "data_sessions",
-        reads=Rounds(changed="last_updated"),
+        reads=Rescan(changed="last_updated"),
         parent=EACH_SIM,
-        fetch=False,
+        has_item_endpoint=False,
         cost=EACH_SIM_COSTS,
     ),
     Stream(
@@ -39,11 +39,11 @@ STREAMS = (
         key=("sim_sid", "period_start"),
         reads=SETTLES,
         filter=PERIOD,
-        fixed=BY_DAY,
+        query=BY_DAY,
         parent=EACH_SIM,
-        adds=OF_PERIOD,
-        fetch=False,
-        token_names_row=False,
+        derived=OF_PERIOD,
+        has_item_endpoint=False,
+        resumable=False,
         cost=EACH_SIM_COSTS,
     ),
     Stream(
@@ -54,10 +54,10 @@ STREAMS = (
         key=("account_sid", "period_start"),
         reads=SETTLES,
         filter=PERIOD,
-        fixed=BY_DAY,
-        adds=OF_PERIOD,
-        fetch=False,
-        token_names_row=False,
+        query=BY_DAY,
+        derived=OF_PERIOD,
+        has_item_endpoint=False,
+        resumable=False,
         cost=SOLD,
     ),
     Stream("wireless_commands", WIRELESS, "Commands", "commands", cost=SOLD),

@@ -17,27 +17,27 @@ _NUL = re.compile(rb"\\u0000")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class Mended:
+class Sanitized:
     """A value in which NUL, which Postgres refuses, or lone surrogates became U+FFFD: counted where it is written."""
 
     __slots__ = ()
 
 
-class MendedText(Mended, str):
+class SanitizedText(Sanitized, str):
     __slots__ = ()
 
 
-class MendedObject(Mended, dict[str, Any]):
+class SanitizedObject(Sanitized, dict[str, Any]):
     __slots__ = ()
 
 
-class MendedArray(Mended, list[Any]):
+class SanitizedArray(Sanitized, list[Any]):
     __slots__ = ()
 
 
 def parse(body: bytes) -> Any:
     """
-    JSON to Python. What no database stores is replaced; a value that held any of it is `Mended`.
+    JSON to Python. What no database stores is replaced; a value that held any of it is `Sanitized`.
 
     What msgspec refuses, `json` may read: raw control characters, lone surrogates. A number that a float cannot hold
     comes as Decimal; a whole one of any length as int. A byte order mark at the start is no part of it.
@@ -74,13 +74,13 @@ def _refuse_constant(name: str) -> None:
 def _mended(value: Any) -> Any:
     if isinstance(value, str):
         text, count = _UNSTORABLE.subn("\ufffd", value)
-        return MendedText(text) if count else text
+        return SanitizedText(text) if count else text
     if isinstance(value, dict):
         members = {_mended(name): _mended(item) for name, item in value.items()}
-        if any(isinstance(one, Mended) for one in (*members, *members.values())):
-            return MendedObject({str(name): item for name, item in members.items()})
+        if any(isinstance(one, Sanitized) for one in (*members, *members.values())):
+            return SanitizedObject({str(name): item for name, item in members.items()})
         return members
     if isinstance(value, list):
         items = [_mended(item) for item in value]
-        return MendedArray(items) if any(isinstance(item, Mended) for item in items) else items
+        return SanitizedArray(items) if any(isinstance(item, Sanitized) for item in items) else items
     return value

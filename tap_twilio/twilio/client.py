@@ -22,12 +22,12 @@ from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Refused, Retry, TapError
 from tap_twilio.files import MOST_BYTES, fits
-from tap_twilio.moments import Moment, machine_now, parse_moment, to_moment
+from tap_twilio.moments import Timestamp, machine_now, parse_timestamp, to_timestamp
 from tap_twilio.settings import Settings
 
 from .body import parse
 from .credentials import Credentials
-from .request import Ask, where
+from .request import Fetch, where
 
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
@@ -44,8 +44,8 @@ class Answer:
     """A 200: its body as it came, Twilio's clock (the `Date` header) and ours."""
 
     body: bytes
-    date: Moment | None
-    received_at: Moment
+    date: Timestamp | None
+    received_at: Timestamp
     encoding: str | None = None  # of the body
 
     def unpacked(self) -> bytes:
@@ -103,7 +103,7 @@ class Client:
             raise TapError(f"Setting edge is missing: which edge serves region {region}? Twilio's console says.")
         return f"https://{host}.{edge}.{region}.twilio.com"
 
-    def get(self, ask: Ask) -> Answer:
+    def get(self, fetch: Fetch) -> Answer:
         """
         The answer to one request. Raises Retry for what may pass, Refused and TapError for what does not.
 
@@ -111,11 +111,11 @@ class Client:
         Twilio sends none, and credentials go to no other host.
         """
         deadline = time.monotonic() + self._settings.request_timeout
-        origin = self.origin(ask.host)
+        origin = self.origin(fetch.host)
         try:
             with self._session().get(
-                origin + ask.uri,
-                auth=self._credentials.of(ask),
+                origin + fetch.uri,
+                auth=self._credentials.of(fetch),
                 timeout=(CONNECT_S, self._settings.request_timeout),
                 allow_redirects=False,
                 stream=True,
@@ -123,13 +123,13 @@ class Client:
                 body = self._body(response, deadline)
                 received_at = machine_now()
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _network(error, ask, origin) from None
+            raise _network(error, fetch, origin) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
         date = date if date and DATES_FROM < date < DATES_UNTIL else None
         answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
             return answer
-        raise _failure(response, answer, ask)
+        raise _failure(response, answer, fetch)
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
@@ -159,7 +159,7 @@ class Client:
         return b"".join(chunks)
 
 
-def _network(error: Exception, ask: Ask, origin: str) -> Exception:
+def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
     """What happened, without the url or the header that requests puts into its messages."""
     no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # it does not say which
     if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)) or (
@@ -170,7 +170,7 @@ def _network(error: Exception, ask: Ask, origin: str) -> Exception:
             "one that speaks SOCKS needs pip install 'requests[socks]'."
         )
     if no_address:
-        return Refused(400, None, "this is no address", where(ask))
+        return Refused(400, None, "this is no address", where(fetch))
     if isinstance(error, requests.exceptions.SSLError):
         return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
@@ -203,7 +203,7 @@ def _names_no_proxy(proxy: str | None) -> bool:
     return False
 
 
-def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception:
+def _failure(response: requests.Response, answer: Answer, fetch: Fetch) -> Exception:
     status = response.status_code
     code, message = _error_body(answer)
     if status in RETRIED or status >= 500:
@@ -215,7 +215,7 @@ def _failure(response: requests.Response, answer: Answer, ask: Ask) -> Exception
         return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
     if code is None and "json" in response.headers.get("Content-Type", "") and not _is_whole(answer):
         return Retry(f"HTTP {status} with an error that is no JSON", bad_answer=True)
-    return Refused(status, code, message, where(ask))
+    return Refused(status, code, message, where(fetch))
 
 
 def _is_whole(answer: Answer) -> bool:
@@ -251,11 +251,11 @@ def _retry_after(value: str | None) -> float | None:
         date = _date(value)
     if date is None:
         return None
-    return max(0.0, (parse_moment(date) - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (parse_timestamp(date) - datetime.now(timezone.utc)).total_seconds())
 
 
-def _date(value: str | None) -> Moment | None:
+def _date(value: str | None) -> Timestamp | None:
     try:
-        return to_moment(value) if value else None
+        return to_timestamp(value) if value else None
     except ValueError:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from tap_twilio.moments import Moment, machine_now, parse_moment
+from tap_twilio.moments import Timestamp, machine_now, parse_timestamp
 
 LOGGER = logging.getLogger("tap_twilio")
 AGREE = timedelta(hours=1)  # how far apart two answers' Dates may be, beside the time that passed between them
@@ -21,14 +21,14 @@ class Clock:
     """
 
     def __init__(self, machine_counts: bool = False) -> None:
-        self.now: Moment = ""
+        self.now: Timestamp = ""
         self.settled = self.put_back = False
         self._least: timedelta | None = None  # of the answers believed, how far they are ahead of this machine
         self._seen = [timedelta(0)] if machine_counts else []  # before it was settled
         self._said = False
 
-    def saw(self, date: Moment, received_at: Moment = "") -> None:
-        ahead = parse_moment(date) - parse_moment(received_at or machine_now())
+    def saw(self, date: Timestamp, received_at: Timestamp = "") -> None:
+        ahead = parse_timestamp(date) - parse_timestamp(received_at or machine_now())
         if not self.settled:
             self._settle(date, ahead)
         elif self._least is None or ahead < self._least - AGREE:
@@ -39,7 +39,7 @@ class Clock:
         else:
             self.now, self._least = max(self.now, date), min(self._least, ahead)
 
-    def _settle(self, date: Moment, ahead: timedelta) -> None:
+    def _settle(self, date: Timestamp, ahead: timedelta) -> None:
         twins = [other for other in self._seen if abs(other - ahead) <= AGREE]
         self._seen.append(ahead)
         self.settled = bool(twins)

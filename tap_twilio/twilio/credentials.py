@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .request import Ask
+from .request import Fetch
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Credentials:
         """Whether there are credentials to ask this account with."""
         return not own or account == self.account or account in self._tokens
 
-    def of(self, ask: Ask) -> tuple[str, str]:
+    def of(self, fetch: Fetch) -> tuple[str, str]:
         """User and password for a request."""
-        if ask.own and ask.account != self.account:
-            return ask.account, self._tokens[ask.account]
+        if fetch.own and fetch.account != self.account:
+            return fetch.account, self._tokens[fetch.account]
         return self.user, self.password

@@ -10,17 +10,17 @@ import re
 from typing import Any
 
 from tap_twilio.errors import Retry
-from tap_twilio.moments import Moment
+from tap_twilio.moments import Timestamp
 
 from .body import parse
 from .client import Answer
 from .clock import Clock
-from .request import Ask, Page
+from .request import Fetch, Page
 
 TWILIO = r"^https://{host}(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com(?::443)?(?=/)"  # one product, at any edge and region
 
 
-def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
+def read_page(fetch: Fetch, answer: Answer, origin: str, clock: Clock) -> Page:
     """
     The page in an answer, whose `Date` the clock gets to see.
 
@@ -32,17 +32,17 @@ def read_page(ask: Ask, answer: Answer, origin: str, clock: Clock) -> Page:
         raise Retry("the answer is no valid JSON") from None  # often cut off, which passes
     if not isinstance(body, dict):
         raise Retry("the answer is no JSON object", bad_answer=True)
-    if ask.rows is None:
-        if not (ask.has and set(ask.has) <= body.keys()) and not {"sid", "account_sid", "url"} & body.keys():
+    if fetch.rows is None:
+        if not (fetch.has and set(fetch.has) <= body.keys()) and not {"sid", "account_sid", "url"} & body.keys():
             raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
-    rows = body.get(ask.rows)
-    if not isinstance(rows, list) or not _are_rows(rows, ask.has):
-        raise Retry(f"the answer has no rows in {ask.rows!r}", bad_answer=True)
-    return Page(rows, _next(ask, body, origin), _date(answer, clock), answer.received_at)
+    rows = body.get(fetch.rows)
+    if not isinstance(rows, list) or not _are_rows(rows, fetch.has):
+        raise Retry(f"the answer has no rows in {fetch.rows!r}", bad_answer=True)
+    return Page(rows, _next(fetch, body, origin), _date(answer, clock), answer.received_at)
 
 
-def _date(answer: Answer, clock: Clock) -> Moment:
+def _date(answer: Answer, clock: Clock) -> Timestamp:
     if answer.date:
         clock.saw(answer.date, answer.received_at)
     return min(answer.date or clock.now, clock.now)
@@ -56,9 +56,9 @@ def _are_rows(rows: list[Any], has: tuple[str, ...]) -> bool:
     return all(kind <= {str} or kind <= {int} for kind in kinds)
 
 
-def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
+def _next(fetch: Fetch, body: dict[str, Any], origin: str) -> str | None:
     """The next page, relative to the host that was asked: credentials go to no other."""
-    if not ask.paged:
+    if not fetch.has_next_page:
         return None
     meta = body.get("meta")
     if "next_page_uri" in body:
@@ -73,9 +73,9 @@ def _next(ask: Ask, body: dict[str, Any], origin: str) -> str | None:
         raise Retry("the answer's next page is not an address", bad_answer=True)
     if following.startswith(f"{origin}/"):
         following = following[len(origin) :]
-    following = re.sub(TWILIO.format(host=re.escape(ask.host)), "", following)  # behind a proxy, or at an edge
+    following = re.sub(TWILIO.format(host=re.escape(fetch.host)), "", following)  # behind a proxy, or at an edge
     if following.startswith("//") or not following.startswith("/"):
         raise Retry("the answer's next page is on another host", bad_answer=True)
-    if following == ask.uri:
+    if following == fetch.uri:
         raise Retry("the answer names itself as its next page", bad_answer=True)
     return following

@@ -12,7 +12,7 @@ QUIETEST_S = 300  # after so long at most, to one that was refused again and aga
 
 
 @dataclass
-class Share:
+class ConcurrencyLimit:
     """
     How many requests an account bears at once: halved by a burst of 429, and one more after each quiet period.
 

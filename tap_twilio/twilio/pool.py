@@ -20,8 +20,8 @@ from tap_twilio.moments import MINUTE_S, duration
 from .client import Answer, Client
 from .clock import Clock
 from .envelopes import read_page
-from .limiter import Share
-from .request import Ask, Page, Traffic, where
+from .limiter import ConcurrencyLimit
+from .request import Fetch, Page, RequestStats, where
 
 LOGGER = logging.getLogger("tap_twilio")
 BAD_ANSWERS = 10  # how often a body that is JSON, but no page, is asked for again
@@ -33,7 +33,7 @@ REASONS_SAID = 50  # what goes wrong is said once for each reason, and for so ma
 class Job:
     """A request under way: how often it failed, since when, and how long to wait next."""
 
-    ask: Ask
+    fetch: Fetch
     tag: Any
     started: float = 0
     failing_since: float | None = None
@@ -63,7 +63,7 @@ class Pool:
         self._retry_s, self._timeout_s = retry_s, timeout_s
         self._todo: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
-        self._shares: dict[str, Share] = {}
+        self._shares: dict[str, ConcurrencyLimit] = {}
         self._ready: deque[str] = deque()  # accounts with requests waiting, in turn
         self._later: list[tuple[float, int, Job]] = []
         self._running: dict[int, Job] = {}  # by number of the attempt, so the oldest is first
@@ -72,7 +72,7 @@ class Pool:
         self._said: set[str] = set()
         self._count = self.requests = self.retries = self.throttled = self.pages = 0
         self.spent_s = 0.0  # on all requests together
-        self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)  # by stream and account
+        self.traffic: defaultdict[tuple[str, str], RequestStats] = defaultdict(RequestStats)  # by stream and account
 
     @property
     def idle(self) -> int:
@@ -81,9 +81,9 @@ class Pool:
             self._concurrency - len(self._running) - sum(len(self._shares[account].waiting) for account in self._ready)
         )
 
-    def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
+    def submit(self, fetch: Fetch, tag: Any, first: bool = False) -> None:
         """`first`: before all that waits in its account."""
-        self._enqueue(Job(ask, tag), first)
+        self._enqueue(Job(fetch, tag), first)
 
     def next_page(self) -> tuple[Any, Page | PartitionError] | None:
         """
@@ -99,14 +99,14 @@ class Pool:
             if not isinstance(outcome, Answer):
                 return job.tag, outcome
             try:
-                page = read_page(job.ask, outcome, self._client.origin(job.ask.host), self._clock)
+                page = read_page(job.fetch, outcome, self._client.origin(job.fetch.host), self._clock)
             except Retry as retry:
                 failed = self.retry_later(job, retry)
                 if failed:
                     return job.tag, failed
                 continue
             self.pages += 1
-            traffic = self.traffic[job.ask.stream, job.ask.account]
+            traffic = self.traffic[job.fetch.stream, job.fetch.account]
             traffic.pages += 1
             traffic.rows += len(page.rows)
             return job.tag, page
@@ -134,7 +134,7 @@ class Pool:
             if job is None:  # left behind long ago
                 self._stuck -= 1
                 continue
-            self._shares[job.ask.account].running -= 1
+            self._shares[job.fetch.account].running -= 1
             self._count_answer(job)
             if isinstance(outcome, Retry):
                 failed = self.retry_later(job, outcome)
@@ -146,7 +146,7 @@ class Pool:
                 raise outcome
 
     def _count_answer(self, job: Job) -> None:
-        traffic, now = self.traffic[job.ask.stream, job.ask.account], time.monotonic()
+        traffic, now = self.traffic[job.fetch.stream, job.fetch.account], time.monotonic()
         self.spent_s += now - job.started
         traffic.seconds += now - job.started
         traffic.last_s = now
@@ -157,15 +157,15 @@ class Pool:
         job.failing_since = job.failing_since or now
         job.bad_answers += retry.bad_answer
         job.server_failures += retry.server_failed
-        share = self._shares[job.ask.account]
+        share = self._shares[job.fetch.account]
         if retry.throttled:
             self.throttled += 1
             if share.throttled(job.started, now):
-                LOGGER.info("%s: too many requests at once; going on with %d", job.ask.account, share.limit)
-        asked, failing_s = where(job.ask), now - job.failing_since
+                LOGGER.info("%s: too many requests at once; going on with %d", job.fetch.account, share.limit)
+        asked, failing_s = where(job.fetch), now - job.failing_since
         if job.bad_answers >= BAD_ANSWERS:
             return BadAnswer(f"{asked}: {retry}, {job.bad_answers} times; taking it would lose rows")
-        if job.ask.attempts and job.server_failures >= job.ask.attempts:
+        if job.fetch.attempts and job.server_failures >= job.fetch.attempts:
             return ServerFailed(f"{asked}: {retry}, {job.server_failures} times")
         wait = next(job.waits)
         if retry.wait_s is not None:
@@ -185,10 +185,10 @@ class Pool:
         if failing_s > MINUTE_S and not job.warned:
             job.warned = True
             left = duration(self._retry_s - failing_s)
-            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.ask), retry, duration(failing_s), left)
+            LOGGER.warning("%s: %s, for %s; asking for %s more", where(job.fetch), retry, duration(failing_s), left)
         elif not retry.throttled and str(retry) not in self._said and len(self._said) < REASONS_SAID:
             self._said.add(str(retry))
-            LOGGER.info("%s: %s; asking again (said once)", where(job.ask), retry)
+            LOGGER.info("%s: %s; asking again (said once)", where(job.fetch), retry)
 
     def _patience(self) -> float | None:
         """Seconds until a request is to be asked again, or is overdue; None: not before something comes."""
@@ -220,9 +220,9 @@ class Pool:
             self._todo.put(None)
 
     def _enqueue(self, job: Job, first: bool = False) -> None:
-        share = self._shares.setdefault(job.ask.account, Share(self._concurrency))
+        share = self._shares.setdefault(job.fetch.account, ConcurrencyLimit(self._concurrency))
         if not share.waiting:
-            self._ready.append(job.ask.account)
+            self._ready.append(job.fetch.account)
         share.waiting.appendleft(job) if first else share.waiting.append(job)
 
     def _dispatch(self) -> None:
@@ -239,12 +239,12 @@ class Pool:
             if share.waiting:
                 self._ready.append(account)
 
-    def _start(self, share: Share, job: Job, now: float) -> None:
+    def _start(self, share: ConcurrencyLimit, job: Job, now: float) -> None:
         share.start()
         self.requests += 1
         self._running[self.requests] = job
         job.started = now
-        traffic = self.traffic[job.ask.stream, job.ask.account]
+        traffic = self.traffic[job.fetch.stream, job.fetch.account]
         traffic.requests += 1
         traffic.first_s = traffic.first_s or now
         if len(self._threads) - self._stuck < len(self._running):
@@ -260,6 +260,6 @@ class Pool:
 
     def _attempt(self, job: Job) -> Answer | Exception:
         try:
-            return self._client.get(job.ask)
+            return self._client.get(job.fetch)
         except Exception as error:  # the main thread decides, and raises what it does not know
             return error

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tap_twilio.moments import Moment
+from tap_twilio.moments import Timestamp
 
 Row = dict[str, Any]
-Stamp = tuple[Moment, Moment]  # when an answer was received, by our clock and by Twilio's
+Stamp = tuple[Timestamp, Timestamp]  # when an answer was received, by our clock and by Twilio's
 
 
 @dataclass(frozen=True)
-class Ask:
+class Fetch:
     """
     One thing to ask Twilio: `uri` is relative to the host, `rows` the envelope's member that holds the rows.
 
@@ -26,7 +26,7 @@ class Ask:
     host: str = "api"
     own: bool = False
     has: tuple[str, ...] = ("sid",)  # properties that every row has, as text
-    paged: bool = True  # False: the answer names no next page
+    has_next_page: bool = True  # False: the answer names no next page
     token: bool = False  # whether the uri is a next page's, which may name a row
     stream: str = ""  # for which it is counted
     # Attempts that Twilio answers with HTTP 500, 502 or 504 before the request fails; None: for `retry_minutes`.
@@ -39,8 +39,8 @@ class Page:
 
     rows: list[Row]
     next: str | None
-    date: Moment
-    received_at: Moment = ""
+    date: Timestamp
+    received_at: Timestamp = ""
 
     @property
     def stamp(self) -> Stamp:
@@ -48,7 +48,7 @@ class Page:
 
 
 @dataclass
-class Traffic:
+class RequestStats:
     """What the requests of a stream in an account came to. `seconds` is how long they took together."""
 
     requests: int = 0  # attempts that failed count too
@@ -59,6 +59,6 @@ class Traffic:
     last_s: float = 0
 
 
-def where(ask: Ask) -> str:
+def where(fetch: Fetch) -> str:
     """A request, in a message: its path alone, since a query may hold what is nobody's to read."""
-    return ascii(ask.uri.split("?")[0])[1:-1][:200]
+    return ascii(fetch.uri.split("?")[0])[1:-1][:200]

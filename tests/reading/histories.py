@@ -16,18 +16,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hypothesis import settings
 
-from tap_twilio.errors import PartitionError, Refused, Unfinished
-from tap_twilio.moments import format_moment as text
+from tap_twilio.errors import PartitionError, Refused, Incomplete
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
-from tap_twilio.reading.digests import Room
+from tap_twilio.reading.digests import SizeLimit
 from tap_twilio.reading.effects import Emit, Read
-from tap_twilio.reading.reading import Bounds, Reading
+from tap_twilio.reading.reading import Bounds, PartitionRead
 from tap_twilio.reading.tables import Table
 from tap_twilio.scheduler import Scheduler
 from tap_twilio.singer.state import Partition, State
 from tap_twilio.streams import STREAMS
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -71,18 +71,18 @@ class TwilioList:
         self.rows: dict[str, dict[str, Any]] = {}
         self.gone: dict[str, dict[str, Any]] = {}
         self.count = 0
-        self.asked: list[Ask] = []
+        self.feedback_progress: list[Fetch] = []
         self.named = ""
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
         self.without_date_updated = rng.random() < 0.1
         self.prices = 10**6  # how many a row can have before one comes back
-        self.silent = 0.5  # which part of the changes leaves date_updated alone
+        self.undated = 0.5  # which part of the changes leaves date_updated alone
         self.hollow = rng.choice((0, 0, 0, 1, 3))  # pages without a row after each third row that a token names
 
     @property
     def statuses(self) -> tuple[str, ...]:
-        return next(iter(self.stream.each.values()), ())
+        return next(iter(self.stream.query_variants.values()), ())
 
     @property
     def column(self) -> str:
@@ -116,7 +116,7 @@ class TwilioList:
         if self.rng.random() < 0.1:
             self.gone[row["sid"]] = self.rows.pop(row["sid"])
             return None
-        if self.rng.random() < self.silent:
+        if self.rng.random() < self.undated:
             row["price"] = (row["price"] + 1) % self.prices
             return None
         row["value"] += 1 if self.order != "name" else self.rng.randrange(1, 9)
@@ -153,8 +153,8 @@ class TwilioList:
             out["date_updated"] = None
         return out
 
-    def answer(self, ask: Ask) -> Page:
-        self.asked.append(ask)
+    def answer(self, ask: Fetch) -> Page:
+        self.feedback_progress.append(ask)
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         if not ask.rows:
             row = self.rows.get(path.rsplit("/", 1)[1].removesuffix(".json"))
@@ -168,7 +168,7 @@ class TwilioList:
             rows = self.filtered(rows, query)
         rows.sort(key=self.position)
         size = int(query["PageSize"])
-        if not self.stream.token_names_row:
+        if not self.stream.resumable:
             at = int(query.get("Page", "0"))
             self.named = self.rng.choice([*rows[: (at + 1) * size], {"sid": ""}])["sid"]
             token = {**query, "Page": str(at + 1), "PageToken": f"AP{at + 1}"}
@@ -222,13 +222,13 @@ class Pages:
     ) -> None:
         self.twilio, self.chatter, self.lives, self.before = twilio, chatter, lives, before
         self.events = 0
-        self.waiting: list[tuple[Ask, Any]] = []
+        self.waiting: list[tuple[Fetch, Any]] = []
 
     @property
     def idle(self) -> int:
         return 3 - len(self.waiting)
 
-    def submit(self, ask: Ask, tag: Any, first: bool = False) -> None:
+    def submit(self, ask: Fetch, tag: Any, first: bool = False) -> None:
         self.waiting.append((ask, tag))
 
     def next_page(self) -> tuple[Any, Page | PartitionError]:
@@ -270,7 +270,7 @@ class Tap:
         self.versions: dict[str, int] = {}
         self.version = 0
         self.left_out: tuple[str, ...] = ()  # properties that are not selected
-        self.room = 10**6  # bytes of digests
+        self.size_limit = 10**6  # bytes of digests
         self.states: list[tuple[Any, dict[str, Any]]] | None = (
             None  # each that could be written, and the warehouse then
         )
@@ -279,7 +279,7 @@ class Tap:
     def state(self) -> Partition:
         return State(json.loads(json.dumps(self.written))).partition(self.twilio.stream.name, ACCOUNT)
 
-    def reading(self, budget: int, **bounds: Any) -> Reading:
+    def reading(self, budget: int, **bounds: Any) -> PartitionRead:
         """As after a kill: what is left is what was written."""
         name = self.twilio.stream.name
         self.kept = State(json.loads(json.dumps(self.written)))
@@ -292,12 +292,12 @@ class Tap:
             state,
             state,
             lambda rows: all_as_json({n: value for n, value in row.items() if n not in self.left_out} for row in rows),
-            Room(self.room),
+            SizeLimit(self.size_limit),
             given.start_date,
-            given.margin,
+            given.lateness,
             given.page_size,
         )
-        return Reading(
+        return PartitionRead(
             self.twilio.stream,
             ACCOUNT,
             state,
@@ -337,9 +337,9 @@ class Tap:
         """Whether the sync ended well."""
         self.emitted = []
         reading = self.reading(budget, **bounds)
-        reading.adopt([self.twilio.stream.name] if added else [])
+        reading.reconcile([self.twilio.stream.name] if added else [])
         before = reading.state.date_updated or ""
-        with suppress(Killed, Unfinished):
+        with suppress(Killed, Incomplete):
             self.run(plan.sync(reading), chatter, lives)
             assert (self.state.date_updated or "") >= before, "a bookmark went back"
             return True
@@ -382,11 +382,11 @@ def live(twilio: TwilioList) -> None:
     twilio.now += twilio.rng.choice((HOUR, 3 * HOUR, DAY, 9 * DAY))
 
 
-def sent_before(tap: Tap, moment: datetime) -> dict[str, dict[str, Any]]:
+def sent_before(tap: Tap, timestamp: datetime) -> dict[str, dict[str, Any]]:
     return {
         s: dict(r)
         for s, r in tap.twilio.rows.items()
-        if r["shown"] <= moment and r["date_updated"] < moment - tap.twilio.late
+        if r["shown"] <= timestamp and r["date_updated"] < timestamp - tap.twilio.late
     }
 
 

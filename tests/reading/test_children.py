@@ -20,18 +20,18 @@ from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
 from tap_twilio.errors import PartitionError, Refused
-from tap_twilio.moments import format_moment as text
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit
-from tap_twilio.reading.lists import Listing
-from tap_twilio.reading.reading import Bounds, Reading
-from tap_twilio.readings import Trees
+from tap_twilio.reading.lists import ListEndpoint
+from tap_twilio.reading.reading import Bounds, PartitionRead
+from tap_twilio.readings import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
 from tap_twilio.streams import children
-from tap_twilio.streams.model import Every, Open, Recent, Stream
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Stream
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import (
     ACCOUNT,
@@ -97,14 +97,14 @@ class Families(TwilioList):
         for child in children(stream):
             if child.name not in self.tags or not child.parent:
                 continue
-            filled = {brace: str(row[name]) for brace, name in child.parent.fills.items()}
-            path = Listing(child, ACCOUNT, 50, values=filled).path
+            filled = {brace: str(row[name]) for brace, name in child.parent.path_params.items()}
+            path = ListEndpoint(child, ACCOUNT, 50, values=filled).path
             self.count += 1
             sid = f"R{self.count:05d}"
             made = {"sid": sid, "revision": self.count, "tag": sid, **values, **filled}
             made |= {"date_created": rfc2822(at), "date_updated": rfc2822(at)}
             made |= SHOWN.get(child.name, {}) | {"event_date": f"{at:%Y-%m-%dT%H:%M:%SZ}", "quality_score": 1}
-            if isinstance(child.parent.asks, Recent):
+            if isinstance(child.parent.visit, RecentParents):
                 made["sid"] = row["sid"]
                 self.below[path] = [made]
                 self.tags[child.name] -= {sid}
@@ -127,15 +127,15 @@ class Families(TwilioList):
         if "call_feedback" not in self.tags:
             self.bear(self.stream, row, {}, self.now)
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         path = urlsplit(ask.uri).path
-        root = Listing(self.stream, ACCOUNT, 50).path
+        root = ListEndpoint(self.stream, ACCOUNT, 50).path
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
         if path == root or (not ask.rows and single and path not in self.below):
             return super().answer(ask)
         folder, key = path.removesuffix(".json").rsplit("/", 1)
-        beside = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
-        if found := [dict(row) for row in beside if row["sid"] == key and not ask.rows]:
+        read_feedback = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
+        if found := [dict(row) for row in read_feedback if row["sid"] == key and not ask.rows]:
             return Page(found, None, text(self.now))
         self.asked_below.append(path)
         for answers in (self.refused, self.hidden):
@@ -170,10 +170,10 @@ class FamilyTap:
             "secret",
             page_size=3,
             call_feedback_source="feedback",
-            child_requests=given.pop("requests", 5000),
+            max_child_requests=given.pop("requests", 5000),
         )
         now = text(twilio.now)
-        trees = Trees(
+        run_plan = RunPlan(
             chosen,
             state,
             frozenset(self.selected),
@@ -181,12 +181,12 @@ class FamilyTap:
             lambda: text(twilio.now),
             dict.fromkeys(self.selected, all_as_json),
         )
-        trees.bounds = Bounds(page_size=3, margin=HOUR, **{"short_pages": 300, **given})
-        trees.room.limit = 0 if way == "no room" else 10**6
+        run_plan.bounds = Bounds(page_size=3, lateness=HOUR, **{"short_pages": 300, **given})
+        run_plan.size_limit.limit = 0 if way == "no room" else 10**6
         name = twilio.stream.name
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = trees.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
-        reading.adopt()
+        reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
+        reading.reconcile()
         self.state, twilio.asked_below = state, []
         try:
             with suppress(Killed, PartitionError):
@@ -197,15 +197,15 @@ class FamilyTap:
         finally:
             self._note(reading)
             self.written = self.states[-1]
-            self.given_up += sum(branch.given_up for branch in reading.branches)
+            self.given_up += sum(child_stream.given_up for child_stream in reading.child_streams)
 
-    def _read(self, reading: Reading, way: str) -> Any:
+    def _read(self, reading: PartitionRead, way: str) -> Any:
         if way != "FULL_TABLE":
             return plan.sync(reading)
         self.version += 1
         return plan.full(reading, self.version)
 
-    def _note(self, reading: Reading) -> None:
+    def _note(self, reading: PartitionRead) -> None:
         reading.keep()
         dumped = self.state.dump({name: [ACCOUNT] for name in self.selected})
         self.states.append(json.loads(json.dumps(dumped)))
@@ -271,9 +271,9 @@ def test_an_account_in_which_nothing_changed_is_asked_for_nothing_below_anew(way
         assert tap.sync(way, **WAYS[way])
     asked_anew = {path.split("/")[-1].removesuffix(".json") for path in twilio.asked_below}
     for child in map(STREAM.__getitem__, TREES[root]):
-        asks = child.parent.asks if child.parent else None
+        visit = child.parent.visit if child.parent else None
         last = child.path.split("/")[-1]
-        assert (last in asked_anew) <= isinstance(asks, (Every, Open, Recent)), (way, child.name)
+        assert (last in asked_anew) <= isinstance(visit, (AllParents, OpenParents, RecentParents)), (way, child.name)
 
 
 @FEW
@@ -297,7 +297,7 @@ def test_kills_and_older_states_lose_no_row_below(seed: int, root: str) -> None:
 
 @pytest.mark.parametrize("requests", [1, 3])
 def test_a_few_requests_a_sync_come_to_every_row(requests: int) -> None:
-    """`child_requests`: where a chunk has more rows than a sync may ask, the next sync goes on where it ended."""
+    """`max_child_requests`: where a chunk has more rows than a sync may ask, the next sync goes on where it ended."""
     twilio, tap = families(3, "messages")
     for asked in range(1, 30):
         twilio.now += HOUR
@@ -325,7 +325,7 @@ def test_a_list_that_answers_404_is_asked_again_in_a_later_sync(root: str, there
         asked.append(len(twilio.asked_below))
     assert not tap.missing()
     assert child.parent
-    if not there and not isinstance(child.parent.asks, (Every, Open)):
+    if not there and not isinstance(child.parent.visit, (AllParents, OpenParents)):
         assert asked[0] and asked[-1] == 0, "it is believed in the end"
 
 
@@ -404,6 +404,6 @@ def test_two_chunks_never_share_a_digest() -> None:
     """Of 100,000 lists below rows, keys of 32 bits had a pair of a same key: each sync wrote both again."""
     from tap_twilio.reading.sums import end_key
 
-    keys = {end_key(odd, f"{number:032x}") for number in range(100_000) for odd in (0, 1)}
+    keys = {end_key(unsliceable, f"{number:032x}") for number in range(100_000) for unsliceable in (0, 1)}
     assert len(keys) == 200_000
     assert max(keys) > 2**63

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_twilio.errors import InvalidRecord, PartitionError
-from tap_twilio.moments import format_moment as text
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
-from tap_twilio.reading.digests import Chunks, Held, Known, Room, Stretch, Tally
+from tap_twilio.reading.digests import Chunks, PendingRow, FingerprintStore, SizeLimit, PartialSums, SliceSums
 from tap_twilio.reading.sums import PRIME, ZERO, contents_of, end_key, is_root, keys_of, minus, power_sums, recurrence
 from tap_twilio.reading.tables import chunk_length
 from tap_twilio.singer.packed import pack, size_of, unpack
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Tap, TwilioList, histories, live
 
@@ -73,14 +73,14 @@ def test_sums_never_claim_to_tell_more(rows: dict[int, int], number: int, seed: 
         max_size=20,
     )
 )
-def test_digests_come_back_from_the_state_as_they_were_and_in_their_order(digests: dict[int, Any]) -> None:
-    packed = pack(digests)
-    assert (packed is None) == (not digests)
-    assert list(unpack(packed or "").items()) == list(digests.items())
+def test_digests_come_back_from_the_state_as_they_were_and_in_their_order(fingerprints: dict[int, Any]) -> None:
+    packed = pack(fingerprints)
+    assert (packed is None) == (not fingerprints)
+    assert list(unpack(packed or "").items()) == list(fingerprints.items())
 
 
-def _held(key: int, content: int) -> Held:
-    return Held(key, content, f"{key} {content}".encode(), ("", ""), (None, None, None))
+def _held(key: int, content: int) -> PendingRow:
+    return PendingRow(key, content, f"{key} {content}".encode(), ("", ""), (None, None, None))
 
 
 LISTS = st.lists(st.tuples(KEYS, CONTENTS), max_size=80, unique_by=lambda row: row[0] >> 34)
@@ -90,24 +90,24 @@ LISTS = st.lists(st.tuples(KEYS, CONTENTS), max_size=80, unique_by=lambda row: r
 def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], length: int, seed: int) -> None:
     """However a list is cut into slices, those into pages, some of them interrupted: the digests are the same."""
     rng = random.Random(seed)
-    whole, joined = Known(Room(10**6)), Known(Room(10**6))
-    one = Tally(whole, length, Stretch())
+    whole, joined = FingerprintStore(SizeLimit(10**6)), FingerprintStore(SizeLimit(10**6))
+    one = SliceSums(whole, length, PartialSums())
     for row in rows:
         one.add([row])
     cuts = sorted([0, len(rows), *(rng.randrange(len(rows) + 1) for _ in range(rng.randrange(6)))])
     spans: list[str | None] = [None] * (len(cuts) - 1)
     for number in rng.sample(range(len(spans)), len(spans)):
-        tally = Tally(joined, length, Stretch())
+        slice_sums = SliceSums(joined, length, PartialSums())
         for row in rows[cuts[number] : cuts[number + 1]]:
-            tally.add([row])
+            slice_sums.add([row])
             if rng.random() < 0.1:  # it is interrupted, and goes on
-                tally = Tally(joined, length, Stretch.of(tally.stretch.text()))
-        spans[number] = tally.stretch.text()
+                slice_sums = SliceSums(joined, length, PartialSums.of(slice_sums.partial_sums.text()))
+        spans[number] = slice_sums.partial_sums.text()
     while len(spans) > 1:
         at = rng.randrange(len(spans) - 1)
-        above, below = map(Stretch.of, spans[at : at + 2])
+        above, below = map(PartialSums.of, spans[at : at + 2])
         spans[at : at + 2] = [above.join(below, joined).text()]
-    assert Stretch.of(spans[0]) == one.stretch
+    assert PartialSums.of(spans[0]) == one.partial_sums
     assert joined.new == whole.new
 
 
@@ -119,23 +119,23 @@ def test_rows_that_did_not_change_are_not_written_wherever_the_first_part_of_a_c
     """The digest of a last part is not taken for that of the chunk, which it would differ from by the rows before."""
     keys = [number << 34 | 1 for number in range(1, before)] + [before << 34 | 4]
     keys += [number << 34 | 1 for number in range(before + 1, before + after + 1)]
-    rows, known = [_held(key, number + 1) for number, key in enumerate(keys)], Known(Room(10**6))
-    for walk in range(4):
+    rows, known = [_held(key, number + 1) for number, key in enumerate(keys)], FingerprintStore(SizeLimit(10**6))
+    for page_reader in range(4):
         chunks = Chunks(known, 64)
         chunks.take(rows)
         chunks.end()
-        assert len(chunks.changed) == (0 if walk else len(rows))
+        assert len(chunks.changed) == (0 if page_reader else len(rows))
 
 
 @given(LISTS, st.sampled_from([2, 4, 16, 64]))
 def test_a_walk_knows_what_slices_have_read(rows: list[Any], length: int) -> None:
-    known = Known(Room(10**6))
-    tally = Tally(known, length, Stretch())
-    tally.add(rows)
-    if tally.stretch.key is not None:
-        known.set(tally.stretch.key, tally.stretch.head)
-    if tally.stretch.tail != ZERO:
-        known.set(end_key(0, ""), tally.stretch.tail)
+    known = FingerprintStore(SizeLimit(10**6))
+    slice_sums = SliceSums(known, length, PartialSums())
+    slice_sums.add(rows)
+    if slice_sums.partial_sums.key is not None:
+        known.set(slice_sums.partial_sums.key, slice_sums.partial_sums.head)
+    if slice_sums.partial_sums.tail != ZERO:
+        known.set(end_key(0, ""), slice_sums.partial_sums.tail)
     chunks = Chunks(known, length)
     chunks.take([_held(*row) for row in rows])
     chunks.end()
@@ -147,19 +147,19 @@ def test_pages_of_any_length_make_the_same_digests(rows: list[Any], length: int,
     """Row by row, or many at once; with odd ones, and rows that come again."""
     rng = random.Random(seed)
     rows = rows + rng.sample(rows, len(rows) // 8)
-    odd = {at for at in range(len(rows)) if rng.random() < 0.2}
-    one, other = (Chunks(Known(Room(10**6)), length) for _ in range(2))
+    unsliceable = {at for at in range(len(rows)) if rng.random() < 0.2}
+    one, other = (Chunks(FingerprintStore(SizeLimit(10**6)), length) for _ in range(2))
     for at, row in enumerate(rows):
-        one.take([_held(*row)], [0] if at in odd else [])
+        one.take([_held(*row)], [0] if at in unsliceable else [])
     at = 0
     while at < len(rows):
         upto = at + rng.choice((1, 3, 20, 80))
-        other.take([_held(*row) for row in rows[at:upto]], {each - at for each in odd if at <= each < upto})
+        other.take([_held(*row) for row in rows[at:upto]], {each - at for each in unsliceable if at <= each < upto})
         at = upto
     one.end()
     other.end()
     assert one.changed == other.changed
-    assert one._known.new == other._known.new
+    assert one._store.new == other._store.new
 
 
 @given(
@@ -167,21 +167,21 @@ def test_pages_of_any_length_make_the_same_digests(rows: list[Any], length: int,
 )
 def test_a_new_digest_replaces_the_old_one(steps: list[Any]) -> None:
     """So each key has one, and the room counts what there is."""
-    known, last = Known(Room(10**6)), dict[int, Any]()
-    for key, digest, step in steps:
+    known, last = FingerprintStore(SizeLimit(10**6)), dict[int, Any]()
+    for key, fingerprint, step in steps:
         if step == "s":
-            known.set(key, digest)
-            last[key] = digest
+            known.set(key, fingerprint)
+            last[key] = fingerprint
         elif step == "d":
             known.drop(key)
             last.pop(key, None)
         elif step == "t":
             last = dict(known.new)
-            known.turn()
+            known.rotate()
         assert {one: known.get(one) for one in range(6)} == {
             one: [last[one]] if one in last else [] for one in range(6)
         }
-        assert known.room.used == sum(map(size_of, last.values()))
+        assert known.size_limit.used == sum(map(size_of, last.values()))
 
 
 @given(SEEDS)
@@ -192,7 +192,7 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
     old: dict[int, Any] = {}
     new: dict[int, Any] = {}
     for sync in range(1, 5):
-        known = Known(Room(10**6), old, new)
+        known = FingerprintStore(SizeLimit(10**6), old, new)
         changed = set(rng.sample(list(truth), 200)) if sync > 1 else set(truth)
         truth |= dict.fromkeys(changed, sync)
         for again in (False, True):  # the round that ended, and the one that begins
@@ -203,8 +203,8 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
             assert found >= (set() if again else changed)
             if sync != 2:  # by which it is known which rows are restless
                 assert len(found) <= (0 if again else len(changed) * 1.3)
-            known.turn()
-        old, new = (unpack(pack(digests) or "") for digests in (known.old, known.new))
+            known.rotate()
+        old, new = (unpack(pack(fingerprints) or "") for fingerprints in (known.old, known.new))
 
 
 def _content(key: int, value: int) -> int:
@@ -223,9 +223,9 @@ def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
     comes_back = rng.random() < 0.5
     length = rng.choice((2, 8, 16, 64, 256))
     truth = {rng.getrandbits(64): 1 for _ in range(rng.choice((3, 30, 300)))}
-    odd, restless = {key for key in truth if rng.random() < 0.2}, 0 if comes_back else rng.choice((0, 0, 0.05))
-    known, written, new = Known(Room(10**6)), dict[int, int](), 1
-    for walk in range(8):
+    unsliceable, restless = {key for key in truth if rng.random() < 0.2}, 0 if comes_back else rng.choice((0, 0, 0.05))
+    known, written, new = FingerprintStore(SizeLimit(10**6)), dict[int, int](), 1
+    for page_reader in range(8):
         for _ in range(rng.choice((0, 1, 1, 2, 3, 9))):
             new += 1
             if comes_back:
@@ -239,22 +239,24 @@ def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
         chunks, read = Chunks(known, length), list[int]()
         for key in list(truth) if comes_back or rng.random() < 0.9 else list(truth)[::-1]:
             read.append(key)
-            chunks.take([_held(key, _content(key, truth[key]))], [0] if key in odd else [])
+            chunks.take([_held(key, _content(key, truth[key]))], [0] if key in unsliceable else [])
             if rng.random() < restless:  # a row that was read changes, moves, and is read again
                 new, again = new + 1, rng.choice(read[-5:])
                 truth[again] = new
-                odd ^= {again}
-                chunks.take([_held(again, _content(again, new))], [0] if again in odd else [])
+                unsliceable ^= {again}
+                chunks.take([_held(again, _content(again, new))], [0] if again in unsliceable else [])
             written.update((row.key, row.content) for row in chunks.changed)
             chunks.changed.clear()
-            if walk < 7 and rng.random() < 1 / len(truth):
+            if page_reader < 7 and rng.random() < 1 / len(truth):
                 break
         else:
             chunks.end()
             written.update((row.key, row.content) for row in chunks.changed)
-            known.turn()
+            known.rotate()
             assert all(written.get(key) == _content(key, content) for key, content in truth.items())
-        known = Known(Room(10**6), *(unpack(pack(digests) or "") for digests in (known.old, known.new)))
+        known = FingerprintStore(
+            SizeLimit(10**6), *(unpack(pack(fingerprints) or "") for fingerprints in (known.old, known.new))
+        )
 
 
 # -- histories
@@ -300,7 +302,7 @@ def test_whatever_comes_together_the_warehouse_is_right_in_the_end(stream: str, 
     """Kills, older STATEs with a warehouse that kept everything, properties and a start_date that go and come."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
-    twilio.silent = rng.choice((0.3, 0.8))
+    twilio.undated = rng.choice((0.3, 0.8))
     start_date, states = "", [None]
     for _ in range(rng.randrange(3, 12)):
         live(twilio)
@@ -334,9 +336,9 @@ def test_rows_listed_ten_hours_late_arrive_though_the_margin_is_one(stream: str,
     twilio.late = 10 * HOUR
     for _ in range(rng.randrange(3, 9)):
         live(twilio)
-        tap.sync(budget=rng.choice((3, 10**6)), margin=HOUR)
+        tap.sync(budget=rng.choice((3, 10**6)), lateness=HOUR)
     twilio.now += 10 * HOUR
-    _settle(tap, margin=HOUR)
+    _settle(tap, lateness=HOUR)
     assert not tap.wrong()
 
 
@@ -395,7 +397,7 @@ def test_what_did_not_change_is_not_written_whatever_its_dates_say(stream: str, 
         twilio.happen()
     for number in range(4):
         twilio.now += timedelta(minutes=5)
-        tap.sync(chatter=0, walked_pages=10**9)  # a look-back by slices judges by dates
+        tap.sync(chatter=0, lookback_pages=10**9)  # a look-back by slices judges by dates
         assert number < 2 or tap.emitted == []  # the first round comes upon rows that slices do not see
         assert not tap.wrong() or number == 0
 
@@ -405,12 +407,12 @@ def test_what_did_not_change_is_not_written_whatever_its_dates_say(stream: str, 
 def test_what_silently_comes_back_is_a_change(stream: str, seed: int) -> None:
     """Where each round reads all. (A row that was written by its date, and is in no digest yet, may not tell it.)"""
     twilio, tap = histories(seed, stream)
-    twilio.silent, twilio.prices = 0.9, 2
+    twilio.undated, twilio.prices = 0.9, 2
     twilio.late = timedelta(0)
     for _ in range(twilio.rng.randrange(4, 16)):
         live(twilio)
-        tap.sync(chatter=0, walked_pages=10**9)
-    _settle(tap, walked_pages=10**9)
+        tap.sync(chatter=0, lookback_pages=10**9)
+    _settle(tap, lookback_pages=10**9)
     assert not tap.wrong()
 
 
@@ -421,10 +423,10 @@ def test_the_state_forgets_rows_that_are_gone(stream: str, seed: int) -> None:
     twilio, tap = histories(seed, stream)
     live(twilio)
     _settle(tap, 2)
-    assert tap.state.digests or not twilio.rows
+    assert tap.state.fingerprints or not twilio.rows
     twilio.rows.clear()
     _settle(tap, 2)
-    assert (tap.state.digests, tap.state.round_digests) == (None, None)
+    assert (tap.state.fingerprints, tap.state.rescan_fingerprints) == (None, None)
 
 
 @FEW
@@ -451,8 +453,8 @@ def test_slices_begin_the_digests(seed: int) -> None:
 @given(SEEDS)
 def test_what_a_date_tells_comes_at_once_whatever_the_budget(seed: int) -> None:
     """A look-back hands on what its dates tell, also of lists that the round behind it does not come to."""
-    twilio, tap, bounds = _settled(seed, "conferences", 80, page_size=5, walked_pages=10**9)
-    twilio.silent, twilio.without_date_updated = 0, False
+    twilio, tap, bounds = _settled(seed, "conferences", 80, page_size=5, lookback_pages=10**9)
+    twilio.undated, twilio.without_date_updated = 0, False
     for row in twilio.rows.values():
         row["status"] = twilio.rng.choice(twilio.statuses)
     _settle(tap, 2, **bounds)
@@ -470,10 +472,10 @@ def test_where_the_state_has_no_room_dates_judge(stream: str, seed: int) -> None
     """Of some chunks or of all: with dates that tell each change, all is right in the end."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
-    twilio.silent = 0
+    twilio.undated = 0
     for _ in range(rng.randrange(2, 12)):
         live(twilio)
-        tap.room = rng.choice((0, 60, 200, 500))
+        tap.size_limit = rng.choice((0, 60, 200, 500))
         tap.sync(budget=rng.choice((2, 6, 10**6)), lives=rng.randrange(0, 20) if rng.random() < 0.3 else None)
     twilio.now += DAY
     for _ in range(25 * (1 + twilio.hollow)):
@@ -503,7 +505,7 @@ def test_methods_that_change_lose_no_row(stream: str, seed: int) -> None:
         version += 1
         tap.version = version
         reading = tap.reading(10**6, start_date=start_date)
-        reading.adopt()
+        reading.reconcile()
         try:
             tap.run(plan.full(reading, version), 0.2, rng.randrange(0, 30) if rng.random() < 0.3 else None)
         except (Killed, PartitionError):
@@ -573,7 +575,7 @@ class Numbers(TwilioList):
         del out["shown"], out["date_created"]
         return {**out, "account_sid": ACCOUNT} if "account_sid" in self.stream.key else out
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         rows = list(self.rows.values())
         if ask.rows is None:

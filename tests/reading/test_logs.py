@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
 from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
-from tap_twilio.moments import format_moment as text
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit
 from tap_twilio.reading.reading import Bounds
-from tap_twilio.readings import Trees
+from tap_twilio.readings import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, all_as_json, drive
 
@@ -57,7 +57,7 @@ class Workspaces(TwilioList):
         row = {"sid": f"E{self.count:05d}", "event_date": at.replace(microsecond=0), "shown": shown or at + late}
         self.events.setdefault(workspace, []).append(row)
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         if not path.endswith("/Events"):
             return super().answer(ask)
@@ -117,7 +117,7 @@ class Tap:
         state, now = State(json.loads(json.dumps(self.written))), text(twilio.now)
         selected = frozenset(TABLES if twilio.rng.random() < 0.5 else (LOG,))
         records = dict.fromkeys(TABLES, all_as_json)
-        trees = Trees(
+        run_plan = RunPlan(
             Settings(ACCOUNT, ACCOUNT, "secret", page_size=size),
             state,
             selected,
@@ -125,10 +125,10 @@ class Tap:
             lambda: text(twilio.now),
             records,
         )
-        trees.bounds = Bounds(page_size=size, short_pages=3, margin=HOUR, **bounds)
+        run_plan.bounds = Bounds(page_size=size, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = trees.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
-        reading.adopt()
+        reading = run_plan.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
+        reading.reconcile()
         pages = Pages(twilio, 0.0, lives)
         pages.events = 60 if still else 0  # from 60 on, no time passes
         try:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import Unfinished
+from tap_twilio.errors import Incomplete
 from tap_twilio.reading import plan
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import DAY, FEW, HOUR, START, Killed, Tap, TwilioList, histories, live
 
@@ -38,7 +38,7 @@ def begun(seed: int, stream: str, order: str, by_row: bool, has_items: bool) -> 
     twilio, tap = histories(seed, stream)
     past = [row["date_created"] for row in twilio.rows.values()]
     twilio.rows.clear()
-    twilio.order, twilio.stream = order, replace(twilio.stream, token_names_row=by_row, fetch=has_items)
+    twilio.order, twilio.stream = order, replace(twilio.stream, resumable=by_row, has_item_endpoint=has_items)
     for created in past:
         twilio.add(created)
     return twilio, tap
@@ -62,11 +62,11 @@ def test_a_sync_that_ends_well_has_every_row_that_was_there(
         before = {sid: dict(row) for sid, row in twilio.rows.items() if row["shown"] <= twilio.now}
         if not tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None, **settings(rng)):
             continue
-        owed = tap.state.owed
+        resend_listed_before = tap.state.resend_listed_before
         missing = {
             sid
             for sid, row in before.items()
-            if twilio.rows.get(sid) == row and tap.warehouse.get(sid) != twilio.wire(row) and not owed
+            if twilio.rows.get(sid) == row and tap.warehouse.get(sid) != twilio.wire(row) and not resend_listed_before
         }
         assert not missing
 
@@ -81,20 +81,20 @@ def test_one_first_sync_has_every_row_that_was_there_whatever_changes_meanwhile(
 ) -> None:
     """Also those that move up past the read: in some content that they had since it began; but for slices."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
-    twilio.silent = twilio.rng.choice((0, 0.5))
+    twilio.undated = twilio.rng.choice((0, 0.5))
     for _ in range(30):
         twilio.add(START - 20 * DAY * twilio.rng.random())
     twilio.now += twilio.rng.choice((HOUR, 30 * DAY))
     before, held = shown(twilio), {sid: [row] for sid, row in shown(twilio).items()}
 
-    def answer(ask: Ask) -> Page:
+    def answer(ask: Fetch) -> Page:
         for sid, row in shown(twilio).items():
             held.setdefault(sid, []).append(row)
         return plain(ask)
 
     plain, twilio.answer = twilio.answer, answer  # type: ignore[method-assign]
     chatter, page_size = twilio.rng.choice((0.1, 0.3)), twilio.rng.choice((3, 7, 20))
-    if not tap.sync(chatter=chatter, page_size=page_size, short_pages=10**6) or tap.state.owed:
+    if not tap.sync(chatter=chatter, page_size=page_size, short_pages=10**6) or tap.state.resend_listed_before:
         return
     assert [sid for sid in before if sid in twilio.rows and tap.warehouse.get(sid) not in held[sid]] == []
 
@@ -137,7 +137,7 @@ def test_a_first_sync_over_several_runs_ends_with_every_row(
         if tap.sync(lives=rng.randrange(0, 25), chatter=0.2, budget=1, page_size=3, short_pages=100):
             break
         twilio.now += rng.choice((timedelta(minutes=1), 3 * HOUR))
-    if tap.state.date_updated is None or tap.state.owed:
+    if tap.state.date_updated is None or tap.state.resend_listed_before:
         return
     missing = {
         sid for sid, row in before.items() if twilio.rows.get(sid) == row and tap.warehouse.get(sid) != twilio.wire(row)
@@ -163,7 +163,7 @@ def test_a_full_table_version_drops_no_row_that_is_listed(
             lives = rng.randrange(0, 40) if rng.random() < 0.3 else None
             try:
                 tap.run(plan.full(reading, version), 0.2 if runs < 20 else 0, lives)
-            except (Killed, Unfinished):
+            except (Killed, Incomplete):
                 twilio.now += rng.choice((timedelta(minutes=1), 3 * HOUR))
                 continue
             done = True

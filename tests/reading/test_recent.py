@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
 from tap_twilio.errors import PartitionError, Refused, Unreachable
-from tap_twilio.moments import format_moment as text
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit
 from tap_twilio.reading.reading import Bounds
-from tap_twilio.readings import Trees
+from tap_twilio.readings import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import (
     ACCOUNT,
@@ -79,7 +79,7 @@ class RatedCalls(TwilioList):
                 self.ratings[row["sid"]] = {"quality_score": score, "date_updated": self.now}
         return None
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         path = urlsplit(ask.uri).path
         feedback = path.endswith("/Feedback.json")
         if (feedback or ask.host == "insights") and self.rng.random() < self.trouble:
@@ -142,13 +142,13 @@ class FeedbackTap:
         chosen = Settings(ACCOUNT, ACCOUNT, "secret", feedback_requests=requests, page_size=5, **given)
         state = State(json.loads(json.dumps(self.written)))
         selected = frozenset({"call_feedback", "calls"} if calls else {"call_feedback"})
-        trees = Trees(
+        run_plan = RunPlan(
             chosen, state, selected, text(twilio.now), lambda: text(twilio.now), dict.fromkeys(selected, all_as_json)
         )
-        trees.bounds = Bounds(page_size=5, short_pages=3, margin=HOUR, start_date=chosen.start_date or "")
+        run_plan.bounds = Bounds(page_size=5, short_pages=3, lateness=HOUR, start_date=chosen.start_date or "")
         account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
-        reading = trees.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
-        reading.adopt()
+        reading = run_plan.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
+        reading.reconcile()
         try:
             with suppress(Killed, PartitionError):
                 drive([plan.sync(reading)], Pages(twilio, chatter, lives), self.take)
@@ -262,16 +262,19 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio, tap = rated_calls(seed, insights=False)
     twilio.hollow = 0
     assert tap.sync(chatter=0)
-    pages, there = [ask.uri for ask in twilio.asked if ask.rows == "calls"], max(1, -(-len(twilio.rows) // 5))
+    pages, there = (
+        [ask.uri for ask in twilio.feedback_progress if ask.rows == "calls"],
+        max(1, -(-len(twilio.rows) // 5)),
+    )
     assert len(set(pages[:there])) == len(set(pages)) == there
     assert pages[there:] == pages[: len(pages) - there]
     assert sorted(twilio.feedback_asked) == sorted(
         sid for sid, row in twilio.rows.items() if row["status"] in ("completed", "canceled")
     )
-    twilio.asked.clear()
+    twilio.feedback_progress.clear()
     twilio.now += DAY
     assert tap.sync(chatter=0)
-    pages = [ask.uri for ask in twilio.asked if ask.rows == "calls"]
+    pages = [ask.uri for ask in twilio.feedback_progress if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
 

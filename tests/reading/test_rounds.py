@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import Unfinished
+from tap_twilio.errors import Incomplete
 from tap_twilio.reading import plan
 
 from .histories import DAY, FEW, HOUR, Killed, histories, live, text
@@ -59,13 +59,13 @@ def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, s
         before = {sid: dict(row) for sid, row in twilio.rows.items() if row["shown"] <= began}
         if not tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None, **changing_settings(rng)):
             continue
-        owed = tap.state.owed
+        resend_listed_before = tap.state.resend_listed_before
         for sid, row in before.items():
             now = twilio.rows.get(sid)
             if now is None or now != row:
                 continue
             listed = row.get(twilio.column)
-            if owed and (listed is None or text(listed) < owed):
+            if resend_listed_before and (listed is None or text(listed) < resend_listed_before):
                 continue
             assert tap.warehouse.get(sid) == twilio.wire(row)
 
@@ -149,7 +149,7 @@ def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
             reading = tap.reading(1)
             try:
                 tap.run(plan.full(reading, version), 0.2, rng.randrange(0, 20) if rng.random() < 0.4 else None)
-            except (Killed, Unfinished):
+            except (Killed, Incomplete):
                 twilio.now += rng.choice((timedelta(minutes=1), 3 * HOUR))
                 continue
             break

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from tap_twilio.accounts import Account
 from tap_twilio.errors import PartitionError, Refused, Unreachable
-from tap_twilio.moments import format_moment as text
+from tap_twilio.moments import format_timestamp as text
 from tap_twilio.reading import plan
 from tap_twilio.reading.budget import Budget
 from tap_twilio.reading.effects import Emit
 from tap_twilio.reading.reading import Bounds
-from tap_twilio.readings import Trees
+from tap_twilio.readings import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.singer.state import State
-from tap_twilio.twilio.request import Ask, Page
+from tap_twilio.twilio.request import Fetch, Page
 
 from .histories import (
     ACCOUNT,
@@ -98,7 +98,7 @@ class Family(TwilioList):
         if steps := list(self.below.get(execution["sid"], {}).values()):
             self._change(self.rng.choice(steps))
 
-    def answer(self, ask: Ask) -> Page:
+    def answer(self, ask: Fetch) -> Page:
         parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
         if len(parts) == 1 or (len(parts) == 2 and not ask.rows):
             return super().answer(ask)
@@ -143,18 +143,18 @@ class Tap:
         """Whether it ended well, for every table."""
         twilio, self.emitted = self.twilio, []
         state = State(json.loads(json.dumps(self.written)))
-        trees = Trees(
-            Settings(ACCOUNT, ACCOUNT, "secret", child_requests=requests),
+        run_plan = RunPlan(
+            Settings(ACCOUNT, ACCOUNT, "secret", max_child_requests=requests),
             state,
             frozenset(selected),
             text(twilio.now),
             lambda: text(twilio.now),
             dict.fromkeys(TABLES, all_as_json),
         )
-        trees.bounds = Bounds(page_size=3, short_pages=3, margin=HOUR, **bounds)
+        run_plan.bounds = Bounds(page_size=3, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = trees.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
-        reading.adopt()
+        reading = run_plan.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
+        reading.reconcile()
         try:
             with suppress(Killed, PartitionError):
                 drive([plan.sync(reading)], Pages(twilio, chatter, lives), self._take)

@@ -19,7 +19,7 @@ from sandbox.filters import inner
 from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import discover
 from tap_twilio.streams import BY_NAME, STREAMS, Stream
-from tap_twilio.streams.model import Recent, Rounds
+from tap_twilio.streams.model import RecentParents, Rescan
 from tests.sampled import long
 from tests.taps import Json, Run, Tap, expected_value, properties
 
@@ -27,7 +27,7 @@ MakeTap = Callable[..., Tap]
 AT_ONCE = 12  # streams of one run
 Key = tuple[str, ...]
 NOW = "2026-01-20T00:00:00Z"
-LISTED = [stream for stream in STREAMS if not (stream.parent and isinstance(stream.parent.asks, Recent))]
+LISTED = [stream for stream in STREAMS if not (stream.parent and isinstance(stream.parent.visit, RecentParents))]
 SINGLE = [stream for stream in LISTED if stream.rows is None]
 MANY = [stream for stream in LISTED if stream.rows is not None and stream.name != "accounts"]
 EACH = pytest.mark.parametrize("stream", LISTED, ids=lambda stream: stream.name)
@@ -92,7 +92,7 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     """Each row that Twilio lists, as the record that it should become, but for what moves with the clock."""
     kinds = properties(stream.name)
     found = {}
-    positions = [name for name, source in stream.adds.items() if source == "#"]
+    positions = [name for name, source in stream.derived.items() if source == "#"]
     before: Counter[Key] = Counter()  # rows of a list, which are in the order in which they were made
     for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
@@ -100,7 +100,7 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
             filled = {**{name: values[name] for name in kinds if name in values}, **row}
             filled |= dict.fromkeys(positions, before[place])
             before[place] += 1
-            filled |= {name: inner(row, source) for name, source in stream.adds.items() if "." in source}
+            filled |= {name: inner(row, source) for name, source in stream.derived.items() if "." in source}
             if None in (filled.get(name) for name in stream.key):
                 continue  # an example that Twilio published: a sum of no period, which no query by date lists
             record = {
@@ -212,7 +212,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
     twilio.at("2026-01-20T09:00:00Z")
     quiet = whole(tap)
     for stream in streams:
-        if isinstance(stream.reads, Rounds):
+        if isinstance(stream.reads, Rescan):
             assert quiet.records(stream.name) == [], stream.name
             fill(twilio, stream, many=2, now=True)
     twilio.at("2026-01-21T09:00:00Z")  # a catalogue is read once a day
@@ -220,7 +220,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
     for stream in streams:
         held = table(new, stream) | table(quiet, stream) | table(run, stream)
         assert differences(held | table(new, stream), truth(twilio, stream)) == [], stream.name
-        if isinstance(stream.reads, Rounds):
+        if isinstance(stream.reads, Rescan):
             assert table(new, stream).keys() == truth(twilio, stream).keys() - table(run, stream).keys(), stream.name
 
 
@@ -263,7 +263,7 @@ def add_odd_rows(twilio: Twilio, stream: Stream) -> None:
     (_, sample), *_ = twilio.present_at(stream.name, account)
     kept = {*stream.key, "sid", "index", "account_sid", "date_created", "date_updated", "status", "state"}
     kept |= {stream.filter.column, "end_date"} if stream.filter else set()
-    kept |= {source.partition(".")[0] for source in stream.adds.values()}
+    kept |= {source.partition(".")[0] for source in stream.derived.values()}
     free = [name for name in sample if name in kinds and name not in kept and not name.endswith("_sid")]
     texts = [name for name in free if "string" in kinds[name]["type"] and len(kinds[name]) == 2]
     for values in (dict.fromkeys(free), dict.fromkeys(texts, "NUL \0 and half \ud83d")):
@@ -295,7 +295,7 @@ def test_all_streams_at_once_fill_every_table_and_the_next_sync_is_quiet(tap_of:
     assert {name: found for name, found in wrong.items() if found} == {}
     twilio.at("2026-01-20T03:00:00Z")
     again = whole(tap)
-    assert [s.name for s in LISTED if isinstance(s.reads, Rounds) and again.records(s.name)] == []
+    assert [s.name for s in LISTED if isinstance(s.reads, Rescan) and again.records(s.name)] == []
     secrets = [row["auth_token"] for row in twilio.present("accounts")]
     printed = run.log + b"".join(run.lines).decode("utf-8", "replace")
     assert not [secret for secret in secrets if secret in printed]
