@@ -62,7 +62,7 @@ test-long: environments pythons
 
 .PHONY: test-dbt
 test-dbt: environments $(DBT)
-	@.venv/bin/python -m pytest --timeout=0 tests/test_dbt.py
+	@.venv/bin/python -m pytest --timeout=0 tests/docs/test_dbt.py
 
 # The whole suite once more on the oldest Python and on newer ones, of those that are installed.
 PYTHONS ?= 3.10 3.13 3.14
@@ -78,10 +78,10 @@ pythons: $(TARGET)
 # The example DAG in an Airflow of its own; the other examples with the linters of their formats.
 .PHONY: test-airflow test-examples
 test-airflow: $(DEV) $(AIRFLOW)
-	@.venv/bin/python -m pytest tests/test_airflow.py
+	@.venv/bin/python -m pytest tests/docs/test_airflow.py
 
 test-examples: $(DEV) $(EXAMPLES)
-	@.venv/bin/python -m pytest tests/test_examples.py
+	@.venv/bin/python -m pytest tests/docs/test_examples.py
 
 lint: $(DEV)
 	@.venv/bin/ruff check .
@@ -146,12 +146,12 @@ $(BUILD): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-build "build>=1.2" "twine>=6.1"
 	@touch $@
 
-# tests/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
+# tests/singer/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
 $(SINGER_TOOLS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-singer-tools "singer-tools==0.4.1"
 	@touch $@
 
-# tests/test_object_stores.py makes it: the tap, and servers that stand for S3, Google's and Azure's. npm has the last one.
+# tests/run_sync/test_object_store.py makes it: the tap, and servers that stand for S3, Google's and Azure's. npm has the last one.
 $(STORES): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-stores -e ".[state]"
 	@demo/venv.sh $(PYTHON) .venv-stores/servers "moto[s3]>=5" flask flask-cors "gcp-storage-emulator>=2026"
@@ -178,7 +178,7 @@ $(DOCS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-docs "mkdocs-material>=9.5,<10"
 	@touch $@
 
-# tests/test_meltano.py makes it, when it is run.
+# tests/docs/test_meltano.py makes it, when it is run.
 $(MELTANO): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-meltano "meltano>=4.4,<4.5"
 	@touch $@

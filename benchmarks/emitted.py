@@ -7,7 +7,7 @@ How many rows a sync writes for each that changed, over a simulated life of a me
 
 A message has five dated changes of its status in its first hour, and within a day a price, which leaves `date_updated`
 alone. A sync comes every three hours and takes no time, so that what changed between two is known. The tap's own code
-reads the list, in this process, as for the property tests of the plan (tests/reading/histories.py):
+reads the list, in this process, as for the property tests of the plan (testing/histories.py):
 
     python -m benchmarks.emitted
     python -m benchmarks.emitted --year
@@ -30,16 +30,16 @@ from random import Random
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from tap_twilio.moments import format_timestamp
-from tap_twilio.reading.effects import Emit, Read
-from tap_twilio.reading.reading import Bounds
+from tap_twilio.extract.partition_read import Bounds
+from tap_twilio.tables.effects import Emit, Read
+from tap_twilio.timestamps import format_timestamp
 from tap_twilio.twilio.request import Fetch, Page
-from tests.reading.histories import ACCOUNT, DAY, HOUR, START, Pages, Tap, TwilioList, as_json, drive
+from testing.histories import ACCOUNT, DAY, HOUR, START, Pages, Tap, TwilioList, as_json, drive
 
 SYNCS = 8  # a day
 CHANGES = 5  # of a message's status
 SPAN = 3 * DAY  # what the rule of days writes
-SWEEP = 500  # pages: the default of sweep_pages
+SWEEP = 500  # pages: the default of rescan_pages
 SIZES = ((300, 60, 10), (3_000, 30, 4), (30_000, 20, 1))  # messages a day, days of the past, days that are counted
 YEAR = (3_000, 365, 1)
 RULES = {"content": "by content", "dates": "by date_updated", "days": "all rows of three days"}
@@ -189,7 +189,7 @@ class ByTap(Tap):
 
     def write(self) -> int:
         before, default = self.count, Bounds()  # the tests have others
-        done = self.sync(SWEEP, page_size=default.page_size, short_pages=default.short_pages, margin=default.margin)
+        done = self.sync(SWEEP, page_size=default.page_size, short_pages=default.short_pages, lateness=default.lateness)
         assert done, "a sync failed"
         return self.count - before
 

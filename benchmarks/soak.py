@@ -25,7 +25,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from sandbox import Server, Twilio, serve
-from tests.taps import LISTED, Tables, expected
+from testing.taps import LISTED, Tables, expected
 
 HOURS = 3
 REPORTS = 10
@@ -121,11 +121,11 @@ def wrong(twilio: Twilio, out: Path) -> int:
 
 def work(config: str, out: str, syncs: int) -> None:
     """In the child: sync after sync, as cli.py makes one, and a line of figures for each."""
+    from tap_twilio.run.sync import Sync
     from tap_twilio.settings import load
     from tap_twilio.singer.catalog import discover, selected_streams
     from tap_twilio.singer.output import Output
-    from tap_twilio.singer.state import State
-    from tap_twilio.sync import Sync
+    from tap_twilio.state.model import State
 
     logging.disable()
     settings, _ = load([config], {})

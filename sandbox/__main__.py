@@ -13,9 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .moments import DAY, timestamp
+from .options import CHOICES, Options
 from .server import serve
-from .switches import CHOICES, Options
+from .timestamps import DAY, timestamp
 from .twilio import Twilio
 
 NOW = "2026-04-01T09:00:00Z"
@@ -36,7 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     bulk.add_argument("--accounts", type=int, default=1, help="active accounts to spread them over (default 1)")
     bulk.add_argument("--days", type=float, default=365, help="how long the history is (default 365)")
     bulk.add_argument("--skew", action="store_true", help="one month holds ten times the rows of any other")
-    switches = parser.add_argument_group("switches", "see sandbox/switches.py")
+    switches = parser.add_argument_group("switches", "see sandbox/options.py")
     for switch in fields(Options):
         choices = "|".join(map(str, CHOICES.get(switch.name, ()))) or "VALUE"
         switches.add_argument(f"--{switch.name.replace('_', '-')}", metavar=choices, dest=f"switch_{switch.name}")

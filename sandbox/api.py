@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from . import insights
 from .access import Reader, authenticate, credentials, may_read
-from .asking import answer_generic, check_present
 from .catalog import Fact, facts, find, products
 from .generic import HANDMADE
+from .generic_api import answer_generic, check_present
 from .lists import LISTINGS, Key, ListEndpoint, Refused, read_spans
-from .moments import DAY
+from .messages import Answer, Question, error, gateway
 from .paging import classic_envelope, judged, turn
 from .rows import API, Json, Row, to_json
-from .talk import Answer, Question, error, gateway
+from .timestamps import DAY
 
 if TYPE_CHECKING:
     from .twilio import Twilio

@@ -6,8 +6,8 @@ import gc
 from random import Random
 from typing import TYPE_CHECKING
 
-from .moments import DAY
 from .rows import Row, templates
+from .timestamps import DAY
 
 if TYPE_CHECKING:
     from .twilio import Twilio

@@ -7,8 +7,8 @@ Each entry says where it is from. A filter whose property has its own name (`Dat
 from dataclasses import dataclass
 from typing import Any
 
-from .moments import DAY, MINUTE, timestamp
 from .rows import Json
+from .timestamps import DAY, MINUTE, timestamp
 
 # By which property a row is dated and sorted, whichever of them it has first.
 DATED_BY = (

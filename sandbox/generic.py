@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from .catalog import Fact, fact, parent_of, value_type
 from .filters import CATEGORIES, DATED_BY, KEPT, MORE_CATEGORIES, PERIODS, SUMMED, SUMS, TOTALS, UNTIL_ENDED
-from .moments import DAY, HOUR, iso8601, timestamp
 from .rows import Json, new_sid, snake
 from .shapes import CONSTANT, SID, adopted, as_written, is_date, new_row, some_value, unlike
+from .timestamps import DAY, HOUR, iso8601, timestamp
 
 if TYPE_CHECKING:
     from .twilio import Twilio

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from .access import Reader, may_read
 from .lists import Refused, by_dated, by_ended
-from .moments import DAY, HOUR, MINUTE, iso8601, timestamp
+from .messages import Answer, Question
 from .paging import judged, meta_envelope, turn
 from .rows import Json, Row, to_json
-from .talk import Answer, Question
+from .timestamps import DAY, HOUR, MINUTE, iso8601, timestamp
 
 if TYPE_CHECKING:
     from .twilio import Twilio

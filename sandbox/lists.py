@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from .moments import DAY, timestamp
 from .rows import Row
+from .timestamps import DAY, timestamp
 
 Key = Callable[[Row], Any]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from .catalog import fact
-from .judging import judge, refuse
 from .lists import PAGING, Key, Refused, page_after, page_before
+from .messages import Question
 from .rows import Json, Row
-from .talk import Question
+from .validation import judge, refuse
 
 if TYPE_CHECKING:
     from .twilio import Twilio

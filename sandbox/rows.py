@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from .moments import MINUTE, timestamp, rfc2822
+from .timestamps import MINUTE, rfc2822, timestamp
 
 Json = dict[str, Any]
 Template = Callable[[str, "str | None", "str | None", "str | None", "str | None", str], str]

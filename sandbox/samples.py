@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from .catalog import facts
 from .generic import is_generic
-from .moments import DAY, HOUR, MINUTE, iso8601
 from .rows import Json
+from .timestamps import DAY, HOUR, MINUTE, iso8601
 
 if TYPE_CHECKING:
     from .twilio import Twilio

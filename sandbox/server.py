@@ -24,9 +24,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .api import account_of, answer, is_page, kind_of, split_product
 from .faults import STATUSES
-from .moments import HOUR, http_date
+from .messages import Answer, Question, error
 from .rows import to_json
-from .talk import Answer, Question, error
+from .timestamps import HOUR, http_date
 from .twilio import Twilio
 
 GATEWAY = "<html><head><title>{0} {1}</title></head><body><center><h1>{0} {1}</h1></center></body></html>"

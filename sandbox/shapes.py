@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from .catalog import Fact, value_type
-from .moments import DAY, iso8601, timestamp, rfc2822
 from .rows import Json, new_sid, phone, snake
+from .timestamps import DAY, iso8601, rfc2822, timestamp
 
 SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9a-fA-F]{32}(?![0-9A-Za-z])")
 PART = re.compile(r"(?<=[/=])[^/?&=]+?(?=[/?&]|\.json|$)")  # of an address: a segment or a value

@@ -17,12 +17,12 @@ from .bulk import load
 from .faults import Faults
 from .generic import Generic, is_generic
 from .insights import summary
-from .life import Life, is_silent
 from .lists import LISTINGS, Table
-from .moments import DAY, HOUR, iso8601, timestamp
+from .options import Options
 from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
 from .samples import fill
-from .switches import Options
+from .simulation import Life, is_silent
+from .timestamps import DAY, HOUR, iso8601, timestamp
 
 When = str | datetime | date | int | float
 

@@ -17,10 +17,10 @@ from typing import Any
 from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
 
 from . import __version__
+from .base_url import origin
 from .errors import TapError
 from .files import parse_json, read_json
-from .moments import read_date
-from .origins import origin
+from .timestamps import read_date
 
 LOGGER = logging.getLogger("tap_twilio")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Twilio, serve
-from tests.taps import Tap
+from testing.taps import Tap
 
 from . import page, servers
 from .declared import BY_NAME, FAKESNOW, Checkpoint

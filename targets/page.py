@@ -1,4 +1,4 @@
-"""What was seen, kept as JSON, and the page that is made of it: `tests/test_targets.py` holds the one to the other."""
+"""What was seen, kept as JSON, and the page that is made of it; tests/docs/test_targets.py compares them."""
 
 from __future__ import annotations
 

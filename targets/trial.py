@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Server, Twilio, serve
-from tests.taps import SIX, Run, Tap, expected
+from testing.taps import SIX, Run, Tap, expected
 
 from .declared import Checkpoint, Target
 from .piping import Fed, feed

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sandbox import Twilio, serve
-from tests.taps import Tap
-from tests.warehouse import started
+from testing.taps import Tap
+from testing.warehouse import started
 
 # A busy machine is no failure. `make test` draws the same examples each time, so what fails there was changed;
 # `make test-long` names the profile that draws new ones, and more.

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tap_twilio import __version__
-from tests.project import PROJECT, PYPROJECT, PYTHONS
+from testing.project import PROJECT, PYPROJECT, PYTHONS
 
 ROOT = Path(__file__).resolve().parent.parent
 SETUPTOOLS = "import sys; from setuptools import build_meta as b; print(b.build_{}(sys.argv[1]))"

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams.model import Filter, Has, OpenParents, Product, Scores, Stream
+from tap_twilio.timestamps import DAY
 
 from .documents import Documents, Json, Operation
 from .facts import envelope_in_use, envelope_of, row_schema

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams import STREAMS
-from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Rescan, Stream, LogWindow
+from tap_twilio.streams.model import AllParents, LogWindow, OpenParents, RecentParents, Rescan, Stream
+from tap_twilio.timestamps import DAY
 
 from .left_out import LEFT_OUT
 

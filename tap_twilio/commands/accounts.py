@@ -6,8 +6,8 @@ import argparse
 import json
 from collections.abc import Callable
 
-from tap_twilio.accounts import known_accounts
 from tap_twilio.errors import PartitionError, TapError
+from tap_twilio.run.accounts import known_accounts
 from tap_twilio.singer.output import Output
 from tap_twilio.streams import PROBE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from tap_twilio.check import Check, CheckResult
+from tap_twilio.run.check import Check, CheckResult
 from tap_twilio.singer.output import Output
 
 from .sync import prepared

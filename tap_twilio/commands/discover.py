@@ -6,9 +6,9 @@ import argparse
 import json
 
 from tap_twilio.singer.catalog import discover
-from tap_twilio.singer.choice import chosen
-from tap_twilio.singer.forms import Forms
+from tap_twilio.singer.options import Forms
 from tap_twilio.singer.output import Output
+from tap_twilio.singer.selection import chosen
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -21,9 +21,9 @@ from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import make_way, private, replace, state_in, writing_summary
 from tap_twilio.log import SCREEN, on_terminal, passed_screen
-from tap_twilio.moments import machine_now, to_second
-from tap_twilio.running.folder import Folder
-from tap_twilio.running.pipe import Outcome, Pipe
+from tap_twilio.run_sync.folder import Folder
+from tap_twilio.run_sync.pipe import Outcome, Pipe
+from tap_twilio.timestamps import machine_now, to_second
 
 LOGGER = logging.getLogger("tap_twilio")
 EPILOG = "What stands behind -- goes to the tap: --config config.json, for one. docs/production.md tells more."
@@ -110,7 +110,7 @@ def _place(where: str) -> Any:
     if "://" not in where:
         return Folder(Path(where))
     try:
-        remote = importlib.import_module("tap_twilio.running.remote")
+        remote = importlib.import_module("tap_twilio.run_sync.remote")
     except ImportError:
         raise TapError(f"--state {where}: addresses need pip install 'exact-tap-twilio[state]'.") from None
     return remote.Remote(where)

@@ -16,11 +16,11 @@ from typing import Any
 from tap_twilio.errors import TapError
 from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
-from tap_twilio.moments import Timestamp, duration, machine_now
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.pieces import forget, grouped, merge, owned, split
-from tap_twilio.singer.shown import Line, lines
-from tap_twilio.singer.state import State
+from tap_twilio.state.describe import Line, lines
+from tap_twilio.state.model import State
+from tap_twilio.state.shards import forget, grouped, merge, owned, split
+from tap_twilio.timestamps import Timestamp, duration, machine_now
 
 LOGGER = logging.getLogger("tap_twilio")
 MEND = "Give the last STATE line's value that a target wrote."

@@ -10,9 +10,9 @@ from typing import Any
 
 from tap_twilio import __version__
 from tap_twilio.files import make_way, replace, writing_summary
-from tap_twilio.moments import machine_now
-from tap_twilio.summary import FORMAT, totals
-from tap_twilio.sync import Sync
+from tap_twilio.reporting.summary import FORMAT, totals
+from tap_twilio.run.sync import Sync
+from tap_twilio.timestamps import machine_now
 
 
 class SummaryFile:

@@ -12,15 +12,15 @@ from typing import Any
 from tap_twilio.errors import Error, TapError
 from tap_twilio.files import read_json
 from tap_twilio.log import OneLine
-from tap_twilio.progress import shown
+from tap_twilio.reporting.progress import shown
+from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
-from tap_twilio.singer.choice import chosen
-from tap_twilio.singer.forms import Forms
+from tap_twilio.singer.options import Forms
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.state import State
-from tap_twilio.sync import Sync
+from tap_twilio.singer.selection import chosen
+from tap_twilio.state.model import State
 
 from .summary import SummaryFile
 

@@ -22,8 +22,8 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 from tap_twilio.streams.model import LogWindow
 
-from .forms import Forms
-from .library import Catalog, CatalogEntry, Schema, metadata, should_sync_field
+from .compat import Catalog, CatalogEntry, Schema, metadata, should_sync_field
+from .options import Forms
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tap_twilio.moments import Cache
+from tap_twilio.timestamps import Cache
 from tap_twilio.twilio.body import BIGINT
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")

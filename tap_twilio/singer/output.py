@@ -19,7 +19,7 @@ import orjson
 from tap_twilio.errors import OutputFailed, TapError, TargetGone
 from tap_twilio.files import fits
 
-from .library import ActivateVersionMessage, Message, SchemaMessage, StateMessage
+from .compat import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 
 
 class Output:

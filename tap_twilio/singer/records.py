@@ -17,7 +17,7 @@ from tap_twilio.errors import InvalidRecord
 from tap_twilio.twilio.request import Row, Stamp
 
 from .catalog import Selected, load_schema
-from .compiled import Compiled, Drift, Note, compile_record, sid_of
+from .compile import Compiled, Drift, Note, compile_record, sid_of
 from .numbers import to_json
 
 NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other resources, which follow from the key

@@ -1,9 +1,9 @@
 """api.twilio.com, version 2010-04-01. Paths, filters, nullability: OpenAPI twilio_api_v2010, operations List*."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
 from .insights import CALL_SCORES, ENDED_CALL
-from .model import AllParents, Filter, Has, Parent, Product, RecentParents, Stream, FullRead, LogWindow
+from .model import AllParents, Filter, FullRead, Has, LogWindow, Parent, Product, RecentParents, Stream
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)

@@ -1,6 +1,6 @@
 """conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
 
-from .model import AllParents, Has, OpenParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Has, OpenParents, Parent, Product, Stream
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN = OpenParents(while_=Has("state", among=("active", "inactive", "initializing")))
@@ -109,7 +109,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
         "delivery_receipts",
         # A message that left for SMS or WhatsApp has a delivery. Whether its progress moves the message's date_updated
-        # is not established; what was sent within margin_hours of a sync is asked by the next one too.
+        # is not established; what was sent within lateness_hours of a sync is asked by the next one too.
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},

@@ -1,6 +1,6 @@
 """events.twilio.com: Event Streams. Facts: OpenAPI twilio_events_v1."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 EVENTS = Product("events", "/v1")
 

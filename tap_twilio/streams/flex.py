@@ -1,6 +1,6 @@
 """flex-api.twilio.com. Facts: OpenAPI twilio_flex_v1."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 FLEX = Product("flex-api", "/v1")
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import Filter, Has, Parent, Product, Scores, Stream, FullRead, LogWindow
+from .model import Filter, FullRead, Has, LogWindow, Parent, Product, Scores, Stream
 
 INSIGHTS = Product("insights", "/v1")
 # The statuses that no call leaves again (docs, Call resource).

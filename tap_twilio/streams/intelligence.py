@@ -1,6 +1,6 @@
 """intelligence.twilio.com: Conversational Intelligence. Facts: OpenAPI twilio_intelligence_v2."""
 
-from .model import Has, Parent, Product, Stream, FullRead
+from .model import FullRead, Has, Parent, Product, Stream
 
 INTELLIGENCE = Product("intelligence", "/v2")
 COMPLETED = Parent("intelligence_transcripts", {"transcript_sid": "sid"}, where=Has("status", among=("completed",)))

@@ -1,6 +1,6 @@
 """marketplace.twilio.com: add-ons. Facts: OpenAPI twilio_marketplace_v1."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 MARKETPLACE = Product("marketplace", "/v1")
 

@@ -1,8 +1,8 @@
 """monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-alert, -events."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import Filter, Product, Stream, LogWindow
+from .model import Filter, LogWindow, Product, Stream
 
 MONITOR = Product("monitor", "/v1")
 

@@ -1,6 +1,6 @@
 """numbers.twilio.com: regulatory compliance, hosted numbers. Facts: OpenAPI twilio_numbers_v2."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 NUMBERS = Product("numbers", "/v2")
 # That what is below a bundle moves its date_updated is nowhere said, so each is asked by every sync.

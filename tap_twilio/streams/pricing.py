@@ -1,6 +1,6 @@
 """pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
 PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers

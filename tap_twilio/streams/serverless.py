@@ -1,8 +1,8 @@
 """serverless.twilio.com: Functions and Assets. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import AllParents, Filter, Parent, Product, Stream, FullRead, LogWindow
+from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 SERVERLESS = Product("serverless", "/v1")
 # Whether what is below a service, or below that, moves the date of what is above is not established.

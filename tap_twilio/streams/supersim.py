@@ -1,8 +1,8 @@
 """supersim.twilio.com: Super SIM. Facts: OpenAPI twilio_supersim_v1; docs, iot/supersim/api and errors 83601-83605."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import AllParents, Filter, Has, OpenParents, Parent, Product, Stream, FullRead, LogWindow
+from .model import AllParents, Filter, FullRead, Has, LogWindow, OpenParents, Parent, Product, Stream
 
 SUPERSIM = Product("supersim", "/v1")
 SOLD = "Twilio sold it to KORE in 2024"

@@ -1,6 +1,6 @@
 """sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())

@@ -1,8 +1,8 @@
 """taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import AllParents, Filter, Parent, Product, Stream, FullRead, LogWindow
+from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 TASKROUTER = Product("taskrouter", "/v1")
 # Nothing says that what is below a workspace, or below a worker, moves the date of what is above.

@@ -1,6 +1,6 @@
 """trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 TRUSTHUB = Product("trusthub", "/v1")
 # That what is below a profile or a product moves its date_updated is nowhere said, so each is asked by every sync.

@@ -1,8 +1,8 @@
 """verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import AllParents, Filter, Parent, Product, Stream, FullRead
+from .model import AllParents, Filter, FullRead, Parent, Product, Stream
 
 VERIFY = Product("verify", "/v2")
 SERVICE = Parent("verify_services", {"service_sid": "sid"}, AllParents())

@@ -1,6 +1,6 @@
 """video.twilio.com. Facts: OpenAPI twilio_video_v1."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
 from .model import AllParents, Filter, Has, OpenParents, Parent, Product, Rescan, Stream
 

@@ -1,6 +1,6 @@
 """voice.twilio.com: BYOC trunks, dialing permissions. Facts: OpenAPI twilio_voice_v1."""
 
-from .model import AllParents, Parent, Product, Stream, FullRead
+from .model import AllParents, FullRead, Parent, Product, Stream
 
 VOICE = Product("voice", "/v1")
 

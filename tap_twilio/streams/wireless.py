@@ -1,8 +1,8 @@
 """wireless.twilio.com: Programmable Wireless. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
 
-from tap_twilio.moments import DAY
+from tap_twilio.timestamps import DAY
 
-from .model import Filter, Has, OpenParents, Parent, Product, Rescan, Stream, LogWindow
+from .model import Filter, Has, LogWindow, OpenParents, Parent, Product, Rescan, Stream
 
 WIRELESS = Product("wireless", "/v1")
 SOLD = "Twilio sold it to KORE in 2024"

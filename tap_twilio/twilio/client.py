@@ -22,8 +22,8 @@ from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Refused, Retry, TapError
 from tap_twilio.files import MOST_BYTES, fits
-from tap_twilio.moments import Timestamp, machine_now, parse_timestamp, to_timestamp
 from tap_twilio.settings import Settings
+from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp, to_timestamp
 
 from .body import parse
 from .credentials import Credentials

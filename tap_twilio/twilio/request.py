@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tap_twilio.moments import Timestamp
+from tap_twilio.timestamps import Timestamp
 
 Row = dict[str, Any]
 Stamp = tuple[Timestamp, Timestamp]  # when an answer was received, by our clock and by Twilio's

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import Twilio
-from tests.taps import Tap
+from testing.taps import Tap
 
 MakeTap = Callable[..., Tap]
 

@@ -16,12 +16,12 @@ import pytest
 
 from sandbox import Twilio
 from sandbox.filters import inner
-from tap_twilio.moments import DAY
 from tap_twilio.singer.catalog import discover
 from tap_twilio.streams import BY_NAME, STREAMS, Stream
 from tap_twilio.streams.model import RecentParents, Rescan
-from tests.sampled import long
-from tests.taps import Json, Run, Tap, expected_value, properties
+from tap_twilio.timestamps import DAY
+from testing.sampled import long
+from testing.taps import Json, Run, Tap, expected_value, properties
 
 MakeTap = Callable[..., Tap]
 AT_ONCE = 12  # streams of one run

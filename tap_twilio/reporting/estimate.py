@@ -1,0 +1,43 @@
+"""How much of a list's first read is done, by the time that it covers. Looks at the state only, from any thread."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tap_twilio.extract.partition_read import PartitionRead
+from tap_twilio.state.model import Backfill, Checkpoint
+from tap_twilio.timestamps import Timestamp, parse_timestamp, timestamp_of
+
+
+def first_read_share(reading: PartitionRead) -> float | None:
+    """From 0 to 1; None where no first read is under way. Lists come newest first, else it is a guess."""
+    opened, finished = reading.state.backfill, reading.state.finished
+    if finished is not None:
+        return None if opened else 1.0
+    if opened is None:
+        return None
+    since = min([reading.oldest, *(one.since for one in list(opened.time_slices or ()))])
+    whole = parse_timestamp(opened.began) - parse_timestamp(since)
+    if whole <= timedelta(0):
+        return None
+    share = 1 - min(1.0, max(0.0, _left(opened, since, whole) / whole))
+    return (opened.at + share) / max(1, len(reading.endpoints))
+
+
+def _left(opened: Backfill, since: Timestamp, whole: timedelta) -> timedelta:
+    """The time that is left to read of the list that is read now."""
+    if opened.time_slices is None:
+        return _until(opened.checkpoint, since) if opened.checkpoint else whole
+    parts = list(opened.time_slices)  # another thread takes some out
+    left = (_until(one.checkpoint, one.since) if one.checkpoint else _between(one.since, one.until) for one in parts)
+    return sum(left, timedelta(0))
+
+
+def _until(checkpoint: Checkpoint | None, since: Timestamp) -> timedelta:
+    """From a place's last dated row back to `since`."""
+    dates = [timestamp_of(date) for _, date in checkpoint.rows if date] if checkpoint else []
+    return _between(since, dates[-1] or since) if dates else timedelta(0)
+
+
+def _between(since: Timestamp, until: Timestamp) -> timedelta:
+    return max(timedelta(0), parse_timestamp(until) - parse_timestamp(since))

@@ -1,0 +1,131 @@
+"""From what is selected to what is read: for each list and account, its consumers, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tap_twilio.changes.chunks import SizeLimit
+from tap_twilio.extract.budget import Budget, ChildRequests
+from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Limits
+from tap_twilio.extract.call_scores import SecondSource
+from tap_twilio.extract.child_streams import ChildConsumer, ChildStreams
+from tap_twilio.extract.partition_read import Bounds, PartitionRead
+from tap_twilio.settings import Settings
+from tap_twilio.state.model import Partition, State
+from tap_twilio.streams import STREAMS, Stream, children
+from tap_twilio.streams.model import RecentParents
+from tap_twilio.tables.table import Table
+from tap_twilio.timestamps import BEGINNING, Timestamp, earlier
+from tap_twilio.twilio.request import Row
+
+from .accounts import Account
+
+
+@dataclass
+class RunPlan:
+    """Makes the readings of a run. `selected` names the streams that have a table."""
+
+    settings: Settings
+    state: State
+    selected: frozenset[str]
+    began: Timestamp  # the sync's start
+    now: Callable[[], Timestamp]
+    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table, what makes the JSON of rows' records
+    off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
+    requests: dict[str, ChildRequests] = field(default_factory=dict)  # by account
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.bounds = Bounds(
+            settings.start_date or BEGINNING,
+            timedelta(days=settings.lookback_days),
+            timedelta(hours=settings.lateness_hours),
+            settings.page_size,
+        )
+        self.size_limit = SizeLimit(
+            settings.state_kilobytes * 900
+        )  # bytes; the last chunk that finds room may take more than is left
+
+    def roots(self) -> list[Stream]:
+        """The lists that are read: those selected, and those above a selected one."""
+        return [stream for stream in STREAMS if stream.parent is None and self._wanted(stream)]
+
+    def names(self, stream: Stream) -> list[str]:
+        """The streams that have a table, of those that are read with a list: its own, and those below it."""
+        own = [stream.name] if stream.name in self.selected else []
+        return [*own, *(name for child in children(stream) for name in self.names(child))]
+
+    def _wanted(self, stream: Stream) -> bool:
+        return stream.name in self.selected or any(map(self._wanted, children(stream)))
+
+    def reading(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
+        """A root's list in one account."""
+        root = self.state.partition(stream.name, account.sid)
+        consumers = self._consumers(stream, account, root)
+        return PartitionRead(
+            stream, account.sid, root, consumers, self.began, self.now, budget, self.bounds, account.created
+        )
+
+    def _consumers(self, stream: Stream, account: Account, root: Partition) -> list[Table | ChildConsumer]:
+        found: list[Table | ChildConsumer] = []
+        if stream.name in self.selected:
+            found.append(self._table(Table, stream, account, root))
+        for child in children(stream):
+            if child.parent and isinstance(child.parent.visit, RecentParents):
+                if child.name in self.selected:
+                    found.append(self._recent(child, account, root))
+            elif below := self._consumers(child, account, root):
+                found.append(self._branch(child, stream, account, below))
+        return found
+
+    def _branch(
+        self, child: Stream, parent: Stream, account: Account, below: list[Table | ChildConsumer]
+    ) -> ChildStreams:
+        return ChildStreams(
+            child,
+            account.sid,
+            self.settings.page_size,
+            below,
+            self.now,
+            self._requests(account),
+            self.state.partition(child.name, account.sid),
+            self.size_limit,
+            min(self.bounds.page_size, parent.most_rows),
+            evicts_oldest=parent.parent is not None,
+        )
+
+    def _requests(self, account: Account) -> ChildRequests:
+        return self.requests.setdefault(account.sid, ChildRequests(self.settings.max_child_requests))
+
+    def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
+        state = self.state.partition(stream.name, account.sid)
+        bounds = self.bounds
+        return kind(
+            stream,
+            account.sid,
+            state,
+            root,
+            self.records[stream.name],
+            self.size_limit,
+            bounds.start_date,
+            bounds.lateness,
+            min(bounds.page_size, stream.most_rows),
+        )
+
+    def _recent(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
+        settings = self.settings
+        table = self._table(CallFeedbackTable, stream, account, root)
+        assert isinstance(table, CallFeedbackTable)
+        first = settings.call_feedback_source in ("auto", "feedback")
+        limits = Limits(
+            timedelta(days=settings.feedback_days),
+            settings.feedback_requests,
+            settings.feedback_backfill,
+            first,
+            settings.call_feedback_source in ("auto", "insights"),
+        )
+        second = SecondSource(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
+        oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
+        return CallFeedback(table, limits, second if stream.second else None, self.began, self.bounds.lateness, oldest)

@@ -1,0 +1,403 @@
+"""
+A row to its record: each stream's schema and selection become one plain function, compiled once.
+
+So no property is looked up in a schema while rows pass. A value is converted only where that loses nothing; any other
+value that does not fit its schema is an error or a counted null, never a guess. What rows mean is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Set
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tap_twilio.errors import InvalidRecord
+from tap_twilio.timestamps import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, SECONDS, is_day
+from tap_twilio.twilio.body import BIGINT, Sanitized
+from tap_twilio.twilio.request import Row
+
+from .numbers import Decimals, Integers, Numbers, to_json
+from .options import UNKNOWN, is_decimal, is_secret, unknown_text
+
+Record = dict[str, Any]
+Compiled = Callable[[Row], Record]
+
+Note = tuple[str, bool]  # a property whose value was replaced, and whether it was mended; else it became null
+
+NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
+# What a text holds: a moment, a plain day, the JSON of a value that may be anything, or a decimal number.
+FORMATS = ("date-time", "date", "json", "decimal")
+
+
+# A row --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Drift:
+    """What one stream's rows had that its schema did not foresee."""
+
+    stream: str
+    unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
+    kept: Counter[str] = field(default_factory=Counter)  # of these, the ones that are written as unknown_properties
+    nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
+    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Sanitized`
+    notes: list[Note] = field(default_factory=list)  # of the row at hand, which count where it is written
+
+    def count(self, notes: Iterable[Note]) -> None:
+        """A row was written."""
+        for name, mended in notes:
+            (self.mended if mended else self.nulled)[name] += 1
+
+    def see_unknown(self, names: Iterable[str], kept: bool = False) -> None:
+        seen = self.kept if kept else self.unknown
+        for name in names:
+            if name in seen or len(seen) < NAMES_KEPT:
+                seen[name] += 1
+
+    def summary(self) -> list[str]:
+        """Lines for the log; none where nothing was odd."""
+        lines = []
+        if self.unknown:
+            lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
+        if self.kept:
+            lines.append(f"{self.stream}: properties not in the schema, in {UNKNOWN}: {_counts(self.kept, 'rows')}")
+        if self.nulled:
+            lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
+        if self.mended:
+            what = "NUL characters or lone surrogates became U+FFFD"
+            lines.append(f"{self.stream}: {what} in {_counts(self.mended, 'values')}")
+        return lines
+
+
+def _counts(counter: Counter[str], unit: str) -> str:
+    names = ((name if name.isidentifier() else ascii(name)[:60], n) for name, n in sorted(counter.items()))
+    return ", ".join(f"{name} ({n} {unit})" for name, n in names)
+
+
+@dataclass(frozen=True)
+class _Misfit:
+    """What a compiled function does with the values that it does not foresee."""
+
+    stream: str
+    properties: dict[str, Any]
+    key: Collection[str]
+    on_invalid: str
+    drift: Drift
+
+    def misfit(self, row: Row, name: str) -> Any:
+        """What to write for a value that does not fit. Raises InvalidRecord where that is nothing."""
+        value, kind = row.get(name), _kind(self.properties[name])
+        if value and isinstance(value, Sanitized) and _fits(value, kind):
+            self.drift.notes.append((name, True))
+            return value
+        if name in self.key or self.on_invalid != "null":
+            hint = "" if name in self.key else " (on_invalid: null would write null)"
+            raise InvalidRecord(_misfit(self.stream, self.properties[name], row, name) + hint)
+        self.drift.notes.append((name, False))
+        return None
+
+    def json_text(self, name: str, value: Any) -> str:
+        """A value that may be anything, as the text of its JSON; text as it is."""
+        if isinstance(value, Sanitized):
+            self.drift.notes.append((name, True))
+        return str(value) if isinstance(value, str) else without_password(to_json(value).decode())
+
+    def unknown(self, row: Row, names: Set[str]) -> str | None:
+        """What of a row the schema does not know, as JSON text."""
+        secret = {name for name in names if is_secret(name)}
+        self.drift.see_unknown(secret)
+        self.drift.see_unknown(names - secret, kept=True)
+        if any(isinstance(row[name], Sanitized) for name in names - secret):
+            self.drift.notes.append((UNKNOWN, True))
+        text = unknown_text(row, names)
+        return without_password(text) if text else None
+
+    def other_date(self, row: Row, name: str) -> str | None:
+        """A date in a form that is not Twilio's usual one."""
+        try:
+            return DATES[row[name]]  # type: ignore[no-any-return]
+        except (ValueError, TypeError, LookupError):
+            return self.misfit(row, name)  # type: ignore[no-any-return]
+
+
+def compile_record(
+    stream: str,
+    schema: dict[str, Any],
+    selected: Collection[str],
+    *,
+    key: Collection[str] = ("sid",),
+    on_invalid: str = "fail",
+    drift: Drift | None = None,
+    as_text: bool = False,
+    dropped: Collection[str] = (),
+) -> Compiled:
+    """
+    The function that makes a record of one of the stream's rows, all but `received_at`, which comes last.
+
+    A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
+    have is null.
+    Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
+        `on_invalid` "fail" or "null"; `drift` is counted into; `as_text`: decimal numbers are written as text;
+        `dropped` are properties that never leave.
+    The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
+    """
+    odd = _Misfit(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
+    known = frozenset(odd.properties).union(dropped) - {"received_at"}
+    taken = {name: about for name, about in odd.properties.items() if name in selected or name in key}
+    taken.pop("received_at", None)
+    if as_text:
+        taken = {name: {**about, "format": "decimal"} if is_decimal(about) else about for name, about in taken.items()}
+    scope = _scope(odd, known)
+    exec(_source(taken, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
+    return scope["record"]  # type: ignore[no-any-return]  # exec has no types
+
+
+def _scope(odd: _Misfit, known: Set[str]) -> dict[str, Any]:
+    """What a compiled function can name."""
+    return {
+        **_SCOPE,
+        "known": known,
+        "see_unknown": odd.drift.see_unknown,
+        "unknown": odd.unknown,
+        "misfit": odd.misfit,
+        "other_date": odd.other_date,
+        "json_text": odd.json_text,
+        "integers": Integers(),
+        "numbers": Numbers(),
+        "decimals": Decimals(),
+    }
+
+
+def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str], keeps: bool = False) -> str:
+    """
+    The text of the function: `taken` are the properties of a record, `known` the names that a row is expected to have.
+
+    `keeps`: what a row has beyond them is written as well.
+
+    >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
+    def record(row):
+        try:
+            value_1 = row['paid']
+            value_0 = row['sid']
+            foreseen = len(row) == 2
+        except KeyError:
+            get = row.get
+            value_0 = get('sid')
+            value_1 = get('paid')
+            foreseen = row.keys() <= known
+        if not foreseen:
+            see_unknown(row.keys() - known)
+        if not TEXT.issuperset(map(type, ())):
+            pass
+        if value_0.__class__ is not str or not value_0:
+            misfit(row, 'sid')
+        if value_1 is not None and not (value_1.__class__ is bool):
+            value_1 = None if value_1 == '' else misfit(row, 'paid')
+        return {
+            'sid': value_0,
+            'paid': value_1,
+        }
+    """
+    values = {name: f"value_{index}" for index, name in enumerate(taken)}
+
+    def step(template: str, name: str) -> list[str]:
+        return template.replace("NAME", repr(name)).replace("VALUE", values[name]).strip("\n").splitlines()
+
+    # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
+    lines = ["def record(row):", "    try:"]
+    lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
+    lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
+    lines += [f"        {value} = get({name!r})" for name, value in values.items()]
+    lines += ["        foreseen = row.keys() <= known"]
+    lines += ["    rest = None"] if keeps else []
+    see = "rest = unknown(row, " if keeps else "see_unknown("
+    lines += ["    if not foreseen:", f"        {see}row.keys() - known)"]
+    texts = [name for name in values if name not in key and _kind(taken[name]) == "string"]
+    lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).strip("\n").splitlines()
+    for name in texts:
+        lines += ["    " + line for line in step(_STEPS["string"], name)]
+    for name in values:
+        kind = _kind(taken[name])
+        if name in key and kind in ("string", "date"):
+            lines += step(_KEY, name)
+        elif name not in texts:
+            lines += step(_STEPS[kind], name)
+            lines += step(_PRESENT, name) if name in key else []
+        elif name.endswith("_url") or "callback" in name or name == "target":
+            lines += step(_ADDRESS, name)
+    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken]
+    lines += [f"        {UNKNOWN!r}: rest,"] if keeps else []
+    lines += ["    }"]
+    return "\n".join(lines)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """How values are converted: by their type, or as `date-time`, or as `strings` or `objects`, an array of them."""
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    (kind,) = [name for name in types if name != "null"]
+    if kind == "array":
+        return f"{schema['items']['type']}s"
+    return str(schema["format"]) if schema.get("format") in FORMATS else str(kind)
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a value is of its kind, which the steps below ask by class, and so deny."""
+    if kind in ("strings", "objects"):
+        return isinstance(value, list) and all(_fits(item, kind[:-1]) for item in value)
+    return isinstance(value, {"string": str, "object": dict}.get(kind, ()))
+
+
+_USERINFO = re.compile(r"(\b\w+://)[^/?#\s\"]*@")
+_SIP_PASSWORD = re.compile(r"(\bsips?:[^:@\s\"]*):[^@\s\"]*@")
+
+
+def without_password(address: str) -> str:
+    """
+    An address of the customer's, which may hold a user and a password, or the text of JSON that has addresses.
+
+    >>> without_password("https://me:secret@example.com/sms?to=a@b"), without_password("https://example.com/?to=a@b")
+    ('https://***@example.com/sms?to=a@b', 'https://example.com/?to=a@b')
+    >>> without_password("sip:desk:secret@example.com"), without_password('{"url": "http://me@example.com"}')
+    ('sip:desk:***@example.com', '{"url": "http://***@example.com"}')
+    """
+    return _SIP_PASSWORD.sub(r"\1:***@", _USERINFO.sub(r"\1***@", address))
+
+
+# What every compiled function can name.
+_SCOPE: dict[str, Any] = {
+    "TEXT": frozenset((str, type(None))),
+    "NUMERIC": frozenset((int, float, Decimal)),
+    "BIGINT": BIGINT,
+    "is_day": is_day,
+    "without_password": without_password,
+    "to_json": to_json,
+    "days": DAYS,
+    "iso_days": ISO_DAYS,
+    "iso_seconds": ISO_SECONDS,
+    "minutes": MINUTES,
+    "seconds": SECONDS,
+}
+
+# Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
+# where one is no text, each is asked by itself.
+_ALL_TEXT = """
+    if not TEXT.issuperset(map(type, (VALUES))):
+        pass
+"""
+_KEY = """
+    if VALUE.__class__ is not str or not VALUE:
+        misfit(row, NAME)
+"""
+_PRESENT = """
+    if VALUE is None:
+        misfit(row, NAME)
+"""
+_ADDRESS = """
+    if VALUE and '@' in VALUE:
+        VALUE = without_password(VALUE)
+"""
+_DATE = """
+    if VALUE is not None:
+        try:
+            if VALUE[10:11] == "T":
+                VALUE = f"{iso_days[VALUE[:11]]}{minutes[VALUE[11:17]]}{iso_seconds[VALUE[17:]]}"
+            else:
+                VALUE = f"{days[VALUE[:17]]}{minutes[VALUE[17:23]]}{seconds[VALUE[23:]]}"
+        except (ValueError, TypeError, LookupError):
+            VALUE = other_date(row, NAME)
+"""
+_JSON = """
+    if VALUE is not None and VALUE.__class__ is not str:
+        VALUE = json_text(NAME, VALUE)
+"""
+_TAKEN = """
+    if VALUE is not None and not (FITS):
+        VALUE = None if EMPTY else misfit(row, NAME)
+"""
+_WRITTEN = """
+    if VALUE.__class__ is str:
+        try:
+            VALUE = CACHE[VALUE]
+        except ValueError:
+            VALUE = misfit(row, NAME)
+    elif VALUE is not None and not (FITS):
+        VALUE = misfit(row, NAME)
+"""
+_DECIMAL = """
+    if VALUE.__class__ is str:
+        try:
+            VALUE = decimals[VALUE]
+        except ValueError:
+            VALUE = misfit(row, NAME)
+    elif VALUE.__class__ in NUMERIC:
+        VALUE = to_json(VALUE).decode()
+    elif VALUE is not None:
+        VALUE = misfit(row, NAME)
+"""
+
+
+def _taken(fits: str, empty: str = "VALUE == ''") -> str:
+    return _TAKEN.replace("FITS", fits).replace("EMPTY", empty)
+
+
+def _written(fits: str, cache: str) -> str:
+    return _WRITTEN.replace("FITS", fits).replace("CACHE", cache)
+
+
+# The class is compared, not asked by isinstance: to JSON, true is no integer. It is also the faster of the two.
+_STEPS = {
+    "string": _taken("VALUE.__class__ is str", empty="False"),
+    "json": _JSON,
+    "date": _taken("VALUE.__class__ is str and is_day(VALUE)"),
+    "boolean": _taken("VALUE.__class__ is bool"),
+    "object": _taken("VALUE.__class__ is dict"),
+    "objects": _taken("VALUE.__class__ is list and all(item.__class__ is dict for item in VALUE)"),
+    "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
+    "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
+    "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
+    "decimal": _DECIMAL,
+    "date-time": _DATE,
+}
+_EXPECTED = {
+    "string": "text",
+    "boolean": "true or false",
+    "object": "an object",
+    "objects": "an array of objects",
+    "strings": "an array of text",
+    "integer": "a whole number of 64 bits",
+    "number": "a number",
+    "date-time": "a date with a time and a zone",
+    "date": "a day, as 2026-01-31",
+    "json": "anything",
+}
+_SEEN = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    Decimal: "a number",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
+    """What does not fit and where; never the value, which may be somebody's name or number."""
+    value, kind = row.get(name), _kind(schema)
+    if value is None:
+        seen = "null" if name in row else "missing"
+    elif isinstance(value, str):
+        seen = "empty" if not value else "other text"
+    else:
+        seen = _SEEN.get(type(value), "something else")
+        seen = "another number" if kind == "integer" and seen == "a number" else seen
+        seen = "an array of other things" if kind in ("strings", "objects") and seen == "an array" else seen
+    return f"{stream} {sid_of(row)}: {name} should be {_EXPECTED[kind]}, but is {seen}"
+
+
+def sid_of(row: Row) -> str:
+    """The row's name, in a message."""
+    sid = row.get("sid")
+    return sid if isinstance(sid, str) and re.fullmatch("[A-Za-z0-9]{1,64}", sid) else "without a readable sid"

@@ -1,0 +1,175 @@
+"""Lists in orders that the tap cannot know, which change between two of their pages: through the whole tap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+import sandbox.server
+from sandbox import Twilio
+from sandbox.messages import Answer, Question
+from testing.taps import DAY, Tap
+
+TapOf = Callable[..., Tap]
+NUMBERS = "incoming_phone_numbers"
+
+
+class Between:
+    """In the place of the sandbox's script of faults: what happens just before the answer to a request, once."""
+
+    def __init__(self, twilio: Twilio, path: str, happens: Callable[[], Any]) -> None:
+        self._path, self._happens, self.rng, self.done = path, happens, twilio.script.rng, False
+
+    def next(self, uri: str, rates: Any, is_page: bool) -> str:
+        if not self.done and self._path in uri:
+            self.done = True
+            self._happens()
+        return ""
+
+
+def between(twilio: Twilio, path: str, happens: Callable[[], Any]) -> Between:
+    twilio.script = Between(twilio, path, happens)  # type: ignore[assignment]  # as good as a Faults
+    return twilio.script  # type: ignore[return-value]
+
+
+def listed(twilio: Twilio, stream: str) -> list[str]:
+    return [item.handle for item in twilio.generic.of(stream, None, now=True)]
+
+
+def changed(twilio: Twilio, sid: str) -> datetime:
+    return parsedate_to_datetime(twilio.generic.items[sid].data["date_updated"])
+
+
+def account(order: str, **switches: Any) -> Twilio:
+    return Twilio(start="2025-01-01", order=order, **switches).at("2026-01-01T09:00:00Z")
+
+
+@pytest.mark.parametrize("full_table", [False, True])
+@pytest.mark.parametrize("order", ["updated_ascending", "updated", "sid"])
+def test_a_number_that_is_edited_while_it_is_the_one_that_the_token_names(
+    tap_of: TapOf, order: str, full_table: bool
+) -> None:
+    """The next page then follows it at its new place, at the end or the top; no number is missing, and none dropped."""
+    twilio = account(order)
+    twilio.add(NUMBERS, n=60, since="2025-03-01", until="2025-12-30")
+    tap = tap_of(twilio, page_size=10).select(NUMBERS, full_table=[NUMBERS] if full_table else ())
+    for _ in range(2):
+        twilio.advance(hours=3, busy=0)
+        by_change = sorted(listed(twilio, NUMBERS), key=lambda sid: changed(twilio, sid))
+        ninth = {"updated_ascending": by_change[9], "updated": by_change[-10], "sid": sorted(by_change)[9]}[order]
+        edit = between(twilio, "IncomingPhoneNumbers.json?PageSize=10&Page=1", lambda: twilio.change(ninth))  # noqa: B023
+        tap.sync()
+
+        assert edit.done
+        assert set(tap.tables.rows[NUMBERS]) == set(listed(twilio, NUMBERS))
+
+
+@pytest.mark.parametrize("full_table", [False, True])
+def test_a_number_that_is_edited_before_it_is_read_is_in_the_first_sync(tap_of: TapOf, full_table: bool) -> None:
+    """The newest changes stand at the top, so it moves to a page that was read already."""
+    twilio = account("updated")
+    for row, sid in enumerate(twilio.add(NUMBERS, n=60, since="2025-03-01", until="2025-12-30")):
+        twilio.generic.items[sid].data["friendly_name"] = f"number {row * 7 % 60}"  # in no order of names
+    tap = tap_of(twilio, page_size=10).select(NUMBERS, full_table=[NUMBERS] if full_table else ())
+    late = min(listed(twilio, NUMBERS), key=lambda sid: changed(twilio, sid))
+    edit = between(twilio, "IncomingPhoneNumbers.json?PageSize=10&Page=2", lambda: twilio.change(late))
+    tap.sync()
+
+    assert edit.done
+    assert set(tap.tables.rows[NUMBERS]) == set(listed(twilio, NUMBERS))
+    if not full_table:
+        pages = [request for request in tap.requests if request.path.endswith("IncomingPhoneNumbers.json")]
+        assert len(pages) == 6 + 2 + 2  # two looks at its page and at one below, until none is left out
+
+
+def test_numbers_bought_after_a_start_date_stand_below_older_ones_that_were_edited_in_bulk(tap_of: TapOf) -> None:
+    """The first pages look like order of creation, and hold nothing newer: the list is read to its end all the same."""
+    twilio = account("updated_ascending")
+    old = twilio.add(NUMBERS, n=120, since="2025-01-01", until="2025-06-01")
+    new = twilio.add(NUMBERS, n=5, since="2025-12-20", until="2025-12-30")
+    for minute, sid in enumerate(reversed(old)):
+        twilio.at(f"2025-12-01T{minute // 60:02}:{minute % 60:02}:00Z").change(sid)
+    twilio.at("2026-01-01T09:00:00Z")
+    for sid in new:
+        twilio.change(sid)
+    tap = tap_of(twilio, page_size=10, start_date="2025-12-10").select(NUMBERS)
+    tap.sync()
+
+    assert set(tap.tables.rows[NUMBERS]) == set(new)
+
+
+@pytest.mark.parametrize(
+    ("stream", "parent", "full_table"),
+    [
+        ("authorized_connect_apps", None, False),
+        ("authorized_connect_apps", None, True),
+        ("messaging_service_phone_numbers", "messaging_services", False),
+    ],
+)
+def test_a_row_deleted_above_hides_none_where_tokens_count_rows(
+    tap_of: TapOf, stream: str, parent: str | None, full_table: bool
+) -> None:
+    """What stood first on the next page comes, in a list of the account and in one below a parent."""
+    twilio = account("created", tokens="offset")
+    above = twilio.add(parent)[0] if parent else None
+    rows = twilio.add(stream, parent=above, n=30, since="2025-03-01", until="2025-12-30")
+    selected = [stream, *([parent] if parent else [])]
+    tap = tap_of(twilio, page_size=10).select(*selected, full_table=selected if full_table else ())
+    tap.settings["base_url"] += "/{product}"
+    gone = (rows[3], rows[-4])  # one of them on the first page, be it the newest or the oldest
+    deletion = between(twilio, "&Page=1&", lambda: [twilio.delete(row) for row in gone])
+    run = tap.run()
+
+    assert run.exit_code == 0, run.log
+    assert deletion.done
+    key = "connect_app_sid" if parent is None else "sid"
+    left = {row[key] for row in twilio.present(stream)}
+    assert len(left) == 28
+    assert left <= {record[key] for record in run.records(stream)}
+
+
+@pytest.mark.parametrize("order", ["created", "first", "last"])
+def test_a_look_back_ends_where_every_page_holds_a_row_that_was_never_sent(tap_of: TapOf, order: str) -> None:
+    """Of 40 pages, it reads those of 15 days, and none for the sake of rows without a date."""
+    twilio = account(order)
+    year = {"since": twilio.now - 360 * DAY, "until": twilio.now - 2 * DAY}
+    twilio.messages(1960, **year)
+    twilio.messages(40, status="canceled", **year)
+    tap = tap_of(twilio, page_size=50, rescan_pages=1).select("messages")
+    tap.sync()
+    for _ in range(2):
+        twilio.advance(hours=3, busy=0)
+        tap.sync()
+        assert len(tap.pages("messages")) <= 15  # with those that a round reads on to where it can stop
+
+
+@pytest.mark.parametrize(("path", "exits"), [("/Accounts.json", 1), ("/Messages.json", 3)])
+def test_the_refusal_of_a_second_page_is_said(
+    tap_of: TapOf, monkeypatch: pytest.MonkeyPatch, path: str, exits: int
+) -> None:
+    """It is Twilio's own answer that the log names, of a list that is read once and of one that is begun again."""
+    original = sandbox.server.answer
+    refusal = Answer(400, json.dumps({"code": 70002, "message": "No such page", "status": 400}).encode())
+
+    def answer(twilio: Twilio, question: Question, fault: str = "") -> Answer:
+        if not question.path.endswith(path):
+            return original(twilio, question, fault)
+        if "PageToken" in question.query:
+            return refusal
+        first = original(twilio, question, fault)
+        following = f"{question.path}?PageSize=50&Page=1&PageToken=PA1"
+        return replace(first, body=json.dumps({**json.loads(first.body), "next_page_uri": following}).encode())
+
+    monkeypatch.setattr(sandbox.server, "answer", answer)
+    twilio = account("created")
+    twilio.messages(30, since="2025-03-01", until="2025-12-30")
+    run = tap_of(twilio).select("messages").run()
+
+    assert run.exit_code == exits, run.log
+    assert "HTTP 400, code 70002: No such page" in run.log

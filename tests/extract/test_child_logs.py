@@ -1,0 +1,274 @@
+"""Logs below the rows of a parent, over random histories: each event is written, and none is asked for in vain."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
+from tap_twilio.extract import strategy
+from tap_twilio.extract.budget import Budget
+from tap_twilio.extract.partition_read import Bounds
+from tap_twilio.run.accounts import Account
+from tap_twilio.run.plan import RunPlan
+from tap_twilio.settings import Settings
+from tap_twilio.state.model import State
+from tap_twilio.tables.effects import Emit
+from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.twilio.request import Fetch, Page
+from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, all_as_json, drive
+
+SEEDS = st.integers(0, 10**9)
+LOG = "taskrouter_events"
+TABLES = ("taskrouter_workspaces", LOG)
+
+
+class Workspaces(TwilioList):
+    """Workspaces, whose events come without them, some hours late."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng, TABLES[0], "created", "taken", timedelta(0))
+        self.reach = 31 * DAY  # how far back a filter is answered
+        self.longest = 365 * DAY  # what is asked for at once
+        self.bad: list[datetime] = []  # moments of which no span is answered
+        self.trouble = 0.0  # which part of the answers about events are failures
+        self.events: dict[str, list[dict[str, Any]]] = {}
+        self.asked_since: list[datetime] = []  # of each request for events
+        self.descending = rng.random() < 0.5
+
+    def happen(self) -> None:
+        if self.rng.random() < 0.2 or not self.rows:
+            return super().happen()
+        self.log(self.rng.choice(list(self.rows)), self.now)
+        return None
+
+    def log(self, workspace: str, at: datetime, shown: datetime | None = None) -> None:
+        """An event, which is listed at once or up to twelve hours later."""
+        self.count += 1
+        late = self.rng.choice((0, 0, 1, 12)) * HOUR
+        row = {"sid": f"E{self.count:05d}", "event_date": at.replace(microsecond=0), "shown": shown or at + late}
+        self.events.setdefault(workspace, []).append(row)
+
+    def answer(self, ask: Fetch) -> Page:
+        path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
+        if not path.endswith("/Events"):
+            return super().answer(ask)
+        if self.rng.random() < self.trouble:
+            raise Unreachable("HTTP 500, for 15 minutes")
+        workspace = path.split("/")[-2]
+        if workspace not in self.rows:
+            raise Refused(404, 20404, "not found", ask.uri)
+        low, high = (datetime.fromisoformat(query[name].replace("Z", "+00:00")) for name in ("StartDate", "EndDate"))
+        assert self.now - low <= 30 * DAY, "further back than Twilio keeps"
+        self.asked_since.append(low)
+        if low < self.now - self.reach:
+            raise Refused(400, 20004, "too far back", ask.uri)
+        if high - low > self.longest or any(low <= bad <= high for bad in self.bad):
+            raise ServerFailed("HTTP 500, 3 times")
+        rows = [
+            row
+            for row in self.events.get(workspace, ())
+            if row["shown"] <= self.now and low <= row["event_date"] <= high
+        ]
+        rows.sort(key=lambda row: (row["event_date"], row["sid"]), reverse=self.descending)
+        first, size = int(query.get("At", 0)), int(query["PageSize"])
+        more = f"{path}?{'&'.join(f'{k}={v}' for k, v in {**query, 'At': first + size}.items())}"
+        page = [self.event(row) for row in rows[first : first + size]]
+        return Page(page, more if len(rows) > first + size else None, text(self.now))
+
+    def event(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"sid": row["sid"], "event_date": row["event_date"].strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def truth(self, at: datetime) -> dict[str, dict[str, Any]]:
+        """The events that are listed at a moment."""
+        return {
+            row["sid"]: self.event(row)
+            for workspace in self.rows
+            for row in self.events.get(workspace, ())
+            if row["shown"] <= at
+        }
+
+
+class Tap:
+    """The tap's reading of workspaces and their events, and its warehouse."""
+
+    def __init__(self, twilio: Workspaces) -> None:
+        self.twilio, self.written = twilio, None
+        self.warehouse: dict[str, dict[str, Any]] = {}
+        self.emitted: list[str] = []
+        self.began = twilio.now
+        self.said = ""  # what tables failed with
+
+    def sync(
+        self, budget: int = 10**6, lives: int | None = None, size: int = 3, still: bool = False, **bounds: Any
+    ) -> bool:
+        """Whether it ended well."""
+        twilio, self.emitted = self.twilio, []
+        twilio.asked_since.clear()
+        self.began = twilio.now
+        state, now = State(json.loads(json.dumps(self.written))), text(twilio.now)
+        selected = frozenset(TABLES if twilio.rng.random() < 0.5 else (LOG,))
+        records = dict.fromkeys(TABLES, all_as_json)
+        run_plan = RunPlan(
+            Settings(ACCOUNT, ACCOUNT, "secret", page_size=size),
+            state,
+            selected,
+            now,
+            lambda: text(twilio.now),
+            records,
+        )
+        run_plan.bounds = Bounds(page_size=size, short_pages=3, lateness=HOUR, **bounds)
+        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
+        reading = run_plan.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
+        reading.reconcile()
+        pages = Pages(twilio, 0.0, lives)
+        pages.events = 60 if still else 0  # from 60 on, no time passes
+        try:
+            with suppress(Killed, PartitionError):
+                drive([strategy.sync(reading)], pages, self._take)
+                self.said = " ".join(str(table.failed) for table in reading.tables if table.failed)
+                return not self.said
+            return False
+        finally:
+            reading.keep()
+            self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in TABLES})))
+
+    def wrong(self) -> dict[str, Any]:
+        """The events that were listed when the last sync began, and are not written so."""
+        truth = self.twilio.truth(self.began)
+        return {sid: row for sid, row in truth.items() if self.warehouse.get(sid) != row}
+
+    def _take(self, emit: Emit) -> None:
+        if emit.table.name == LOG:
+            self.warehouse |= {row["sid"]: row for row in map(json.loads, emit.records)}
+            self.emitted += [json.loads(record)["sid"] for record in emit.records]
+
+
+def workspaces(seed: int) -> tuple[Workspaces, Tap]:
+    """Some workspaces of the last year, with events of the last twenty days."""
+    twilio = Workspaces(random.Random(seed))
+    twilio.now = datetime(2026, 6, 1, 9, 30, tzinfo=timezone.utc)
+    for _ in range(twilio.rng.randrange(0, 8)):
+        twilio.add(START - 300 * DAY * twilio.rng.random())
+    for _ in range(60 if twilio.rows else 0):
+        twilio.log(twilio.rng.choice(list(twilio.rows)), twilio.now - 20 * DAY * twilio.rng.random())
+    return twilio, Tap(twilio)
+
+
+@FEW
+@given(SEEDS)
+def test_every_event_is_written_whatever_was_killed_or_failed(seed: int) -> None:
+    """Of workspaces old and new, in pages of three; late ones too; after each sync that ended well."""
+    twilio, tap = workspaces(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 8)):
+        twilio.now += rng.choice((HOUR, 5 * HOUR, DAY))
+        for _ in range(rng.randrange(20)):
+            twilio.happen()
+        twilio.trouble = rng.choice((0, 0, 0.1, 0.5))
+        if tap.sync(lives=rng.randrange(0, 30) if rng.random() < 0.3 else None):
+            assert not tap.wrong()
+
+
+@FEW
+@given(SEEDS)
+def test_with_a_budget_of_some_pages_every_event_is_written_in_the_end(seed: int) -> None:
+    """Rounds take several syncs then, and some days fail meanwhile."""
+    twilio, tap = workspaces(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 6)):
+        twilio.now += 3 * HOUR
+        for _ in range(rng.randrange(20)):
+            twilio.happen()
+        twilio.bad = [twilio.now - rng.randrange(20) * DAY] if rng.random() < 0.3 else []
+        tap.sync(rng.randrange(1, 4), lookback=rng.choice((0, 1)) * DAY)
+    twilio.bad = []
+    for _ in range(12):
+        twilio.now += 3 * HOUR
+        assert tap.sync(2, lookback=timedelta(0))
+    assert not tap.wrong()
+
+
+@FEW
+@given(SEEDS)
+def test_a_sync_asks_for_a_day_or_two_and_the_next_of_that_day_writes_nothing_again(seed: int) -> None:
+    """Where nothing happened: no event of before is asked for, and none that is asked for again is written again."""
+    twilio, tap = workspaces(seed)
+    for _ in range(300 if twilio.rows else 0):
+        at = twilio.now + 3 * DAY * twilio.rng.random()
+        twilio.log(twilio.rng.choice(list(twilio.rows)), at, shown=at)
+    size = twilio.rng.choice((3, 50))
+    for step in (DAY, DAY, DAY, HOUR, HOUR):
+        twilio.now += step
+        assert tap.sync(size=size, still=True)
+    assert tap.emitted == []
+    assert all(since >= tap.began - 3 * DAY for since in twilio.asked_since)
+
+
+@FEW
+@given(SEEDS)
+def test_a_workspace_that_is_new_to_the_table_is_asked_for_all_that_twilio_keeps(seed: int) -> None:
+    """The first sync, and the first of a workspace that was made since; never further back than Twilio answers."""
+    twilio, tap = workspaces(seed)
+    assert tap.sync()
+    twilio.now += DAY
+    twilio.add()
+    assert tap.sync()
+    assert sum(since < tap.began - 27 * DAY for since in twilio.asked_since) == 1
+
+
+@FEW
+@given(SEEDS)
+def test_nothing_before_start_date_is_asked_for(seed: int) -> None:
+    """The events say no date of creation: the date that the list is asked by counts."""
+    twilio, tap = workspaces(seed)
+    start = twilio.now - 5 * DAY
+    assert tap.sync(start_date=text(start))
+    first = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+    assert all(since >= start - timedelta(seconds=1) for since in twilio.asked_since)
+    assert all(row["event_date"] >= first for row in tap.warehouse.values())
+    assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= first}
+
+
+@FEW
+@given(SEEDS, st.sampled_from((2, 9, 17)))
+def test_a_log_that_goes_back_some_days_only_is_read_that_far(seed: int, days: int) -> None:
+    """Filters beyond are refused with HTTP 400. Each sync ends well, and few requests are made in vain."""
+    twilio, tap = workspaces(seed)
+    twilio.reach = days * DAY
+    for _ in range(3):
+        assert tap.sync(still=True)
+        answered = text(twilio.now - twilio.reach + DAY)
+        assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= answered}
+        assert sum(since < twilio.now - twilio.reach for since in twilio.asked_since) <= 8 * len(twilio.rows)
+        twilio.now += 5 * HOUR
+        for _ in range(twilio.rng.randrange(9)):
+            twilio.happen()
+
+
+@FEW
+@given(SEEDS)
+def test_a_day_of_a_log_that_fails_is_named_and_all_others_arrive(seed: int) -> None:
+    """HTTP 500 to a day, and to spans of more than three. Once the day is answered, its events come too."""
+    twilio, tap = workspaces(seed)
+    twilio.longest = 4 * DAY
+    twilio.bad = [twilio.now - twilio.rng.choice((2, 9)) * DAY]
+    day = str(twilio.bad[0])[:10]
+    failed = not tap.sync(still=True)
+    assert failed == bool(twilio.rows)
+    # A filter reaches a unit further on each side; and the first day asked for begins at no midnight.
+    assert {row["event_date"][:10] for row in tap.wrong().values()} <= {day}
+    assert all(day in tap.said for _ in range(failed))
+    twilio.now += HOUR
+    assert tap.sync(still=True) != failed
+    twilio.bad = []
+    twilio.now += HOUR
+    assert tap.sync(still=True)
+    assert not tap.wrong()

@@ -1,0 +1,292 @@
+"""A list and its children over random histories: each table becomes equal to Twilio, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_twilio.errors import PartitionError, Refused, Unreachable
+from tap_twilio.extract import strategy
+from tap_twilio.extract.budget import Budget
+from tap_twilio.extract.partition_read import Bounds
+from tap_twilio.run.accounts import Account
+from tap_twilio.run.plan import RunPlan
+from tap_twilio.settings import Settings
+from tap_twilio.state.model import State
+from tap_twilio.tables.effects import Emit
+from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.twilio.request import Fetch, Page
+from testing.histories import (
+    ACCOUNT,
+    DAY,
+    FEW,
+    HOUR,
+    START,
+    STREAM,
+    Killed,
+    Pages,
+    TwilioList,
+    all_as_json,
+    drive,
+    live,
+    rfc2822,
+)
+
+SEEDS = st.integers(0, 10**9)
+TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
+
+
+class Family(TwilioList):
+    """Flows, whose executions come and change without them, whose steps come while they are active."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng, "studio_flows", "created", "taken", timedelta(0))
+        self.below: dict[str, dict[str, dict[str, Any]]] = {}  # the rows below each row
+        self.trouble = 0.0  # which part of the answers about children are failures
+        self.silent_below = 0.5  # which part of the changes of children leaves date_updated alone
+
+    def _add_below(self, parent: str, **more: Any) -> dict[str, Any]:
+        self.count += 1
+        row = {"sid": f"R{self.count:05d}", "date_created": self.now, "date_updated": self.now, "value": 0, **more}
+        self.below.setdefault(parent, {})[row["sid"]] = row
+        return row
+
+    def executions(self) -> list[dict[str, Any]]:
+        return [row for flow in self.rows for row in self.below.get(flow, {}).values()]
+
+    def happen(self) -> None:
+        """
+        A flow changes, an execution begins, changes or ends, or a step is added to one that is active.
+
+        Whatever is asked may change without a new date: executions always, and steps of those that are active; and as
+        an execution ends, since it is asked once more then.
+        """
+        chance, active = self.rng.random(), [row for row in self.executions() if row["status"] == "active"]
+        if chance < 0.3 or not self.rows:
+            return super().happen()
+        if chance < 0.5 or not active:
+            flow = self.rng.choice(list(self.rows))
+            self._add_below(flow, status="active", flow_sid=flow)
+            return None
+        execution = self.rng.choice(active)
+        if chance < 0.7:
+            self._change(self.rng.choice(self.executions()))
+        elif chance < 0.8:
+            self._change_step(execution)
+        elif chance < 0.9:
+            self._add_below(execution["sid"], execution_sid=execution["sid"])
+        else:
+            self._change_step(execution)
+            self._add_below(execution["sid"], execution_sid=execution["sid"])
+            execution.update(status="ended", date_updated=self.now)
+        return None
+
+    def _change(self, row: dict[str, Any]) -> None:
+        row["value"] += 1
+        if self.rng.random() >= self.silent_below:
+            row["date_updated"] = self.now
+
+    def _change_step(self, execution: dict[str, Any]) -> None:
+        if steps := list(self.below.get(execution["sid"], {}).values()):
+            self._change(self.rng.choice(steps))
+
+    def answer(self, ask: Fetch) -> Page:
+        parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
+        if len(parts) == 1 or (len(parts) == 2 and not ask.rows):
+            return super().answer(ask)
+        if self.rng.random() < self.trouble:
+            raise Unreachable("HTTP 500, for 15 minutes")
+        parents = self.rows if len(parts) == 3 else self.below.get(parts[1], {})
+        if parts[-2] not in parents or parts[1] not in self.rows:
+            raise Refused(404, 20404, "not found", ask.uri)
+        rows = self.below.get(parts[-2], {}).values()
+        return Page([self.row(row) for row in rows], None, text(self.now))
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "date_created": rfc2822(row["date_created"]), "date_updated": rfc2822(row["date_updated"])}
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        executions = self.executions()
+        steps = [step for execution in executions for step in self.below.get(execution["sid"], {}).values()]
+        return {
+            "studio_flows": {sid: self.wire(row) for sid, row in self.rows.items()},
+            "studio_executions": {row["sid"]: self.row(row) for row in executions},
+            "studio_execution_steps": {row["sid"]: self.row(row) for row in steps},
+        }
+
+
+class Tap:
+    """The tap's reading of a family, and its warehouse."""
+
+    def __init__(self, twilio: Family) -> None:
+        self.twilio, self.written = twilio, None
+        self.warehouse: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+        self.emitted: list[str] = []
+
+    def sync(
+        self,
+        selected: tuple[str, ...] = TABLES,
+        budget: int = 10**6,
+        lives: int | None = None,
+        chatter: float = 0.2,
+        requests: int = 5000,
+        **bounds: Any,
+    ) -> bool:
+        """Whether it ended well, for every table."""
+        twilio, self.emitted = self.twilio, []
+        state = State(json.loads(json.dumps(self.written)))
+        run_plan = RunPlan(
+            Settings(ACCOUNT, ACCOUNT, "secret", max_child_requests=requests),
+            state,
+            frozenset(selected),
+            text(twilio.now),
+            lambda: text(twilio.now),
+            dict.fromkeys(TABLES, all_as_json),
+        )
+        run_plan.bounds = Bounds(page_size=3, short_pages=3, lateness=HOUR, **bounds)
+        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
+        reading = run_plan.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
+        reading.reconcile()
+        try:
+            with suppress(Killed, PartitionError):
+                drive([strategy.sync(reading)], Pages(twilio, chatter, lives), self._take)
+                return not any(table.failed for table in reading.tables)
+            return False
+        finally:
+            reading.keep()
+            self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
+
+    def _take(self, emit: Emit) -> None:
+        for row in map(json.loads, emit.records):
+            self.warehouse[emit.table.name][row["sid"]] = row
+            self.emitted.append(row["sid"])
+
+    def wrong(self, tables: tuple[str, ...] = TABLES) -> dict[str, Any]:
+        truth = self.twilio.truth()
+        return {
+            sid: (table, row, self.warehouse[table].get(sid))
+            for table in tables
+            for sid, row in truth[table].items()
+            if self.warehouse[table].get(sid) != row
+        }
+
+
+def family(seed: int) -> tuple[Family, Tap]:
+    twilio = Family(random.Random(seed))
+    for _ in range(twilio.rng.randrange(0, 12)):
+        twilio.add(START - 300 * DAY * twilio.rng.random())
+    for _ in range(20):
+        twilio.happen()
+    return twilio, Tap(twilio)
+
+
+def some_tables(rng: random.Random) -> tuple[str, ...]:
+    return rng.choice((TABLES, TABLES, TABLES[:1], TABLES[1:], TABLES[2:], TABLES[1:2], TABLES[::2]))
+
+
+@FEW
+@given(SEEDS)
+def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(seed: int) -> None:
+    """Children that fail, that are selected late or without their parent, kills in between, parents that vanish."""
+    twilio, tap = family(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 12)):
+        live(twilio)
+        twilio.trouble = rng.choice((0, 0, 0.1, 0.5, 1))
+        lives = rng.randrange(0, 40) if rng.random() < 0.3 else None
+        tap.sync(some_tables(rng), rng.randrange(1, 6), lives, lookback=rng.choice((0, 1, 15)) * DAY)
+    twilio.trouble = 0
+    for _ in range(25):
+        twilio.now += 3 * HOUR
+        assert tap.sync(budget=3, chatter=0)
+    assert not tap.wrong()
+
+
+@FEW
+@given(SEEDS)
+def test_rows_that_a_sync_may_not_ask_have_their_turn(seed: int) -> None:
+    """In whatever order the list stands, with kills and failures between: few requests a sync lose nothing."""
+    twilio, tap = family(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 9)):
+        live(twilio)
+        twilio.trouble = rng.choice((0, 0, 0.3))
+        lives = rng.randrange(0, 40) if rng.random() < 0.3 else None
+        tap.sync(some_tables(rng), rng.randrange(1, 6), lives, requests=rng.choice((1, 2, 5)))
+    twilio.trouble = 0
+    for _ in range(40):
+        twilio.now += 3 * HOUR
+        assert tap.sync(budget=3, chatter=0, requests=2)
+    assert not tap.wrong()
+
+
+@FEW
+@given(SEEDS)
+def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(seed: int) -> None:
+    """Also those selected without what is above them."""
+    twilio, tap = family(seed)
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 9)):
+        live(twilio)
+        twilio.trouble = rng.choice((0, 0, 0.3))
+        selected = some_tables(rng)
+        if tap.sync(selected, lives=rng.randrange(0, 60) if rng.random() < 0.3 else None, chatter=0):
+            assert not tap.wrong(selected)
+
+
+@FEW
+@given(SEEDS)
+def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
+    """Where every answer about children fails, the parent's table is right, and the children are paid later."""
+    twilio, tap = family(seed)
+    twilio.trouble = 1
+    for _ in range(3):
+        live(twilio)
+        tap.sync(chatter=0)
+        assert not tap.wrong(TABLES[:1])
+    twilio.trouble = 0
+    twilio.now += HOUR
+    assert tap.sync(chatter=0)
+    assert not tap.wrong()
+
+
+@FEW
+@given(SEEDS)
+def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
+    """Open rows are asked again, and what has not changed below them is not emitted."""
+    twilio, tap = family(seed)
+    twilio.without_date_updated = False
+    for _ in range(3):
+        twilio.now += DAY
+        assert tap.sync(chatter=0)
+    assert tap.emitted == []
+
+
+@FEW
+@given(SEEDS)
+def test_children_that_change_without_a_date_are_written_alone(seed: int) -> None:
+    """An execution, and steps below executions that are active; and where an execution ends, its steps with it."""
+    twilio, tap = family(seed)
+    for _ in range(3):
+        twilio.now += DAY
+        assert tap.sync(chatter=0)
+    rng, asked = twilio.rng, [row for row in twilio.executions() if row["status"] == "active"]
+    steps = [step for row in asked for step in twilio.below.get(row["sid"], {}).values()]
+    changed = rng.sample(twilio.executions(), min(1, len(twilio.executions()))) + rng.sample(steps, min(2, len(steps)))
+    for row in changed:
+        row["value"] += 1
+    if asked and rng.random() < 0.5:
+        ended = rng.choice(asked)
+        ended.update(status="ended", date_updated=twilio.now)
+        changed.append(ended)
+    twilio.now += HOUR
+    assert tap.sync(chatter=0)
+    assert sorted(tap.emitted) == sorted({row["sid"] for row in changed})
+    assert not tap.wrong()

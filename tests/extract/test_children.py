@@ -1,0 +1,408 @@
+"""
+Each child of a row that is new or changed is read, whatever its parent's dates say, on every way of reading.
+
+Lists with all kinds of children, whose parents change silently, are listed late, or are asked too early.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.extract import strategy
+from tap_twilio.extract.budget import Budget
+from tap_twilio.extract.partition_read import Bounds, PartitionRead
+from tap_twilio.run.accounts import Account
+from tap_twilio.run.plan import RunPlan
+from tap_twilio.settings import Settings
+from tap_twilio.state.model import State
+from tap_twilio.streams import children
+from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Stream
+from tap_twilio.tables.effects import Emit
+from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.twilio.endpoint import ListEndpoint
+from tap_twilio.twilio.request import Fetch, Page
+from testing.histories import (
+    ACCOUNT,
+    DAY,
+    FEW,
+    HOUR,
+    START,
+    STREAM,
+    Killed,
+    Pages,
+    TwilioList,
+    all_as_json,
+    drive,
+    live,
+    rfc2822,
+)
+
+SEEDS = st.integers(0, 10**9)
+# A row that has children, by its stream: what its declaration's conditions want of it.
+SHOWN: dict[str, dict[str, Any]] = {
+    "messages": {"num_media": "1"},
+    "calls": {"status": "completed"},
+    "recordings": {"status": "completed"},
+    "recording_add_on_results": {"status": "completed"},
+    "video_rooms": {"status": "in-progress"},
+    "video_room_participants": {"status": "connected"},
+    "studio_executions": {"status": "active"},
+}
+TREES = {
+    "messages": ("message_media",),
+    "calls": ("call_events", "call_feedback"),
+    "recordings": ("recording_add_on_results", "recording_add_on_result_payloads"),
+    "video_rooms": ("video_room_participants", "video_published_tracks"),
+    "studio_flows": ("studio_flow_revisions", "studio_executions", "studio_execution_steps"),
+    "addresses": ("dependent_phone_numbers",),
+    "taskrouter_workspaces": ("taskrouter_events",),
+}
+BELOW = [(root, child) for root, tree in TREES.items() for child in tree]
+
+
+class Families(TwilioList):
+    """A list, and what is below each of its rows. Every row below bears a tag of its own, which tells it apart."""
+
+    def __init__(self, rng: random.Random, stream: str, order: str = "created") -> None:
+        super().__init__(rng, stream, order, "taken", timedelta(0))
+        self.without_date_updated, self.hollow, self.hides_null = False, 0, True
+        self.below: dict[str, list[dict[str, Any]]] = {}  # by path
+        self.tags: dict[str, set[str]] = {name: set() for name in TREES[stream]}
+        self.refused: Counter[str] = Counter()  # how often a path answers 404 yet
+        self.hidden: Counter[str] = Counter()  # how often a path is listed empty yet
+        self.asked_below: list[str] = []
+
+    def add(self, created: datetime | None = None) -> None:
+        super().add(created)
+        row = next(reversed(self.rows.values()))
+        if self.column != "date_created":
+            row[self.column] = row["date_created"]
+        row.update(SHOWN.get(self.stream.name, {}))
+        self.bear(self.stream, row, {}, row["shown"])
+
+    def bear(self, stream: Stream, row: dict[str, Any], values: dict[str, str], at: datetime) -> None:
+        """Each child of a row gets a row, and so do theirs."""
+        for child in children(stream):
+            if child.name not in self.tags or not child.parent:
+                continue
+            filled = {brace: str(row[name]) for brace, name in child.parent.path_params.items()}
+            path = ListEndpoint(child, ACCOUNT, 50, values=filled).path
+            self.count += 1
+            sid = f"R{self.count:05d}"
+            made = {"sid": sid, "revision": self.count, "tag": sid, **values, **filled}
+            made |= {"date_created": rfc2822(at), "date_updated": rfc2822(at)}
+            made |= SHOWN.get(child.name, {}) | {"event_date": f"{at:%Y-%m-%dT%H:%M:%SZ}", "quality_score": 1}
+            if isinstance(child.parent.visit, RecentParents):
+                made["sid"] = row["sid"]
+                self.below[path] = [made]
+                self.tags[child.name] -= {sid}
+            else:
+                self.below.setdefault(path, []).append(made)
+            self.tags[child.name].add(sid)
+            self.bear(child, made, {**values, **filled}, at)
+
+    def happen(self) -> None:
+        """A row comes, or one changes with or without a date, and with it what is below."""
+        if self.rng.random() < 0.4 or not self.rows:
+            return self.add()
+        self.change(self.rng.choice(list(self.rows.values())), silently=self.rng.random() < 0.5)
+        return None
+
+    def change(self, row: dict[str, Any], silently: bool = True) -> None:
+        row["value"] += 1
+        if not silently:
+            row["date_updated"] = self.now
+        if "call_feedback" not in self.tags:
+            self.bear(self.stream, row, {}, self.now)
+
+    def answer(self, ask: Fetch) -> Page:
+        path = urlsplit(ask.uri).path
+        root = ListEndpoint(self.stream, ACCOUNT, 50).path
+        single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
+        if path == root or (not ask.rows and single and path not in self.below):
+            return super().answer(ask)
+        folder, key = path.removesuffix(".json").rsplit("/", 1)
+        read_feedback = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
+        if found := [dict(row) for row in read_feedback if row["sid"] == key and not ask.rows]:
+            return Page(found, None, text(self.now))
+        self.asked_below.append(path)
+        for answers in (self.refused, self.hidden):
+            if answers[path]:
+                answers[path] -= 1
+                if answers is self.refused:
+                    raise Refused(404, 20404, "not yet", path)
+                return Page([], None, text(self.now))
+        if path not in self.below:
+            raise Refused(404, 20404, "not found", path)
+        return Page([dict(row) for row in self.below[path]], None, text(self.now))
+
+
+class FamilyTap:
+    """The tap's reading of families, and the tags that its rows bear, by table."""
+
+    def __init__(self, twilio: Families, *selected: str) -> None:
+        self.twilio, self.written = twilio, None
+        self.selected = selected or (twilio.stream.name, *TREES[twilio.stream.name])
+        self.tags: dict[str, set[str]] = {name: set() for name in self.selected}
+        self.version = 0
+        self.given_up = 0
+        self.states: list[Any] = []
+
+    def sync(self, way: str = "", lives: int | None = None, chatter: float = 0.0, **given: Any) -> bool:
+        """Whether it ended well. `way` is one of those of `WAYS`."""
+        twilio, budget = self.twilio, given.pop("budget", 10**6)
+        state = State(json.loads(json.dumps(self.written)))
+        chosen = Settings(
+            ACCOUNT,
+            ACCOUNT,
+            "secret",
+            page_size=3,
+            call_feedback_source="feedback",
+            max_child_requests=given.pop("requests", 5000),
+        )
+        now = text(twilio.now)
+        run_plan = RunPlan(
+            chosen,
+            state,
+            frozenset(self.selected),
+            now,
+            lambda: text(twilio.now),
+            dict.fromkeys(self.selected, all_as_json),
+        )
+        run_plan.bounds = Bounds(page_size=3, lateness=HOUR, **{"short_pages": 300, **given})
+        run_plan.size_limit.limit = 0 if way == "no room" else 10**6
+        name = twilio.stream.name
+        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
+        reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
+        reading.reconcile()
+        self.state, twilio.asked_below = state, []
+        try:
+            with suppress(Killed, PartitionError):
+                pages = Pages(twilio, chatter, lives, lambda: self._note(reading))
+                drive([self._read(reading, way)], pages, self._take)
+                return not any(table.failed for table in reading.tables)
+            return False
+        finally:
+            self._note(reading)
+            self.written = self.states[-1]
+            self.given_up += sum(child_stream.given_up for child_stream in reading.child_streams)
+
+    def _read(self, reading: PartitionRead, way: str) -> Any:
+        if way != "FULL_TABLE":
+            return strategy.sync(reading)
+        self.version += 1
+        return strategy.full(reading, self.version)
+
+    def _note(self, reading: PartitionRead) -> None:
+        reading.keep()
+        dumped = self.state.dump({name: [ACCOUNT] for name in self.selected})
+        self.states.append(json.loads(json.dumps(dumped)))
+
+    def _take(self, emit: Emit) -> None:
+        self.tags[emit.table.name] |= {row.get("tag", row["sid"]) for row in map(json.loads, emit.records)}
+
+    def missing(self) -> dict[str, set[str]]:
+        found = {name: self.twilio.tags[name] - self.tags[name] for name in self.selected if name in self.twilio.tags}
+        return {name: tags for name, tags in found.items() if tags}
+
+
+def families(seed: int, stream: str, *selected: str, rows: int = 14) -> tuple[Families, FamilyTap]:
+    twilio = Families(random.Random(seed), stream)
+    for number in range(rows):
+        twilio.add(START - (number + 1) * 25 * HOUR)
+    return twilio, FamilyTap(twilio, *selected)
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "first walk": {},
+    "first slices": {"short_pages": 1},
+    "look-back": {"budget": 1},
+    "look-back by slices": {"walked_pages": 0, "short_pages": 0},
+    "rescan": {"budget": 2, "lookback": timedelta(0)},
+    "FULL_TABLE": {},
+    "no room": {},
+}
+DATED = ("look-back by slices", "no room")  # where no content is compared
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("root", "child"), BELOW, ids=[child for _, child in BELOW])
+def test_every_kind_of_child_gets_its_rows_on_every_way_of_reading(way: str, root: str, child: str) -> None:
+    """Of rows there from the first, rows that changed, and rows listed late; alone, and beside all of its family."""
+    for selected in ((child,), (root, *TREES[root])):
+        twilio, tap = families(7, root, *selected)
+        given = dict(WAYS[way])
+        assert tap.sync(way, **given) or way == "first slices"
+        for _ in range(8):
+            twilio.now += HOUR
+            tap.sync(way, **given)
+        assert not tap.missing(), (way, selected)
+        newest, oldest = list(twilio.rows.values())[1], list(twilio.rows.values())[-2]
+        for row in (newest,) if way.startswith("look-back") else (newest, oldest):
+            twilio.change(row, silently=way not in DATED)
+        twilio.now += 9 * HOUR
+        if way not in (*DATED, "look-back"):
+            twilio.add(twilio.now - 10 * DAY)  # listed ten days late
+        for _ in range(1 if way in ("look-back", "look-back by slices", "FULL_TABLE") else 8):
+            assert tap.sync(way, **given)
+            twilio.now += HOUR
+        assert not tap.missing(), (way, selected)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "no room"])
+@pytest.mark.parametrize("root", TREES)
+def test_an_account_in_which_nothing_changed_is_asked_for_nothing_below_anew(way: str, root: str) -> None:
+    """But for rows that stand open, logs, and the window of call_feedback: these are asked in every sync."""
+    twilio, tap = families(11, root)
+    for _ in range(12):
+        twilio.now += HOUR
+        assert tap.sync(way, **WAYS[way])
+    asked_anew = {path.split("/")[-1].removesuffix(".json") for path in twilio.asked_below}
+    for child in map(STREAM.__getitem__, TREES[root]):
+        visit = child.parent.visit if child.parent else None
+        last = child.path.split("/")[-1]
+        assert (last in asked_anew) <= isinstance(visit, (AllParents, OpenParents, RecentParents)), (way, child.name)
+
+
+@FEW
+@given(SEEDS, st.sampled_from(sorted(TREES)))
+def test_kills_and_older_states_lose_no_row_below(seed: int, root: str) -> None:
+    """A run that died at any page, and a STATE from any moment before, put back: in the end all is there."""
+    twilio, tap = families(seed, root, rows=random.Random(seed).randrange(0, 12))
+    rng = twilio.rng
+    for _ in range(rng.randrange(2, 8)):
+        live(twilio)
+        lives = rng.randrange(0, 60) if rng.random() < 0.5 else None
+        way = rng.choice(("", "", "FULL_TABLE"))
+        tap.sync(way, lives, 0.2, budget=rng.randrange(1, 9), short_pages=rng.choice((0, 1, 300)))
+        if rng.random() < 0.3:
+            tap.written = rng.choice(tap.states)
+    for _ in range(25):
+        twilio.now += 3 * HOUR
+        assert tap.sync(budget=9)
+    assert not tap.missing()
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_few_requests_a_sync_come_to_every_row(requests: int) -> None:
+    """`max_child_requests`: where a chunk has more rows than a sync may ask, the next sync goes on where it ended."""
+    twilio, tap = families(3, "messages")
+    for asked in range(1, 30):
+        twilio.now += HOUR
+        tap.sync(requests=requests)
+        assert len(tap.tags["message_media"]) >= min(14, requests * asked)
+    assert not tap.missing()
+
+
+@pytest.mark.parametrize("root", ["messages", "recordings", "video_rooms"])
+@pytest.mark.parametrize("there", [True, False], ids=["parent is there", "parent is gone"])
+def test_a_list_that_answers_404_is_asked_again_in_a_later_sync(root: str, there: bool) -> None:
+    """Once: its rows come with the next sync. Where the parent answers 404 too, or the list does again, it is done."""
+    twilio, tap = families(5, root, rows=3)
+    child = STREAM[TREES[root][0]]
+    paths = [path for path in twilio.below if path.count("/") == min(one.count("/") for one in twilio.below)]
+    twilio.refused.update(paths if there else ())
+    if not there:
+        twilio.below.clear()
+        for tags in twilio.tags.values():
+            tags.clear()
+    asked = []
+    for _ in range(4):
+        twilio.now += HOUR
+        assert tap.sync()
+        asked.append(len(twilio.asked_below))
+    assert not tap.missing()
+    assert child.parent
+    if not there and not isinstance(child.parent.visit, (AllParents, OpenParents)):
+        assert asked[0] and asked[-1] == 0, "it is believed in the end"
+
+
+@pytest.mark.parametrize("root", ["recordings", "studio_flows", "video_rooms"])
+def test_a_list_two_levels_down_that_answers_404_once_is_asked_again(root: str) -> None:
+    """Its parent's list is read again for it, although neither that row nor the one above it changed."""
+    twilio, tap = families(5, root, rows=3)
+    twilio.refused.update(list(twilio.below))
+    for _ in range(4):
+        twilio.now += HOUR
+        assert tap.sync()
+    assert not tap.missing()
+
+
+def test_a_list_that_is_empty_although_its_parent_says_there_are_rows_is_asked_again() -> None:
+    """`num_media` is above 0: asked until the media are listed, for seven days after the message's last change."""
+    twilio, tap = families(5, "messages", rows=0)
+    twilio.add(twilio.now)
+    (path,) = twilio.below
+    twilio.hidden[path] = 3
+    for _ in range(4):
+        twilio.now += HOUR
+        assert tap.sync()
+        assert twilio.asked_below == [path]
+    assert not tap.missing() and not tap.given_up
+    assert tap.sync() and not twilio.asked_below
+
+
+def test_a_list_that_stays_empty_is_given_up_after_seven_days() -> None:
+    """And the sync that gives up says so, once."""
+    twilio, tap = families(5, "messages", rows=0)
+    twilio.add(twilio.now)
+    (path,) = twilio.below
+    twilio.hidden[path] = 1000
+    for day in range(1, 10):
+        twilio.now += DAY
+        assert tap.sync()
+        assert len(twilio.asked_below) == (day <= 7)
+        assert tap.given_up == (day >= 7)
+
+
+def test_media_that_come_to_an_old_message_without_a_date_are_read() -> None:
+    """num_media goes from 0 to 1, and nothing else changes."""
+    twilio, tap = families(5, "messages")
+    row = list(twilio.rows.values())[9]
+    row["num_media"] = "0"
+    (path,) = (path for path in twilio.below if row["sid"] in path)
+    (media,) = twilio.below[path]
+    twilio.tags["message_media"] -= {media["tag"]}
+    for _ in range(3):
+        twilio.now += HOUR
+        assert tap.sync()
+    assert media["tag"] not in tap.tags["message_media"]
+    row["num_media"] = "1"
+    twilio.now += HOUR
+    assert tap.sync()
+    assert media["tag"] in tap.tags["message_media"]
+    assert twilio.asked_below == [path]
+
+
+def test_a_child_selected_later_is_read_below_every_row() -> None:
+    """Also where its parent was read for another child already, and where its siblings know each row."""
+    twilio, _ = families(5, "recordings")
+    tap = FamilyTap(twilio, "recordings", "recording_add_on_result_payloads")
+    for _ in range(3):
+        twilio.now += HOUR
+        assert tap.sync()
+    tap.selected = ("recordings", *TREES["recordings"])
+    tap.tags["recording_add_on_results"] = set()
+    twilio.now += HOUR
+    assert tap.sync()
+    assert not tap.missing()
+
+
+def test_two_chunks_never_share_a_digest() -> None:
+    """Of 100,000 lists below rows, keys of 32 bits had a pair of a same key: each sync wrote both again."""
+    from tap_twilio.changes.power_sums import end_key
+
+    keys = {end_key(unsliceable, f"{number:032x}") for number in range(100_000) for unsliceable in (0, 1)}
+    assert len(keys) == 200_000
+    assert max(keys) > 2**63

@@ -1,0 +1,114 @@
+"""
+The same, step by step: Hypothesis draws what happens, so that a history that fails shrinks to the steps that matter.
+
+A list changes, time passes, syncs run with small budgets and die; in the end the warehouse equals the list.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from testing.histories import DAY, FEW, HOUR, START, Tap, TwilioList
+
+from .test_child_streams import TABLES, Family
+from .test_child_streams import Tap as FamilyTap
+
+budgets, lives = st.integers(1, 6), st.none() | st.integers(0, 20)
+pauses = st.sampled_from([timedelta(seconds=1), HOUR, 3 * HOUR, DAY, 9 * DAY])
+seeds = st.integers(0, 99)  # of the order in which answers come, and of what happens meanwhile
+
+
+class OneList(RuleBasedStateMachine):
+    """A list by itself."""
+
+    @initialize(
+        stream=st.sampled_from(["messages", "calls", "conferences", "addresses"]),
+        order=st.sampled_from(["created", "first", "last", "updated"]),
+        token=st.sampled_from(["taken", "refused", "empty"]),
+        late=st.sampled_from([0, 5]),
+        rows=st.integers(0, 30),
+    )
+    def begin(self, stream: str, order: str, token: str, late: int, rows: int) -> None:
+        self.twilio = TwilioList(random.Random(rows), stream, order, token, late * HOUR)
+        for number in range(rows):
+            self.twilio.add(START - timedelta(days=20 * number + 1))
+        self.tap = Tap(self.twilio)
+
+    @rule(seed=seeds)
+    def happen(self, seed: int) -> None:
+        self.twilio.rng.seed(seed)
+        self.twilio.happen()
+
+    @rule(pause=pauses)
+    def wait(self, pause: timedelta) -> None:
+        self.twilio.now += pause
+
+    @rule(budget=budgets, lives=lives, seed=seeds, lookback=st.sampled_from([0, 1, 15, 60]))
+    def sync(self, budget: int, lives: int | None, seed: int, lookback: int) -> None:
+        self.twilio.rng.seed(seed)
+        self.tap.sync(budget=budget, lives=lives, lookback=lookback * DAY)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "tap"):
+            return
+        self.twilio.now += DAY
+        for _ in range(25):
+            self.tap.sync(budget=5, chatter=0)
+            self.twilio.now += 3 * HOUR
+        assert not self.tap.wrong()
+
+
+class OneFamily(RuleBasedStateMachine):
+    """A list, its children and theirs."""
+
+    @initialize(rows=st.integers(0, 6))
+    def begin(self, rows: int) -> None:
+        self.twilio = Family(random.Random(rows))
+        for number in range(rows):
+            self.twilio.add(START - timedelta(days=20 * number + 1))
+        self.tap = FamilyTap(self.twilio)
+
+    @rule(seed=seeds)
+    def happen(self, seed: int) -> None:
+        self.twilio.rng.seed(seed)
+        self.twilio.happen()
+
+    @rule(pause=pauses)
+    def wait(self, pause: timedelta) -> None:
+        self.twilio.now += pause
+
+    @rule(
+        tables=st.lists(st.sampled_from(TABLES), min_size=1, unique=True),
+        budget=budgets,
+        lives=lives,
+        seed=seeds,
+        trouble=st.sampled_from([0, 0.3, 1]),
+    )
+    def sync(self, tables: list[str], budget: int, lives: int | None, seed: int, trouble: float) -> None:
+        self.twilio.rng.seed(seed)
+        self.twilio.trouble = trouble
+        self.tap.sync(tuple(tables), budget, lives)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "tap"):
+            return
+        self.twilio.trouble = 0
+        for _ in range(25):
+            self.twilio.now += 3 * HOUR
+            assert self.tap.sync(budget=3, chatter=0)
+        assert not self.tap.wrong()
+
+
+def bounded(machine: type[RuleBasedStateMachine]) -> Any:
+    case = machine.TestCase
+    case.settings = FEW
+    return case
+
+
+TestOneList = bounded(OneList)
+TestOneFamily = bounded(OneFamily)

@@ -1,0 +1,206 @@
+"""
+A state that somebody edited: either the tap goes on from it, or one line names the place that is malformed.
+
+Real states, of runs that stopped halfway, with something else, or nothing, in the place of each of their values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import reduce
+from typing import Any
+
+import pytest
+
+from sandbox import Twilio, serve
+from tap_twilio.state.model import Backfill, FeedbackProgress, Full, OpenRescan, Partition, TimeSlice
+from tap_twilio.state.model import Checkpoint as Place_
+from testing.taps import Json, Tap
+
+GONE = object()
+STREAMS = ("messages", "conferences", "transcriptions", "call_feedback", "addresses")
+ODD: tuple[Any, ...] = (None, 7, -1, True, "", "x", [], {}, [1], {"a": 1}, GONE)
+ONE_FOR_ALL = re.compile(r"[A-Z]{2}[0-9a-f]{32}|^[0-9a-f]{8}$|^[0-9]+$")  # SIDs, selections and indices
+PAIRS = ("partitions", "rows", "cursor")  # lists whose first two items are no two of a kind
+SET = "0123456789abcdef"
+
+Checkpoint = tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def tap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tap]:
+    twilio = Twilio(seed=6)
+    span = ("2026-01-02T00:00:00Z", "2026-02-20T00:00:00Z")
+    for stream, rows in (("messages", 200), ("calls", 30), ("conferences", 20), ("transcriptions", 40)):
+        twilio.bulk(stream, rows, *span)
+    twilio.at("2026-02-21T00:00:00Z")
+    with serve(twilio) as server:
+        settings: Json = {"concurrency": 1, "feedback_requests": 3, "call_feedback_source": "feedback"}
+        yield Tap(server, tmp_path_factory.mktemp("state"), page_size=5, state_seconds=0, **settings)
+
+
+def opened(tap: Tap, stream: str, *place: Any, full_table: bool = False, visit: str = "", **settings: Any) -> Json:
+    """What the state holds, as it was when a run of `visit` first wrote it with such a place in a stream's part."""
+    run = tap.select(visit or stream, full_table=[stream] if full_table else []).run(**settings)
+    for state in run.states:
+        try:
+            ((_, part),) = state["bookmarks"][stream]["partitions"]
+            if reduce(lambda value, key: value[key], place, part) is not None:
+                bookmarks: Json = state["bookmarks"]
+                return bookmarks
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue
+    raise AssertionError(f"no state with {place}")
+
+
+@pytest.fixture(scope="module")
+def states(tap: Tap) -> list[Json]:
+    """Two states that hold, together, all that a state can."""
+    tap.state = None
+    first = {
+        **opened(tap, "messages", "backfill", "time_slices", 0, "checkpoint"),
+        **opened(tap, "conferences", "full", "checkpoint", full_table=True),
+        **opened(tap, "calls", "backfill", "checkpoint", visit="call_feedback"),
+    }
+    later: Json = {}
+    for stream, place, visit in (
+        ("transcriptions", ("rescan", "checkpoint"), "transcriptions"),
+        ("call_feedback", ("feedback_progress", "cursor"), "call_feedback"),
+    ):
+        tap.state = None
+        tap.state = tap.select(visit).run().states[-1]
+        later |= opened(tap, stream, *place, visit=visit, rescan_pages=1, lookback_days=1)
+    ((_, part),) = later["transcriptions"]["partitions"]
+    timestamp = "2026-02-01T00:00:00.000000Z"
+    part |= {
+        "resend_listed_before": timestamp,
+        "deferred_before": timestamp,
+        "resend_created_before": "~",
+        "pages": 4,
+        "empty": timestamp,
+    }
+    part |= {"not_read": "failed", "by_date_from": timestamp, "syncs_left": 2}
+    part["unread"] = [
+        {"since": timestamp, "until": "2026-02-02T00:00:00.000000Z", "checkpoint": None, "read": {}, "failed": True}
+    ]
+    ((_, part),) = later["call_feedback"]["partitions"]
+    part["feedback_progress"]["late"] = part["imported_bookmark"] = timestamp
+    part["fingerprints"] = part["visited"] = part["rescan_visited"] = part["unconfirmed"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
+    part["visited_for"] = "call_feedback"
+    tap.state = None
+    later |= tap.select("addresses").run().states[-1]["bookmarks"]
+    later["addresses"]["partitions"][0][0] = SET
+    later["addresses"] |= {"content": "3 00ff", "written": timestamp}
+    alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
+    return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
+
+
+def places(value: Any, place: Checkpoint = ()) -> Iterator[Checkpoint]:
+    """Every place in a state, of containers and of what they hold; of those that are alike, the first."""
+    met = set()
+    pair = len(place) > 1 and place[-2] in PAIRS and isinstance(value, list) or place[-1:] == ("cursor",)
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        kind = str(key) if pair else ONE_FOR_ALL.sub("*", str(key))
+        if kind not in met:
+            met.add(kind)
+            yield (*place, key)
+            if isinstance(inner, (dict, list)):
+                yield from places(inner, (*place, key))
+
+
+def named(place: Checkpoint) -> str:
+    """A place as the tap writes it."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
+
+
+def edited(state: Json, place: Checkpoint, value: Any) -> Json:
+    copy: Json = json.loads(json.dumps(state))
+    holder = reduce(lambda inner, key: inner[key], place[:-1], copy)
+    if value is GONE:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = value
+    return copy
+
+
+def end_well(tap: Tap, state: Json, place: Checkpoint, value: Any) -> int:
+    tap.state = edited(state, place, value)
+    run = tap.select(*STREAMS, full_table=["conferences"]).run(page_size=100)
+    at = named(place[:-1] if value is GONE else place)
+    elsewhere = "bookmarks.addresses.partitions[0][0]" if place[0] == "accounts" else at  # names a set of accounts
+    what = f"{place} = {value}: {run.log[-500:]}"
+    if run.exit_code == 1:
+        (line,) = [line for line in run.said if line.startswith("The state is malformed at ")]
+        told = line.split(" at ")[1].split(":")[0]
+        assert told in (at, elsewhere) or told.startswith((f"{at}.", f"{at}[")) or (told == "its top" and not at), what
+        assert run.log.count("\n") == 1 and not run.lines, what
+    else:
+        assert run.exit_code in (0, 3), what
+    return run.exit_code
+
+
+def edits(states: list[Json]) -> list[tuple[Json, Checkpoint, Any]]:
+    return [(state, place, value) for state in states for place in places(state) for value in ODD]
+
+
+def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
+    """Each name that the tap writes is among those that are edited."""
+    names = {key for state in states for place in places(state) for key in place}
+    held: Json = {}  # by name, something that is not null
+    for state in states:
+        for place in places(state):
+            value = reduce(lambda inner, key: inner[key], place, state)
+            held[place[-1]] = held.get(place[-1]) if value is None else value
+
+    kinds = (Partition, Backfill, TimeSlice, OpenRescan, Full, Place_, FeedbackProgress)
+    assert names >= {part.name for kind in kinds for part in fields(kind)}
+    assert names >= {"bookmarks", "accounts", "version", "selections", "partitions"}
+    assert {name for name, value in held.items() if value is None} == set()
+
+
+def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None:
+    """Never an error of the tap's own: what cannot be taken is named with its place. Sampled: one in four places."""
+    for state, place, value in edits(states)[:: 4 * len(ODD) + 1]:
+        end_well(tap, state, place, value)
+
+
+@pytest.mark.parametrize(
+    ("stream", "checkpoint", "value"),
+    [
+        ("messages", ("backfill", "at"), 1),
+        ("messages", ("backfill", "time_slices", 0, "until"), "2000-01-01"),
+        ("messages", ("backfill", "time_slices", 0, "until"), "9999-12-31T23:59:59Z"),
+        ("messages", ("backfill", "resend_listed_before"), None),
+        ("conferences", ("full", "at"), 4),
+        ("calls", ("backfill", "at"), 1),
+        ("transcriptions", ("backfill",), {"began": "2026-02-01", "time_slices": []}),
+    ],
+    ids=str,
+)
+def test_what_would_lose_rows_without_a_word_is_named(
+    tap: Tap, states: list[Json], stream: str, place: Checkpoint, value: Any
+) -> None:
+    """A list that the stream does not have, or a slice that ends before it begins, would be read in no time."""
+    place = ("bookmarks", stream, "partitions", 0, 1, *place)
+
+    assert end_well(tap, states[stream not in states[0]["bookmarks"]], place, value) == 1
+
+
+@pytest.mark.parametrize("odd", [2**70, "\ud800"], ids=["number", "text"])
+def test_a_state_that_cannot_be_written_again_is_refused_at_once(tap: Tap, states: list[Json], odd: Any) -> None:
+    """Not by the first STATE line, when rows may have been read for an hour."""
+    tap.state = {**states[0], "note": odd}
+    run = tap.run()
+
+    assert run.exit_code == 1 and run.log[21:].startswith("CRITICAL The state is malformed at its top: "), run.log
+    assert not run.lines
+
+
+@pytest.mark.long
+def test_every_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None:
+    """The same with each value in each place."""
+    for state, place, value in edits(states):
+        end_well(tap, state, place, value)
