@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 
+NUDGE_AFTER_S = 0.1
 STOP_WITHIN_S = 5  # after a signal; a target that reads nothing any more does not hold the tap longer
 
 
@@ -35,4 +38,27 @@ def on_signals(stop: Callable[[], None], end: Callable[[int], None]) -> list[int
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+    if hasattr(signal, "pthread_kill"):
+        _nudge_main_thread()
     return seen
+
+
+def _nudge_main_thread() -> None:
+    """
+    Interrupt the main thread a moment after each signal.
+
+    Python runs a handler between two steps of the main thread. A signal that comes just before a write to a full pipe
+    would else wait for as long as the target reads nothing.
+    """
+    received, sent = os.pipe()
+    os.set_blocking(sent, False)
+    signal.set_wakeup_fd(sent, warn_on_full_buffer=False)
+    signal.signal(signal.SIGURG, lambda *_: None)  # it interrupts, and means nothing
+
+    def nudge() -> None:
+        while number := os.read(received, 1):
+            if number[0] != signal.SIGURG:
+                time.sleep(NUDGE_AFTER_S)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
+
+    threading.Thread(target=nudge, daemon=True).start()
