@@ -9,7 +9,8 @@ from typing import Any
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, parse_timestamp
 
-from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition, State
+from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition
+from .store import State
 
 ALL_OF_TIME = "9000"  # a date from here on stands for all
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"

@@ -20,7 +20,8 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import BY_NAME
 
 from .codec import Json
-from .model import ELSEWHERE, Partition, State, StreamState
+from .model import ELSEWHERE, Partition, StreamState
+from .store import State
 
 
 def owned(state: State) -> dict[str, int]:

@@ -18,10 +18,10 @@ from tap_twilio.state.model import (
     Full,
     OpenRescan,
     Partition,
-    State,
     StreamState,
     TimeSlice,
 )
+from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS
 
 ACCOUNTS = [f"AC{number:032d}" for number in range(6)]

@@ -23,8 +23,8 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import settings_from
 from tap_twilio.singer.catalog import discover, selected_streams
 from tap_twilio.singer.output import Output
-from tap_twilio.state.model import State
 from tap_twilio.state.shards import grouped, merge, owned, split
+from tap_twilio.state.store import State
 from testing.taps import Json
 from tests.state.test_model import ACCOUNTS, states
 
