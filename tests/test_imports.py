@@ -48,10 +48,10 @@ LIBRARIES = {
     "urllib3": {"twilio.client"},
     "backoff": {"twilio.retry_pool"},
     "xxhash": {"changes.power_sums"},
-    "zlib_ng": {"twilio.client"},
+    "zlib_ng": {"twilio.response"},
     "rich": {"reporting.display"},
     "jsonschema": {"settings", "singer.catalog"},
-    "msgspec": {"twilio.body"},
+    "msgspec": {"twilio.response"},
     "fsspec": {"run_sync.object_store"},
     "orjson": {"extract.child_streams", "singer.numbers", "singer.output", "singer.records", "state.store"},
 }

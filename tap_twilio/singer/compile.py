@@ -16,8 +16,8 @@ from typing import Any
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.timestamps import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, SECONDS, is_day
-from tap_twilio.twilio.body import BIGINT, Sanitized
 from tap_twilio.twilio.request import Row
+from tap_twilio.twilio.response import BIGINT, Sanitized
 
 from .numbers import Decimals, Integers, Numbers, to_json
 from .options import UNKNOWN, is_decimal, is_secret, unknown_text

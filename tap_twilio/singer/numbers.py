@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.timestamps import Cache
-from tap_twilio.twilio.body import BIGINT
+from tap_twilio.twilio.response import BIGINT
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")

@@ -10,9 +10,9 @@ from .codec import Address, Count, Date, Dated, Edge, FingerprintText, Seen
 @dataclass
 class Checkpoint:
     """
-    Where a walk goes on: the address of the last page read, and some of its rows as [key, list date].
+    The page at which the next read resumes, and some of its rows as [key, list date].
 
-    The walk goes on after the last of these. A row has not moved if its mark is the same (extract/page_reader.py).
+    The read resumes after the last of these rows. A row with the same mark has not moved (extract/page_reader.py).
     """
 
     page: Address
@@ -22,20 +22,20 @@ class Checkpoint:
 
 @dataclass
 class TimeSlice:
-    """A span of a list's dates that is left to read, the second bound excluded."""
+    """A range of list dates that is still to be read, the second bound excluded."""
 
     since: Date
     until: Date
     checkpoint: Checkpoint | None = None
     read: dict[str, FingerprintText] = field(
         default_factory=dict
-    )  # of the rows before the place's page, by who reads them
-    failed: bool = False  # whether Twilio answered an earlier sync with errors of its own, each time it was asked
+    )  # by consumer, of the rows before the checkpoint's page
+    failed: bool = False  # whether Twilio answered each request of an earlier sync with HTTP 500, 502 or 504
 
 
 @dataclass
 class ReadRange:
-    """What slices have read of a list's dates, the second bound excluded."""
+    """A range of list dates that time slices have read, the second bound excluded."""
 
     since: Date
     until: Date
@@ -47,17 +47,17 @@ class Backfill:
     """The first read of a list, while it is open."""
 
     began: Date  # the start of the first sync that read it
-    tables: list[str] = field(default_factory=list)  # the streams that it serves
-    at: Count = 0  # the number of the list that is read now
+    tables: list[str] = field(default_factory=list)  # the streams whose rows it reads
+    at: Count = 0  # the index, in Stream.values, of the list that is being read
     checkpoint: Checkpoint | None = None
-    time_slices: list[TimeSlice] | None = None  # None: the list is walked
-    resend_listed_before: Date | None = None  # rows undated, or dated before this, are not seen by the slices
-    read_ranges: list[ReadRange] = field(default_factory=list)  # what the slices have read
+    time_slices: list[TimeSlice] | None = None  # those still to be read; None: the list is read page by page
+    resend_listed_before: Date | None = None  # the time slices miss rows without a date, and rows dated before this
+    read_ranges: list[ReadRange] = field(default_factory=list)
 
 
 @dataclass
 class OpenRescan:
-    """One walk over the whole list, while it is open."""
+    """A second read of the whole list, while it is open."""
 
     began: Date
     tables: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Full:
 
     version: Count
     began: Date
-    tables: list[str] = field(default_factory=list)  # children that are read along
+    tables: list[str] = field(default_factory=list)  # the child streams that it also reads
     at: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
@@ -80,67 +80,65 @@ class Full:
 
 @dataclass
 class FeedbackProgress:
-    """How far a child got that is asked row by row, within a budget (extract/call_feedback.py)."""
+    """The progress of a child that needs one request per parent row, within a budget (extract/call_feedback.py)."""
 
-    began: Date | None = None  # of the round over its window that is open
-    cursor: Dated | None = None  # rows of the window above it were asked
-    unasked: bool = False  # no window was ever asked whole: all is emitted until one was
-    misses: Count = 0  # requests in a row that found nothing
-    second_source_pending: bool = False  # whether the second source is to be asked for all time
+    began: Date | None = None  # the start of the open pass over the recent parents
+    cursor: Dated | None = None  # the pass has requested the recent parents newer than this
+    unasked: bool = False  # until a first pass is complete: every row is emitted
+    misses: Count = 0  # consecutive requests without a result
+    second_source_pending: bool = False  # whether the second source is still to be read from its beginning
     second_answered: bool = False  # whether the second source ever answered
-    late: Date | None = None  # the start of the last round that asked the rows that stand elsewhere, less the margin
+    late: Date | None = None  # the start of the last pass over parents dated elsewhere, less lateness_hours
 
 
 @dataclass
 class Partition:
-    """What is kept of one stream in one account: of its table, and of the list that it is read from."""
+    """The state of one stream in one account: of its table, and of the list that its rows come from."""
 
     # the table
-    date_updated: Date | None = None  # the bookmark: every change before it is in the warehouse
-    lookback_done_at: Date | None = None  # the start of the last look-back, less the margin
-    start_date: Edge | None = None  # what was asked for last; "": everything
-    selection: str | None = None  # the name of the properties that were selected last
-    resend_listed_before: Date | None = None  # rounds emit rows undated, or dated before this
-    deferred_before: Date | None = None  # what will be owed: rows of the parent that were not asked since a read began
-    resend_created_before: Edge | None = None  # rounds emit rows created before this
+    date_updated: Date | None = None  # the bookmark: the warehouse has every earlier change
+    lookback_done_at: Date | None = None  # the start of the last lookback, less lateness_hours
+    start_date: Edge | None = None  # the last sync's setting; "": everything
+    selection: str | None = None  # the name, in StreamState.selections, of the last sync's properties
+    resend_listed_before: Date | None = None  # rescans emit rows without a list date, or dated before this
+    deferred_before: Date | None = None  # the next resend_listed_before: parents that the open read has not visited
+    resend_created_before: Edge | None = None  # rescans emit rows created before this
     feedback_progress: FeedbackProgress | None = None
-    imported_bookmark: Date | None = (
-        None  # another tap's bookmark: rows that are in no digest yet are taken as read by it
-    )
-    fingerprints: FingerprintText | None = None  # of what was written (changes/chunks.py)
-    rescan_fingerprints: FingerprintText | None = None  # those that were made since the open round began
-    # the rows of the parent, of a child
-    visited: FingerprintText | None = None  # of those that were visited (extract/child_streams.py)
-    rescan_visited: FingerprintText | None = None  # those that were made since the open round began
-    visited_for: str | None = None  # the tables that this served
-    unconfirmed: FingerprintText | None = None  # the rows of which an answer is not believed before it is repeated
+    imported_bookmark: Date | None = None  # another tap's: older rows without a fingerprint count as sent
+    fingerprints: FingerprintText | None = None  # of the rows written (changes/chunks.py)
+    rescan_fingerprints: FingerprintText | None = None  # those made since the open rescan began
+    # the parents of a child
+    visited: FingerprintText | None = None  # of the parents visited (extract/child_streams.py)
+    rescan_visited: FingerprintText | None = None  # those made since the open rescan began
+    visited_for: str | None = None  # the streams that these visits read
+    unconfirmed: FingerprintText | None = None  # of parents whose last response counts only once it is repeated
     # the list
-    finished: Date | None = None  # the start of the last finished round, less the margin; null until the backfill is
-    rescanned_at: Date | None = None  # when a round last read here
-    pages: Count | None = None  # how many pages the last round had, where it took several syncs
-    empty: Date | None = None  # when a subaccount's list was last seen empty, or absent (empty_recheck_hours)
-    unread: list[TimeSlice] | None = None  # spans of a log that Twilio failed to answer; each sync asks them again
+    finished: Date | None = None  # the start of the last finished rescan, less lateness_hours; null during the backfill
+    rescanned_at: Date | None = None  # when a rescan last read pages
+    pages: Count | None = None  # the last rescan's pages, if it took several syncs
+    empty: Date | None = None  # when a subaccount's list was last empty or unavailable (empty_recheck_hours)
+    unread: list[TimeSlice] | None = None  # parts of a log that Twilio failed to answer; each sync requests them
     backfill: Backfill | None = None
     rescan: OpenRescan | None = None
     full: Full | None = None
-    # what the last sync left out
-    not_read: str | None = None  # why it was not read: a word of availability.py
-    by_date_from: Date | None = None  # from this date back there was no room for digests, so dates told what changed
-    syncs_left: Count | None = None  # how many syncs the open work takes, as far as that is known
+    # what the last sync left to do
+    not_read: str | None = None  # a reason of availability.py
+    by_date_from: Date | None = None  # older rows have no fingerprints, for lack of room: their dates tell changes
+    syncs_left: Count | None = None  # an estimate for the open work
 
     @property
     def opened(self) -> list[Backfill | OpenRescan | Full]:
-        """The reads that are under way."""
-        return [opened for opened in (self.backfill, self.rescan, self.full) if opened]
+        """Return the unfinished reads."""
+        return [read for read in (self.backfill, self.rescan, self.full) if read]
 
     @property
     def is_open(self) -> bool:
-        """Whether a read is under way, so that it is like no other."""
+        """Return whether a read is unfinished, so that no other partition can equal this one."""
         return bool(self.opened or self.unread)
 
     @property
     def was_read(self) -> bool:
-        """Whether rows of it may be in the warehouse."""
+        """Return whether the warehouse may have rows of it."""
         full, backfill = self.full, self.backfill
         return (
             self.date_updated is not None
@@ -152,18 +150,18 @@ class Partition:
         )
 
 
-# In place of a partition that another piece of the state holds (pieces.py): rows may be in the warehouse.
+# Stands for a partition that another shard of the state holds (shards.py): the warehouse may have its rows.
 ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")
 
 
 @dataclass
 class StreamState:
-    """What is kept of one stream."""
+    """The state of one stream."""
 
     version: Count | None = None  # of the last FULL_TABLE read
-    content: str | None = None  # what stands for its rows, where one sync read all of them (versions.py)
+    content: str | None = None  # a hash of all rows, if one sync read them all (versions.py)
     written: Date | None = None  # when these rows were last written
-    blocked: bool = False  # whether the version that they were written in was not activated
+    blocked: bool = False  # whether the target could not be told to drop older versions
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
-    imported: str | None = None  # a bookmark that another tap wrote, and all that is known
+    imported: str | None = None  # another tap's bookmark, if the state has nothing else

@@ -30,7 +30,7 @@ FEW = 2  # accounts that an entry lists itself
 
 
 class State:
-    """The state of a run. Raises TapError, which names the place, for one that no tap wrote."""
+    """The state of a run. Raises TapError, with the path of the malformed value, for a state that no tap wrote."""
 
     def __init__(self, value: Any = None) -> None:
         value = unwrapped({} if value is None else value)
@@ -47,13 +47,13 @@ class State:
         self._streams: dict[str, StreamState] = {}
 
     def stream(self, name: str) -> StreamState:
-        """A stream's part, changed in place by who reads it."""
+        """Return a stream's state, to be changed in place. `dump` writes it anew."""
         if name not in self._streams:
             self._streams[name] = self._read(BY_NAME[name], self._bookmarks.get(name))
         return self._streams[name]
 
     def peek(self, name: str) -> StreamState:
-        """A stream's part, only looked at: if this run does not read it, it is written as it came."""
+        """Return a stream's state, not to be changed. Unless `stream` was called, `dump` copies it unread."""
         return self._streams.get(name) or self._read(BY_NAME[name], self._bookmarks.get(name))
 
     def partition(self, name: str, account: str) -> Partition:
@@ -63,16 +63,16 @@ class State:
 
     @property
     def names(self) -> list[str]:
-        """The streams that it has a part of; those that this version does not know aside."""
+        """Return the streams that the state has, without those that this version does not know."""
         return [name for name in self._bookmarks if name in BY_NAME]
 
     @property
     def looked_at(self) -> Collection[str]:
-        """The streams that this run reads."""
+        """Return the streams that this run reads."""
         return self._streams.keys()
 
     def without(self, names: Collection[str]) -> Json:
-        """What it holds beside these streams, as it came."""
+        """Return the state without these streams, as it was read."""
         kept = {name: bookmark for name, bookmark in self._bookmarks.items() if name not in names}
         sets = {one for bookmark in kept.values() for one in _sets_in(bookmark)}
         return {**self._value, "bookmarks": kept, "accounts": {one: self._sets[one] for one in sets & set(self._sets)}}
@@ -81,9 +81,9 @@ class State:
 
     def dump(self, dated: Mapping[str, Iterable[str]], held: Collection[str] = ()) -> Json:
         """
-        The state to write. `dated`: for each stream, the accounts that its `date_updated` stands for.
+        Return the state to write. `dated`: for each stream, the accounts that its `date_updated` stands for.
 
-        A stream that this run does not look at is written as it came; one whose rows are `held` back as it was before.
+        A stream that this run does not read is copied; so is one whose rows are `held` back, as of the last STATE.
         """
         sets: dict[str, list[str]] = {}
         bookmarks = dict(self._bookmarks)
@@ -120,7 +120,7 @@ class State:
             raise malformed(where, "holds accounts, which this version does not read there")
         if "partitions" not in part:
             return _imported(part, where)
-        found = StreamState(
+        stored = StreamState(
             typed(Count | None, part.get("version"), f"{where}.version"),
             typed(str | None, part.get("content"), f"{where}.content"),
             typed(Date | None, part.get("written"), f"{where}.written"),
@@ -131,15 +131,15 @@ class State:
             partition: Partition = typed(Partition, value, at)
             _check(stream, partition, at)
             for account in accounts:
-                # One object for each account, since who reads it changes it.
-                shared = partition.is_open or partition.feedback_progress
-                found.partitions[account] = deepcopy(partition) if shared else replace(partition)
-        used = {partition.selection for partition in found.partitions.values()}
-        found.selections = {name: names for name, names in found.selections.items() if name in used}
-        return found
+                # Each account needs its own object, since callers change it.
+                nested = partition.is_open or partition.feedback_progress
+                stored.partitions[account] = deepcopy(partition) if nested else replace(partition)
+        used = {partition.selection for partition in stored.partitions.values()}
+        stored.selections = {name: names for name, names in stored.selections.items() if name in used}
+        return stored
 
     def _entries(self, value: Any, where: str) -> Iterator[tuple[list[str], str, Any]]:
-        """Of each entry: its accounts, the place of its partition, and that."""
+        """Yield each entry's accounts, the path of its partition, and the partition."""
         for number, entry in enumerate(typed(list[list[Any]], value, where)):
             at = f"{where}[{number}]"
             if len(entry) != 2:
@@ -153,28 +153,28 @@ class State:
 
 
 def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> list[Any]:
-    """Accounts whose partitions are alike, together."""
+    """Return an entry for each set of accounts with equal partitions."""
     groups: dict[Any, list[str]] = {}
     for account, partition in partitions.items():
         known = {
             **vars(partition),
             "feedback_progress": partition.feedback_progress and astuple(partition.feedback_progress),
         }
-        alike = account if partition.is_open else tuple(known.values())
-        groups.setdefault(alike, []).append(account)
-    found: list[Any] = []
+        group = account if partition.is_open else tuple(known.values())
+        groups.setdefault(group, []).append(account)
+    entries: list[Any] = []
     for accounts in groups.values():
         named: list[str] | str = accounts
         if len(accounts) > FEW:
-            accounts.sort()  # so that the same accounts have the same name, whichever came first
+            accounts.sort()  # the same accounts have the same name, in whichever order they came
             named = hashlib.sha256("\n".join(accounts).encode()).hexdigest()[:16]
             sets[named] = accounts
-        found.append([named, asdict(partitions[accounts[0]])])
-    return found
+        entries.append([named, asdict(partitions[accounts[0]])])
+    return entries
 
 
 def _sets_in(bookmark: Any) -> list[str]:
-    """The sets of accounts that a part refers to which this run does not look at."""
+    """Return the names of the sets of accounts in the bookmark of a stream that this run does not read."""
     entries = bookmark.get("partitions") if isinstance(bookmark, dict) else None
     if not isinstance(entries, list):
         return []
@@ -182,7 +182,7 @@ def _sets_in(bookmark: Any) -> list[str]:
 
 
 def _imported(part: Json, where: str) -> StreamState:
-    """A part as other taps write it: nothing but a bookmark."""
+    """Read a stream's state as other taps write it, with a bookmark only."""
     dates = [value for value in part.values() if isinstance(value, str)]
     if part and not dates and any(value is not None for value in part.values()):
         raise malformed(where, "holds no bookmark")
@@ -190,33 +190,34 @@ def _imported(part: Json, where: str) -> StreamState:
 
 
 def _check(stream: Stream, part: Partition, where: str) -> None:
-    """What is open is of this stream: else a read would end at once, and leave rows out without a word."""
+    """Raise TapError for an unfinished read that this stream cannot have: it would end at once, and miss rows."""
     last = len(stream.values) - 1
-    opened = {"backfill": part.backfill, "rescan": part.rescan, "full": part.full}
-    for name, one in opened.items():
-        looks = one is not None and name != "rescan" and not one.checkpoint  # at heads, at last
-        looks = looks and not (isinstance(one, Backfill) and one.time_slices is not None)
-        if one and one.at > last + looks:
+    unfinished = {"backfill": part.backfill, "rescan": part.rescan, "full": part.full}
+    for name, read in unfinished.items():
+        # After the last list, a backfill and a full refresh read each list's first pages again.
+        second_look = read is not None and name != "rescan" and not read.checkpoint
+        second_look = second_look and not (isinstance(read, Backfill) and read.time_slices is not None)
+        if read and read.at > last + second_look:
             raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
-    _check_spans(part.unread or (), f"{where}.unread")
+    _check_ranges(part.unread or (), f"{where}.unread")
     if not part.backfill or part.backfill.time_slices is None:
         return
     if not stream.filter:
-        raise malformed(f"{where}.backfill.slices", "is of a list that is not read in slices")
+        raise malformed(f"{where}.backfill.time_slices", "is of a list that is not read in time slices")
     if not part.backfill.time_slices:
-        raise malformed(f"{where}.backfill.slices", "is empty, so that nothing would be read")
+        raise malformed(f"{where}.backfill.time_slices", "is empty, so that nothing would be read")
     if stream.filter_hides_rows and part.backfill.resend_listed_before is None:
-        raise malformed(f"{where}.backfill.owed", "is missing")
-    _check_spans(part.backfill.time_slices, f"{where}.backfill.slices")
+        raise malformed(f"{where}.backfill.resend_listed_before", "is missing")
+    _check_ranges(part.backfill.time_slices, f"{where}.backfill.time_slices")
 
 
-def _check_spans(spans: Iterable[TimeSlice], where: str) -> None:
-    for number, span in enumerate(spans):
-        if span.since >= span.until:
+def _check_ranges(time_slices: Iterable[TimeSlice], where: str) -> None:
+    for number, time_slice in enumerate(time_slices):
+        if time_slice.since >= time_slice.until:
             raise malformed(f"{where}[{number}].until", "is not after since")
 
 
 def selection(properties: Iterable[str]) -> tuple[str, list[str]]:
-    """A name for a choice of properties, and the choice, to be kept once a stream and not once a partition."""
+    """Return a selection's name, which partitions hold, and its properties, which the stream holds once."""
     names = sorted(properties)
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8], names

@@ -35,12 +35,13 @@ from sandbox.messages import Answer as Reply
 from tap_twilio.errors import BadAnswer, PartitionError, Refused, Retry, Unreachable
 from tap_twilio.settings import Settings
 from tap_twilio.twilio import client as client_module
+from tap_twilio.twilio import response as response_module
 from tap_twilio.twilio import retry_pool as pool_module
-from tap_twilio.twilio.client import Answer, Client
+from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.rate_limit import QUIETEST_S, ConcurrencyLimit
 from tap_twilio.twilio.request import Fetch
-from tap_twilio.twilio.response import read_page
+from tap_twilio.twilio.response import Answer, read_page
 from tap_twilio.twilio.retry_pool import Pool
 from tap_twilio.twilio.server_clock import Clock
 from testing.sampled import long
@@ -187,7 +188,8 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
-    monkeypatch.setattr(client_module, "MOST_BYTES", 1 << 20)
+    for module in (client_module, response_module):
+        monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
     with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
@@ -307,7 +309,7 @@ def test_without_progress_for_retry_minutes_it_is_given_up() -> None:
     outcome, _ = asked(Retry("HTTP 503"), retry_s=0.2)
 
     assert isinstance(outcome, Unreachable)
-    assert re.fullmatch(r"/page: HTTP 503, for \d s of asking again \(retry_minutes\)", str(outcome))
+    assert re.fullmatch(r"/page: HTTP 503; gave up after \d s of retries \(retry_minutes\)", str(outcome))
 
 
 def test_a_wait_longer_than_retry_minutes_is_not_waited() -> None:
@@ -386,7 +388,7 @@ def test_a_limited_account_is_read_whole(tap_of: Callable[..., Tap]) -> None:
     changes = [line for line in run.said if "at once" in line]
     assert 0 < refused < 0.15 * len(tap.requests)
     assert 0 < len(changes) < 20
-    assert "going on with 4" in changes[0] and twilio.main in changes[0]
+    assert "continues with 4" in changes[0] and twilio.main in changes[0]
 
 
 # Reading answers ------------------------------------------------------------------------------------------------------
