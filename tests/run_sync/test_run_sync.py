@@ -159,7 +159,7 @@ def test_a_second_sync_ends_at_once(job: Job) -> None:
         done = subprocess.run(job.command(), capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is left out.\n", done.stderr)
+    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
     assert not job.tap.server.requests
 
 
@@ -361,7 +361,7 @@ def test_what_is_no_state_replaces_none(job: Job) -> None:
             line = f"@{len(line)}"
         run = job.run(target=odd(job, line))
         assert run.returncode == 0, run.stderr
-        assert run.stderr.count("the target printed something that is no STATE") == 1
+        assert run.stderr.count("the target printed a line that is no STATE") == 1
         assert job.state["bookmarks"].keys() == set(STREAMS)
 
 
@@ -426,7 +426,7 @@ def test_windows_is_told_so_in_one_line() -> None:
     assert "run-sync does not run on Windows" in done.stderr
 
 
-# Killed at any moment -------------------------------------------------------------------------------------------------
+# Killed at any time --------------------------------------------------------------------------------------------------
 
 KILLS = st.lists(
     st.one_of(
