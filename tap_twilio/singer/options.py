@@ -13,7 +13,7 @@ UNKNOWN = "unknown_properties"  # the column's name, and the setting's
 RECEIVED = "received_at"
 _UNKNOWN_SCHEMA = {
     "type": ["null", "string"],
-    "description": "What Twilio's row has and this schema does not know: JSON text of an object, its names in order.",
+    "description": "What this schema does not know of Twilio's row: JSON text of an object with sorted names.",
 }
 _DECIMAL = " A decimal number as text, with the digits that Twilio gave."
 # Names that a new, secret property of Twilio's may have. No schema has the known secrets.

@@ -464,7 +464,7 @@ def arrives(folder: Path, kills: list[str]) -> None:
             job.run()
             assert job.state is None or job.state["bookmarks"]
             twilio.messages(3, since="2025-12-31", until="2026-01-01")
-        (folder / "job/orders").unlink(missing_ok=True)  # of a moment that never came
+        (folder / "job/orders").unlink(missing_ok=True)  # of an event that never came
         last = job.run()
 
         assert last.returncode == 0, last.stderr

@@ -32,9 +32,9 @@ Path = tuple[Any, ...]  # the keys that lead to a value in a state
 @pytest.fixture(scope="module")
 def tap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tap]:
     twilio = Twilio(seed=6)
-    span = ("2026-01-02T00:00:00Z", "2026-02-20T00:00:00Z")
+    dates = ("2026-01-02T00:00:00Z", "2026-02-20T00:00:00Z")
     for stream, rows in (("messages", 200), ("calls", 30), ("conferences", 20), ("transcriptions", 40)):
-        twilio.bulk(stream, rows, *span)
+        twilio.bulk(stream, rows, *dates)
     twilio.at("2026-02-21T00:00:00Z")
     with serve(twilio) as server:
         settings: Json = {"concurrency": 1, "feedback_requests": 3, "call_feedback_source": "feedback"}
@@ -182,7 +182,7 @@ def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None
 def test_what_would_lose_rows_without_a_word_is_named(
     tap: Tap, states: list[Json], stream: str, path: Path, value: Any
 ) -> None:
-    """A list that the stream does not have, or a slice that ends before it begins, would be read in no time."""
+    """A list that the stream does not have, or a time slice that ends before it begins, would be read in no time."""
     path = ("bookmarks", stream, "partitions", 0, 1, *path)
 
     assert end_well(tap, states[stream not in states[0]["bookmarks"]], path, value) == 1

@@ -212,7 +212,7 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
     monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
     with ExitStack() as stack:
         pools = []
-        for pieces in HANGS.values():  # side by side
+        for pieces in HANGS.values():  # concurrently
             url = stack.enter_context(wire(*pieces))
             pools.append(Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1))
             pools[-1].submit(ASK, "tag")
@@ -480,7 +480,7 @@ def bad_day(rows: int, rate: float) -> Twilio:
 
 
 def never_dated(row: dict[str, Any]) -> bool:
-    """Rows that slices do not see: of a long list, they come with the first round after its backfill."""
+    """Rows that time slices miss: of a long list, they come with the first rescan after its backfill."""
     return not row.get("date_sent", "-") or not row.get("start_time", "-")
 
 
@@ -512,7 +512,7 @@ def test_a_first_sync_on_a_bad_day(tap_of: Callable[..., Tap], rate: float) -> N
 @pytest.mark.long
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.3])
 def test_a_first_sync_of_20_000_rows_on_a_bad_day(tap_of: Callable[..., Tap], rate: float) -> None:
-    """The same at length, and once more after a week in which rows changed: then also those that it owed are there."""
+    """The same at length, and once more after a week in which rows changed: then no row is missing."""
     tap = tap_of(bad_day(20_000, rate), page_size=100, request_timeout=1)
     run = tap.start().wait(timeout_s=550)
     assert run.exit_code == 0, run.log[-2000:]
@@ -804,7 +804,7 @@ def _has_printed(started: Started, length: int) -> bool:
 
 
 def kill_and_resume(tap: Tap, kills: int, seed: int) -> None:
-    """Kill syncs at random moments; each goes on from the last STATE of the one before. At the end all is equal."""
+    """Kill syncs at random times; each goes on from the last STATE of the one before. At the end all is equal."""
     rng = random.Random(seed)
     for index in range(kills):
         started, length = tap.start(), int(10 ** rng.uniform(2, 6.3))
@@ -814,14 +814,14 @@ def kill_and_resume(tap: Tap, kills: int, seed: int) -> None:
         if index % 3 == 2:
             tap.twilio.advance(hours=rng.choice([1, 5, 30]))
     tap.sync()
-    assert tap.wrong(but=never_dated) == {}  # they come with the round of the next sync, where this one was the first
+    assert tap.wrong(but=never_dated) == {}  # they come with the rescan of the next sync, if this one was the first
     tap.twilio.advance(hours=30)
     tap.sync()
     assert tap.wrong() == {}
 
 
-def test_killed_at_any_moment_it_goes_on(tap_of: Callable[..., Tap]) -> None:
-    """Five kills at random moments, with a STATE after every page."""
+def test_killed_at_any_time_it_goes_on(tap_of: Callable[..., Tap]) -> None:
+    """Five kills at random times, with a STATE after every page."""
     kill_and_resume(tap_of(bad_day(1500, 0.05), page_size=20, state_seconds=0, request_timeout=1), 5, seed=1)
 
 
