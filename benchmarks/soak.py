@@ -125,7 +125,7 @@ def work(config: str, out: str, syncs: int) -> None:
     from tap_twilio.settings import load
     from tap_twilio.singer.catalog import discover, selected_streams
     from tap_twilio.singer.output import Output
-    from tap_twilio.state.model import State
+    from tap_twilio.state.store import State
 
     logging.disable()
     settings, _ = load([config], {})

@@ -22,7 +22,8 @@ from tap_twilio.extract import strategy
 from tap_twilio.extract.budget import Budget
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.run.scheduler import Scheduler
-from tap_twilio.state.model import Partition, State
+from tap_twilio.state.model import Partition
+from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.tables.table import Table

@@ -18,8 +18,8 @@ from tap_twilio.files import parse_json, private, replace, unwrapped
 from tap_twilio.log import about
 from tap_twilio.singer.output import Output
 from tap_twilio.state.describe import Line, lines
-from tap_twilio.state.model import State
 from tap_twilio.state.shards import forget, grouped, merge, owned, split
+from tap_twilio.state.store import State
 from tap_twilio.timestamps import Timestamp, duration, machine_now
 
 LOGGER = logging.getLogger("tap_twilio")

@@ -20,7 +20,7 @@ from tap_twilio.singer.catalog import selected_streams
 from tap_twilio.singer.options import Forms
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import chosen
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 
 from .summary import SummaryFile
 

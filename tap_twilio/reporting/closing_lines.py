@@ -10,7 +10,7 @@ from tap_twilio import __version__
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about
 from tap_twilio.singer.compat import Metric, Point, Tag, log_metric
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.table import Table
 

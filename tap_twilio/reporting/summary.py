@@ -11,7 +11,7 @@ from typing import Any
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about, listed
 from tap_twilio.state.describe import BLOCKED, NOT_READ, Verdict, verdict
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from tap_twilio.tables.table import Table
 from tap_twilio.timestamps import Timestamp, to_second
 

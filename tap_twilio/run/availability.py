@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import FEW, about, listed
-from tap_twilio.state.model import Partition, State
+from tap_twilio.state.model import Partition
+from tap_twilio.state.store import State
 from tap_twilio.streams import BY_NAME, STREAMS, Stream, top_of
 from tap_twilio.streams.model import LogWindow
 

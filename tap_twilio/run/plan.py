@@ -13,7 +13,8 @@ from tap_twilio.extract.call_scores import SecondSource
 from tap_twilio.extract.child_streams import ChildConsumer, ChildStreams
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.settings import Settings
-from tap_twilio.state.model import Partition, State
+from tap_twilio.state.model import Partition
+from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS, Stream, children
 from tap_twilio.streams.model import RecentParents
 from tap_twilio.tables.table import Table

@@ -31,7 +31,7 @@ from tap_twilio.settings import Settings
 from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
-from tap_twilio.state.model import State, selection
+from tap_twilio.state.store import State, selection
 from tap_twilio.streams import BY_NAME, PROBE, Stream
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Emit, Read

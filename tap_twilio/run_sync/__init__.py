@@ -1,1 +1,1 @@
-"""`tap | target` as two processes: the lock, what is copied from one to the other, and the STATE that is kept."""
+"""Run `tap | target` as two processes: the lock, the pipe between them, and the STATE that is kept."""

@@ -1,8 +1,8 @@
 """
-A folder that keeps the last STATE of a sync.
+Keep the last STATE of a sync in a folder.
 
-`state.json` is replaced whole or not at all, whenever this process or the machine stops. `sync.lock` is held by all the
-processes of a sync, so it is free once the last of them has ended, and nobody has to take it away.
+`state.json` is replaced atomically. All processes of a sync hold `sync.lock`, so it is free once the last of them has
+ended, and nobody has to remove it.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ STATE, LOCK, TORN = "state.json", "sync.lock", "state.torn"
 
 
 class Folder:
-    """Keeps the STATE in a folder, which is made where there is none. Raises TapError where that fails."""
+    """Keeps the STATE in a folder, which is created if it is missing. Raises TapError if that fails."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it tells of accounts
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it names accounts
         except OSError as error:
             raise TapError(f"--state {path}: no folder can be made there ({error.strerror}).") from None
 
     @contextmanager
     def alone(self) -> Iterator[int]:
         """
-        Hold the lock. What it gives is for the processes of the sync to inherit.
+        Hold the lock, and yield a descriptor that the processes of the sync inherit.
 
-        Raises Locked while another sync, or what a killed one left, still runs.
+        Raises AlreadyRunning while another sync, or a process of a killed one, still runs.
         """
         with held(self.path / LOCK, f"--state {self.path}") as descriptor:
             yield descriptor
 
     def last(self) -> Path | None:
-        """The file with the last STATE; None where all is to be read. Raises TapError."""
+        """Return the file with the last STATE; None if there is none. Raises TapError."""
         file = self.path / STATE
         try:
             text = file.read_bytes()
-            if whole(text, str(file)):
+            if is_state(text, str(file)):
                 return file
             if text.strip():
                 file.replace(self.path / TORN)
@@ -61,17 +61,17 @@ class Folder:
         return None
 
     def keep(self, state: bytes) -> None:
-        """Put a STATE in the place of the last one; it is on the disk then. Raises TapError."""
+        """Replace the last STATE, and wait until the disk has the new one. Raises TapError."""
         try:
             replace(self.path / STATE, state + b"\n", private)
         except OSError as error:
             raise TapError(
-                f"{self.path / STATE}: cannot be written ({error.strerror}). The next sync reads again what this one"
+                f"{self.path / STATE}: cannot be written ({error.strerror}). The next sync repeats what this one"
                 " did since the last STATE that was kept."
             ) from None
 
     def beat(self) -> None:
-        """Nothing: the lock lasts as long as the sync."""
+        """Do nothing: the lock lasts as long as the sync."""
 
     def __str__(self) -> str:
         return str(self.path / STATE)
@@ -79,7 +79,7 @@ class Folder:
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[int]:
-    """A lock on a file, for a process and whoever inherits the descriptor. Raises Locked, TapError."""
+    """Lock a file for this process and all that inherit the descriptor. Raises AlreadyRunning, TapError."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -88,16 +88,16 @@ def held(path: Path, what: str) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(f"{what}: the last sync still runs, so this one is left out.") from None
+            raise AlreadyRunning(f"{what}: the last sync still runs, so this one is skipped.") from None
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def whole(text: bytes, what: str) -> bool:
-    """Return whether a kept STATE is one. If not, all is read again, which is slow and right; the log says so."""
+def is_state(text: bytes, what: str) -> bool:
+    """Return whether a file holds a STATE. If not, warn that the sync reads everything again."""
     if state_in(text) is not None:
         return True
     if text.strip():
-        LOGGER.warning("%s: holds no state, as after a disk failed: it is set aside, and all is read again", what)
+        LOGGER.warning("%s: holds no state, perhaps after a disk failure: it is set aside, and all is read again", what)
     return False

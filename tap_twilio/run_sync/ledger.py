@@ -1,4 +1,4 @@
-"""What the tap wrote, held against the STATEs that the target confirmed: which STATE is to be kept."""
+"""Decide which STATE to keep, from the lines that the tap wrote and the STATEs that the target printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANGE = (*ROW, b'{"type":"ACTIVATE_VERSION"', b'{"type": "ACTIVATE_VERSION"')
 
 @dataclass(frozen=True)
 class Written:
-    """A STATE that the tap wrote, after so many lines that change the warehouse."""
+    """A STATE that the tap wrote, after so many `changes`: lines that change the warehouse."""
 
     value: Any
     text: bytes
@@ -26,22 +26,22 @@ class Written:
 
 class Ledger:
     """
-    Counts the tap's lines, one thread, and judges the target's STATEs, another.
+    Counts the tap's lines in one thread, and matches the target's STATEs with them in another.
 
-    Targets print a STATE anew, so that values count and not bytes; some add members to it; some print the first of
-    several STATEs between which no row came, or none. Such a STATE needs no word of the target's: all that it covers
-    is confirmed.
+    Targets serialize a STATE again, so values are compared, not bytes. Some targets add members. Some print only the
+    first of several STATEs without rows between them, or none of these: such a STATE counts as confirmed, since the
+    target has confirmed every row before it.
     """
 
     def __init__(self) -> None:
         self.rows = 0
-        self.last: Written | None = None  # what the tap wrote last
-        self._changes = self._confirmed = 0  # lines that the tap wrote; those that are stored
-        self._before: deque[tuple[bytes, int]] = deque()  # what stands for each STATE not yet confirmed
-        self._printed: Any = None  # by the target, last
+        self.last: Written | None = None  # the last STATE that the tap wrote
+        self._changes = self._confirmed = 0  # the changes that the tap wrote, and those that the target stored
+        self._unconfirmed: deque[tuple[bytes, int]] = deque()  # hash and changes of each unconfirmed STATE
+        self._printed: Any = None  # the last STATE that the target printed
 
     def wrote(self, lines: bytes) -> None:
-        """Count whole lines of the tap's, before the target has them."""
+        """Count whole lines from the tap, before the target receives them."""
         starts = b"\n" + lines
         self.rows += _count(starts, ROW)
         if not _count(starts, STATE):
@@ -50,33 +50,33 @@ class Ledger:
         for line in lines.splitlines():
             self._changes += line.startswith(CHANGE)
             if line.startswith(STATE) and (value := state_in(line)) is not None:
-                self._before.append((_digest(value), self._changes))
+                self._unconfirmed.append((_hash(value), self._changes))
                 self.last = Written(value, json.dumps(value).encode(), self._changes)
 
     def confirm(self, line: bytes) -> bytes | None:
-        """Return the STATE to keep for a line of the target's; None where it is none."""
+        """Return the STATE to keep after a line from the target; None if the line is no STATE."""
         value = state_in(line)
         if value is None:
             return None
-        self._printed, digest = value, _digest(value)
-        if any(one == digest for one, _ in list(self._before)):
-            while self._before:
-                one, self._confirmed = self._before.popleft()
-                if one == digest:
+        self._printed, printed = value, _hash(value)
+        if any(written == printed for written, _ in list(self._unconfirmed)):
+            while self._unconfirmed:
+                written, self._confirmed = self._unconfirmed.popleft()
+                if written == printed:
                     break
-        elif self.last and _holds(value, self.last.value):  # with members of the target's own
+        elif self.last and _holds(value, self.last.value):  # the target added members
             self._confirmed = self.last.changes
         return self.settled or json.dumps(value).encode()
 
     @property
     def settled(self) -> bytes | None:
-        """The tap's last STATE, where every row that it covers is stored; else None."""
+        """Return the tap's last STATE if the target stored every row that it covers; else None."""
         last = self.last
         return last.text if last and last.changes <= self._confirmed else None
 
     @property
     def missing(self) -> int:
-        """How many of the tap's lines its last STATE covers and the target confirmed none of."""
+        """Return how many changes before the tap's last STATE the target did not confirm."""
         last = self.last
         return 0 if not last or _holds(self._printed, last.value) else max(0, last.changes - self._confirmed)
 
@@ -85,13 +85,13 @@ def _count(text: bytes, starts: tuple[bytes, ...]) -> int:
     return sum(text.count(b"\n" + start) for start in starts)
 
 
-def _digest(value: Any) -> bytes:
+def _hash(value: Any) -> bytes:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
 
 
 def _holds(value: Any, wanted: Any) -> bool:
     """
-    Return whether a value is the wanted one, but for members that were added to it.
+    Return whether a value equals the wanted one, apart from added members.
 
     >>> _holds({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}), _holds({"a": {}}, {"a": {"b": 1}})
     (True, False)

@@ -1,9 +1,9 @@
 """
-Any address that fsspec knows, such as s3://bucket/twilio, in the place of a folder.
+Keep the last STATE at any address that fsspec knows, such as s3://bucket/twilio.
 
-Object stores replace a file whole or not at all. The lock there is best effort: a file that says until when it holds,
-which the sync renews. Two syncs that begin at one moment on two machines may both get it where the store cannot make a
-file only if there is none, and a sync that was killed holds it for some minutes more. On one machine the lock is sure.
+Object stores replace a file atomically. The lock there is best effort: a file with an expiry time, which the sync
+renews. Two machines that start at the same time may both get it if the store cannot create a file exclusively. A killed
+sync holds it for some minutes more. On one machine, a local lock is reliable.
 """
 
 from __future__ import annotations
@@ -27,15 +27,24 @@ import fsspec
 from tap_twilio.errors import AlreadyRunning, TapError
 from tap_twilio.files import parse_json, private
 
-from .folder import LOCK, STATE, TORN, held, whole
+from .folder import LOCK, STATE, TORN, held, is_state
 
 LOGGER = logging.getLogger("tap_twilio")
 LEASE_S, RENEWED_S = 900, 60
-SILENCED = ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")  # they raise what counts
+SILENCED = (
+    "adlfs",
+    "aiobotocore",
+    "azure",
+    "botocore",
+    "fsspec",
+    "gcsfs",
+    "google",
+    "s3fs",
+)  # they also raise it
 
 
 class Remote:
-    """Keeps the STATE at an address of fsspec's. Raises TapError where that cannot be reached."""
+    """Keeps the STATE at an address. Raises TapError if fsspec cannot open the address."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -55,7 +64,7 @@ class Remote:
 
     @contextmanager
     def alone(self) -> Iterator[int]:
-        """Hold the lock here and there; as Folder's. Raises Locked, TapError."""
+        """Hold the lock on this machine and in the store; see `Folder.alone`. Raises AlreadyRunning, TapError."""
         name = f"tap-twilio-{os.getuid()}-{hashlib.sha256(self.url.encode()).hexdigest()[:16]}.lock"
         with ExitStack() as stack:
             stack.enter_context(self._folder)
@@ -67,10 +76,10 @@ class Remote:
                 self._leave()
 
     def last(self) -> Path | None:
-        """A copy of the last STATE; None where all is to be read. Raises TapError."""
+        """Return a copy of the last STATE; None if there is none. Raises TapError."""
         try:
             text: bytes = self._files.cat_file(f"{self._root}/{STATE}")
-            if not whole(text, str(self)):
+            if not is_state(text, str(self)):
                 if text.strip():
                     self._files.pipe_file(f"{self._root}/{TORN}", text)
                 return None
@@ -84,14 +93,14 @@ class Remote:
         return copy
 
     def keep(self, state: bytes) -> None:
-        """Put a STATE in the place of the last one. Raises TapError."""
+        """Replace the last STATE. Raises TapError."""
         try:
             self._files.pipe_file(f"{self._root}/{STATE}", state + b"\n")
         except Exception as error:
             raise self._failed("cannot be written", error) from None
 
     def beat(self) -> None:
-        """Renew the lock, if it is time. One that cannot be renewed is not worth ending a sync for."""
+        """Renew the lock if it is due. A failure is only logged, since the sync itself can go on."""
         if time.monotonic() - self._renewed < RENEWED_S:
             return
         try:
@@ -109,13 +118,13 @@ class Remote:
                 return
             except FileExistsError:
                 held_by = self._holder()
-            ours = held_by.get("holder") == self._lease["holder"]  # of a request whose answer was lost
+            ours = held_by.get("holder") == self._lease["holder"]  # its write succeeded, and the response was lost
             if held_by and not ours and held_by.get("until", 0) > time.time():
                 until = datetime.fromtimestamp(held_by["until"], timezone.utc)
                 who = f"{held_by.get('host')} (process {held_by.get('process')})"
                 raise AlreadyRunning(
                     f"--state {self.url}: a sync on {who} still runs, or was killed;"
-                    f" this one is left out. Its lock lasts until {until:%H:%M} UTC, unless it is renewed."
+                    f" this one is skipped. Its lock lasts until {until:%H:%M} UTC, unless it is renewed."
                 )
             self._write()
         except AlreadyRunning:
@@ -132,24 +141,24 @@ class Remote:
         except Exception as error:
             LOGGER.warning("%s", self._failed(f"{LOCK} cannot be removed", error))
 
-    def _write(self, **how: str) -> None:
+    def _write(self, **mode: str) -> None:
         lease = json.dumps({**self._lease, "until": time.time() + LEASE_S}).encode()
         path = f"{self._root}/{LOCK}"
-        # Not every file system makes a file only if there is none; this look before costs one request.
-        if how and self._files.exists(path):
+        # Not every store can create a file exclusively, so check first.
+        if mode and self._files.exists(path):
             raise FileExistsError(path)
-        self._files.pipe_file(path, lease, **how)
+        self._files.pipe_file(path, lease, **mode)
         self._renewed = time.monotonic()
 
     def _holder(self) -> dict[str, Any]:
-        """Whose lock it is; {} where there is none, or one that nobody can read."""
+        """Return the lock's content; {} if there is no lock, or an unreadable one."""
         try:
-            found = parse_json(self._files.cat_file(f"{self._root}/{LOCK}"))
+            lease = parse_json(self._files.cat_file(f"{self._root}/{LOCK}"))
         except (FileNotFoundError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return lease if isinstance(lease, dict) else {}
 
     def _failed(self, what: str, error: Exception) -> TapError:
-        """An error of any library's, as ours: each has its own for a right that is missing or a host that is away."""
-        said = str(error).strip().partition("\n")[0]  # what Azure's library adds to it is long
-        return TapError(f"--state {self.url}: {what} ({type(error).__name__}: {said}).")
+        """Convert an error: each store's library has its own for a missing permission or an unreachable host."""
+        reason = str(error).strip().partition("\n")[0]  # Azure's library appends many lines
+        return TapError(f"--state {self.url}: {what} ({type(error).__name__}: {reason}).")

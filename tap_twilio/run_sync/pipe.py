@@ -1,11 +1,11 @@
 """
-`tap | target`, with this process in between and at the end.
+Run `tap | target`, with this process between them, and keep the STATEs that the target prints.
 
-It copies whole lines from one to the other, so that a tap which is killed leaves no half of a line that the target
-would fail on, and counts records. It hands on what the target prints: the STATE of what the target has stored.
+This process copies whole lines, so that a killed tap leaves no half line at which the target would fail. It counts
+records as it copies.
 
-Both end with this process, even where it is killed. Their pipes close then, and a guard, which reads from a pipe that
-this process alone holds the other end of, sends SIGTERM to the process group that they are in.
+Tap and target end with this process, even if it is killed: their pipes close, and a guard process, which reads a pipe
+from this process, then sends SIGTERM to their process group.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ GUARD = ("/bin/sh", "-c", "cat; kill 0")
 CHUNK = 65_536
 BEAT_S = 30.0
 TOO_LONG = b"a line without an end"
-PATIENCE_S = 30.0  # for a tap whose target is gone
+GRACE_S = 30.0  # for the tap, after its target ended
 
 
 @dataclass
 class Outcome:
-    """How a sync went. Exit codes are a shell's: 128 + N of what signal N ended."""
+    """The result of a sync. Exit codes are a shell's: 128 + N after signal N."""
 
     tap_exit: int = 0
     target_exit: int = 0
-    rows: int = 0  # sent to the target; it may have stored fewer
+    rows: int = 0  # sent to the target, which may have stored fewer
     states: int = 0  # kept
-    kept_at: float = 0.0  # of the monotonic clock
-    missing: int = 0  # rows whose STATE the target ended without confirming
-    target_left: bool = False  # the target ended before it had read all
-    signals: list[int] = field(default_factory=list)  # that came for this process
+    kept_at: float = 0.0  # by time.monotonic()
+    missing: int = 0  # rows that the target did not confirm
+    target_left: bool = False  # the target ended before it had read all lines
+    signals: list[int] = field(default_factory=list)  # that this process received
 
 
 class Lines:
-    """Makes whole lines of what comes in pieces. A line longer than `longest` bytes comes as `TOO_LONG`."""
+    """Joins chunks into whole lines. A line longer than `longest` bytes becomes `TOO_LONG`."""
 
     def __init__(self, longest: int | None = None) -> None:
         self._longest, self._parts, self._length = longest, list[bytes](), 0
 
     def take(self, chunk: bytes) -> bytes:
-        """Return the lines that a piece ends, and keep what stands behind them."""
+        """Return the lines that a chunk completes, and keep the rest."""
         end = chunk.rfind(b"\n") + 1
         lines = b""
         if end:
@@ -69,7 +69,7 @@ class Lines:
         return lines
 
     def rest(self) -> bytes:
-        """Return what ends with no line break."""
+        """Return the last, incomplete line."""
         rest = b"".join(self._parts)
         self._parts, self._length = [], 0
         return rest
@@ -77,10 +77,10 @@ class Lines:
 
 class Pipe:
     """
-    One run of both. `keep` is called with each STATE, `beat` twice a minute.
+    One run of tap and target. It calls `keep` with each STATE, and `beat` twice a minute.
 
-    Of the states that come together the last one is kept. Where that fails, the next one may succeed; if none does,
-    `run` raises what `keep` raised, once both have ended.
+    Of several STATEs in one chunk it keeps the last. If `keep` fails, a later call may succeed; if none does, `run`
+    raises the error after both processes have ended.
     """
 
     def __init__(self, keep: Callable[[bytes], None], beat: Callable[[], None]) -> None:
@@ -101,34 +101,34 @@ class Pipe:
         passed: Mapping[str, int],
     ) -> Outcome:
         """
-        Until both have ended; `lock` is a descriptor that they inherit, `logs` take their stderr.
+        Run both until they end. They inherit the descriptor `lock`; `logs` take their stderr.
 
-        `passed` are descriptors that the tap inherits, by the variables of its environment that name them.
+        The tap also inherits the descriptors `passed`; the keys are the environment variables that name them.
 
-        The first SIGTERM or SIGINT ends the tap, which writes a last STATE, and lets the target finish; the second ends
-        both. Raises TapError.
+        The first SIGTERM or SIGINT ends the tap, which writes a last STATE, and lets the target finish. The second one
+        kills both. Raises TapError.
         """
         with self._signals(), _group(lock) as group:
             self._target = _start(target, lock, group, "--target", {}, stdin=subprocess.PIPE, stderr=logs[1])
             self._tap = _start(tap, lock, group, "--tap", passed, stdin=subprocess.DEVNULL, stderr=logs[0])
-            copies = threading.Thread(target=self._copy, args=(self._tap, self._target), daemon=True)
-            copies.start()
+            copier = threading.Thread(target=self._copy, args=(self._tap, self._target), daemon=True)
+            copier.start()
             if self.outcome.signals:
                 self._stop()
             self._read(self._target)
             self.outcome.target_exit = _code(self._target.wait())
-            self._end(self._tap, copies)
+            self._end(self._tap, copier)
         if self._failed:
             raise self._failed
         return self.outcome
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        def heed(number: int, _frame: object) -> None:
+        def handle(number: int, _frame: object) -> None:
             self.outcome.signals.append(number)
             self._stop()
 
-        before = {number: signal.signal(number, heed) for number in ENDS}
+        before = {number: signal.signal(number, handle) for number in ENDS}
         try:
             yield
         finally:
@@ -136,32 +136,32 @@ class Pipe:
                 signal.signal(number, handler)
 
     def _stop(self) -> None:
-        """As often as signals came: end the tap, or both."""
+        """End the tap after the first signal; kill both after the second."""
         first = len(self.outcome.signals) == 1
         for process in (self._tap,) if first else (self._tap, self._target):
             if process:
                 process.send_signal(signal.SIGTERM if first else signal.SIGKILL)
 
     def _copy(self, tap: subprocess.Popen[bytes], target: subprocess.Popen[bytes]) -> None:
-        """Whole lines from the tap to the target, until one of them ends."""
+        """Copy whole lines from the tap to the target, until one of them ends."""
         assert tap.stdout and target.stdin
-        source, sink, whole = tap.stdout.fileno(), target.stdin.fileno(), Lines()
+        source, destination, whole = tap.stdout.fileno(), target.stdin.fileno(), Lines()
         try:
             while chunk := os.read(source, CHUNK):
                 lines = whole.take(chunk)
                 self._ledger.wrote(lines)
                 while lines:
-                    lines = lines[os.write(sink, lines) :]
+                    lines = lines[os.write(destination, lines) :]
             self._all_sent = True
         except BrokenPipeError:
             pass
-        finally:  # whatever happened, so that both are told
+        finally:  # both processes must notice
             tap.stdout.close()
             with suppress(BrokenPipeError):
                 target.stdin.close()
 
     def _read(self, target: subprocess.Popen[bytes]) -> None:
-        """Keep what the target prints, until it prints no more."""
+        """Read what the target prints, and keep its STATEs, until it ends."""
         assert target.stdout
         descriptor, whole = target.stdout.fileno(), Lines(MOST_BYTES)
         while True:
@@ -175,7 +175,7 @@ class Pipe:
                 return
 
     def _take(self, lines: Sequence[bytes]) -> None:
-        """Keep the last of these lines that is a STATE. Half of one is none: a target that is killed may leave it."""
+        """Keep the last STATE of these lines. A killed target may leave half a line, which is no STATE."""
         for line in reversed(lines):
             if not line.strip():
                 continue
@@ -185,10 +185,10 @@ class Pipe:
                 return
             if not self._warned:
                 self._warned = True
-                LOGGER.warning("the target printed something that is no STATE; it is not kept")
+                LOGGER.warning("the target printed a line that is no STATE; it is ignored")
 
     def _keep_settled(self) -> None:
-        """Keep the tap's last STATE where no row came since the last one that is kept."""
+        """Keep the tap's last STATE if no row came since the last kept one."""
         settled = self._ledger.settled
         if settled and settled != self._kept:
             self._keep_one(settled)
@@ -201,16 +201,16 @@ class Pipe:
         except TapError as error:
             self._failed = error
 
-    def _end(self, tap: subprocess.Popen[bytes], copies: threading.Thread) -> None:
-        """The target has ended; see to it that the tap does."""
+    def _end(self, tap: subprocess.Popen[bytes], copier: threading.Thread) -> None:
+        """End the tap after the target has ended."""
         self.outcome.target_left = not self._all_sent
         if not self._all_sent:
             tap.terminate()
             try:
-                tap.wait(PATIENCE_S)
+                tap.wait(GRACE_S)
             except subprocess.TimeoutExpired:
                 tap.kill()
-        copies.join()
+        copier.join()
         self.outcome.tap_exit = _code(tap.wait())
         self.outcome.rows = self._ledger.rows
         if not self.outcome.target_exit:
@@ -220,8 +220,8 @@ class Pipe:
 
 @contextmanager
 def _group(lock: int) -> Iterator[int]:
-    """A process group with a guard in it. An interrupt at the keyboard comes to this process only, to be passed on."""
-    guard = subprocess.Popen(  # noqa: S603  # two words of ours
+    """Create a process group with a guard in it. So only this process gets Ctrl-C, and passes it on."""
+    guard = subprocess.Popen(  # noqa: S603  # a constant
         GUARD,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -244,12 +244,12 @@ def _start(
             bufsize=0,
             pass_fds=(lock, *passed.values()),
             env=os.environ | {name: str(descriptor) for name, descriptor in passed.items()},
-            preexec_fn=lambda: os.setpgid(0, group),  # before the program starts, should this process be killed now
+            preexec_fn=lambda: os.setpgid(0, group),  # in the child, in case this process is killed now
             **streams,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise TapError(f"{what} {command[0]}: cannot be started ({said}). Check its path.") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TapError(f"{what} {command[0]}: cannot be started ({reason}). Check its path.") from None
 
 
 def _code(exit_code: int) -> int:

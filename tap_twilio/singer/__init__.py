@@ -1,1 +1,1 @@
-"""Singer: catalog and selection, records, messages, state, versions."""
+"""The Singer protocol: catalog, selection, records, messages."""

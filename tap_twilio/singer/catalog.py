@@ -1,8 +1,8 @@
-"""Streams and schemas to a Singer catalog, and a user's catalog to what is selected.
+"""
+Make the Singer catalog from streams and schemas, and read the selection from a user's catalog.
 
-Schemas are always ours: a catalog chooses streams, properties and replication methods, and changes no type.
-singer-python holds the catalog and its metadata; what `selected-by-default` means for a stream is added here, since
-its own reading knows `selected` only.
+A catalog selects streams, properties and replication methods, and changes no type. singer-python parses it; this module
+adds `selected-by-default` of a stream, since singer-python knows `selected` only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REDISCOVER = "Make a new catalog with --discover and select in that."
 
 @dataclass(frozen=True)
 class Selected:
-    """One stream that is to be read, and what of it."""
+    """A selected stream, with its selected properties."""
 
     stream: Stream
     schema: dict[str, Any]  # of the selected properties
@@ -45,41 +45,41 @@ class Selected:
 
     @property
     def written(self) -> list[str]:
-        """The properties, each with its form, by which the state knows what was selected."""
+        """Return the selected properties, each with its form, as the state remembers them."""
         return self.forms.names(self.properties, load_schema(self.stream.name)["properties"])
 
     @property
     def bookmark_properties(self) -> list[str]:
-        """The replication key, where the rows have one that is selected."""
+        """Return the replication key, if the stream has one and it is selected."""
         changed = self.stream.changed
         return [changed] if changed and changed in self.schema["properties"] else []
 
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """A stream's whole schema; shared, so not to be changed."""
-    here = Path(__file__).parent.parent
-    folder = here / "schemas"  # where it is installed
+    """Return a stream's whole schema. The object is shared, so do not change it."""
+    package = Path(__file__).parent.parent
+    folder = package / "schemas"  # of an installed package
     if not folder.is_dir():
-        folder = here.parent / "schemas"  # a checkout, and an editable install
+        folder = package.parent / "schemas"  # of a clone, and of an editable install
     schema: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return schema
 
 
 def written_schema(name: str, forms: Forms) -> dict[str, Any]:
-    """A stream's whole schema as SCHEMA has it."""
+    """Return a stream's whole schema as SCHEMA has it."""
     schema = load_schema(name)
     return schema if forms == Forms() else {**schema, "properties": forms.written(schema["properties"])}
 
 
 def discover(streams: Iterable[Stream] = STREAMS, forms: Forms = Forms()) -> dict[str, Any]:  # noqa: B008  # frozen
-    """The catalog of all streams, or of some."""
+    """Return the catalog of all streams, or of some."""
     catalog = Catalog([_entry(stream, forms) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
 class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
-    """A schema as its file has it. singer-python's own form drops the keywords that it does not know."""
+    """A schema with all its keywords. singer-python's Schema drops those that it does not know."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
 
 
 def _described(stream: Stream, schema: dict[str, Any]) -> str:
-    """What a row is, and what the stream costs."""
+    """Return a stream's description, and its cost in requests."""
     about = str(schema["description"])
     return f"{about} {stream.cost[0].upper()}{stream.cost[1:]}." if stream.cost else about
 
@@ -125,20 +125,20 @@ def _automatic(stream: Stream) -> frozenset[str]:
 
 
 def _can_be_full(stream: Stream) -> bool:
-    """Whether there is one list that could be read whole: not so of children, nor of what Twilio keeps for days."""
+    """Return whether one list has all rows: not of children, nor of logs, whose rows Twilio keeps for days."""
     return stream.parent is None and not isinstance(stream.reads, LogWindow)
 
 
 def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
     """
-    What a catalog selects, in the order of `STREAMS`; without one, all that is selected by default.
+    Return the streams that a catalog selects, in the order of `STREAMS`; without a catalog, those on by default.
 
-    Raises: TapError if it is no Singer catalog, or asks for what the tap cannot do.
+    Raises TapError if it is no Singer catalog, or selects something that the tap cannot do.
     """
     if catalog is None:
         catalog = discover(stream for stream in STREAMS if stream.default)
     else:
-        catalog = _without_the_rest(catalog)
+        catalog = _without_deselected(catalog)
         _validate(catalog)
     entries: dict[str, CatalogEntry] = {}
     for entry in _parse(catalog).streams:
@@ -150,18 +150,18 @@ def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Select
     known = {stream.name for stream in STREAMS}
     if unknown := sorted(entries.keys() - known):
         raise TapError(
-            f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists those that there are."
+            f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists all streams."
             " Deselect or remove it."
         )
     _warn_of_properties(entries, forms)
     return [_select(stream, entries[stream.name], forms) for stream in STREAMS if stream.name in entries]
 
 
-def _without_the_rest(catalog: Any) -> Any:
-    """A catalog without what it plainly does not select: most of many streams, and to look at each takes time."""
+def _without_deselected(catalog: Any) -> Any:
+    """Return a catalog without streams that it clearly deselects, since parsing all of them takes time."""
     entries = catalog.get("streams") if isinstance(catalog, dict) else None
     if not isinstance(entries, list):
-        return catalog  # it has a mistake, which is found where all is looked at
+        return catalog  # it is invalid, which _validate reports
     names = {repr(entry.get("tap_stream_id")) for entry in entries if isinstance(entry, dict)}
     if len(names) < len(entries):
         return catalog
@@ -178,9 +178,9 @@ def _is_plainly_off(entry: dict[str, Any]) -> bool:
 
 def _parse(catalog: Any) -> Catalog:
     """
-    singer-python's reading of a valid catalog.
+    Parse a valid catalog with singer-python.
 
-    Of its schemas, only what selects is handed on: types are ours, and singer-python would stumble over odd ones.
+    Its schemas are cut down to the members that select: singer-python fails on some other members.
     """
     entries = [
         {**entry, "schema": _choices(entry.get("schema", {})), "metadata": entry.get("metadata") or []}
@@ -201,7 +201,7 @@ def _choices(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_selected(entry: CatalogEntry) -> bool:
-    """As singer-python: true in either place is true; where neither says, what discovery proposed."""
+    """Return whether schema or metadata select the stream, as singer-python decides; by default, discovery's choice."""
     about = metadata.to_map(entry.metadata)
     if entry.schema.selected is None and metadata.get(about, (), "selected") is None:
         return metadata.get(about, (), "selected-by-default") is True
@@ -209,34 +209,35 @@ def _is_selected(entry: CatalogEntry) -> bool:
 
 
 def _warn_of_properties(entries: dict[str, CatalogEntry], forms: Forms) -> None:
-    """Say once what is selected and is not there, as in a catalog of another tap's."""
-    missing = [
+    """Warn of unknown properties that are selected, as in a catalog of another tap."""
+    unknown = [
         _named(f"{name}.{path[1]}")
         for name, entry in entries.items()
         for path, about in metadata.to_map(entry.metadata).items()
         if len(path) == 2 and about.get("selected") and path[1] not in written_schema(name, forms)["properties"]
     ]
-    if missing:
-        LOGGER.warning("the catalog selects properties that there are not: %s", ", ".join(missing))
+    if unknown:
+        LOGGER.warning("the catalog selects unknown properties, which are ignored: %s", ", ".join(unknown))
 
 
 def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
-    schema, noted = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
+    schema, known = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
-        found = noted.get(("properties", name), {}), entry.schema.properties.get(name)
-        if name in _automatic(stream) or _property_is_selected(*found, default=name not in stream.opt_in):
+        choices = known.get(("properties", name), {}), entry.schema.properties.get(name)
+        if name in _automatic(stream) or _property_is_selected(*choices, default=name not in stream.opt_in):
             properties[name] = about
     full = _is_full_table(stream, entry)
     return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, forms)
 
 
 def _property_is_selected(about: dict[str, Any], schema: Schema | None, default: bool) -> bool:
-    """A property missing from an older catalog is selected by `default`. `schema`: old catalogs choose there."""
+    """Return whether a property is selected: by its metadata, by its schema as in old catalogs, or by default."""
     schema = schema or Schema()
     inclusion = about.get("inclusion") or schema.inclusion
-    said = (about.get("selected"), schema.selected, about.get("selected-by-default"))
-    return bool(should_sync_field(inclusion, next((one for one in said if one is not None), None), default=default))
+    choices = (about.get("selected"), schema.selected, about.get("selected-by-default"))
+    selected = next((choice for choice in choices if choice is not None), None)
+    return bool(should_sync_field(inclusion, selected, default=default))
 
 
 def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
@@ -248,13 +249,13 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
         )
     if method == FULL_TABLE and not _can_be_full(stream):
         raise TapError(
-            f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all of it."
+            f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all its rows."
             f" Set its replication-method to {INCREMENTAL}."
         )
     key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.changed
     if method == INCREMENTAL and key != stream.changed:
-        said = "%s: replication-key %s is not possible; %s is used."
-        LOGGER.warning(said, stream.name, _named(str(key)), stream.changed, extra=log.about(stream.name))
+        message = "%s: replication-key %s is not possible; %s is used."
+        LOGGER.warning(message, stream.name, _named(str(key)), stream.changed, extra=log.about(stream.name))
     return bool(method == FULL_TABLE)
 
 
@@ -317,12 +318,12 @@ _CATALOG = {
 def _validate(catalog: Any) -> None:
     for error in Draft4Validator(_CATALOG).iter_errors(catalog):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        wanted = error.validator_value  # never the value that was found: the file may be another one, with secrets
+        wanted = error.validator_value  # never the value itself: the file may be another one, with secrets
         kinds = wanted if isinstance(wanted, list) else [wanted]
         rule = {"type": "must be of type", "required": "must hold", "enum": "must be one of"}[str(error.validator)]
         raise TapError(f"catalog: {where[:200]} {rule} {', '.join(map(str, kinds))}. {REDISCOVER}")
 
 
 def _named(name: str) -> str:
-    """A name from a file, in a message."""
+    """Return a name from a file, for a message."""
     return ascii(name)[:60]

@@ -1,8 +1,8 @@
 """
-singer-python, as far as the tap uses it. All else of the tap takes it from here.
+Import singer-python for the rest of the tap.
 
-Its import takes over the log: it puts a handler of its own in the place of ours, and sets the level to INFO. So it is
-imported in one place, which puts the log back. What would do so once more (its Counter and Timer) is not offered.
+The import replaces the root logger's handlers and sets its level to INFO, so this module restores both. singer-python's
+Counter and Timer are left out, since they would replace them again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-A row to its record: each stream's schema and selection become one plain function, compiled once.
+Convert rows to records: compile each stream's schema and selection into one plain function.
 
-So no property is looked up in a schema while rows pass. A value is converted only where that loses nothing; any other
-value that does not fit its schema is an error or a counted null, never a guess. What rows mean is not known here.
+The function needs no look-up in the schema for each row. It converts a value only if nothing is lost. Any other value
+that does not fit the schema is an error or a counted null, never a guess.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.timestamps import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, SECONDS, is_day
-from tap_twilio.twilio.body import BIGINT, Sanitized
 from tap_twilio.twilio.request import Row
+from tap_twilio.twilio.response import BIGINT, Sanitized
 
 from .numbers import Decimals, Integers, Numbers, to_json
 from .options import UNKNOWN, is_decimal, is_secret, unknown_text
@@ -25,10 +25,10 @@ from .options import UNKNOWN, is_decimal, is_secret, unknown_text
 Record = dict[str, Any]
 Compiled = Callable[[Row], Record]
 
-Note = tuple[str, bool]  # a property whose value was replaced, and whether it was mended; else it became null
+Note = tuple[str, bool]  # a property whose value was replaced: True if it was sanitized, False if it became null
 
-NAMES_KEPT = 100  # unknown properties that are told apart, so that odd answers cannot fill the memory
-# What a text holds: a moment, a plain day, the JSON of a value that may be anything, or a decimal number.
+NAMES_KEPT = 100  # unknown properties counted by name, so that strange responses cannot fill the memory
+# Kinds of text: a timestamp, a day, the JSON of any value, a decimal number.
 FORMATS = ("date-time", "date", "json", "decimal")
 
 
@@ -37,28 +37,29 @@ FORMATS = ("date-time", "date", "json", "decimal")
 
 @dataclass
 class Drift:
-    """What one stream's rows had that its schema did not foresee."""
+    """Counts the values of a stream's rows that its schema does not expect."""
 
     stream: str
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
-    kept: Counter[str] = field(default_factory=Counter)  # of these, the ones that are written as unknown_properties
+    kept: Counter[str] = field(default_factory=Counter)  # the same, if unknown_properties has them
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
-    mended: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Sanitized`
-    notes: list[Note] = field(default_factory=list)  # of the row at hand, which count where it is written
+    sanitized: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Sanitized`
+    notes: list[Note] = field(default_factory=list)  # of the current row, counted if its record is written
 
     def count(self, notes: Iterable[Note]) -> None:
-        """A row was written."""
-        for name, mended in notes:
-            (self.mended if mended else self.nulled)[name] += 1
+        """Count the replaced values of a record that is written."""
+        for name, sanitized in notes:
+            (self.sanitized if sanitized else self.nulled)[name] += 1
 
     def see_unknown(self, names: Iterable[str], kept: bool = False) -> None:
+        """Count unknown properties of a row. `kept`: they are written to the column unknown_properties."""
         seen = self.kept if kept else self.unknown
         for name in names:
             if name in seen or len(seen) < NAMES_KEPT:
                 seen[name] += 1
 
     def summary(self) -> list[str]:
-        """Lines for the log; none where nothing was odd."""
+        """Return lines for the log; none if every value was as expected."""
         lines = []
         if self.unknown:
             lines.append(f"{self.stream}: properties not in the schema, dropped: {_counts(self.unknown, 'rows')}")
@@ -66,9 +67,9 @@ class Drift:
             lines.append(f"{self.stream}: properties not in the schema, in {UNKNOWN}: {_counts(self.kept, 'rows')}")
         if self.nulled:
             lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
-        if self.mended:
+        if self.sanitized:
             what = "NUL characters or lone surrogates became U+FFFD"
-            lines.append(f"{self.stream}: {what} in {_counts(self.mended, 'values')}")
+            lines.append(f"{self.stream}: {what} in {_counts(self.sanitized, 'values')}")
         return lines
 
 
@@ -79,7 +80,7 @@ def _counts(counter: Counter[str], unit: str) -> str:
 
 @dataclass(frozen=True)
 class _Misfit:
-    """What a compiled function does with the values that it does not foresee."""
+    """Handles the values that a compiled function does not expect."""
 
     stream: str
     properties: dict[str, Any]
@@ -88,7 +89,7 @@ class _Misfit:
     drift: Drift
 
     def misfit(self, row: Row, name: str) -> Any:
-        """What to write for a value that does not fit. Raises InvalidRecord where that is nothing."""
+        """Return the value to write instead of one that does not fit. Raises InvalidRecord if there is none."""
         value, kind = row.get(name), _kind(self.properties[name])
         if value and isinstance(value, Sanitized) and _fits(value, kind):
             self.drift.notes.append((name, True))
@@ -100,13 +101,13 @@ class _Misfit:
         return None
 
     def json_text(self, name: str, value: Any) -> str:
-        """A value that may be anything, as the text of its JSON; text as it is."""
+        """Return a value as JSON text, and text unchanged."""
         if isinstance(value, Sanitized):
             self.drift.notes.append((name, True))
         return str(value) if isinstance(value, str) else without_password(to_json(value).decode())
 
     def unknown(self, row: Row, names: Set[str]) -> str | None:
-        """What of a row the schema does not know, as JSON text."""
+        """Return the properties of a row that the schema does not know, as JSON text."""
         secret = {name for name in names if is_secret(name)}
         self.drift.see_unknown(secret)
         self.drift.see_unknown(names - secret, kept=True)
@@ -116,7 +117,7 @@ class _Misfit:
         return without_password(text) if text else None
 
     def other_date(self, row: Row, name: str) -> str | None:
-        """A date in a form that is not Twilio's usual one."""
+        """Return a date in a form that is not Twilio's usual one."""
         try:
             return DATES[row[name]]  # type: ignore[no-any-return]
         except (ValueError, TypeError, LookupError):
@@ -135,14 +136,13 @@ def compile_record(
     dropped: Collection[str] = (),
 ) -> Compiled:
     """
-    The function that makes a record of one of the stream's rows, all but `received_at`, which comes last.
+    Return the function that converts a row to its record, without `received_at`, which is added last.
 
-    A record has all that is selected, in the schema's order, since targets may load by position: what the row does not
-    have is null.
-    Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record;
-        `on_invalid` "fail" or "null"; `drift` is counted into; `as_text`: decimal numbers are written as text;
-        `dropped` are properties that never leave.
-    The function raises: InvalidRecord for a value that does not fit, with "null" only for a key.
+    A record has all selected properties in the schema's order, since targets may load by position. Missing values are
+    null.
+    Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record; `on_invalid` is
+        "fail" or "null"; `drift` counts; `as_text`: decimal numbers become text; `dropped` are never written.
+    The function raises InvalidRecord for a value that does not fit; with "null", only for one of the key.
     """
     odd = _Misfit(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(odd.properties).union(dropped) - {"received_at"}
@@ -156,7 +156,7 @@ def compile_record(
 
 
 def _scope(odd: _Misfit, known: Set[str]) -> dict[str, Any]:
-    """What a compiled function can name."""
+    """Return the names that a compiled function can use."""
     return {
         **_SCOPE,
         "known": known,
@@ -173,9 +173,9 @@ def _scope(odd: _Misfit, known: Set[str]) -> dict[str, Any]:
 
 def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str], keeps: bool = False) -> str:
     """
-    The text of the function: `taken` are the properties of a record, `known` the names that a row is expected to have.
+    Return the function's source. `taken` are a record's properties, `known` the properties that a row should have.
 
-    `keeps`: what a row has beyond them is written as well.
+    `keeps`: the record also has the row's unknown properties.
 
     >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
     def record(row):
@@ -206,7 +206,7 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str],
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).strip("\n").splitlines()
 
-    # A row that has each known property, and as many as are known, has no other: quicker than to look at each.
+    # A row with all known properties, and as many as are known, has no other. This test is the fastest.
     lines = ["def record(row):", "    try:"]
     lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
     lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
@@ -235,7 +235,7 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str],
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """How values are converted: by their type, or as `date-time`, or as `strings` or `objects`, an array of them."""
+    """Return the key of a property in `_STEPS`: its type or format; for arrays, `strings` or `objects`."""
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     (kind,) = [name for name in types if name != "null"]
     if kind == "array":
@@ -244,7 +244,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a value is of its kind, which the steps below ask by class, and so deny."""
+    """Return whether a `Sanitized` value fits its kind. The steps compare classes, so they refuse its subclasses."""
     if kind in ("strings", "objects"):
         return isinstance(value, list) and all(_fits(item, kind[:-1]) for item in value)
     return isinstance(value, {"string": str, "object": dict}.get(kind, ()))
@@ -256,7 +256,7 @@ _SIP_PASSWORD = re.compile(r"(\bsips?:[^:@\s\"]*):[^@\s\"]*@")
 
 def without_password(address: str) -> str:
     """
-    An address of the customer's, which may hold a user and a password, or the text of JSON that has addresses.
+    Return an address, or JSON text with addresses, without its users and passwords.
 
     >>> without_password("https://me:secret@example.com/sms?to=a@b"), without_password("https://example.com/?to=a@b")
     ('https://***@example.com/sms?to=a@b', 'https://example.com/?to=a@b')
@@ -266,7 +266,7 @@ def without_password(address: str) -> str:
     return _SIP_PASSWORD.sub(r"\1:***@", _USERINFO.sub(r"\1***@", address))
 
 
-# What every compiled function can name.
+# Names that every compiled function can use.
 _SCOPE: dict[str, Any] = {
     "TEXT": frozenset((str, type(None))),
     "NUMERIC": frozenset((int, float, Decimal)),
@@ -281,8 +281,8 @@ _SCOPE: dict[str, Any] = {
     "seconds": SECONDS,
 }
 
-# Each property is a local variable, converted in place. Most are text, which is asked of all of them at once; only
-# where one is no text, each is asked by itself.
+# Each property is a local variable, converted in place. Most are text: one test covers them all, and each is tested
+# separately only if that test fails.
 _ALL_TEXT = """
     if not TEXT.issuperset(map(type, (VALUES))):
         pass
@@ -347,7 +347,7 @@ def _written(fits: str, cache: str) -> str:
     return _WRITTEN.replace("FITS", fits).replace("CACHE", cache)
 
 
-# The class is compared, not asked by isinstance: to JSON, true is no integer. It is also the faster of the two.
+# The steps compare classes: isinstance would take true for an integer, and is slower.
 _STEPS = {
     "string": _taken("VALUE.__class__ is str", empty="False"),
     "json": _JSON,
@@ -384,7 +384,7 @@ _SEEN = {
 
 
 def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
-    """What does not fit and where; never the value, which may be somebody's name or number."""
+    """Return the error text: which value does not fit. The value is left out, since it may be personal data."""
     value, kind = row.get(name), _kind(schema)
     if value is None:
         seen = "null" if name in row else "missing"
@@ -398,6 +398,6 @@ def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
 
 
 def sid_of(row: Row) -> str:
-    """The row's name, in a message."""
+    """Return the row's sid, for a message."""
     sid = row.get("sid")
     return sid if isinstance(sid, str) and re.fullmatch("[A-Za-z0-9]{1,64}", sid) else "without a readable sid"

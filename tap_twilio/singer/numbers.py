@@ -1,4 +1,4 @@
-"""Numbers as Twilio wrote them: in text, or with more digits than a float keeps."""
+"""Convert Twilio's numbers to JSON without losing a digit: those in text, and those that a float would round."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 
 from tap_twilio.timestamps import Cache
-from tap_twilio.twilio.body import BIGINT
+from tap_twilio.twilio.response import BIGINT
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")
 
 
 class Integers(Cache):
-    """A whole number written as text."""
+    """Converts an integer in text."""
 
     def __missing__(self, text: str) -> int | None:
         if text and (not _INTEGER.fullmatch(text) or abs(int(text)) > BIGINT):
@@ -25,14 +25,14 @@ class Integers(Cache):
 
 
 class Numbers(Cache):
-    """A decimal number written as text, to JSON digits of the same value: a float would round it."""
+    """Converts a decimal number in text to a JSON number of the same value. A float could round it."""
 
     def __missing__(self, text: str) -> orjson.Fragment | None:
         return self.keep(text, orjson.Fragment(_json_number(text)) if text else None)  # type: ignore[no-any-return]
 
 
 class Decimals(Cache):
-    """The same, for a text: the digits that JSON would have."""
+    """Converts a decimal number in text to the text of that JSON number."""
 
     def __missing__(self, text: str) -> str | None:
         return self.keep(text, _json_number(text) if text else None)  # type: ignore[no-any-return]
@@ -40,7 +40,7 @@ class Decimals(Cache):
 
 def _json_number(text: str) -> str:
     """
-    The same number in JSON's grammar. Raises ValueError where it is none, or is too large for any reader.
+    Return the same number in JSON's grammar. Raises ValueError for other text, and for numbers beyond a float's range.
 
     >>> _json_number("-0.00750"), _json_number("+.5"), _json_number("01.")
     ('-0.00750', '0.5', '1')
@@ -55,26 +55,27 @@ def _json_number(text: str) -> str:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON with each number's digits as they were. Raises orjson.JSONEncodeError for what is nested too deeply."""
+    """Return JSON with every number's digits unchanged. Raises orjson.JSONEncodeError for a value nested too deeply."""
     try:
         return orjson.dumps(value, _digits)
-    except orjson.JSONEncodeError as error:  # a whole number of more than 64 bits, which is rare
+    except orjson.JSONEncodeError as error:  # an integer of more than 64 bits, which is rare
         try:
-            return orjson.dumps(_long_as_decimal(value), _digits)
+            return orjson.dumps(_with_decimals(value), _digits)
         except RecursionError:
             raise error from None
 
 
 def _digits(value: Any) -> orjson.Fragment:
-    """Of a Decimal, which orjson does not know."""
+    """Return the digits of a Decimal, which orjson does not know."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is not JSON")
     return orjson.Fragment(_json_number(str(value)))
 
 
-def _long_as_decimal(value: Any) -> Any:
+def _with_decimals(value: Any) -> Any:
+    """Replace integers of more than 64 bits, which orjson refuses, by Decimals."""
     if isinstance(value, dict):
-        return {name: _long_as_decimal(item) for name, item in value.items()}
+        return {name: _with_decimals(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_long_as_decimal(item) for item in value]
+        return [_with_decimals(item) for item in value]
     return Decimal(value) if value.__class__ is int and abs(value) > BIGINT else value

@@ -1,4 +1,4 @@
-"""How a stream's schema is written where a setting asks for another form: decimals as text, unknown properties kept."""
+"""Adapt schemas to two settings: `decimals` as text, and a column for `unknown_properties`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ UNKNOWN = "unknown_properties"  # the column's name, and the setting's
 RECEIVED = "received_at"
 _UNKNOWN_SCHEMA = {
     "type": ["null", "string"],
-    "description": "What Twilio's row has and this schema does not know: JSON text of an object, its names in order.",
+    "description": "What this schema does not know of Twilio's row: JSON text of an object with sorted names.",
 }
 _DECIMAL = " A decimal number as text, with the digits that Twilio gave."
-# What a new property of Twilio's may be called that nobody should see. What is known to be secret is in no schema.
+# Names that a new, secret property of Twilio's may have. No schema has the known secrets.
 _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credentials?$|auth_?key|api_?key$|^pin$|_pin$")
 
 
@@ -28,12 +28,12 @@ class Forms:
     unknown_properties: str = "drop"
 
     def written(self, properties: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """A stream's properties as SCHEMA has them, in order; `received_at` stays the last one."""
-        found = {name: self._property(about) for name, about in properties.items()}
+        """Return a stream's properties as SCHEMA has them, in order, with `received_at` last."""
+        written = {name: self._property(about) for name, about in properties.items()}
         if self.unknown_properties == "column":
-            last = {name: found.pop(name) for name in (RECEIVED,) if name in found}
-            found.update({UNKNOWN: _UNKNOWN_SCHEMA, **last})
-        return found
+            last = {name: written.pop(name) for name in (RECEIVED,) if name in written}
+            written.update({UNKNOWN: _UNKNOWN_SCHEMA, **last})
+        return written
 
     def _property(self, about: dict[str, Any]) -> dict[str, Any]:
         if self.decimals != "text" or not is_decimal(about):
@@ -43,22 +43,22 @@ class Forms:
 
     def names(self, properties: Collection[str], schema: Mapping[str, dict[str, Any]]) -> list[str]:
         """
-        Selected properties for the state, each with the form that it is written in.
+        Return the selected properties for the state, each with its form.
 
-        A property in another form is another property: rows without a digest are then owed, as for one that is added.
+        A property in a new form counts as a new property: the next rescan sends every row without a fingerprint.
         """
         as_text = {name for name, about in schema.items() if self.decimals == "text" and is_decimal(about)}
         return [f"{name} as text" if name in as_text else name for name in properties]
 
 
 def is_decimal(about: dict[str, Any]) -> bool:
-    """Whether a property is a number with decimals; each may be null."""
+    """Return whether a property holds decimal numbers. (All such properties are nullable.)"""
     return "number" in about["type"] and about["type"] != "number"
 
 
 def is_secret(name: str) -> bool:
     """
-    Whether a property that no schema knows is to stay out of the warehouse, for its name alone.
+    Return whether a property that no schema knows may be a secret, by its name.
 
     >>> [name for name in ("auth_token", "client_secret", "sip_password", "queue_time", "pinned") if is_secret(name)]
     ['auth_token', 'client_secret', 'sip_password']
@@ -67,7 +67,7 @@ def is_secret(name: str) -> bool:
 
 
 def unknown_text(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """These properties of a row as JSON text; None where nothing is left without what may be secret."""
+    """Return these properties of a row as JSON text, without possible secrets; None if none is left."""
     kept = {name: _without_secrets(row[name]) for name in sorted(names) if not is_secret(name)}
     return to_json(kept).decode() if kept else None
 

@@ -1,10 +1,9 @@
-"""Singer messages to stdout: what is written is written whole and in order, or nothing follows.
+"""
+Write Singer messages to stdout. Nothing else writes there.
 
-The only place that writes there. Messages are singer-python's, but its own writer is not used: it goes through the
-buffer of `sys.stdout`, which may hold half a line when the tap is stopped.
-
-Each call is one write, so a STATE never overtakes the records that it covers. After a write that failed or was
-interrupted no other is made, since its line would follow half of another.
+singer-python's writer is not used: it writes to the buffer of `sys.stdout`, which may hold half a line when the tap is
+stopped. Here each call writes its lines at once, so a STATE never overtakes the records that it covers. After a failed
+or interrupted write nothing more is written, since it would follow half a line.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class Output:
 
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
-        self._whole = True  # whether all that was begun is written
-        self.changed = False  # whether the warehouse changes by what came since the last STATE
+        self._whole = True  # False after an incomplete write
+        self.changed = False  # whether lines since the last STATE change the warehouse
 
     def schema(
         self,
@@ -37,15 +36,15 @@ class Output:
         key_properties: Sequence[str],
         bookmark_properties: Sequence[str] = (),
     ) -> None:
-        """`bookmark_properties` are left out where there are none: some targets take an empty list for a mistake."""
+        """Write a SCHEMA. Without `bookmark_properties` the member is left out: some targets refuse an empty list."""
         self._message(SchemaMessage(stream, schema, list(key_properties), list(bookmark_properties)))
 
     def document(self, text: str) -> None:
-        """What is no message: the catalog."""
+        """Write the catalog, which is no message."""
         self._write(text.encode())
 
     def records(self, data: bytes) -> None:
-        """Whole RECORD lines, as `records.record_lines` makes them."""
+        """Write whole RECORD lines, as `Recorder.lines` makes them."""
         self.changed = self.changed or bool(data)
         self._write(data)
 
@@ -54,12 +53,12 @@ class Output:
         self._message(ActivateVersionMessage(stream, version))
 
     def state(self, value: dict[str, Any]) -> None:
-        """Raises TapError for one that `--state` would refuse."""
+        """Write a STATE. Raises TapError for one that is too large for `--state`."""
         line = _line(StateMessage(value))
         if not fits(line):
             raise TapError(
-                "The state is larger than the tap can read again. Cut it by account with tap-twilio state split, and "
-                "sync the pieces side by side; or lower state_kilobytes. The last STATE line holds."
+                "The state is larger than the tap can read again. Split it by account with tap-twilio state split, and "
+                "sync the shards concurrently; or lower state_kilobytes. The last STATE line is still valid."
             )
         self.changed = False
         self._write(line)
@@ -83,7 +82,7 @@ class Output:
         except OSError as error:
             raise OutputFailed(
                 f"stdout: {error.strerror}. Nothing more is written;"
-                " mend that, then run again from the last STATE that the target wrote."
+                " fix that, then run again from the last STATE that the target wrote."
             ) from None
         self._whole = True
 

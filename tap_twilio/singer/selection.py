@@ -1,10 +1,10 @@
 """
-Selection in a word: `calls,messages.!body,studio_*`, in place of a catalog that somebody edits.
+Select streams and properties by `--select`, such as `calls,messages.!body,studio_*`, instead of an edited catalog.
 
-Between commas stands a stream, or a stream and one of its properties after a dot. `*` stands for any text, `?` for any
-letter. A stream of which properties are named is read with these, and with what is automatic. `!`, before the stream or
-before the property, takes away, wherever in the list it stands; where nothing else does, from what is on by default.
-What is off by default in a stream, such as a secret, is taken by its whole name only.
+Each word between commas names a stream, or a property after a dot. `*` matches any text, `?` any letter. If properties
+of a stream are named, it has these and the automatic ones. `!` before a stream or a property deselects it, wherever in
+the list; if the list only deselects, it starts from the default selection. A property that is off by default, such as
+a secret, is selected by its full name only.
 """
 
 from __future__ import annotations
@@ -25,56 +25,58 @@ About = dict[str, dict[tuple[str, ...], Json]]  # the metadata of each stream, b
 
 
 def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
-    """The catalog that discovery prints, with these streams and properties selected. Raises TapError."""
+    """Return discovery's catalog with these streams and properties selected. Raises TapError."""
     catalog = discover(forms=forms)
     about = {entry["tap_stream_id"]: {tuple(i["breadcrumb"]): i["metadata"] for i in entry["metadata"]}
              for entry in catalog["streams"]}  # fmt: skip
     words = [word for word in re.split(r"[\s,]+", text) if word]
     if not words:
-        raise TapError("--select names no stream; --streams lists those that there are.")
-    takes = [word.partition(".!")[0] for word in words if not word.startswith("!")]
-    away = [word.removeprefix("!").replace(".!", ".") for word in words if word.startswith("!") or ".!" in word]
+        raise TapError("--select names no stream; --streams lists all streams.")
+    selecting = [word.partition(".!")[0] for word in words if not word.startswith("!")]
+    deselecting = [word.removeprefix("!").replace(".!", ".") for word in words if word.startswith("!") or ".!" in word]
     named: dict[str, set[str]] = {}
-    for word in takes:
-        for name, properties in _found(word, about, takes=True):
+    for word in selecting:
+        for name, properties in _matches(word, about, selects=True):
             named.setdefault(name, set()).update(properties)
     for name, metadata in about.items():
-        _take(metadata, named.get(name, set()), name in named if takes else metadata[()]["selected-by-default"])
-    for word in away:
-        for name, properties in _found(word, about, takes=False):
+        _select(metadata, named.get(name, set()), name in named if selecting else metadata[()]["selected-by-default"])
+    for word in deselecting:
+        for name, properties in _matches(word, about, selects=False):
             if not properties:
                 about[name][()]["selected"] = False
-            for one in properties:
-                about[name]["properties", one]["selected"] = False
+            for column in properties:
+                about[name]["properties", column]["selected"] = False
     return catalog
 
 
-def _take(metadata: dict[tuple[str, ...], Json], named: set[str], selected: bool) -> None:
+def _select(metadata: dict[tuple[str, ...], Json], named: set[str], selected: bool) -> None:
     metadata[()]["selected"] = selected
     for breadcrumb, about in metadata.items():
         if breadcrumb and named:
             about["selected"] = breadcrumb[1] in named
 
 
-def _found(word: str, about: About, takes: bool) -> Iterator[tuple[str, list[str]]]:
-    """The streams that a word takes, or takes away; the properties of each, where it names any. Raises TapError."""
-    stream, _, prop = word.partition(".")
+def _matches(word: str, about: About, selects: bool) -> Iterator[tuple[str, list[str]]]:
+    """Yield the streams that a word matches, each with the properties that it matches. Raises TapError."""
+    stream, _, column = word.partition(".")
     streams = [name for name in about if fnmatchcase(name, stream)]
     if not streams:
         near = get_close_matches(stream, about, n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists them all.")
-    pattern = prop if takes else ""
-    found = {name: [one for one in _properties(about[name], pattern) if fnmatchcase(one, prop)] for name in streams}
-    if prop and not any(found.values()):
-        raise TapError(f"--select: {stream} has no property {prop[:60]!a}; --discover lists them.")
-    yield from ((name, properties) for name, properties in found.items() if properties or not prop)
+    pattern = column if selects else ""
+    matches = {
+        name: [known for known in _properties(about[name], pattern) if fnmatchcase(known, column)] for name in streams
+    }
+    if column and not any(matches.values()):
+        raise TapError(f"--select: {stream} has no property {column[:60]!a}; --discover lists all properties.")
+    yield from ((name, properties) for name, properties in matches.items() if properties or not column)
 
 
-def _properties(metadata: dict[tuple[str, ...], Json], takes: str) -> list[str]:
-    """All of a stream; where a pattern `takes` some, without those that are off by default, but for the one it is."""
+def _properties(metadata: dict[tuple[str, ...], Json], pattern: str) -> list[str]:
+    """Return a stream's properties. With a pattern, one that is off by default must equal it."""
     return [
         breadcrumb[1]
         for breadcrumb, about in metadata.items()
-        if breadcrumb and (not takes or breadcrumb[1] == takes or about.get("selected-by-default") is not False)
+        if breadcrumb and (not pattern or breadcrumb[1] == pattern or about.get("selected-by-default") is not False)
     ]

@@ -1,4 +1,4 @@
-"""JSON to dataclasses: each value as its type says, or an error that names its place."""
+"""Convert JSON to dataclasses. A value that does not fit its type is an error, which names the value's path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tap_twilio.errors import TapError
 from tap_twilio.timestamps import BEGINNING, END, read_date
 
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
-LARGEST = 2**63 - 1  # what databases can hold, and every reader of JSON
+LARGEST = 2**63 - 1  # the largest integer that all databases and JSON readers hold
 
 Json = dict[str, Any]
 Date = Annotated[str, "a date"]
@@ -23,12 +23,13 @@ Dated = Annotated[tuple[str, str], "a date and a key"]
 Seen = Annotated[list[Any], "a key and a date"]
 
 
-def malformed(where: str, what: str) -> TapError:
-    """`what` is a verb with what follows it."""
-    return TapError(f"The state is malformed at {where}: it {what}. {MALFORMED}")
+def malformed(where: str, problem: str) -> TapError:
+    """Return the error for a value. `problem` is a verb and its object."""
+    return TapError(f"The state is malformed at {where}: it {problem}. {MALFORMED}")
 
 
 def object_at(value: Any, where: str) -> Json:
+    """Return a value that must be a JSON object. Raises TapError."""
     if not isinstance(value, dict):
         raise malformed(where, "is not a JSON object")
     return value
@@ -36,12 +37,12 @@ def object_at(value: Any, where: str) -> Json:
 
 @cache
 def hints(cls: type) -> Json:
-    """The type of each field."""
+    """Return the type of each field."""
     return get_type_hints(cls, include_extras=True)
 
 
 def typed(hint: Any, value: Any, where: str) -> Any:
-    """A value as its type says. Raises TapError, which names the place."""
+    """Convert a value to a type. Raises TapError, which names the value's path."""
     arguments, origin = get_args(hint), get_origin(hint)
     if type(None) in arguments:
         return None if value is None else typed(arguments[0], value, where)
@@ -61,13 +62,13 @@ def typed(hint: Any, value: Any, where: str) -> Any:
 
 
 def _dataclass(cls: Any, value: Any, where: str) -> Any:
-    found, known = {}, object_at(value, where)
-    for part in fields(cls):
-        if part.name in known:
-            found[part.name] = typed(hints(cls)[part.name], known[part.name], f"{where}.{part.name}")
-        elif part.default is MISSING and part.default_factory is MISSING:
-            raise malformed(f"{where}.{part.name}", "is missing")
-    return cls(**found)
+    members, converted = object_at(value, where), {}
+    for field in fields(cls):
+        if field.name in members:
+            converted[field.name] = typed(hints(cls)[field.name], members[field.name], f"{where}.{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise malformed(f"{where}.{field.name}", "is missing")
+    return cls(**converted)
 
 
 def _annotated(what: str, value: Any, where: str) -> Any:
@@ -102,15 +103,15 @@ def _fingerprints(value: str, where: str) -> str:
     try:
         unpack(value)
     except ValueError:
-        raise malformed(where, "is not digests as the tap writes them") from None
+        raise malformed(where, "is not fingerprints as the tap writes them") from None
     return value
 
 
 def _date(value: Any, where: str) -> str:
     try:
-        found = read_date(value)
+        date = read_date(value)
     except (ValueError, TypeError):
         raise malformed(where, "is not a date") from None
-    if found >= "9999":  # clocks have no later date, which a read may have to write
+    if date >= "9999":  # datetime has no year 10000, which a later bound would need
         raise malformed(where, "is not a date of any use")
-    return found
+    return date

@@ -1,4 +1,4 @@
-"""What a state says, in words: for each stream and account its bookmark, what is open, and how far the round is."""
+"""Describe a state in words: each stream's bookmark in each account, its open work, and the progress of its rescan."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, parse_timestamp
 
-from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition, State
+from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition
+from .store import State
 
-ALL_OF_TIME = "9000"  # a date from here on stands for all
+ALL_OF_TIME = "9000"  # a date from here on means every date
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
-NOT_READ = {  # by the words of availability.py
+NOT_READ = {  # by the reasons of availability.py
     "closed": "closed, not read",
     "suspended": "suspended, not read",
     "refused": "Twilio refused it",
@@ -25,7 +26,7 @@ NOT_READ = {  # by the words of availability.py
 
 @dataclass(frozen=True)
 class OpenWork:
-    """Something that the next syncs have to do. `what` is its name in the state, `says` what it means."""
+    """Work for the next syncs. `what` is its name in the state, `says` explains it."""
 
     what: str
     says: str
@@ -34,9 +35,9 @@ class OpenWork:
 @dataclass(frozen=True)
 class Verdict:
     """
-    Whether the warehouse holds all that Twilio lists of a stream in an account.
+    The completeness of a stream in an account: whether the warehouse has every row that Twilio lists.
 
-    `why` not, a sentence each; `syncs_left` until it does, None where that is not known.
+    `why`: the reasons if not, a sentence each. `syncs_left`: the syncs until it is complete; None if unknown.
     """
 
     complete: bool
@@ -46,7 +47,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RescanProgress:
-    """How far the open round is. `pages_before`: how many pages the last one had, where it took several syncs."""
+    """The progress of the open rescan. `pages_before`: the last rescan's pages, if it took several syncs."""
 
     began: Timestamp
     pages: int
@@ -56,18 +57,18 @@ class RescanProgress:
 
     @property
     def says(self) -> str:
-        of = f" of about {self.pages_before}" if self.pages_before else ""
+        total = f" of about {self.pages_before}" if self.pages_before else ""
         lists = f", list {self.list_number} of {self.lists}" if self.lists > 1 else ""
-        return f"{self.pages} pages{of}{lists}"
+        return f"{self.pages} pages{total}{lists}"
 
 
 @dataclass(frozen=True)
 class Line:
     """
-    One partition. `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
+    One partition. `age_seconds`: of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
 
-    `account` is None where a bookmark of another tap's stands for all accounts. `fingerprint_bytes`: what they take of
-    the state. `elsewhere`: another piece of the state holds it.
+    `account` is None if another tap's bookmark stands for all accounts. `fingerprint_bytes`: the size of its
+    fingerprints in the state. `elsewhere`: another shard of the state holds the partition.
     """
 
     stream: str
@@ -83,16 +84,17 @@ class Line:
     elsewhere: bool = False
 
     def document(self) -> dict[str, Any]:
+        """Return the line as `state show --format json` prints it."""
         return asdict(self)
 
 
 def lines(state: State, now: Timestamp) -> Iterator[Line]:
-    """A line for each partition, in the order of the state. Raises TapError for a malformed one."""
+    """Yield a line for each partition, in the order of the state. Raises TapError for a malformed one."""
     for name in state.names:
         stream = state.stream(name)
         if stream.imported is not None:
-            said = OpenWork("imported_bookmark", "a bookmark of another tap's: older rows are taken as read")
-            yield Line(name, None, stream.imported, None, _age(stream.imported, now), [said], None, 0, False, None)
+            work = OpenWork("imported_bookmark", "the bookmark came from another tap: older rows count as loaded")
+            yield Line(name, None, stream.imported, None, _age(stream.imported, now), [work], None, 0, False, None)
         for account, part in sorted(stream.partitions.items()):
             elsewhere = part == ELSEWHERE
             opened = [] if elsewhere else list(_opened(BY_NAME[name], part, _root(state, name, account)))
@@ -115,15 +117,15 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
 
 
 def verdict(state: State, name: str, account: str) -> Verdict:
-    """Return the verdict over a stream in an account, as the state has it."""
+    """Return whether a stream is complete in an account, by the state."""
     part = state.stream(name).partitions.get(account, Partition())
-    opened = [one.says for one in _opened(BY_NAME[name], part, _root(state, name, account))]
+    opened = [work.says for work in _opened(BY_NAME[name], part, _root(state, name, account))]
     opened += [BLOCKED] * state.stream(name).blocked
     return Verdict(not opened, tuple(opened), part.syncs_left if opened else 0)
 
 
 def _root(state: State, name: str, account: str) -> Partition:
-    """Return what is kept of the list at the top, from which a stream's rows come."""
+    """Return the partition of the top stream, whose list leads to this stream's rows."""
     return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
 
 
@@ -132,23 +134,23 @@ def _age(at: Timestamp | None, now: Timestamp) -> int | None:
 
 
 def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:
-    opened: OpenRescan | None = part.rescan
-    if opened is None:
+    rescan: OpenRescan | None = part.rescan
+    if rescan is None:
         return None
-    many = len(stream.values)
-    return RescanProgress(opened.began, opened.pages, part.pages, min(opened.at + 1, many), many)
+    lists = len(stream.values)
+    return RescanProgress(rescan.began, rescan.pages, part.pages, min(rescan.at + 1, lists), lists)
 
 
 def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield what the last sync left to the next ones. `root` is the list's part, of which the stream's rows come."""
-    above = stream.parent.stream if stream.parent else ""
+    """Yield the work that the last sync left to the next ones. `root` is the top stream's partition."""
+    parent = stream.parent.stream if stream.parent else ""
     if part.not_read == "absent":
         return  # there is nothing to read
     if part.not_read:
         yield OpenWork("not_read", NOT_READ.get(part.not_read, part.not_read))
     if part.not_read in ("closed", "suspended"):
         return
-    yield from _opened_above(stream, part, root)
+    yield from _list_work(stream, part, root)
     if part.backfill:
         yield OpenWork(
             "backfill", f"the backfill of {_day(part.backfill.began)} is not complete: {_left(stream, part.backfill)}"
@@ -161,73 +163,73 @@ def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWo
         yield OpenWork(
             "full", f"FULL_TABLE version {part.full.version}, begun {_day(part.full.began)}, is not complete"
         )
-    yield from _opened_rows(part, above)
+    yield from _row_work(part, parent)
 
 
-def _opened_rows(part: Partition, above: str) -> Iterator[OpenWork]:
-    """Yield which rows the next syncs send again, or visit."""
+def _row_work(part: Partition, parent: str) -> Iterator[OpenWork]:
+    """Yield the rows that the next syncs send again, and the parents that they visit."""
     if part.resend_listed_before is not None:
-        rows = f"rows of {above}" if above else "rows"
-        what = "are still to be asked for what is below them" if above else "come with the round"
-        yield OpenWork("resend_listed_before", f"{rows} {_before(part.resend_listed_before)} {what}")
+        rows = f"children of {parent}" if parent else "rows"
+        when = "come with the next visits" if parent else "come with the rescan"
+        yield OpenWork("resend_listed_before", f"{rows} {_before(part.resend_listed_before)} {when}")
     if part.deferred_before is not None:
         yield OpenWork(
             "deferred_before",
-            f"rows of {above or 'the parent'} {_before(part.deferred_before)} were not asked: "
-            "max_child_requests were spent",
+            f"rows of {parent or 'the parent'} {_before(part.deferred_before)} were not visited: "
+            "max_child_requests was reached",
         )
     if part.resend_created_before is not None:
-        since = (
+        rows = (
             "all rows"
             if part.resend_created_before == END
             else f"rows created before {_day(part.resend_created_before)}"
         )
         yield OpenWork(
-            "resend_created_before", f"{since} come with the round: properties were added, or start_date moved back"
+            "resend_created_before", f"{rows} come with the rescan: properties were added, or start_date moved back"
         )
     if part.feedback_progress:
-        yield from _asked(part.feedback_progress, above)
+        yield from _feedback_work(part.feedback_progress, parent)
     if part.imported_bookmark:
         yield OpenWork(
-            "imported_bookmark", "the bookmark came from another tap: older rows are taken as read until a round ends"
+            "imported_bookmark", "the bookmark came from another tap: older rows count as loaded until a rescan ends"
         )
 
 
-def _opened_above(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield what is left to read of the list, and what the state cannot tell of it."""
+def _list_work(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
+    """Yield the work on the list, and the rows without fingerprints."""
     if part is not root and root.backfill:
         yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
     if root.rescan or root.pages:
         yield OpenWork(
-            "rescan", "the list is longer than one sync reads again (rescan_pages), so old changes come later"
+            "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"
         )
     if root.unread:
-        yield OpenWork("unread", "Twilio failed to answer for some days; each sync asks for them again")
+        yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
     if part.by_date_from:
         back = _day(part.by_date_from)
-        yield OpenWork(
-            "by_date", f"the state has no room for digests (state_kilobytes): dates judge rows from {back} back"
-        )
+        reason = "the state has no room for fingerprints (state_kilobytes)"
+        yield OpenWork("by_date", f"{reason}: dates tell changes of rows from {back} back")
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
-    many = len(stream.values)
-    lists = f"list {min(opened.at + 1, many)} of {many}, " if many > 1 else ""
+    total = len(stream.values)
+    lists = f"list {min(opened.at + 1, total)} of {total}, " if total > 1 else ""
     if opened.time_slices is None:
-        return f"{lists}{'walked in part' if opened.checkpoint else 'from its first page'}"
-    oldest, newest = min(one.since for one in opened.time_slices), max(one.until for one in opened.time_slices)
-    return f"{lists}{len(opened.time_slices)} slices left, between {_day(oldest)} and {_day(newest)}"
+        return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"
+    oldest = min(time_slice.since for time_slice in opened.time_slices)
+    newest = max(time_slice.until for time_slice in opened.time_slices)
+    return f"{lists}{len(opened.time_slices)} time slices left, between {_day(oldest)} and {_day(newest)}"
 
 
-def _asked(asked: FeedbackProgress, above: str) -> Iterator[OpenWork]:
-    if asked.began:
-        down_to = f", down to {_day(asked.cursor[0])}" if asked.cursor else ""
+def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork]:
+    if progress.began:
+        down_to = f", down to {_day(progress.cursor[0])}" if progress.cursor else ""
         yield OpenWork(
             "feedback_progress",
-            f"the rows of {above} of the last days are asked in part, since {_day(asked.began)}{down_to}",
+            f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
-    if asked.second_source_pending:
-        yield OpenWork("second_source_pending", "the second source is to be asked for all time")
+    if progress.second_source_pending:
+        yield OpenWork("second_source_pending", "the second source is still to be read from its beginning")
 
 
 def _before(date: Timestamp) -> str:

@@ -1,12 +1,12 @@
 """
-A state in pieces, each with some of the accounts, for processes that run side by side; and joined again.
+Split a state into shards, each with some of the accounts, for concurrent processes; and merge the shards.
 
-A piece holds its own accounts' partitions as they were. Of every other account whose rows are in the warehouse it holds
-`ELSEWHERE`: so no piece takes a FULL_TABLE version for whole, and drops the other accounts' rows. Should a process read
-such an account all the same, it reads everything.
+A shard holds the partitions of its own accounts. For every other account that has rows in the warehouse it holds
+`ELSEWHERE`, so that no process completes a FULL_TABLE version and drops the other accounts' rows. A process that reads
+such an account all the same reads everything.
 
-Why the join loses no row: each partition in it is one that a sync wrote, whole and of one process. What it leaves out,
-the next sync reads from the beginning.
+Safety: each merged partition is one that one process wrote. The next sync reads a partition that the merge leaves out
+from the beginning.
 """
 
 from __future__ import annotations
@@ -20,51 +20,52 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import BY_NAME
 
 from .codec import Json
-from .model import ELSEWHERE, Partition, State, StreamState
+from .model import ELSEWHERE, Partition, StreamState
+from .store import State
 
 
 def owned(state: State) -> dict[str, int]:
-    """The accounts whose partitions a state holds, in order, and how many bytes of digests each has."""
-    found: dict[str, int] = {}
+    """Return the accounts whose partitions a state holds, in order, with the size of their fingerprints in bytes."""
+    sizes: dict[str, int] = {}
     for name in state.names:
         for account, part in state.stream(name).partitions.items():
             if part != ELSEWHERE:
                 size = len(part.fingerprints or "") + len(part.rescan_fingerprints or "")
-                found[account] = found.get(account, 0) + size
-    return dict(sorted(found.items()))
+                sizes[account] = sizes.get(account, 0) + size
+    return dict(sorted(sizes.items()))
 
 
 def grouped(sizes: dict[str, int], number: int) -> list[list[str]]:
     """
-    Accounts in so many groups at most, about even by what is known of their rows.
+    Divide accounts into at most `number` groups of about equal size.
 
     >>> grouped({"a": 9, "b": 5, "c": 5, "d": 0}, 2)
     [['a', 'd'], ['b', 'c']]
     """
     groups: list[list[str]] = [[] for _ in range(min(number, len(sizes)))]
-    for account in sorted(sizes, key=lambda one: (-sizes[one], one)):
-        min(groups, key=lambda group: (sum(sizes[one] for one in group), len(group))).append(account)
+    for account in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        min(groups, key=lambda group: (sum(sizes[name] for name in group), len(group))).append(account)
     return [sorted(group) for group in groups]
 
 
 def split(state: State, groups: Sequence[Sequence[str]]) -> list[Json]:
     """
-    A state for each group of accounts. What belongs to no account is in each of them.
+    Return a state for each group of accounts. Each of them holds what belongs to no account.
 
-    Streams that are read in the main account alone are with that account.
+    Streams of the main account alone are in the main account's shard.
     """
     streams = {name: state.stream(name) for name in state.names}
     known = [name for name, stream in streams.items() if stream.imported is None]
-    found = []
+    shards = []
     for group in groups:
-        piece = State(deepcopy(state.without(known)))
+        shard = State(deepcopy(state.without(known)))
         for name in known:
-            vars(piece.stream(name)).update(vars(_piece(streams[name], group)))
-        found.append(piece.dump({name: _own(piece.stream(name)) for name in known}))
-    return found
+            vars(shard.stream(name)).update(vars(_shard(streams[name], group)))
+        shards.append(shard.dump({name: _own(shard.stream(name)) for name in known}))
+    return shards
 
 
-def _piece(stream: StreamState, group: Sequence[str]) -> StreamState:
+def _shard(stream: StreamState, group: Sequence[str]) -> StreamState:
     partitions = {
         account: part if account in group else ELSEWHERE
         for account, part in stream.partitions.items()
@@ -78,7 +79,7 @@ def _own(stream: StreamState) -> list[str]:
 
 
 def forget(state: State, accounts: Collection[str]) -> Json:
-    """A state without these accounts, whose rows may then leave the warehouse. Raises TapError for an unknown one."""
+    """Return a state without these accounts, whose rows a FULL_TABLE read then drops. Raises TapError."""
     streams = {name: state.stream(name) for name in state.names}
     known = [name for name, stream in streams.items() if stream.imported is None]
     missing = set(accounts).difference(*(streams[name].partitions for name in known))
@@ -92,14 +93,14 @@ def forget(state: State, accounts: Collection[str]) -> Json:
 
 
 @dataclass
-class Join:
-    """States joined into one. `files` are their names and they; `said` is what to say of the join in the log."""
+class Merger:
+    """Merges states into one. `files`: their names with the states. `warnings`: for the log."""
 
     files: Sequence[tuple[str, State]]
-    said: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def value(self) -> Json:
-        """The joined state. Raises TapError where two of them contradict each other."""
+        """Return the merged state. Raises TapError if two states contradict each other."""
         names = list(dict.fromkeys(name for _, state in self.files for name in state.names))
         streams = {
             name: [(file, state.stream(name)) for file, state in self.files if name in state.names] for name in names
@@ -111,46 +112,46 @@ class Join:
         return joined.dump({name: _own(joined.stream(name)) for name in known})
 
     def _others(self, known: Sequence[str]) -> Json:
-        """What is of no account: it must be alike in all that have it."""
-        found: Json = {}
+        """Return the values of no account, which must be equal in all states that have them."""
+        merged: Json = {}
         for file, state in self.files:
             for member, value in state.without(known).items():
-                if isinstance(value, dict) and isinstance(found.setdefault(member, {}), dict):
-                    self._unite(found[member], value, file, member)
+                if isinstance(value, dict) and isinstance(merged.setdefault(member, {}), dict):
+                    self._unite(merged[member], value, file, member)
                 else:
-                    self._unite(found, {member: value}, file, "its top")
-        return found
+                    self._unite(merged, {member: value}, file, "its top")
+        return merged
 
-    def _unite(self, found: Json, more: Json, file: str, where: str) -> None:
+    def _unite(self, merged: Json, more: Json, file: str, where: str) -> None:
         for name, value in more.items():
-            if found.setdefault(name, value) != value:
+            if merged.setdefault(name, value) != value:
                 raise TapError(
-                    f"{file}: {name[:60]!r} at {where} is not as in the files before, and of no account. Take it "
-                    "out of all of them but one."
+                    f"{file}: {name[:60]!r} at {where} differs from the files before, and belongs to no account. "
+                    "Remove it from all files but one."
                 )
 
     def _stream(self, name: str, files: list[tuple[str, StreamState]]) -> StreamState:
         imported_bookmark = [file for file, stream in files if stream.imported is not None]
         if imported_bookmark:
-            self.said.append(
-                f"{name}: {', '.join(imported_bookmark)} holds a bookmark of another tap's, for no account: it is left "
-                "out, and accounts that the other files do not have are read from the beginning"
+            self.warnings.append(
+                f"{name}: {', '.join(imported_bookmark)} holds a bookmark of another tap, which names no account: it "
+                "is ignored, and accounts that the other files do not have are read from the beginning"
             )
         files = [(file, stream) for file, stream in files if stream.imported is None]
         versions = {(stream.version, stream.content, stream.written, stream.blocked) for _, stream in files}
-        found = StreamState(max((version for version, *_ in versions if version), default=None))
+        merged = StreamState(max((version for version, *_ in versions if version), default=None))
         if len(versions) == 1:
-            ((_, found.content, found.written, found.blocked),) = versions
+            ((_, merged.content, merged.written, merged.blocked),) = versions
         for file, stream in files:
-            self._unite(found.selections, stream.selections, file, f"bookmarks.{name}.selections")
+            self._unite(merged.selections, stream.selections, file, f"bookmarks.{name}.selections")
         for account in dict.fromkeys(account for _, stream in files for account in stream.partitions):
             part = self._partition(name, account, files)
             if part:
-                found.partitions[account] = part
-        return found
+                merged.partitions[account] = part
+        return merged
 
     def _partition(self, name: str, account: str, files: list[tuple[str, StreamState]]) -> Partition | None:
-        """The one that there is; None where the next sync is to read it from the beginning."""
+        """Return the partition of the state that owns it; None if the next sync is to read it from the beginning."""
         held = [(file, stream.partitions[account]) for file, stream in files if account in stream.partitions]
         own = [(file, part) for file, part in held if part != ELSEWHERE]
         if not own:
@@ -162,9 +163,9 @@ class Join:
         if BY_NAME[name].scope == "account":
             raise TapError(
                 f"{own[0][0]} and {others[0]} hold different bookmarks of {name} for {account}: each account belongs "
-                "to one process. Cut them with tap-twilio state split, and merge the piece of that account once."
+                "to one process. Split the state with tap-twilio state split, and merge that account's shard once."
             )
-        self.said.append(
+        self.warnings.append(
             f"{name}: {own[0][0]} and {others[0]} both read it, and it does not belong to their accounts, so the next "
             "sync reads it from the beginning; select it in one of the processes"
         )
@@ -172,6 +173,6 @@ class Join:
 
 
 def merge(files: Sequence[tuple[str, Any]]) -> tuple[Json, list[str]]:
-    """The joined state, and what to say of it. `files`: names, and States."""
-    join = Join(files)
-    return join.value(), join.said
+    """Return the merged state, and warnings for the log. `files`: names with their states."""
+    merger = Merger(files)
+    return merger.value(), merger.warnings

@@ -1,4 +1,4 @@
-"""What is read: declarations, a file a product. To add a stream, add a `Stream` here and its schema in `schemas/`."""
+"""The declared streams. To add one, add a `Stream` to its product's file here, and its schema to `schemas/`."""
 
 from importlib import import_module
 
@@ -36,19 +36,19 @@ for _stream in STREAMS:
 
 
 def children(stream: Stream) -> tuple[Stream, ...]:
-    """The streams that are asked by this one's rows."""
+    """Return the streams whose parent is this one."""
     return _CHILDREN.get(stream.name, ())
 
 
 def top_of(stream: Stream) -> Stream:
-    """Return the stream whose list is read first, so that this one can be asked."""
+    """Return the stream without a parent from which this one descends."""
     while stream.parent:
         stream = BY_NAME[stream.parent.stream]
     return stream
 
 
 def check(streams: tuple[Stream, ...]) -> None:
-    """Raises Contradiction where the declarations contradict each other."""
+    """Raise DeclarationError if the declarations contradict each other."""
     names = [stream.name for stream in streams]
     if len(set(names)) < len(names):
         raise DeclarationError("two streams have one name")
@@ -56,17 +56,15 @@ def check(streams: tuple[Stream, ...]) -> None:
         ancestors, parent = [stream.name], stream.parent
         while parent:
             if parent.stream not in names or parent.stream in ancestors:
-                raise DeclarationError(f"Stream {stream.name}: its parent {parent.stream} is none")
-            above = streams[names.index(parent.stream)]
-            if (above.scope == "twilio") != (stream.scope == "twilio"):
-                raise DeclarationError(
-                    f"Stream {stream.name}: one of it and its parent is all Twilio's, the other is not"
-                )
+                raise DeclarationError(f"Stream {stream.name}: its parent {parent.stream} is unknown, or its own child")
+            ancestor = streams[names.index(parent.stream)]
+            if (ancestor.scope == "twilio") != (stream.scope == "twilio"):
+                raise DeclarationError(f"Stream {stream.name}: only one of it and its parent has the scope twilio")
             ancestors.append(parent.stream)
-            parent = above.parent
+            parent = ancestor.parent
 
 
 check(STREAMS)
-ACCOUNTS = BY_NAME["accounts"]  # its list tells which accounts there are
-PROBE = BY_NAME["messages"]  # a page of it tells whether credentials may read an account
+ACCOUNTS = BY_NAME["accounts"]  # lists the accounts to read
+PROBE = BY_NAME["messages"]  # one page of it tests whether credentials may read an account
 __all__ = ["ACCOUNTS", "BY_NAME", "PROBE", "STREAMS", "Stream", "check", "children", "top_of"]

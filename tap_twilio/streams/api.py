@@ -7,15 +7,15 @@ from .model import AllParents, Filter, FullRead, Has, LogWindow, Parent, Product
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
-# Its default is true, which counts subaccounts once more (OpenAPI, ListUsageRecordDaily).
+# Its default is true, which would count subaccounts twice (OpenAPI, ListUsageRecordDaily).
 OWN_USAGE = {"IncludeSubaccounts": "false"}
-AS_OF = frozenset({"as_of"})  # the time of the request, for days long past as well (recorded)
+AS_OF = frozenset({"as_of"})  # the time of the request, also for past days (recorded)
 # "On or after", "on or before this date" (OpenAPI, ListUsageRecordDaily).
 USAGE_DAYS = Filter("StartDate", "EndDate", "start_date", unit=DAY, closed=True, nullable=False)
 
 
 def _available(type_: str, path: str) -> Stream:
-    """Numbers for sale of one type: 30 of each country, and no next page (twilio-node #316; OpenAPI, examples)."""
+    """Return a stream of numbers for sale: 30 a country, and no next page (twilio-node #316; OpenAPI, examples)."""
     return Stream(
         f"available_phone_numbers_{type_}",
         API,
@@ -64,7 +64,7 @@ STREAMS = (
         "call_feedback",
         API,
         "Calls/{call_sid}/Feedback",
-        None,  # it has no list, and left the OpenAPI document in 2023 (docs, Call Feedback resource)
+        None,  # a single resource, no longer in OpenAPI since 2023 (docs, Call Feedback resource)
         parent=Parent("calls", {"call_sid": "sid"}, RecentParents(), where=ENDED_CALL),
         derived={"sid": "call_sid"},
         second=CALL_SCORES,
@@ -89,7 +89,7 @@ STREAMS = (
         "Recordings",
         "recordings",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", nullable=False),
-        # Else a recording that was deleted vanishes without a word (changelog, 2022-03-03).
+        # Without it, deleted recordings are not listed (changelog, 2022-03-03).
         query={"IncludeSoftDeleted": "true"},
     ),
     Stream(
@@ -98,7 +98,7 @@ STREAMS = (
         "Usage/Records/Daily",
         "usage_records",
         key=("account_sid", "category", "start_date", "end_date"),
-        # A day's sums move while calls are priced; how long, Twilio does not say.
+        # A day's sums change while calls are priced. Twilio does not say for how long.
         reads=LogWindow(again=7 * DAY),
         filter=USAGE_DAYS,
         query=OWN_USAGE,
@@ -111,7 +111,7 @@ STREAMS = (
         API,
         "Usage/Records/Monthly",
         "usage_records",
-        key=("account_sid", "category", "start_date"),  # whether end_date of the current month moves is not established
+        key=("account_sid", "category", "start_date"),  # end_date of the current month may change (not established)
         reads=LogWindow(again=62 * DAY, sums="month"),  # the current month and the two before it
         filter=USAGE_DAYS,
         query=OWN_USAGE,
@@ -125,7 +125,7 @@ STREAMS = (
         "Usage/Records/Yearly",
         "usage_records",
         key=("account_sid", "category", "start_date"),
-        reads=LogWindow(again=62 * DAY, sums="year"),  # until early March the year before, too
+        reads=LogWindow(again=62 * DAY, sums="year"),  # until early March, also the year before
         filter=USAGE_DAYS,
         query=OWN_USAGE,
         volatile=AS_OF,
@@ -140,7 +140,7 @@ STREAMS = (
         key=("account_sid", "category"),
         reads=FullRead(),
         query=OWN_USAGE,
-        volatile=AS_OF | {"end_date"},  # which is the day of the request
+        volatile=AS_OF | {"end_date"},  # the day of the request
         has_item_endpoint=False,
         resumable=False,
     ),
@@ -197,7 +197,7 @@ STREAMS = (
         "notifications",
         filter=Filter("MessageDate>", "MessageDate<", "message_date", unit=DAY),
     ),
-    # The average grows while the same calls wait; current_size says when they changed.
+    # The average grows while the same calls wait. A change of the calls changes current_size.
     Stream("queues", API, "Queues", "queues", volatile=frozenset({"average_wait_time"})),
     Stream(
         "queue_members",
@@ -206,11 +206,11 @@ STREAMS = (
         "queue_members",
         key=("queue_sid", "call_sid"),
         reads=FullRead(),
-        # A list of the calls that wait now, which says nothing of those that left.
+        # The list has only the calls that wait now.
         parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Has("current_size", above=0)),
         derived={"account_sid": "account_sid"},
         resumable=False,
-        volatile=frozenset({"wait_time"}),  # grows while the call waits; position and date_enqueued say the rest
+        volatile=frozenset({"wait_time"}),  # grows while the call waits
         cost="one request for each queue in which calls wait",
     ),
     Stream(
@@ -265,8 +265,8 @@ STREAMS = (
         API,
         "Recordings/{reference_sid}/AddOnResults",
         "add_on_results",
-        # Whether a result moves the recording's date_updated is not established. A recording is asked for the last time
-        # by a sync that begins at least an hour, which is the bookmark's margin, after it changed.
+        # A result may not change the recording's date_updated (not established). The last visit of a recording is by a
+        # sync that begins at least an hour (lateness_hours) after its last change.
         parent=Parent("recordings", {"reference_sid": "sid"}, where=Has("status", among=("completed",))),
         cost="one request for each completed recording that changed; only add-ons make results",
     ),

@@ -4,7 +4,7 @@ from .model import AllParents, FullRead, Has, OpenParents, Parent, Product, Stre
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN = OpenParents(while_=Has("state", among=("active", "inactive", "initializing")))
-# Whether what is new below a conversation moves its date_updated is not established, so open ones are asked again.
+# Open conversations are visited again: a new child may not change their date_updated (not established).
 CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN)
 SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, AllParents())
 
@@ -63,7 +63,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Users/{user_sid}/Conversations",
         "conversations",
         key=("user_sid", "conversation_sid"),
-        # What a user has read changes without the user.
+        # It changes when the user reads, and the user does not.
         parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, AllParents()),
         page_size=50,
         resumable=False,
@@ -108,8 +108,8 @@ STREAMS = (
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
         "delivery_receipts",
-        # A message that left for SMS or WhatsApp has a delivery. Whether its progress moves the message's date_updated
-        # is not established; what was sent within lateness_hours of a sync is asked by the next one too.
+        # A message to SMS or WhatsApp has a delivery, whose progress may not change the message's date_updated (not
+        # established). Messages sent within lateness_hours before a sync are visited by the next sync too.
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},

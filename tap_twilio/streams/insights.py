@@ -7,7 +7,7 @@ from tap_twilio.timestamps import DAY
 from .model import Filter, FullRead, Has, LogWindow, Parent, Product, Scores, Stream
 
 INSIGHTS = Product("insights", "/v1")
-# The statuses that no call leaves again (docs, Call resource).
+# Final statuses of calls (docs, Call resource).
 ENDED_CALL = Has("status", among=("completed", "busy", "failed", "no-answer", "canceled"))
 FINISHED = Has("processing_state", among=("complete", "timeout"))
 CALL = Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, within=30 * DAY)
@@ -20,7 +20,7 @@ SUMMARIES = Stream(
     key=("call_sid",),
     # A summary settles half an hour after the call, and its annotation 30 days after it.
     reads=LogWindow(again=30 * DAY),
-    # Both bounds are always sent, since they default to the last four hours.
+    # Without bounds, Twilio lists the last four hours.
     filter=Filter("StartTime", "EndTime", "start_time", nullable=False, reach=30 * DAY),
     # The default of the processing state is not documented.
     query={"ProcessingState": "all", "SortBy": "start_time"},
@@ -56,7 +56,7 @@ STREAMS = (
         INSIGHTS,
         "Voice/{call_sid}/Events",
         "events",
-        key=("call_sid", "position"),  # two events may be alike (OpenAPI, examples of ListEvent)
+        key=("call_sid", "position"),  # two events may be equal (OpenAPI, examples of ListEvent)
         reads=FullRead(),
         parent=CALL,
         derived={"position": "#"},
@@ -69,7 +69,7 @@ STREAMS = (
         INSIGHTS,
         "Voice/{call_sid}/Metrics",
         "metrics",
-        key=("call_sid", "position"),  # that time, edge and direction tell measurements apart is nowhere said
+        key=("call_sid", "position"),  # no document says that time, edge and direction are unique
         reads=FullRead(),
         parent=CALL,
         derived={"position": "#"},
@@ -108,7 +108,7 @@ STREAMS = (
         key=("room_sid",),
         # A summary settles half an hour after the room (docs, Video Log Analyzer API).
         reads=LogWindow(again=2 * DAY),
-        # Both bounds are always sent, since they default to the last day; Twilio keeps seven (docs, the same).
+        # Without bounds, Twilio lists the last day; it keeps seven (docs, the same).
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, reach=7 * DAY),
         resumable=False,
         cost="the last two days are read by every sync; Twilio keeps seven",

@@ -9,7 +9,7 @@ STREAMS = (
     Stream("intelligence_services", INTELLIGENCE, "Services", "services"),
     Stream("intelligence_operators", INTELLIGENCE, "Operators", "operators"),
     Stream("intelligence_operator_types", INTELLIGENCE, "OperatorTypes", "operator_types", scope="twilio"),
-    # It can be asked by date, but in which form the documents do not say (OpenAPI, ListTranscript).
+    # It has a date filter, whose format is not documented (OpenAPI, ListTranscript).
     Stream("intelligence_transcripts", INTELLIGENCE, "Transcripts", "transcripts"),
     Stream(
         "intelligence_sentences",
@@ -17,7 +17,7 @@ STREAMS = (
         "Transcripts/{transcript_sid}/Sentences",
         "sentences",
         reads=FullRead(),
-        query={"WordTimestamps": "true"},  # else its words come without their times (OpenAPI, ListSentence)
+        query={"WordTimestamps": "true"},  # without it, words have no times (OpenAPI, ListSentence)
         parent=COMPLETED,
         derived={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
         has_item_endpoint=False,

@@ -4,7 +4,7 @@ from .model import AllParents, Parent, Product, Stream
 
 MESSAGING = Product("messaging", "/v1")
 SERVICE = Parent("messaging_services", {"service_sid": "sid"}, AllParents())
-# What was put into a service, such as a number, can move to another one.
+# A resource of a service, such as a number, can move to another service.
 MEMBER = ("service_sid", "sid")
 EACH_SERVICE = "one request for each messaging service"
 
@@ -65,10 +65,10 @@ STREAMS = (
         MESSAGING,
         "Services/{messaging_service_sid}/Compliance/Usa2p",
         "compliance",
-        # Its sid is one constant, which finds a campaign within its service only (OpenAPI, FetchUsAppToPerson).
+        # Its sid is a constant, unique within its service only (OpenAPI, FetchUsAppToPerson).
         # campaign_id can be null, so it is no key.
         key=("messaging_service_sid", "sid"),
-        # All are asked: whether us_app_to_person_registered holds where a campaign failed is not established.
+        # All services are visited: us_app_to_person_registered may be false after a failed campaign (not established).
         parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
         resumable=False,
         cost=EACH_SERVICE,
@@ -80,7 +80,7 @@ STREAMS = (
         "a2p/BrandRegistrations/{brand_sid}/Vettings",
         "data",
         key=("brand_sid", "brand_vetting_sid"),
-        # Whether a vetting moves the date_updated of its brand is not established.
+        # A vetting may not change its brand's date_updated (not established).
         parent=Parent("brand_registrations", {"brand_sid": "sid"}, AllParents()),
         opt_in=frozenset({"vetting_id"}),  # Campaign Verify's is a token (OpenAPI, example of ListBrandVetting)
         resumable=False,
@@ -91,7 +91,7 @@ STREAMS = (
         MESSAGING,
         "Tollfree/Verifications",
         "verifications",
-        # Its default is not documented; those of subaccounts are read with the subaccounts.
+        # Its default is not documented. The rows of subaccounts come with the subaccounts.
         query={"IncludeSubAccounts": "false"},
         opt_in=frozenset({"vetting_id"}),  # of Campaign Verify too
     ),

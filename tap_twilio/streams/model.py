@@ -1,4 +1,5 @@
-"""What a declaration can say of a list, and no more: a declaration that contradicts itself refuses to be written.
+"""
+Declare streams. A declaration that contradicts itself raises DeclarationError at import.
 
 A stream is one `Stream` in a file of this folder and one schema in `schemas/`. Nothing outside this folder names one.
 """
@@ -21,31 +22,31 @@ class Product:
     """
     A host of Twilio's and a version of its API.
 
-    `own_credentials`: subaccounts are read with their own, since the main account's would answer with the main
-    account's rows (docs, iam/api/subaccounts).
+    `own_credentials`: each subaccount needs its own. With the main account's, Twilio would return the main account's
+    rows (docs, iam/api/subaccounts).
     """
 
     host: str  # https://{host}.twilio.com
     root: str  # may hold {account_sid}
-    suffix: str = ""  # what every path ends with
+    suffix: str = ""  # the end of every path
     own_credentials: bool = True
-    page_size: int = 1000  # the most rows a page
+    page_size: int = 1000  # the maximum
 
 
 @dataclass(frozen=True)
 class Filter:
-    """How a list can be asked by date. A row whose `column` is null may not be listed then."""
+    """The date filter of a list. A filtered list may leave out rows whose `column` is null."""
 
-    after: str  # the parameter that says from when on
-    before: str  # the one that says until when
-    column: str  # the property that it compares
-    unit: timedelta = timedelta(seconds=1)  # the finest bound that the list takes: a second, or a day
-    midnights: bool = False  # whether a day is written as its midnight, 2026-03-01T00:00:00Z
-    closed: bool = False  # whether both bounds are known to belong to the span
+    after: str  # the parameter for the first bound
+    before: str  # the parameter for the second bound
+    column: str  # the property that Twilio compares
+    unit: timedelta = timedelta(seconds=1)  # the precision of the bounds: a second, or a day
+    midnights: bool = False  # whether bounds are midnights, as 2026-03-01T00:00:00Z
+    closed: bool = False  # whether both bounds are known to be inclusive
     nullable: bool = True  # whether `column` can be null
-    reach: timedelta | None = None  # how far back it answers
-    longest: timedelta | None = None  # the longest span that it takes
-    most_rows: int | None = None  # the most rows that one query lists, over all its pages
+    reach: timedelta | None = None  # how far back the filter works
+    longest: timedelta | None = None  # the longest range of one query
+    most_rows: int | None = None  # the most rows that one query returns, on all its pages
 
     def __post_init__(self) -> None:
         if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
@@ -57,9 +58,9 @@ class Filter:
 @dataclass(frozen=True)
 class Rescan:
     """
-    A list that changes anywhere and at any time: it is read again and again, as far as the budget goes.
+    A list in which any row may change at any time. Rescans read it again and again, within a budget.
 
-    `changed` is the date that tells a change.
+    `changed` is the date of a row's last change.
     """
 
     changed: str = "date_updated"
@@ -67,24 +68,24 @@ class Rescan:
 
 @dataclass(frozen=True)
 class LogWindow:
-    """A log, or a period's sums: each sync reads the rows dated within `again` before the bookmark, and all since."""
+    """A log, or sums over periods. Each sync reads the rows from `again` before the bookmark on."""
 
     again: timedelta
-    changed: str | None = None  # the date that tells a change, where the rows have one
-    # Rows are sums of these, so that none is asked for in part: the answer would be a part of the sum.
+    changed: str | None = None  # the date of a row's last change, if rows have one
+    # Rows are sums over whole months or years. A query for a part would return a part of the sum.
     sums: Literal["", "month", "year"] = ""
 
 
 @dataclass(frozen=True)
 class FullRead:
-    """A short list without a date that tells changes: read whole by every sync."""
+    """A short list without a date of the last change. Every sync reads it in full."""
 
     changed: None = None
 
 
 @dataclass(frozen=True)
 class Has:
-    """A condition on a row: its property is above a number, one of some values, or an object with some member."""
+    """A condition on a row: a property is above a number, one of some values, or an object with some member."""
 
     column: str
     above: int | None = None
@@ -96,7 +97,7 @@ class Has:
             raise DeclarationError(f"a condition on {self.column} that is not just one of above, among and holding")
 
     def holds(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row meets it. A number that cannot be read counts as above: to ask once too often loses nothing."""
+        """Return whether a row meets it. An unreadable number counts as above: an extra visit loses nothing."""
         value = row.get(self.column)
         if self.holding:
             return isinstance(value, Mapping) and self.holding in value
@@ -110,56 +111,56 @@ class Has:
 
 @dataclass(frozen=True)
 class ChangedParents:
-    """Ask the rows of the parent that changed."""
+    """Visit the parents that changed."""
 
 
 @dataclass(frozen=True)
 class AllParents:
-    """Ask each row of the parent in every sync that reads it: what is below changes without it."""
+    """Visit each parent in every sync that reads it, since children change without it."""
 
 
 @dataclass(frozen=True)
 class OpenParents:
-    """Ask the rows of the parent that are open in every sync that reads them, and once more when they ended."""
+    """Visit each open parent in every sync that reads it, and once after it ended."""
 
     while_: Has
 
 
 @dataclass(frozen=True)
 class RecentParents:
-    """Ask the parent's rows of the last days, within a budget, and older ones once: what is below dates no change."""
+    """Visit recent parents in every sync, within a budget, and older ones once. Children have no date of a change."""
 
 
 @dataclass(frozen=True)
 class Parent:
-    """Where the values in a child's path come from, and which of the parent's rows are asked."""
+    """The parent stream of a child: the values for the child's path, and the parent rows to visit."""
 
     stream: str
     path_params: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
     visit: ChangedParents | AllParents | OpenParents | RecentParents = ChangedParents()
-    where: Has | None = None  # rows for which it does not hold have no children
+    where: Has | None = None  # other rows have no children
     within: timedelta | None = None  # rows that were created longer ago have none any more
 
 
 @dataclass(frozen=True)
 class Scores:
     """
-    A second source of a child: a list on another product that can be asked for one score at a time.
+    A second source of a child's rows: a list on another product, which can be filtered by one score at a time.
 
-    Its key is the parent's. Each of its rows holds, under `holds`, what `columns` takes over; else `one` is asked.
+    Its key is the parent's. Each row has the `columns` in its member `holds`; if not, the tap requests the path `one`.
     """
 
-    stream: Stream  # the list, as the main account's credentials read it
+    stream: Stream  # the list, read with the main account's credentials
     called: str  # the product's name, for the log
-    parameter: str  # that asks for one score
+    parameter: str  # the filter by score
     scores: tuple[int, ...]
-    subaccount: str  # the parameter that asks for a subaccount
-    one: str  # the path that answers for one row
+    subaccount: str  # the filter by subaccount
+    one: str  # the path of one row
     holds: str
-    score: str  # the property of the score
-    columns: Mapping[str, str]  # the child's property <- this source's
-    source: str = "source"  # the child's property that names the source,
-    names: tuple[str, str] = ("feedback", "insights")  # and what it says: of the child's own path, and of this one
+    score: str  # the property that holds the score
+    columns: Mapping[str, str]  # the child's property <- the list's property
+    source: str = "source"  # the child's property that names the source of a row,
+    names: tuple[str, str] = ("feedback", "insights")  # and its values: for the child's own path, and for this list
 
 
 @dataclass(frozen=True)
@@ -168,32 +169,32 @@ class Stream:
 
     name: str
     product: Product
-    path: str  # under the product's root; braces are filled by `parent`
-    rows: str | None  # the envelope's member that holds the rows; None: a single resource, which is the only row
+    path: str  # under the product's root; `parent` fills the braces
+    rows: str | None  # the member of the response that holds the rows; None: a single resource
     key: tuple[str, ...] = ("sid",)
     reads: Rescan | LogWindow | FullRead = field(default_factory=Rescan)
-    filter: Filter | None = None  # None: the list can only be walked
-    query: Mapping[str, str] = field(default_factory=dict)  # parameters that are always sent
+    filter: Filter | None = None  # None: the list has no date filter
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters of every request
     query_variants: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # one list for each value of a parameter
     parent: Parent | None = None
-    # A property that the row lacks <- a brace, account_sid, a member of one of its objects ("period.start"), or "#",
-    # its position in the whole list.
+    # A property that rows lack <- a brace of the path, account_sid, a member of an object ("period.start"), or "#", the
+    # position in the whole list.
     derived: Mapping[str, str] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()  # properties that never leave the tap
-    opt_in: frozenset[str] = frozenset()  # properties that leave only where the catalog selects them
-    # Properties, and members of objects ("realtime.age"), that move with the clock and say nothing of the row. They are
-    # emitted, and not compared.
+    hidden: frozenset[str] = frozenset()  # properties that are never written
+    opt_in: frozenset[str] = frozenset()  # properties that are written only if the catalog selects them
+    # Properties, and members of objects ("realtime.age"), that change with the clock alone. They are written, and not
+    # compared.
     volatile: frozenset[str] = frozenset()
-    scope: str = "account"  # or "main": the main account's alone; or "twilio": the same for all, read once a day
-    page_size: int | None = None  # the most rows a page, where it is not the product's
-    has_next_page: bool = True  # False: the answer names no next page
-    has_item_endpoint: bool = True  # whether Twilio can be asked for one row: {path}/{key}
-    resumable: bool = True  # False: a page token is an offset or an index, so no place is kept
+    scope: str = "account"  # "main": the main account only; "twilio": the same rows for everybody, read once a day
+    page_size: int | None = None  # the maximum, if it is not the product's
+    has_next_page: bool = True  # False: the response names no next page
+    has_item_endpoint: bool = True  # whether Twilio returns one row at {path}/{key}
+    resumable: bool = True  # False: a page token is an offset or an index, so no checkpoint is kept
     default: bool = False  # selected by default
     second: Scores | None = None
-    cost: str = ""  # what it costs, for discovery
+    cost: str = ""  # what it costs, for the description in the catalog
 
     def __post_init__(self) -> None:
         braces = set(_BRACES.findall(self.path))
@@ -202,7 +203,7 @@ class Stream:
         recent = child and isinstance(self.parent.visit, RecentParents)  # type: ignore[union-attr]
         wrong = {
             "its path has braces that nothing fills, or fills what is no brace": braces != filled,
-            "it adds a property from nowhere": not {v for v in self.derived.values() if "." not in v}
+            "it derives a property from nowhere": not {v for v in self.derived.values() if "." not in v}
             <= filled | {"account_sid", "#"},
             "it reads by a window, and has no filter": isinstance(self.reads, LogWindow) and not self.filter,
             "it reads by a window, and its filter hides rows": isinstance(self.reads, LogWindow)
@@ -221,8 +222,8 @@ class Stream:
             "it does not compare its key": bool(self.volatile & set(self.key)),
             "it has no key": not self.key,
             "its scope is unknown": self.scope not in ("account", "main", "twilio"),
-            "it asks recent rows, and is no single resource": recent and self.rows is not None,
-            "it has a second source, and does not ask recent rows": self.second is not None and not recent,
+            "it visits recent parents, and is no single resource": recent and self.rows is not None,
+            "it has a second source, and does not visit recent parents": self.second is not None and not recent,
         }
         for what, is_wrong in wrong.items():
             if is_wrong:
@@ -230,22 +231,22 @@ class Stream:
 
     @property
     def changed(self) -> str | None:
-        """The date that tells a change, which is the replication key."""
+        """Return the date of a row's last change, which is the replication key."""
         return self.reads.changed
 
     @property
     def filter_hides_rows(self) -> bool:
-        """Whether slices miss rows, which a backfill by date then owes to the rounds."""
+        """Return whether time slices miss rows, which a rescan then sends."""
         return self.filter is not None and self.filter.nullable
 
     @property
     def values(self) -> tuple[Mapping[str, str], ...]:
-        """The fixed query of each of its lists."""
+        """Return the query of each of its lists."""
         for name, values in self.query_variants.items():
             return tuple({name: value} for value in values)
         return ({},)
 
     @property
     def most_rows(self) -> int:
-        """The most rows a page."""
+        """Return the maximum page size."""
         return self.page_size or self.product.page_size

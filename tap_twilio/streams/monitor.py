@@ -21,7 +21,7 @@ STREAMS = (
         "Events",
         "events",
         reads=LogWindow(again=2 * DAY),
-        # It answers 30 days back, or 13 months for accounts with an edition that has it: so what is older is asked too.
+        # Twilio returns the last 30 days, or 13 months with some editions. So the tap requests older rows too.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),
 )

@@ -3,18 +3,18 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 NUMBERS = Product("numbers", "/v2")
-# That what is below a bundle moves its date_updated is nowhere said, so each is asked by every sync.
+# Every sync visits each bundle: no document says that a child changes its date_updated.
 BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, AllParents())
 
 STREAMS = (
-    # Its filter compares valid_until, which says nothing of when a bundle was made or changed.
+    # Its filter compares valid_until, which does not tell when a bundle was created or changed.
     Stream("regulatory_bundles", NUMBERS, "RegulatoryCompliance/Bundles", "results"),
     Stream(
         "regulatory_bundle_copies",
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/Copies",
         "results",
-        key=("bundle_sid", "sid"),  # the row names the copy, and only the path what was copied
+        key=("bundle_sid", "sid"),  # sid is the copy's; only the path names the original
         parent=BUNDLE,
         derived={"bundle_sid": "bundle_sid"},
         has_item_endpoint=False,
@@ -63,7 +63,7 @@ STREAMS = (
         "RegulatoryCompliance/Regulations",
         "results",
         reads=FullRead(),
-        # It has requirements say what each of their fields must be (OpenAPI, ListRegulation).
+        # With it, requirements describe each of their fields (OpenAPI, ListRegulation).
         query={"IncludeConstraints": "true"},
         scope="twilio",
     ),

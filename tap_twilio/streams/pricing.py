@@ -8,7 +8,7 @@ COST = "one request for each country, of which there are some 60 to 250"
 
 
 def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
-    """A list of countries, which names no prices, and what stands in each country's own answer: its prices."""
+    """Return two streams: the list of countries, without prices, and the prices of each country."""
     listed = Stream(
         f"pricing_{kind}_countries",
         product,

@@ -2,9 +2,9 @@
 
 from .model import AllParents, Has, OpenParents, Parent, Product, Stream
 
-# The texts of the lists say that a page has 100 rows at most, that of PageSize says 1,000 (OpenAPI, ListSession).
+# The lists' descriptions name a maximum page of 100 rows, PageSize's names 1,000 (OpenAPI, ListSession).
 PROXY = Product("proxy", "/v1", page_size=100)
-# Whether a new participant or interaction moves the session's date_updated is not established.
+# A new participant or interaction may not change the session's date_updated (not established).
 OPEN = OpenParents(while_=Has("status", among=("open", "in-progress", "unknown")))
 IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN)
 CLOSED = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
@@ -16,7 +16,7 @@ STREAMS = (
         PROXY,
         "Services/{service_sid}/PhoneNumbers",
         "phone_numbers",
-        key=("service_sid", "sid"),  # the sid is the number's, which can be in another service later
+        key=("service_sid", "sid"),  # sid is the number's, which can move to another service
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
         resumable=False,
         cost=f"one request for each Proxy service; {CLOSED}",

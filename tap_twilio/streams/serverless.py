@@ -5,7 +5,7 @@ from tap_twilio.timestamps import DAY
 from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 SERVERLESS = Product("serverless", "/v1")
-# Whether what is below a service, or below that, moves the date of what is above is not established.
+# A child may not change the date of its parent (not established).
 BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, AllParents())
 ENVIRONMENT = {"service_sid": "service_sid", "environment_sid": "sid"}
 BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, AllParents())
@@ -77,7 +77,7 @@ STREAMS = (
         "Services/{service_sid}/Environments/{environment_sid}/Variables",
         "variables",
         parent=BY_ENVIRONMENT,
-        opt_in=frozenset({"value"}),  # the functions' secrets are kept there, in plain text
+        opt_in=frozenset({"value"}),  # it may be a secret of the functions, in plain text
         cost=OF_EACH_ENVIRONMENT,
     ),
     Stream(
@@ -86,8 +86,8 @@ STREAMS = (
         "Services/{service_sid}/Environments/{environment_sid}/Logs",
         "logs",
         reads=LogWindow(again=DAY),
-        # Both bounds are always sent, since they default to the last day. Twilio keeps 30 days, and lists 10,000 rows
-        # a query (docs, serverless/api/resource/logs).
+        # Without bounds, Twilio lists the last day. It keeps 30 days, and lists 10,000 rows a query (docs,
+        # serverless/api/resource/logs).
         filter=Filter("StartDate", "EndDate", "date_created", nullable=False, reach=30 * DAY, most_rows=10_000),
         parent=BY_ENVIRONMENT,
         cost=f"{OF_EACH_ENVIRONMENT}, and more for each 1,000 lines; Twilio takes 5 a second, and keeps 30 days",

@@ -5,7 +5,7 @@ from .model import AllParents, Parent, Stream
 
 
 def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
-    """Lists that a domain uses: `sid` is that of the list, which several domains can share."""
+    """Return a stream of the lists that a domain uses. `sid` is the list's; several domains can share one."""
     return Stream(
         name,
         API,

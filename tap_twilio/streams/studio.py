@@ -12,7 +12,7 @@ STREAMS = (
         "Flows/{sid}/Revisions",
         "revisions",
         key=("sid", "revision"),
-        # A flow's row is its latest revision, so it changes with each.
+        # A flow's row is its latest revision, so each revision changes it.
         parent=Parent("studio_flows", {"sid": "sid"}),
         resumable=False,
         cost="one request for each flow that changed",

@@ -6,7 +6,7 @@ from .model import AllParents, Filter, FullRead, Has, LogWindow, OpenParents, Pa
 
 SUPERSIM = Product("supersim", "/v1")
 SOLD = "Twilio sold it to KORE in 2024"
-# New SIMs have no billing period, and inactive ones get no further one (docs, BillingPeriod resource).
+# New SIMs have no billing period, and inactive SIMs get no more (docs, BillingPeriod resource).
 EACH_SIM = Parent(
     "supersim_sims", {"sim_sid": "sid"}, OpenParents(while_=Has("status", among=("ready", "active", "scheduled")))
 )
@@ -57,7 +57,7 @@ STREAMS = (
         SUPERSIM,
         "ESimProfiles",
         "esim_profiles",
-        opt_in=frozenset({"activation_code", "matching_id"}),  # whoever has them can load the SIM
+        opt_in=frozenset({"activation_code", "matching_id"}),  # secrets that give access to the SIM
         cost=SOLD,
     ),
     Stream(
@@ -75,10 +75,10 @@ STREAMS = (
         "UsageRecords",
         "usage_records",
         key=("account_sid", "sim_sid", "period_start"),
-        # What a day cost is known later than what was used; how much later, Twilio does not say.
+        # The cost of a day comes later than its usage. Twilio does not say how much later.
         reads=LogWindow(again=7 * DAY),
-        # Bounds that are no midnights are refused (83601), and so are StartTimes of 18 months ago (83605) and spans
-        # of more than 31 days of usage by SIM (83603). The bounds sent lie up to three days further apart.
+        # Twilio refuses bounds that are no midnights (83601), a StartTime 18 months ago (83605), and ranges of more
+        # than 31 days by SIM (83603). The bounds that the tap sends lie up to three days further apart.
         filter=Filter(
             "StartTime",
             "EndTime",
@@ -89,7 +89,7 @@ STREAMS = (
             reach=540 * DAY,
             longest=28 * DAY,
         ),
-        # By default it is one sum over the whole span and all SIMs. Grouped by SIM, sim_sid is never null.
+        # By default Twilio returns one sum over the whole range and all SIMs. Grouped by SIM, sim_sid is never null.
         query={"Granularity": "day", "Group": "sim"},
         derived={"period_start": "period.start_time", "period_end": "period.end_time"},
         has_item_endpoint=False,

@@ -5,8 +5,8 @@ from .model import AllParents, FullRead, Parent, Product, Stream
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())
 EACH_SERVICE = "one request for each Sync service"
-# A permission moves no date of what it is for. acl_enabled of a service is no gate: nothing in the docs says that
-# permissions end with it, or cannot be set before it.
+# A permission changes no date of its document, list or map. acl_enabled of a service is no condition: no document says
+# that permissions need it.
 EACH_SYNC = "in every sync, whether or not its service has acl_enabled"
 
 STREAMS = (
@@ -60,7 +60,7 @@ STREAMS = (
         "Services/{service_sid}/Lists/{list_sid}/Items",
         "items",
         key=("list_sid", "index"),
-        # An item that is made, changed or removed moves date_updated and revision of its list, and so it is with maps
+        # A new, changed or removed item changes date_updated and revision of its list; the same holds for maps
         # (Twilio's twilio-sync 4.0.1, synclist.js and syncmap.js).
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}),
         resumable=False,

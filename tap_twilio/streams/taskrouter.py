@@ -5,12 +5,12 @@ from tap_twilio.timestamps import DAY
 from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 TASKROUTER = Product("taskrouter", "/v1")
-# Nothing says that what is below a workspace, or below a worker, moves the date of what is above.
+# No document says that a child changes the date of its workspace or worker.
 BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, AllParents())
 BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, AllParents())
 OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
-PERIOD = frozenset({"start_time", "end_time"})  # of figures: the 24 hours before the request
-DAY_OF_MINUTES = {"Minutes": "1440"}  # else the last 15 are summed up
+PERIOD = frozenset({"start_time", "end_time"})  # of statistics: the 24 hours before the request
+DAY_OF_MINUTES = {"Minutes": "1440"}  # the default is the last 15 minutes
 
 STREAMS = (
     Stream("taskrouter_workspaces", TASKROUTER, "Workspaces", "workspaces"),
@@ -28,7 +28,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Events",
         "events",
         reads=LogWindow(again=DAY),
-        # Both bounds are always sent, since they default to the last 15 minutes.
+        # Without bounds, Twilio lists the last 15 minutes.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False, reach=30 * DAY),
         parent=BY_WORKSPACE,
         cost=f"{OF_EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
@@ -39,7 +39,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Tasks",
         "tasks",
         parent=BY_WORKSPACE,
-        opt_in=frozenset({"age"}),  # soon wrong, and date_created says the same
+        opt_in=frozenset({"age"}),  # soon wrong; date_created tells the same
         volatile=frozenset({"age"}),
         cost=f"{OF_EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
     ),
@@ -73,7 +73,7 @@ STREAMS = (
         volatile=frozenset(
             {
                 *(f"cumulative.{name}" for name in PERIOD),
-                # Seconds for which the same task waits, which longest_task_waiting_sid names.
+                # The waiting time, in seconds, of the task longest_task_waiting_sid.
                 "realtime.longest_task_waiting_age",
                 "realtime.longest_relative_task_age_in_queue",
             }

@@ -20,7 +20,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/CredentialLists",
         "credential_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
+        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",
@@ -30,7 +30,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/IpAccessControlLists",
         "ip_access_control_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's, which several trunks may use
+        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",

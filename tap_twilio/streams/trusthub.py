@@ -3,7 +3,7 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 TRUSTHUB = Product("trusthub", "/v1")
-# That what is below a profile or a product moves its date_updated is nowhere said, so each is asked by every sync.
+# Every sync visits each profile and product: no document says that a child changes its date_updated.
 PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, AllParents())
 TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, AllParents())
 

@@ -6,7 +6,7 @@ from .model import AllParents, Filter, FullRead, Parent, Product, Stream
 
 VERIFY = Product("verify", "/v2")
 SERVICE = Parent("verify_services", {"service_sid": "sid"}, AllParents())
-# Whether what is below an entity moves its date_updated is not established.
+# A child may not change the date_updated of its entity (not established).
 ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, AllParents())
 
 STREAMS = (
@@ -16,7 +16,7 @@ STREAMS = (
         VERIFY,
         "Attempts",
         "attempts",
-        # An attempt is converted, and priced, after it was made; so it is no log.
+        # Attempts get a conversion and a price later, so the list is no log.
         filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, reach=30 * DAY),
         cost="Twilio answers 100 requests a minute, and lists the last 30 days",
     ),
@@ -60,7 +60,7 @@ STREAMS = (
         VERIFY,
         "Services/{service_sid}/Entities",
         "entities",
-        key=("service_sid", "identity"),  # by which Twilio finds it, and what hangs below it
+        key=("service_sid", "identity"),  # the path of its children has the identity
         parent=SERVICE,
         resumable=False,
         cost="one request for each Verify service and 1,000 entities",

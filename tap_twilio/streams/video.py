@@ -6,11 +6,11 @@ from .model import AllParents, Filter, Has, OpenParents, Parent, Product, Rescan
 
 VIDEO = Product("video", "/v1")
 CREATED = Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False)
-# A recording or composition is processed and may be deleted at any time, and has no date that tells it: what changed is
-# known by content. There are far too many of them to be read whole by each sync, which is what Whole would do.
+# A recording or composition is processed, and may be deleted at any time, without a date of the change: fingerprints
+# tell changes. There are too many of them for a FullRead in each sync.
 BY_CONTENT = Rescan(changed="date_created")
 IN_ROOM = {"room_sid": "room_sid", "participant_sid": "sid"}
-# Only what is published or received now is listed (OpenAPI, ListRoomParticipantPublishedTrack).
+# Twilio lists only the current tracks (OpenAPI, ListRoomParticipantPublishedTrack).
 CONNECTED = Parent(
     "video_room_participants", IN_ROOM, AllParents(), where=Has("status", among=("connected", "reconnecting"))
 )
@@ -21,7 +21,7 @@ STREAMS = (
         VIDEO,
         "Rooms",
         "rooms",
-        # It takes days, whatever their format (OpenAPI, ListRoom).
+        # The filter takes days (OpenAPI, ListRoom).
         filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", unit=DAY, nullable=False),
         # Without Status, Twilio lists only those in progress (OpenAPI, ListRoom).
         query_variants={"Status": ("in-progress", "completed", "failed")},
@@ -31,8 +31,8 @@ STREAMS = (
         VIDEO,
         "Rooms/{room_sid}/Participants",
         "participants",
-        # Without Status, those connected to a room in progress are listed, and all of a room that ended (OpenAPI,
-        # ListRoomParticipant).
+        # Without Status, Twilio lists the connected participants of a room in progress, and all of an ended room
+        # (OpenAPI, ListRoomParticipant).
         parent=Parent("video_rooms", {"room_sid": "sid"}, OpenParents(while_=Has("status", among=("in-progress",)))),
         cost="one request for each room in progress, and for each that ended",
     ),
@@ -52,7 +52,7 @@ STREAMS = (
         VIDEO,
         "Rooms/{room_sid}/Participants/{participant_sid}/SubscribedTracks",
         "subscribed_tracks",
-        key=("participant_sid", "sid"),  # a track has one sid, and many who receive it
+        key=("participant_sid", "sid"),  # many participants receive a track
         parent=CONNECTED,
         derived={"account_sid": "account_sid"},
         resumable=False,

@@ -38,10 +38,10 @@ STREAMS = (
         VOICE,
         "DialingPermissions/Countries/{iso_code}/HighRiskSpecialPrefixes",
         "content",
-        # Though its rows name no account, it is asked in each, since the permissions above it are an account's.
+        # Its rows name no account, but its parents belong to an account, so it is read in each account.
         key=("account_sid", "iso_code", "prefix"),
         reads=FullRead(),
-        # Prefixes change without the country's permissions, and are there whether it may be called or not.
+        # Prefixes change without the country's permissions, and exist whether or not it may be called.
         parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
         derived={"account_sid": "account_sid", "iso_code": "iso_code"},
         has_item_endpoint=False,

@@ -12,8 +12,8 @@ EACH_SIM = Parent(
     OpenParents(while_=Has("status", among=("ready", "active", "scheduled", "updating"))),
 )
 EACH_SIM_COSTS = f"one request for each SIM that is ready or active, and for each that changed; {SOLD}"
-# Days, since by default it is one sum over the span. A sum is complete within two days, and kept for 18 months (docs,
-# UsageRecord resources). Bounds in the midst of a day could cut its sum short.
+# By days: the default is one sum over the whole range. A sum is complete within two days, and kept for 18 months (docs,
+# UsageRecord resources). Bounds within a day could return a part of its sum.
 BY_DAY = {"Granularity": "daily"}
 SETTLES = LogWindow(again=7 * DAY)
 PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, reach=540 * DAY)

@@ -1,1 +1,1 @@
-"""How Twilio is asked: hosts, credentials, one attempt, envelopes, how many requests at once."""
+"""The HTTP layer: hosts, credentials, requests and their retries, responses, rate limits."""

@@ -1,6 +1,7 @@
-"""How Twilio is asked: one attempt at one request, and what came of it.
+"""
+Send one HTTP request to Twilio, and return the response or raise what went wrong.
 
-What is asked at once, and what is asked again, is pool.py's business; what an answer says, envelopes.py's.
+retry_pool.py runs several requests at once and retries them; response.py reads the pages.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,79 +18,40 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
-from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Refused, Retry, TapError
-from tap_twilio.files import MOST_BYTES, fits
+from tap_twilio.files import MOST_BYTES
 from tap_twilio.settings import Settings
 from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp, to_timestamp
 
-from .body import parse
 from .credentials import Credentials
 from .request import Fetch, where
+from .response import TOO_LARGE, Answer, parse
 
 LOGGER = logging.getLogger("tap_twilio")
 CONNECT_S = 10
 CHUNK = 1 << 16
-TOO_LARGE = "the answer is larger than any page should be (page_size makes pages smaller)"
-DATES_FROM, DATES_UNTIL = "2000", "9000"  # a Date that is no time at all is as good as none
-RETRIED = (408, 425, 429)  # and 500 and more
+DATES_FROM, DATES_UNTIL = "2000", "9000"  # a Date outside of this span counts as missing
+RETRIED = (408, 425, 429)  # beside all statuses from 500
 # The edge in front of each region (docs, Global Infrastructure; product.REGION.twilio.com ended in April 2026).
 EDGES = {"au1": "sydney", "ie1": "dublin", "jp1": "tokyo"}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A 200: its body as it came, Twilio's clock (the `Date` header) and ours."""
-
-    body: bytes
-    date: Timestamp | None
-    received_at: Timestamp
-    encoding: str | None = None  # of the body
-
-    def unpacked(self) -> bytes:
-        """
-        The body, unpacked by who parses it: one page in memory at full length, and not one for each thread.
-
-        Raises Retry for what is cut off, no gzip, or too large.
-        """
-        body = self.body if self.encoding in (None, "", "identity") else self._unzipped()
-        if not fits(body):
-            raise Retry(TOO_LARGE, bad_answer=True)
-        return body
-
-    def _unzipped(self) -> bytes:
-        pieces, rest, left = [], self.body, MOST_BYTES
-        try:
-            while rest:
-                unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
-                pieces.append(unpack.decompress(rest, left))
-                left -= len(pieces[-1])
-                if unpack.unconsumed_tail or left <= 0:
-                    raise Retry(TOO_LARGE, bad_answer=True)
-                if not unpack.eof:
-                    raise Retry("the answer was cut off")
-                rest = unpack.unused_data
-        except zlib.error:  # type: ignore[misc]  # its stub gives it no base
-            raise Retry("the answer cannot be unpacked") from None
-        return b"".join(pieces)
-
-
 class Client:
-    """One attempt at a request, over a session (a connection kept alive) for each thread."""
+    """Sends requests, over one session (a connection kept alive) for each thread."""
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings, self._credentials = settings, credentials
         self._local = threading.local()
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # else each request would fail for retry_minutes
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # else each request fails until retry_minutes are over
             if not Path(os.environ.get(name) or "/").exists():
                 raise TapError(f"{name} names no file: set it to the company's CA certificates, or unset it.")
 
     def origin(self, host: str) -> str:
         """
-        Where a product is asked: base_url, or https://{host}[.{edge}.{region}].twilio.com.
+        Return the address of a product: base_url, or https://{host}[.{edge}.{region}].twilio.com.
 
-        Raises TapError for a region whose edge is not known (docs, Global Infrastructure, edge locations).
+        Raises TapError for a region without a known edge (docs, Global Infrastructure, edge locations).
         """
         settings = self._settings
         if settings.base_url:
@@ -105,9 +66,9 @@ class Client:
 
     def get(self, fetch: Fetch) -> Answer:
         """
-        The answer to one request. Raises Retry for what may pass, Refused and TapError for what does not.
+        Return the response to one request. Raises Retry if a retry may help; else Refused or TapError.
 
-        A page may take `request_timeout` in all, so that one that trickles is cut as well. Redirects are not followed:
+        `request_timeout` limits the whole response, so that one that trickles ends too. Redirects are not followed:
         Twilio sends none, and credentials go to no other host.
         """
         deadline = time.monotonic() + self._settings.request_timeout
@@ -134,14 +95,14 @@ class Client:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             session = self._local.session = requests.Session()
-            session.auth = (self._settings.user, self._settings.password)  # with it, ~/.netrc is not read
-            # Plain http stays on this machine, so a proxy from the environment gets none of it.
+            session.auth = (self._settings.user, self._settings.password)  # else requests reads ~/.netrc
+            # Plain http goes to this machine only, so no proxy from the environment may see it.
             session.trust_env = not (self._settings.base_url or "").startswith("http:")
             session.headers["User-Agent"] = self._settings.user_agent
             session.headers["Accept"] = "application/json"
             session.headers["Accept-Encoding"] = "gzip"
-        found: requests.Session = self._local.session
-        return found
+        known: requests.Session = self._local.session
+        return known
 
     @staticmethod
     def _body(response: requests.Response, deadline: float) -> bytes:
@@ -160,10 +121,10 @@ class Client:
 
 
 def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
-    """What happened, without the url or the header that requests puts into its messages."""
-    no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # it does not say which
+    """Return the error to raise, without the URL and the header that requests puts into its messages."""
+    no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # of the proxy or of Twilio
     if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)) or (
-        no_address and _names_no_proxy(select_proxy(origin, get_environ_proxies(origin)))
+        no_address and _is_no_proxy(select_proxy(origin, get_environ_proxies(origin)))
     ):
         return TapError(
             "The proxy in the environment (HTTPS_PROXY, ALL_PROXY) cannot be used: write http://host:port; "
@@ -190,8 +151,8 @@ def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
     return Retry(f"the connection to {host} failed ({type(error).__name__})")
 
 
-def _names_no_proxy(proxy: str | None) -> bool:
-    """Whether a proxy is set by what is no address of one: another scheme, a port that is no number, no host."""
+def _is_no_proxy(proxy: str | None) -> bool:
+    """Return whether a proxy is set to no usable address: another scheme, a port that is no number, no host."""
     if not proxy:
         return False
     try:
@@ -227,7 +188,7 @@ def _is_whole(answer: Answer) -> bool:
 
 
 def _error_body(answer: Answer) -> tuple[int | None, str]:
-    """Twilio's {"code": 20404, "message": "…", …}; a gateway may answer HTML or nothing."""
+    """Read Twilio's {"code": 20404, "message": "…", …}. A gateway may send HTML, or nothing."""
     try:
         error = parse(answer.unpacked())
         code, message = int(error["code"]), str(error["message"])
@@ -240,6 +201,8 @@ def _error_body(answer: Answer) -> tuple[int | None, str]:
 
 def _retry_after(value: str | None) -> float | None:
     """
+    Return the seconds to wait.
+
     >>> _retry_after("7"), _retry_after("soon"), _retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
     (7.0, None, 0.0)
     """

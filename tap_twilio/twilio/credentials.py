@@ -1,7 +1,7 @@
-"""Whose credentials a request carries: the settings', or those that a subaccount has of its own.
+"""Choose the credentials of a request: those of the settings, or a subaccount's own.
 
-Product hosts read only the account whose credentials come with the request (docs, iam/api/subaccounts). The main
-account's auth token lists its subaccounts with theirs, which stay in memory and are told to whoever hides secrets.
+Product hosts read only the account whose credentials come with the request (docs, iam/api/subaccounts). With the main
+account's auth token, Twilio's list of accounts shows each subaccount's token, which stays in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .request import Fetch
 
 @dataclass
 class Credentials:
-    """User and password for each request. `hide` is told every secret."""
+    """Holds user and password of each account. `hide` is called with every secret, to keep it out of the log."""
 
     account: str
     user: str
@@ -26,17 +26,17 @@ class Credentials:
         self.hide(self.user, self.password)
 
     def learn(self, account: str, token: str) -> None:
-        """A subaccount's own token."""
+        """Keep a subaccount's own token."""
         if account != self.account:
             self.hide(account, token)
             self._tokens[account] = token
 
     def reads(self, account: str, own: bool) -> bool:
-        """Whether there are credentials to ask this account with."""
+        """Return whether there are credentials that read this account. `own`: only the account's own do."""
         return not own or account == self.account or account in self._tokens
 
     def of(self, fetch: Fetch) -> tuple[str, str]:
-        """User and password for a request."""
+        """Return user and password for a request."""
         if fetch.own and fetch.account != self.account:
             return fetch.account, self._tokens[fetch.account]
         return self.user, self.password

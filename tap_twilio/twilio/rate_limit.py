@@ -1,4 +1,4 @@
-"""How many requests an account bears at once. The law is AIMD: a burst of 429 halves it, a quiet period adds one."""
+"""Limit the concurrent requests of an account, by AIMD: a burst of 429 halves the limit, a quiet period adds one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-QUIET_S = 1  # after so long without a 429, an account's concurrency rises by one;
-PROBE_S = 5  # after so long, to the level that was refused last;
-QUIETEST_S = 300  # after so long at most, to one that was refused again and again
+QUIET_S = 1  # seconds without a 429 after which the limit rises by one,
+PROBE_S = 5  # seconds before it rises to the level that was refused last,
+QUIETEST_S = 300  # and the most seconds before it rises to a level that was refused repeatedly
 
 
 @dataclass
 class ConcurrencyLimit:
     """
-    How many requests an account bears at once: halved by a burst of 429, and one more after each quiet period.
+    The number of requests that an account may run at once.
 
-    The quiet period before a level that was refused doubles each time that it is refused again, so that the share
-    settles just under a limit that stays, and still finds out when the limit rises.
+    Each time that Twilio refuses a level again, the quiet period before the next try at that level doubles. So the
+    limit settles just under Twilio's, and still follows when Twilio's rises.
     """
 
     limit: int
@@ -26,10 +26,10 @@ class ConcurrencyLimit:
     peak: int = 0  # of `running` since the limit changed
     changed: float = 0.0
     refused: int = 0  # the level at which the last burst came
-    quiet_s: float = PROBE_S  # how long to wait before that level
+    quiet_s: float = PROBE_S  # the quiet period before that level
 
     def throttled(self, started: float, now: float) -> bool:
-        """Several 429 of one burst halve once: those of requests that started before the last halving do not count."""
+        """Halve the limit, once for each burst of 429: requests that started before the last halving do not count."""
         if started < self.changed:
             return False
         level = max(1, min(self.limit, self.peak))
@@ -39,7 +39,7 @@ class ConcurrencyLimit:
         return True
 
     def recovered(self, most: int, now: float) -> bool:
-        """Whether, after a quiet period, one more request may run."""
+        """Raise the limit by one after a quiet period. Return whether it rose."""
         if self.limit >= most or now - self.changed <= (self.quiet_s if self.limit + 1 == self.refused else QUIET_S):
             return False
         self._change(self.limit + 1, now)

@@ -1,4 +1,4 @@
-"""The words of a request and its answer: what to ask Twilio, and the page that came."""
+"""Requests to Twilio, the pages that answer them, and their statistics."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from tap_twilio.timestamps import Timestamp
 
 Row = dict[str, Any]
-Stamp = tuple[Timestamp, Timestamp]  # when an answer was received, by our clock and by Twilio's
+Stamp = tuple[Timestamp, Timestamp]  # when a response came, by this machine's clock and by Twilio's
 
 
 @dataclass(frozen=True)
 class Fetch:
     """
-    One thing to ask Twilio: `uri` is relative to the host, `rows` the envelope's member that holds the rows.
+    One request. `uri` is relative to the host, `rows` is the member of the response that holds the rows.
 
-    With `rows` None the answer is a single resource, and the page holds it as its only row. `account` is whose
-    concurrency the request takes up; with `own` it is asked with that account's own credentials.
+    If `rows` is None, the response is a single resource, which becomes the page's only row. The request counts towards
+    the rate limit of `account`. With `own`, it carries that account's own credentials.
     """
 
     account: str
@@ -25,17 +25,17 @@ class Fetch:
     rows: str | None = None
     host: str = "api"
     own: bool = False
-    has: tuple[str, ...] = ("sid",)  # properties that every row has, as text
-    has_next_page: bool = True  # False: the answer names no next page
-    token: bool = False  # whether the uri is a next page's, which may name a row
-    stream: str = ""  # for which it is counted
-    # Attempts that Twilio answers with HTTP 500, 502 or 504 before the request fails; None: for `retry_minutes`.
+    has: tuple[str, ...] = ("sid",)  # properties that every row must have
+    has_next_page: bool = True  # False: the response names no next page
+    token: bool = False  # whether `uri` bears a page token, which may name a row
+    stream: str = ""  # the stream that the statistics count it for
+    # After so many responses with HTTP 500, 502 or 504 the request fails. None: it fails after `retry_minutes`.
     attempts: int | None = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer: its rows as Twilio wrote them, the uri of the next page, Twilio's clock and ours."""
+    """The rows of a response as Twilio wrote them, the next page's uri, Twilio's clock and this machine's."""
 
     rows: list[Row]
     next: str | None
@@ -49,16 +49,16 @@ class Page:
 
 @dataclass
 class RequestStats:
-    """What the requests of a stream in an account came to. `seconds` is how long they took together."""
+    """Statistics of a stream's requests in an account. `seconds` is the sum of their durations."""
 
-    requests: int = 0  # attempts that failed count too
+    requests: int = 0  # failed attempts included
     seconds: float = 0
     pages: int = 0
-    rows: int = 0  # that came, whether or not they were read before
-    first_s: float = 0  # when the first request was sent, and when the last answer came, by time.monotonic()
+    rows: int = 0  # received, repeated ones included
+    first_s: float = 0  # when the first request was sent and the last response came, by time.monotonic()
     last_s: float = 0
 
 
 def where(fetch: Fetch) -> str:
-    """A request, in a message: its path alone, since a query may hold what is nobody's to read."""
+    """Return a request's path, for a message. The query is left out, since it may hold personal data."""
     return ascii(fetch.uri.split("?")[0])[1:-1][:200]

@@ -1,35 +1,166 @@
-"""Reading Twilio's two envelopes, and single resources, into pages. Anything else is an error, never a guess.
+"""
+Read Twilio's responses: decompress and parse the body, and return its rows as a page.
 
 classic  {"messages": [{…}, …], "next_page_uri": "/2010-04-01/…" or null, "page": 0, "page_size": 50, …}
 newer    {"call_summaries": [{…}, …], "meta": {"key": "call_summaries", "next_page_url": "https://…" or null, …}}
+
+Any other body is an error: a guess could lose rows.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from msgspec import DecodeError
+from msgspec.json import Decoder
+from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
+
 from tap_twilio.errors import Retry
+from tap_twilio.files import MOST_BYTES, fits
 from tap_twilio.timestamps import Timestamp
 
-from .body import parse
-from .client import Answer
 from .request import Fetch, Page
 from .server_clock import Clock
 
+BIGINT = 2**63 - 1  # the largest integer of Postgres, Snowflake and BigQuery
+TOO_LARGE = "the answer is larger than any page should be (page_size makes pages smaller)"
 TWILIO = r"^https://{host}(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com(?::443)?(?=/)"  # one product, at any edge and region
+
+_NUL = re.compile(rb"\\u0000")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response with HTTP status 200. `date` is its `Date` header, `received_at` this machine's clock."""
+
+    body: bytes
+    date: Timestamp | None
+    received_at: Timestamp
+    encoding: str | None = None  # of the body
+
+    def unpacked(self) -> bytes:
+        """
+        Return the decompressed body. Raises Retry for a truncated, a malformed and an oversized one.
+
+        The main thread decompresses, so that memory holds one decompressed page at a time.
+        """
+        body = self.body if self.encoding in (None, "", "identity") else self._unzipped()
+        if not fits(body):
+            raise Retry(TOO_LARGE, bad_answer=True)
+        return body
+
+    def _unzipped(self) -> bytes:
+        pieces, rest, left = [], self.body, MOST_BYTES
+        try:
+            while rest:
+                unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
+                pieces.append(unpack.decompress(rest, left))
+                left -= len(pieces[-1])
+                if unpack.unconsumed_tail or left <= 0:
+                    raise Retry(TOO_LARGE, bad_answer=True)
+                if not unpack.eof:
+                    raise Retry("the answer was cut off")
+                rest = unpack.unused_data
+        except zlib.error:  # type: ignore[misc]  # its stub gives it no base
+            raise Retry("the answer cannot be unpacked") from None
+        return b"".join(pieces)
+
+
+# The body -----------------------------------------------------------------------------------------------------------
+
+
+class Sanitized:
+    """
+    A value in which U+FFFD replaces NUL characters, which Postgres refuses, or lone surrogates.
+
+    The tap counts such values as it writes them.
+    """
+
+    __slots__ = ()
+
+
+class SanitizedText(Sanitized, str):
+    __slots__ = ()
+
+
+class SanitizedObject(Sanitized, dict[str, Any]):
+    __slots__ = ()
+
+
+class SanitizedArray(Sanitized, list[Any]):
+    __slots__ = ()
+
+
+def parse(body: bytes) -> Any:
+    """
+    Parse JSON. Characters that no database stores are replaced, and the value that held them becomes `Sanitized`.
+
+    `json` reads some texts that msgspec refuses: raw control characters, lone surrogates. A number that a float would
+    round becomes a Decimal, an integer of any length an int. A byte order mark at the start is skipped.
+    Raises: ValueError if neither parser reads the text, or it is nested too deeply.
+    """
+    body = body.removeprefix(BOM_UTF8)
+    try:
+        value = _DECODER.decode(body)
+        return _sanitized(value) if b"\\" in body and _NUL.search(body) else value  # `in` is fast, and mostly false
+    except (DecodeError, UnicodeDecodeError, ArithmeticError):
+        pass
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    try:
+        return _sanitized(json.loads(body.decode(), strict=False, parse_float=_exact, parse_constant=_refuse_constant))
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    except ArithmeticError:
+        raise ValueError("a number in JSON is out of range") from None
+
+
+def _exact(digits: str) -> float | Decimal:
+    rounded, exact = float(digits), Decimal(digits)
+    return rounded if Decimal(repr(rounded)) == exact else exact
+
+
+_DECODER = Decoder(float_hook=_exact)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _sanitized(value: Any) -> Any:
+    if isinstance(value, str):
+        text, count = _UNSTORABLE.subn("\ufffd", value)
+        return SanitizedText(text) if count else text
+    if isinstance(value, dict):
+        members = {_sanitized(name): _sanitized(item) for name, item in value.items()}
+        if any(isinstance(part, Sanitized) for part in (*members, *members.values())):
+            return SanitizedObject({str(name): item for name, item in members.items()})
+        return members
+    if isinstance(value, list):
+        items = [_sanitized(item) for item in value]
+        return SanitizedArray(items) if any(isinstance(item, Sanitized) for item in items) else items
+    return value
+
+
+# The page -----------------------------------------------------------------------------------------------------------
 
 
 def read_page(fetch: Fetch, answer: Answer, origin: str, clock: Clock) -> Page:
     """
-    The page in an answer, whose `Date` the clock gets to see.
+    Return the page in a response, and show its `Date` to the clock. Raises Retry for a body that is no page.
 
-    The clock stands in where the answer has none, or one that is not believed. Raises Retry for a body that is no page.
+    The page bears the clock's time if the response has no `Date`, or one that the clock does not believe.
     """
     try:
         body = parse(answer.unpacked())
     except ValueError:
-        raise Retry("the answer is no valid JSON") from None  # often cut off, which passes
+        raise Retry("the answer is no valid JSON") from None  # often truncated, so a retry helps
     if not isinstance(body, dict):
         raise Retry("the answer is no JSON object", bad_answer=True)
     if fetch.rows is None:
@@ -39,7 +170,7 @@ def read_page(fetch: Fetch, answer: Answer, origin: str, clock: Clock) -> Page:
     rows = body.get(fetch.rows)
     if not isinstance(rows, list) or not _are_rows(rows, fetch.has):
         raise Retry(f"the answer has no rows in {fetch.rows!r}", bad_answer=True)
-    return Page(rows, _next(fetch, body, origin), _date(answer, clock), answer.received_at)
+    return Page(rows, _next_uri(fetch, body, origin), _date(answer, clock), answer.received_at)
 
 
 def _date(answer: Answer, clock: Clock) -> Timestamp:
@@ -49,15 +180,15 @@ def _date(answer: Answer, clock: Clock) -> Timestamp:
 
 
 def _are_rows(rows: list[Any], has: tuple[str, ...]) -> bool:
-    """A key is plain text, or a whole number: text that had to be mended (body.py) may be another row's."""
+    """Return whether all are objects with a plain key: sanitized text may equal the key of another row."""
     if not all(isinstance(row, dict) for row in rows):
         return False
     kinds = ({type(row.get(name)) for row in rows} for name in has)
     return all(kind <= {str} or kind <= {int} for kind in kinds)
 
 
-def _next(fetch: Fetch, body: dict[str, Any], origin: str) -> str | None:
-    """The next page, relative to the host that was asked: credentials go to no other."""
+def _next_uri(fetch: Fetch, body: dict[str, Any], origin: str) -> str | None:
+    """Return the next page's address, relative to this request's host: credentials go to no other host."""
     if not fetch.has_next_page:
         return None
     meta = body.get("meta")

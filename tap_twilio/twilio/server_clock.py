@@ -1,4 +1,4 @@
-"""Twilio's clock, as its answers show it."""
+"""Estimate Twilio's clock from the `Date` headers of its responses."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ from datetime import timedelta
 from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp
 
 LOGGER = logging.getLogger("tap_twilio")
-AGREE = timedelta(hours=1)  # how far apart two answers' Dates may be, beside the time that passed between them
+TOLERANCE = timedelta(hours=1)  # the largest difference of two Dates that agree, less the time between them
 
 
 class Clock:
     """
-    Twilio's clock, as its answers show it: each `Date` is held against the others, by the time that passed here.
+    Twilio's clock. Each `Date` is compared with the others, less the time that passed on this machine.
 
-    It is settled once two answers agree, or one with this machine. From then on the earlier wins: a bookmark that is
-    too early costs reading again, one that is too late loses changes. So a Date too far ahead is not believed, and one
-    behind puts the clock back. `put_back` says that it happened: moments taken before may be too late.
+    The clock is settled once two responses agree, or one response with this machine. From then on the earlier `Date`
+    wins, since an early bookmark costs a second read, and a late one loses changes: the clock ignores a `Date` too far
+    ahead, and a `Date` too far behind puts it back. After that, `put_back` is true: earlier timestamps may be too late.
     """
 
     def __init__(self, machine_counts: bool = False) -> None:
         self.now: Timestamp = ""
         self.settled = self.put_back = False
-        self._least: timedelta | None = None  # of the answers believed, how far they are ahead of this machine
-        self._seen = [timedelta(0)] if machine_counts else []  # before it was settled
-        self._said = False
+        self._least: timedelta | None = None  # the smallest lead over this machine of any believed Date
+        self._seen = [timedelta(0)] if machine_counts else []  # leads before the clock was settled
+        self._warned = False
 
     def saw(self, date: Timestamp, received_at: Timestamp = "") -> None:
+        """Take the `Date` of a response, received at that time by this machine's clock."""
         ahead = parse_timestamp(date) - parse_timestamp(received_at or machine_now())
         if not self.settled:
             self._settle(date, ahead)
-        elif self._least is None or ahead < self._least - AGREE:
-            self._say(ahead)
+        elif self._least is None or ahead < self._least - TOLERANCE:
+            self._warn(ahead)
             self.now, self._least, self.put_back = date, ahead, True
-        elif ahead > self._least + AGREE:
-            self._say(ahead)
+        elif ahead > self._least + TOLERANCE:
+            self._warn(ahead)
         else:
             self.now, self._least = max(self.now, date), min(self._least, ahead)
 
     def _settle(self, date: Timestamp, ahead: timedelta) -> None:
-        twins = [other for other in self._seen if abs(other - ahead) <= AGREE]
+        agreeing = [other for other in self._seen if abs(other - ahead) <= TOLERANCE]
         self._seen.append(ahead)
-        self.settled = bool(twins)
+        self.settled = bool(agreeing)
         if self.settled or self._least is None or ahead < self._least:
-            self.now, self._least = date, min(ahead, *twins) if twins else ahead
+            self.now, self._least = date, min(ahead, *agreeing) if agreeing else ahead
         if self.settled and len(self._seen) > 2:
-            self._say(next(other for other in self._seen if abs(other - ahead) > AGREE))
+            self._warn(next(other for other in self._seen if abs(other - ahead) > TOLERANCE))
 
-    def _say(self, ahead: timedelta) -> None:
-        if not self._said and self._least is not None:
-            self._said = True
+    def _warn(self, ahead: timedelta) -> None:
+        if not self._warned and self._least is not None:
+            self._warned = True
             apart = timedelta(seconds=round(abs(ahead - self._least).total_seconds()))
-            LOGGER.warning("two of Twilio's answers bear a Date %s apart: the one out of line is not believed", apart)
+            LOGGER.warning("two of Twilio's answers have a Date %s apart: the tap ignores the implausible one", apart)

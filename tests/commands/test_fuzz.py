@@ -29,12 +29,11 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
 from tap_twilio.singer.records import Recorder
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from tap_twilio.streams import BY_NAME, STREAMS
-from tap_twilio.twilio.body import parse
-from tap_twilio.twilio.client import Answer, _date, _error_body, _retry_after
+from tap_twilio.twilio.client import _date, _error_body, _retry_after
 from tap_twilio.twilio.request import Fetch
-from tap_twilio.twilio.response import read_page
+from tap_twilio.twilio.response import Answer, parse, read_page
 from tap_twilio.twilio.server_clock import Clock
 from testing.taps import COMMAND, LISTED, ROOT, Tap
 

@@ -24,7 +24,7 @@ from sandbox import Twilio
 from tap_twilio.run.sync import Sync
 from tap_twilio.settings import Settings
 from tap_twilio.singer.output import Output
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from testing.sampled import long
 from testing.taps import HOUR, LISTED, Tap, expected, kept, twice
 

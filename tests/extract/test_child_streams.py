@@ -19,7 +19,7 @@ from tap_twilio.extract.partition_read import Bounds
 from tap_twilio.run.accounts import Account
 from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit
 from tap_twilio.timestamps import format_timestamp as text
 from tap_twilio.twilio.request import Fetch, Page

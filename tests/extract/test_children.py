@@ -25,7 +25,7 @@ from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.run.accounts import Account
 from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
-from tap_twilio.state.model import State
+from tap_twilio.state.store import State
 from tap_twilio.streams import children
 from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Stream
 from tap_twilio.tables.effects import Emit

@@ -168,7 +168,7 @@ def test_a_sync_goes_on_from_the_store_also_after_a_kill(job: StoredJob) -> None
 
     refused = job.run()
     assert refused.returncode == 5
-    assert "still runs, or was killed; this one is left out." in refused.stderr
+    assert "still runs, or was killed; this one is skipped." in refused.stderr
     job.store.do("store.pipe_file('bucket/some/twilio/sync.lock', b'{\"until\": 1}')")  # as after 15 minutes
     first, second = job.run(), job.run()
 

@@ -159,7 +159,7 @@ def test_a_second_sync_ends_at_once(job: Job) -> None:
         done = subprocess.run(job.command(), capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is left out.\n", done.stderr)
+    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
     assert not job.tap.server.requests
 
 
@@ -295,7 +295,7 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
 
 def odd(job: Job, way: str) -> str:
     """The command line of a target with a way of its own."""
-    return f"{sys.executable} -m tests.odd_target '{job.folder / 'rows.db'}' {shlex.quote(way)}"
+    return f"{sys.executable} -m testing.odd_target '{job.folder / 'rows.db'}' {shlex.quote(way)}"
 
 
 @pytest.mark.parametrize("way", ["half", "none"])
@@ -361,7 +361,7 @@ def test_what_is_no_state_replaces_none(job: Job) -> None:
             line = f"@{len(line)}"
         run = job.run(target=odd(job, line))
         assert run.returncode == 0, run.stderr
-        assert run.stderr.count("the target printed something that is no STATE") == 1
+        assert run.stderr.count("the target printed a line that is no STATE") == 1
         assert job.state["bookmarks"].keys() == set(STREAMS)
 
 
@@ -426,7 +426,7 @@ def test_windows_is_told_so_in_one_line() -> None:
     assert "run-sync does not run on Windows" in done.stderr
 
 
-# Killed at any moment -------------------------------------------------------------------------------------------------
+# Killed at any time --------------------------------------------------------------------------------------------------
 
 KILLS = st.lists(
     st.one_of(
@@ -464,7 +464,7 @@ def arrives(folder: Path, kills: list[str]) -> None:
             job.run()
             assert job.state is None or job.state["bookmarks"]
             twilio.messages(3, since="2025-12-31", until="2026-01-01")
-        (folder / "job/orders").unlink(missing_ok=True)  # of a moment that never came
+        (folder / "job/orders").unlink(missing_ok=True)  # of an event that never came
         last = job.run()
 
         assert last.returncode == 0, last.stderr

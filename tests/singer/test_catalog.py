@@ -241,7 +241,7 @@ def test_a_selected_property_that_is_unknown_is_said(caplog: pytest.LogCaptureFi
     entry_of(catalog)["metadata"].append(about)
 
     assert "boddy" not in chosen(catalog)["messages"].properties
-    assert caplog.messages == ["the catalog selects properties that there are not: 'messages.boddy'"]
+    assert caplog.messages == ["the catalog selects unknown properties, which are ignored: 'messages.boddy'"]
 
 
 A_KEY = {"string": "2026-01-31T00:00:00Z", "integer": 1}

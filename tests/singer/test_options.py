@@ -65,13 +65,13 @@ def test_a_number_in_json_becomes_text_too(tap_of: MakeTap) -> None:
 def test_another_form_has_all_rows_with_a_price_written_once_more(
     tap: Tap, full_table: list[str], state_kilobytes: int
 ) -> None:
-    """There and back, as FULL_TABLE and without room for digests too; a sync after that writes nothing."""
+    """There and back, as FULL_TABLE and without room for fingerprints too; a sync after that writes nothing."""
     tap.select("messages", full_table=full_table)
     tap.settings["state_kilobytes"] = state_kilobytes
     priced = {row["sid"] for row in tap.twilio.truth("messages") if row["price"]}
     tap.sync()
     for decimals in ("text", "number"):
-        for _ in range(3):  # a round that began before the change is ended first
+        for _ in range(3):  # the rescan that began before the change ends first
             tap.sync(decimals=decimals)
             tap.twilio.advance(24, busy=0)
         rows = tap.tables.rows["messages"]

@@ -23,7 +23,7 @@ from tap_twilio.singer.records import Recorder
 from tap_twilio.streams import BY_NAME, STREAMS
 from tap_twilio.timestamps import timestamp_of
 from tap_twilio.timestamps import to_timestamp as iso
-from tap_twilio.twilio.body import parse
+from tap_twilio.twilio.response import parse
 
 RECEIVED = "2026-03-03T12:00:00.250000Z"
 EXTRACTED = "2026-03-03T12:00:00Z"
@@ -93,7 +93,7 @@ def utc(timestamp: datetime) -> str:
 
 
 def test_a_message_becomes_a_record() -> None:
-    """Names and text stay as they are, dates are UTC, numbers are numbers, and the moment of receipt is there."""
+    """Names and text stay as they are, dates are UTC, numbers are numbers, and received_at is there."""
     assert written(MESSAGE) == {
         **MESSAGE,
         "num_segments": 1,
@@ -125,7 +125,7 @@ def test_only_what_is_selected_is_written() -> None:
 
 
 def a_key(stream: str) -> dict[str, Any]:
-    """A value for each property of a stream's key: text, a whole number, a day or a moment."""
+    """A value for each property of a stream's key: text, a whole number, a day or a timestamp."""
     values = {"string": "XX1", "integer": 1, "date": "2026-01-31", "date-time": "2026-01-31T00:00:00.000000Z"}
     kinds, key = load_schema(stream)["properties"], next(one.key for one in STREAMS if one.name == stream)
     return {name: values[kinds[name].get("format", kinds[name]["type"])] for name in key}
@@ -177,7 +177,7 @@ def test_endless_new_names_do_not_fill_the_memory() -> None:
 
 
 def test_a_property_called_received_at_is_not_believed() -> None:
-    """The moment of receipt is the tap's own, whatever a row says."""
+    """`received_at` is the tap's own, whatever a row says."""
     drift = Drift("messages")
 
     assert written({"sid": "SM1", "received_at": "never"}, drift=drift)["received_at"] == RECEIVED
@@ -290,7 +290,7 @@ def test_nesting_that_cannot_be_written_is_an_invalid_record() -> None:
 
 @given(MOMENTS)
 def test_any_rfc_2822_date_comes_back(timestamp: datetime) -> None:
-    """Whatever its zone, a date of the classic API is the same moment in UTC, alone and in a row."""
+    """Whatever its zone, a date of the classic API is the same time in UTC, alone and in a row."""
     timestamp = timestamp.replace(microsecond=0)
 
     assert iso(format_datetime(timestamp)) == utc(timestamp)
@@ -309,7 +309,7 @@ def test_any_iso_date_comes_back(timestamp: datetime, timespec: str, separator: 
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "timestamp"),
     [
         ("Tue, 31 Aug 2010 20:36:28 +0000", "2010-08-31T20:36:28.000000Z"),
         ("Tue, 31 Aug 2010 20:36:28 GMT", "2010-08-31T20:36:28.000000Z"),

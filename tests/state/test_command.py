@@ -51,8 +51,8 @@ def shown(tap: Tap, value: Any) -> dict[tuple[str, str], Json]:
 # show -----------------------------------------------------------------------------------------------------------------
 
 
-def test_show_says_the_bookmark_what_is_open_and_how_far_the_round_is(tap_of: MakeTap) -> None:
-    """Of each stream and account: while it is backfilled, when rows are owed, in a round, and when all is read."""
+def test_show_prints_the_bookmark_the_open_work_and_the_progress_of_the_rescan(tap_of: MakeTap) -> None:
+    """For each stream and account: during the backfill, before and during the rescan, and when all is read."""
     twilio = a_year()
     twilio.messages(400, **PAST)
     twilio.addresses(3, **PAST)
@@ -62,7 +62,7 @@ def test_show_says_the_bookmark_what_is_open_and_how_far_the_round_is(tap_of: Ma
     line = shown(tap, sliced)["messages", twilio.main]
     assert (line["bookmark"], line["age_seconds"], line["rescan"]) == (None, None, None)
     (opened,) = line["open"]
-    assert opened["what"] == "backfill" and re.search(r"of 2026-01-01 is .* \d+ slices left", opened["says"])
+    assert opened["what"] == "backfill" and re.search(r"of 2026-01-01 is .* \d+ time slices left", opened["says"])
 
     line = shown(tap, tap.state)["messages", twilio.main]
     assert line["bookmark"] == "2025-12-31T18:00:00.000000Z" and line["age_seconds"] > 0
@@ -81,7 +81,7 @@ def test_show_says_the_bookmark_what_is_open_and_how_far_the_round_is(tap_of: Ma
 
 
 def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> None:
-    """Rows that were not asked for what is below them, rows asked in turn, a version that was begun."""
+    """Parents that were not visited, parents visited in part, an open FULL_TABLE version."""
     twilio = a_year()
     twilio.messages(30, num_media="1", **PAST)
     twilio.calls(30, created="2025-12-28")
@@ -95,11 +95,11 @@ def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> N
 
     spent = next(s for s in run.states if kept(s, "message_media")[twilio.main].get("deferred_before"))
     said = {one["what"]: one["says"] for one in shown(tap, spent)["message_media", twilio.main]["open"]}
-    assert "rows of messages" in said["deferred_before"] and "max_child_requests were spent" in said["deferred_before"]
+    assert "rows of messages" in said["deferred_before"] and "max_child_requests was reached" in said["deferred_before"]
 
     found = shown(tap, run.states[-1])
     assert [one["what"] for one in found["message_media", twilio.main]["open"]] == ["resend_listed_before"]
-    assert "rows of messages" in found["message_media", twilio.main]["open"][0]["says"]
+    assert "children of messages" in found["message_media", twilio.main]["open"][0]["says"]
     assert [one["what"] for one in found["call_feedback", twilio.main]["open"]] == ["feedback_progress"]
     assert found["addresses", twilio.main]["read_whole"] == "2026-01-01T00:00:00.000000Z"
     assert found["addresses", twilio.main]["open"] == []
@@ -312,7 +312,7 @@ def test_what_belongs_to_no_account_must_be_alike(tap_of: MakeTap, tmp_path: Pat
     assert printed(state(tap, "merge", one, one)) == {"bookmarks": {"faxes": {"x": 1}}, "note": "x", "accounts": {}}
     run = state(tap, "merge", one, other)
     assert run.exit_code == 1 and run.log.partition(" ")[2].startswith(
-        f"CRITICAL {other}: 'faxes' at bookmarks is not as in"
+        f"CRITICAL {other}: 'faxes' at bookmarks differs from"
     )
 
 
@@ -332,7 +332,7 @@ def test_a_bookmark_of_another_tap_goes_into_each_piece(tap_of: MakeTap, tmp_pat
     tap.state = json.loads(paths[0].read_text("utf-8"))
     tap.select("messages", "calls").sync(subaccounts=[main])
     run = state(tap, "merge", written(tmp_path, "synced.json", tap.state), paths[1])
-    assert run.log.partition(" ")[2].startswith(f"WARNING calls: {paths[1]} holds a bookmark of another tap's")
+    assert run.log.partition(" ")[2].startswith(f"WARNING calls: {paths[1]} holds a bookmark of another tap")
     assert kept(printed(run), "calls").keys() == {main}
 
 

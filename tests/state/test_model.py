@@ -18,10 +18,10 @@ from tap_twilio.state.model import (
     Full,
     OpenRescan,
     Partition,
-    State,
     StreamState,
     TimeSlice,
 )
+from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS
 
 ACCOUNTS = [f"AC{number:032d}" for number in range(6)]
@@ -31,15 +31,17 @@ Json = dict[str, Any]
 dates = st.dates(date(2000, 1, 1), date(2100, 1, 1)).map(lambda day: f"{day}T00:00:00.000000Z")
 maybe = st.none() | dates
 pages = st.integers(0, 9).map(lambda number: f"/2010-04-01/Accounts/AC/Messages.json?PageToken=PA{number}")
-places = st.none() | st.builds(
+checkpoints = st.none() | st.builds(
     Checkpoint, pages, st.lists(st.tuples(st.sampled_from(["SM1", "SM2"]), maybe).map(list), max_size=3), st.just([])
 )
-spans = st.lists(dates, min_size=2, max_size=2, unique=True).map(sorted)
+date_ranges = st.lists(dates, min_size=2, max_size=2, unique=True).map(sorted)
 hashes = st.frozensets(st.integers(0, 2**48 - 1), max_size=3)
 sums = st.tuples(*[st.integers(0, 2**48 - 1)] * 5)
 packed = st.dictionaries(st.integers(0, 2**64 - 1), sums | hashes, max_size=3).map(pack)
 read = st.dictionaries(st.sampled_from(["messages", "message_media"]), packed.filter(bool), max_size=2)
-slices = spans.flatmap(lambda span: st.builds(TimeSlice, st.just(span[0]), st.just(span[1]), places, read))
+time_slices = date_ranges.flatmap(
+    lambda bounds: st.builds(TimeSlice, st.just(bounds[0]), st.just(bounds[1]), checkpoints, read)
+)
 tables = st.just(["messages"])
 partitions = st.builds(
     Partition,
@@ -67,9 +69,9 @@ partitions = st.builds(
     selection=st.none() | st.sampled_from(["aa", "bb"]),
     pages=st.none() | st.integers(0, 9),
     backfill=st.none()
-    | st.builds(Backfill, dates, tables, st.just(0), places, st.none() | st.lists(slices, min_size=1), dates),
-    rescan=st.none() | st.builds(OpenRescan, dates, tables, st.just(0), st.integers(0, 9), places),
-    full=st.none() | st.builds(Full, st.integers(1, 9), dates, st.just([]), st.just(0), places, st.booleans()),
+    | st.builds(Backfill, dates, tables, st.just(0), checkpoints, st.none() | st.lists(time_slices, min_size=1), dates),
+    rescan=st.none() | st.builds(OpenRescan, dates, tables, st.just(0), st.integers(0, 9), checkpoints),
+    full=st.none() | st.builds(Full, st.integers(1, 9), dates, st.just([]), st.just(0), checkpoints, st.booleans()),
 )
 streams = st.builds(
     StreamState,
@@ -90,7 +92,7 @@ def states(draw: st.DrawFn) -> Json:
         found, drawn = state.stream(name), draw(streams)
         used = {part.selection for part in drawn.partitions.values() if part.selection}
         drawn.selections = {key: [f"of {key}"] for key in used}
-        if name == "addresses":  # has no filter, and so no slices
+        if name == "addresses":  # has no filter, and so no time slices
             for part in drawn.partitions.values():
                 if part.backfill:
                     part.backfill.time_slices = None
@@ -137,7 +139,7 @@ def test_what_is_written_is_what_is_read(new: Json) -> None:
             "partitions",
         }
         for _, part in bookmark["partitions"]:
-            assert part.keys() == {one.name for one in fields(Partition)}
+            assert part.keys() == {field.name for field in fields(Partition)}
 
 
 def test_a_thousand_idle_accounts_take_no_more_room_than_their_names() -> None:

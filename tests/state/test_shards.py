@@ -1,5 +1,5 @@
 """
-A state in pieces: processes that each sync some accounts, and then one state again, arrive where one process arrives.
+A state in shards: processes that each sync some accounts, and then one state again, arrive where one process arrives.
 
 Whole syncs run here in this process, over real HTTP to a simulated Twilio, since a history takes many of them.
 """
@@ -23,8 +23,8 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import settings_from
 from tap_twilio.singer.catalog import discover, selected_streams
 from tap_twilio.singer.output import Output
-from tap_twilio.state.model import State
 from tap_twilio.state.shards import grouped, merge, owned, split
+from tap_twilio.state.store import State
 from testing.taps import Json
 from tests.state.test_model import ACCOUNTS, states
 
@@ -44,22 +44,22 @@ def assigned(accounts: Sequence[str], rng: random.Random) -> list[list[str]]:
 
 
 @given(states(), st.randoms(use_true_random=False))
-def test_pieces_make_the_whole_again(written: Json, rng: random.Random) -> None:
+def test_shards_make_the_whole_again(written: Json, rng: random.Random) -> None:
     """
     Whatever a state holds, and however its accounts are grouped: a sync reads the same of the join as of the state.
 
-    No account stands in two pieces with what is known of it.
+    No account stands in two shards with what is known of it.
     """
     groups = assigned(ACCOUNTS, rng)
-    pieces = split(State(written), groups)
-    joined, said = merge([(str(number), State(piece)) for number, piece in enumerate(pieces)])
+    shards = split(State(written), groups)
+    joined, said = merge([(str(number), State(shard)) for number, shard in enumerate(shards)])
     before, after = State(written), State(json.loads(json.dumps(joined)))
 
     assert not said
     for name in written["bookmarks"]:
         assert after.stream(name) == before.stream(name)
-    for group, piece in zip(groups, pieces):
-        assert set(owned(State(piece))) <= set(group)
+    for group, shard in zip(groups, shards):
+        assert set(owned(State(shard))) <= set(group)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 99), max_size=9), st.integers(1, 9))
@@ -152,17 +152,17 @@ class World:
             of.sort(key=str)
         return emitted
 
-    def sync_in_pieces(self, groups: list[list[str]], rng: random.Random, dies: bool, **more: Any) -> Emitted:
-        """Split, sync each piece with its accounts only, merge; the rows that all of them wrote."""
-        pieces = []
+    def sync_in_shards(self, groups: list[list[str]], rng: random.Random, dies: bool, **more: Any) -> Emitted:
+        """Split, sync each shard with its accounts only, merge; the rows that all of them wrote."""
+        shards = []
         emitted: Emitted = {}
-        for group, piece in zip(groups, split(State(self.state or None), groups)):
-            state, written = self.sync(group, piece, rng if dies else None, **more)
+        for group, shard in zip(groups, split(State(self.state or None), groups)):
+            state, written = self.sync(group, shard, rng if dies else None, **more)
             for name, rows in written.items():
                 emitted[name] = sorted([*emitted.get(name, []), *rows], key=str)
-            pieces.append((",".join(group), State(json.loads(json.dumps(state)))))
-        rng.shuffle(pieces)
-        self.state, said = merge(pieces)
+            shards.append((",".join(group), State(json.loads(json.dumps(state)))))
+        rng.shuffle(shards)
+        self.state, said = merge(shards)
         assert not said
         return emitted
 
@@ -194,11 +194,11 @@ def live(twilio: Twilio, rng: random.Random) -> None:
 
 @settings(max_examples=settings().max_examples // 10)
 @given(st.integers(0, 10**9))
-def test_syncs_in_pieces_equal_syncs_of_all(seed: int) -> None:
+def test_syncs_in_shards_equal_syncs_of_all(seed: int) -> None:
     """
     In what the warehouse holds, and in what the next sync of all writes: the same rows, and no other.
 
-    A full table's deleted rows leave with that sync, and it writes the whole of one that was read in pieces.
+    A full table's deleted rows leave with that sync, and it writes the whole of one that was read in shards.
     """
     rng = random.Random(seed)
     with lived(rng) as (twilio, server):
@@ -211,26 +211,26 @@ def test_syncs_in_pieces_equal_syncs_of_all(seed: int) -> None:
         for _ in range(rng.randint(1, 2)):
             knew = bool(several.state)
             one.state, written = one.sync(accounts, one.state)
-            of_pieces = several.sync_in_pieces(assigned(accounts, rng), rng, dies=False)
-            assert {**of_pieces, FULL: []} == {**written, FULL: []}
+            of_shards = several.sync_in_shards(assigned(accounts, rng), rng, dies=False)
+            assert {**of_shards, FULL: []} == {**written, FULL: []}
             for name in {*OF_AN_ACCOUNT, *OF_NONE} - {FULL}:
                 assert several.rows.get(name) == one.rows.get(name), name
             assert not knew or several.rows[FULL].items() >= one.rows[FULL].items()
             live(twilio, rng)
         one.state, written = one.sync(accounts, one.state)
-        several.state, of_pieces = several.sync(accounts, several.state)
+        several.state, of_shards = several.sync(accounts, several.state)
 
         assert several.rows == one.rows
         written.pop(FULL, None)
-        of_pieces.pop(FULL, None)
-        assert of_pieces == written
+        of_shards.pop(FULL, None)
+        assert of_shards == written
         assert several.sync(accounts, several.state)[1] == {}
 
 
 @pytest.mark.long
 @settings(max_examples=settings().max_examples // 5)
 @given(st.integers(0, 10**9))
-def test_pieces_that_die_with_little_budget_lose_no_row(seed: int) -> None:
+def test_shards_that_die_with_little_budget_lose_no_row(seed: int) -> None:
     """Killed anywhere, with histories longer than the budget: syncs of all bring what one that reads all anew holds."""
     rng = random.Random(seed)
     with lived(rng) as (twilio, server):
@@ -238,7 +238,7 @@ def test_pieces_that_die_with_little_budget_lose_no_row(seed: int) -> None:
         several = World(server)
         for _ in range(rng.randint(1, 3)):
             more = {"rescan_pages": rng.choice((1, 3, 500)), "lookback_days": rng.choice((0, 15))}
-            several.sync_in_pieces(assigned(accounts, rng), rng, dies=rng.random() < 0.5, **more)
+            several.sync_in_shards(assigned(accounts, rng), rng, dies=rng.random() < 0.5, **more)
             live(twilio, rng)
         for _ in range(3):
             several.state, _ = several.sync(accounts, several.state)

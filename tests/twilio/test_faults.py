@@ -35,12 +35,13 @@ from sandbox.messages import Answer as Reply
 from tap_twilio.errors import BadAnswer, PartitionError, Refused, Retry, Unreachable
 from tap_twilio.settings import Settings
 from tap_twilio.twilio import client as client_module
+from tap_twilio.twilio import response as response_module
 from tap_twilio.twilio import retry_pool as pool_module
-from tap_twilio.twilio.client import Answer, Client
+from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.rate_limit import QUIETEST_S, ConcurrencyLimit
 from tap_twilio.twilio.request import Fetch
-from tap_twilio.twilio.response import read_page
+from tap_twilio.twilio.response import Answer, read_page
 from tap_twilio.twilio.retry_pool import Pool
 from tap_twilio.twilio.server_clock import Clock
 from testing.sampled import long
@@ -187,7 +188,8 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
-    monkeypatch.setattr(client_module, "MOST_BYTES", 1 << 20)
+    for module in (client_module, response_module):
+        monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
     with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
@@ -210,7 +212,7 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
     monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
     with ExitStack() as stack:
         pools = []
-        for pieces in HANGS.values():  # side by side
+        for pieces in HANGS.values():  # concurrently
             url = stack.enter_context(wire(*pieces))
             pools.append(Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1))
             pools[-1].submit(ASK, "tag")
@@ -307,7 +309,7 @@ def test_without_progress_for_retry_minutes_it_is_given_up() -> None:
     outcome, _ = asked(Retry("HTTP 503"), retry_s=0.2)
 
     assert isinstance(outcome, Unreachable)
-    assert re.fullmatch(r"/page: HTTP 503, for \d s of asking again \(retry_minutes\)", str(outcome))
+    assert re.fullmatch(r"/page: HTTP 503; gave up after \d s of retries \(retry_minutes\)", str(outcome))
 
 
 def test_a_wait_longer_than_retry_minutes_is_not_waited() -> None:
@@ -386,7 +388,7 @@ def test_a_limited_account_is_read_whole(tap_of: Callable[..., Tap]) -> None:
     changes = [line for line in run.said if "at once" in line]
     assert 0 < refused < 0.15 * len(tap.requests)
     assert 0 < len(changes) < 20
-    assert "going on with 4" in changes[0] and twilio.main in changes[0]
+    assert "continues with 4" in changes[0] and twilio.main in changes[0]
 
 
 # Reading answers ------------------------------------------------------------------------------------------------------
@@ -478,7 +480,7 @@ def bad_day(rows: int, rate: float) -> Twilio:
 
 
 def never_dated(row: dict[str, Any]) -> bool:
-    """Rows that slices do not see: of a long list, they come with the first round after its backfill."""
+    """Rows that time slices miss: of a long list, they come with the first rescan after its backfill."""
     return not row.get("date_sent", "-") or not row.get("start_time", "-")
 
 
@@ -510,7 +512,7 @@ def test_a_first_sync_on_a_bad_day(tap_of: Callable[..., Tap], rate: float) -> N
 @pytest.mark.long
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.3])
 def test_a_first_sync_of_20_000_rows_on_a_bad_day(tap_of: Callable[..., Tap], rate: float) -> None:
-    """The same at length, and once more after a week in which rows changed: then also those that it owed are there."""
+    """The same at length, and once more after a week in which rows changed: then no row is missing."""
     tap = tap_of(bad_day(20_000, rate), page_size=100, request_timeout=1)
     run = tap.start().wait(timeout_s=550)
     assert run.exit_code == 0, run.log[-2000:]
@@ -532,7 +534,7 @@ def test_a_partition_that_fails_leaves_the_others_alone(tap_of: Callable[..., Ta
 
     assert tap.wrong(("messages", "conferences", "transcriptions", "addresses")) == {}
     (line,) = [line for line in run.said if line.startswith("failed: ")]
-    assert f"calls {twilio.main}: /2010-04-01/Accounts/{twilio.main}/Calls.json: HTTP 503, for " in line
+    assert f"calls {twilio.main}: /2010-04-01/Accounts/{twilio.main}/Calls.json: HTTP 503; gave up after " in line
     assert "what was read is kept. The next sync goes on there." in run.log
     twilio.script.scripted.clear()
     tap.sync()
@@ -802,7 +804,7 @@ def _has_printed(started: Started, length: int) -> bool:
 
 
 def kill_and_resume(tap: Tap, kills: int, seed: int) -> None:
-    """Kill syncs at random moments; each goes on from the last STATE of the one before. At the end all is equal."""
+    """Kill syncs at random times; each goes on from the last STATE of the one before. At the end all is equal."""
     rng = random.Random(seed)
     for index in range(kills):
         started, length = tap.start(), int(10 ** rng.uniform(2, 6.3))
@@ -812,14 +814,14 @@ def kill_and_resume(tap: Tap, kills: int, seed: int) -> None:
         if index % 3 == 2:
             tap.twilio.advance(hours=rng.choice([1, 5, 30]))
     tap.sync()
-    assert tap.wrong(but=never_dated) == {}  # they come with the round of the next sync, where this one was the first
+    assert tap.wrong(but=never_dated) == {}  # they come with the rescan of the next sync, if this one was the first
     tap.twilio.advance(hours=30)
     tap.sync()
     assert tap.wrong() == {}
 
 
-def test_killed_at_any_moment_it_goes_on(tap_of: Callable[..., Tap]) -> None:
-    """Five kills at random moments, with a STATE after every page."""
+def test_killed_at_any_time_it_goes_on(tap_of: Callable[..., Tap]) -> None:
+    """Five kills at random times, with a STATE after every page."""
     kill_and_resume(tap_of(bad_day(1500, 0.05), page_size=20, state_seconds=0, request_timeout=1), 5, seed=1)
 
 
