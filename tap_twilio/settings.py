@@ -30,6 +30,8 @@ CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
 FORMS = ("decimals", "unknown_properties")
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 OTHERS = {"date_window_days", "lookback_window"}  # singer-io's tap has these: its config is taken as it is
+# The names that settings had in earlier versions -> those that they have now.
+OLD_NAMES = {"margin_hours": "lateness_hours", "child_requests": "max_child_requests", "sweep_pages": "rescan_pages"}
 CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
 
 # The JSON types of the fields below, by their annotation.
@@ -292,7 +294,7 @@ def _others_read(path: Path) -> bool:
 
 
 def _variables(environ: dict[str, str]) -> dict[str, str]:
-    names = {f"{PREFIX}{name.upper()}": name for name in SCHEMA["properties"]}
+    names = {f"{PREFIX}{name.upper()}": name for name in [*SCHEMA["properties"], *OLD_NAMES]}
     return {names[variable]: value for variable, value in environ.items() if variable in names}
 
 
@@ -304,8 +306,9 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     unused = sorted(set(raw) & OTHERS)
     if unused:
         LOGGER.info("settings of singer-io's tap-twilio that have no use here: %s", ", ".join(unused))
+    raw, warnings = _renamed(raw)
     unknown = sorted(set(raw) - set(known) - OTHERS)
-    warnings = [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
+    warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
     values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
     _from_environment(values, environ)
@@ -321,6 +324,17 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
             raise TapError("Setting subaccounts is an empty list: name at least one account SID, or use true or false.")
     kept = {name: value for name, value in values.items() if name not in CREDENTIALS}
     return Settings(user=user, password=password, **kept), warnings
+
+
+def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a config with the settings' present names, and one warning for all old ones; a present name wins."""
+    old = [name for name in OLD_NAMES if name in raw]
+    if not old:
+        return raw, []
+    renamed = {OLD_NAMES[name]: raw[name] for name in old}
+    pairs = ", ".join(f"{name} is called {OLD_NAMES[name]} now" for name in old)
+    kept = {name: value for name, value in raw.items() if name not in OLD_NAMES}
+    return renamed | kept, [f"settings were renamed: {pairs}; change the config"]
 
 
 def _typed(value: Any, schema: dict[str, Any]) -> Any:

@@ -110,7 +110,7 @@ def _place(where: str) -> Any:
     if "://" not in where:
         return Folder(Path(where))
     try:
-        remote = importlib.import_module("tap_twilio.run_sync.remote")
+        remote = importlib.import_module("tap_twilio.run_sync.object_store")
     except ImportError:
         raise TapError(f"--state {where}: addresses need pip install 'exact-tap-twilio[state]'.") from None
     return remote.Remote(where)

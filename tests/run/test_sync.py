@@ -14,6 +14,7 @@ import pytest
 from sandbox import Twilio
 from tap_twilio.errors import TapError
 from tap_twilio.settings import Settings
+from tap_twilio.state.model import FORMAT
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from testing.taps import LISTED, ROOT, SIX, Tap, expected, kept, properties
@@ -386,11 +387,11 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"bookmarks": {"messages": {"date_updated": "2026-01-01T00:00:00Z", "accounts": {}}}},
         {"bookmarks": {"messages": "yesterday"}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"date_updated": "soon"}}}}},
-        {"bookmarks": {"messages": {"partitions": {}}}},
-        {"bookmarks": {"messages": {"partitions": [["AC"]]}}},
-        {"bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
-        {"bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
-        {"bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": {}}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC"]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:

@@ -295,7 +295,7 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
 
 def odd(job: Job, way: str) -> str:
     """The command line of a target with a way of its own."""
-    return f"{sys.executable} -m tests.odd_target '{job.folder / 'rows.db'}' {shlex.quote(way)}"
+    return f"{sys.executable} -m testing.odd_target '{job.folder / 'rows.db'}' {shlex.quote(way)}"
 
 
 @pytest.mark.parametrize("way", ["half", "none"])

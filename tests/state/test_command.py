@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from tap_twilio.state.model import FORMAT
 from testing.taps import COMMAND, HOUR, ROOT, Json, Run, Tap, kept
 
 MakeTap = Callable[..., Tap]
@@ -136,7 +137,11 @@ def test_show_takes_a_state_in_every_form_that_it_is_kept_in(tap_of: MakeTap, tm
         ("split", {"calls": "2026-01-01"}, "is no state"),
         ("show", {"bookmarks": []}, "The state is malformed at bookmarks: it is not a JSON object"),
         *(
-            (command, {"bookmarks": {"calls": {"partitions": 7}}}, "malformed at bookmarks.calls.partitions: it is not")
+            (
+                command,
+                {"format": FORMAT, "bookmarks": {"calls": {"partitions": 7}}},
+                "malformed at bookmarks.calls.partitions: it is not",
+            )
             for command in ("show", "split", "merge")
         ),
         *(
@@ -309,7 +314,8 @@ def test_what_belongs_to_no_account_must_be_alike(tap_of: MakeTap, tmp_path: Pat
     tap = tap_of(Twilio())
     one = written(tmp_path, "a.json", {"bookmarks": {"faxes": {"x": 1}}, "note": "x"})
     other = written(tmp_path, "b.json", {"bookmarks": {"faxes": {"x": 2}}})
-    assert printed(state(tap, "merge", one, one)) == {"bookmarks": {"faxes": {"x": 1}}, "note": "x", "accounts": {}}
+    merged = {"format": FORMAT, "bookmarks": {"faxes": {"x": 1}}, "note": "x", "accounts": {}}
+    assert printed(state(tap, "merge", one, one)) == merged
     run = state(tap, "merge", one, other)
     assert run.exit_code == 1 and run.log.partition(" ")[2].startswith(
         f"CRITICAL {other}: 'faxes' at bookmarks is not as in"
@@ -325,7 +331,7 @@ def test_a_bookmark_of_another_tap_goes_into_each_piece(tap_of: MakeTap, tmp_pat
     tap = tap_of(twilio).select("messages")
     tap.sync()
     foreign = {"date_updated": "2025-06-01T00:00:00Z"}
-    both = {"bookmarks": {**tap.state["bookmarks"], "calls": foreign}, "accounts": tap.state["accounts"]}
+    both = {**tap.state, "bookmarks": {**tap.state["bookmarks"], "calls": foreign}}
     printed(state(tap, "split", written(tmp_path, "state.json", both), "--into", tmp_path / "pieces"))
     paths = [tmp_path / "pieces" / f"{account}.json" for account in (main, other)]
     assert printed(state(tap, "merge", *paths))["bookmarks"]["calls"] == foreign
