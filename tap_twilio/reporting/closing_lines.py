@@ -101,7 +101,7 @@ def comes_next(reading: PartitionRead, table: Table, share: float, why: str | No
     state = reading.state
     if why in ("refused", "failed"):
         return "goes on where it failed"
-    if why == "absent":
+    if why == "unavailable":
         return "asks whether the account has it"
     if found := forecast(reading, share):
         return found

@@ -125,7 +125,7 @@ def summarise(
         seen.add(key)
         inactive = why in INACTIVE
         text = "" if inactive else comes_next(reading, table, share, why)
-        dated = not inactive and why != "absent"
+        dated = not inactive and why != "unavailable"
         judged = verdict(state, *key)
         found[table.name].parts.append(_part(table, counts, text, errors.get(key), dated, judged))
     for key, why in unread.items():

@@ -380,12 +380,12 @@ def _check(stream: Stream, part: Partition, where: str) -> None:
     if not part.backfill or part.backfill.time_slices is None:
         return
     if not stream.filter:
-        raise malformed(f"{where}.backfill.slices", "is of a list that is not read in slices")
+        raise malformed(f"{where}.backfill.time_slices", "is of a list that is not read in slices")
     if not part.backfill.time_slices:
-        raise malformed(f"{where}.backfill.slices", "is empty, so that nothing would be read")
+        raise malformed(f"{where}.backfill.time_slices", "is empty, so that nothing would be read")
     if stream.filter_hides_rows and part.backfill.resend_listed_before is None:
-        raise malformed(f"{where}.backfill.owed", "is missing")
-    _check_spans(part.backfill.time_slices, f"{where}.backfill.slices")
+        raise malformed(f"{where}.backfill.resend_listed_before", "is missing")
+    _check_spans(part.backfill.time_slices, f"{where}.backfill.time_slices")
 
 
 def _check_spans(spans: Iterable[TimeSlice], where: str) -> None:
