@@ -26,7 +26,7 @@ from tap_twilio.reporting.closing_lines import (
     summary,
 )
 from tap_twilio.reporting.stats import RunStats
-from tap_twilio.reporting.summary import FullRead, log_table, summarise
+from tap_twilio.reporting.summary import StreamSummary, log_table, summarise
 from tap_twilio.settings import Settings
 from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
@@ -132,7 +132,7 @@ class Sync:
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
 
-    def summarise(self) -> list[FullRead]:
+    def summarise(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
         return summarise(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
 
