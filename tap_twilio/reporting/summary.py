@@ -64,7 +64,7 @@ class StreamSummary:
 
     def cells(self) -> tuple[str, ...]:
         members = _members(self.parts)
-        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "silent_changes", "requests")))
+        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "undated_changes", "requests")))
         seconds = f"{members['request_seconds']:.1f}"
         bookmark = to_second(members["bookmark"]) if members["bookmark"] else "-"
         complete = {True: "yes", False: "no", None: "-"}[members["complete"]]
@@ -77,7 +77,7 @@ def _members(parts: Sequence[AccountSummary]) -> Json:
         "pages": sum(part.figures.pages for part in parts),
         "rows_read": sum(part.figures.read for part in parts),
         "rows_emitted": sum(part.figures.emitted for part in parts),
-        "silent_changes": sum(part.undated for part in parts),
+        "undated_changes": sum(part.undated for part in parts),
         "requests": sum(part.figures.requests for part in parts),
         "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,

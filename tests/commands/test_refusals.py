@@ -135,7 +135,7 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
     ("file", "content", "says"),
     [
         ("--config", None, "No such file"),
-        ("--config", "", "given.json: is empty. Write it anew."),
+        ("--config", "", "given.json: is empty. Recreate the file."),
         ("--config", f'{{"auth_token": "{SECRET}"', "not valid JSON (line 1)"),
         ("--config", '{"lookback_days": NaN}', "not valid JSON"),
         ("--config", "[" * 100_000, "not valid JSON"),
@@ -312,7 +312,7 @@ def test_an_error_of_the_taps_own_is_one_line(tap: Tap) -> None:
 
     refused(
         executed([sys.executable, "-c", code, *tap.command()[len(COMMAND) :]]),
-        "An error of the tap's own (RuntimeError at <string>:2)",
+        "Internal error (RuntimeError at <string>:2)",
     )
 
 
@@ -364,6 +364,6 @@ def test_products_that_an_account_lacks_cost_a_request_each(tap_of: Callable[...
         tap.state = run.states[-1]
         asked = [request.path for request in tap.requests if not request.path.startswith("/2010-04-01")]
         assert len(tops) < len(asked) <= 3 * (len(tops) + scores)
-        assert len([line for line in run.said if "without it (HTTP 404" in line]) == len(
+        assert len([line for line in run.said if "(HTTP 404, code 20404)" in line]) == len(
             {one.product.host for one in tops}
         )

@@ -164,7 +164,7 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
     assert run.sids("messages") == late
     told = {"not_read": "closed", "syncs_left": None}
     assert kept(tap.state, "messages")[closed] | told == before | told
-    assert f"closed accounts are left out, and their bookmarks are kept: {closed}" in run.said
+    assert f"closed accounts are not read, and their bookmarks are kept: {closed}" in run.said
     assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line or "failed" in line for line in run.said)
     assert tap.wrong(rows=twilio.truth) == {}
@@ -184,7 +184,7 @@ def test_an_account_closed_before_its_first_sync_is_left_out(tap_of: MakeTap, st
     twilio.messages(3)
     tap = tap_of(twilio)
     run = tap.sync()
-    assert sum("closed accounts are left out" in line for line in run.said) == 1
+    assert sum("closed accounts are not read" in line for line in run.said) == 1
     assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line for line in run.said)
 

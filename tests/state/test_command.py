@@ -131,10 +131,10 @@ def test_show_takes_a_state_in_every_form_that_it_is_kept_in(tap_of: MakeTap, tm
 @pytest.mark.parametrize(
     ("command", "content", "said"),
     [
-        ("show", "", "is no state"),
-        ("show", "no JSON", "is no state"),
-        ("merge", "[]", "is no state"),
-        ("split", {"calls": "2026-01-01"}, "is no state"),
+        ("show", "", "is not a state"),
+        ("show", "no JSON", "is not a state"),
+        ("merge", "[]", "is not a state"),
+        ("split", {"calls": "2026-01-01"}, "is not a state"),
         ("show", {"bookmarks": []}, "The state is malformed at bookmarks: it is not a JSON object"),
         *(
             (
@@ -222,7 +222,7 @@ def test_no_piece_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Pa
     for piece in printed(cut):
         tap.state = json.loads(Path(piece["state"]).read_text("utf-8"))
         run = tap.sync(subaccounts=piece["subaccounts"])
-        assert any("until the pieces of the state are merged" in line for line in run.said)
+        assert any("until the state shards are merged" in line for line in run.said)
         assert "take it out of the state" not in run.log
         assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone}
         written(tmp_path / "pieces", Path(piece["state"]).name, tap.state)
@@ -353,7 +353,7 @@ def test_split_overwrites_nothing_and_needs_accounts(tap_of: MakeTap, tmp_path: 
     run = state(tap, "split", path, "--into", path)
     assert (run.exit_code, run.lines) == (1, []) and f"{path}: cannot be written (" in run.log
     run = state(tap, "split", written(tmp_path, "none.json", {"bookmarks": {}}), "--into", tmp_path / "pieces")
-    assert (run.exit_code, run.lines) == (1, []) and "is of no account" in run.log
+    assert (run.exit_code, run.lines) == (1, []) and "holds no account" in run.log
     assert not (tmp_path / "pieces").exists()
     run = state(tap, "split", path, "--into", tmp_path / "pieces", "--groups", 0)
     assert run.exit_code == 2 and "argument --groups: is not a whole number from 1 on" in run.log
@@ -391,7 +391,7 @@ def test_accounts_json_with_a_key_that_lists_no_accounts(tap_of: MakeTap) -> Non
     (found,) = printed(tap.run("--accounts-json", subaccounts=False))
     assert found["sid"] == twilio.main and found["chosen"] and found.keys() == KEYS
     run = tap.run("--accounts-json")
-    assert (run.exit_code, run.lines) == (1, []) and "lets this API key list no accounts" in run.log
+    assert (run.exit_code, run.lines) == (1, []) and "does not let this API key list accounts" in run.log
     run = tap.run("--accounts-json", subaccounts=False, api_key_secret="f" * 32)
     assert (run.exit_code, run.lines) == (1, []) and "Twilio refused the credentials" in run.log
 

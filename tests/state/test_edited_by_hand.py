@@ -168,7 +168,7 @@ def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
 
 
 def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None:
-    """Never an error of the tap's own: what cannot be taken is named with its place. Sampled: one in four places."""
+    """Never internal error: what cannot be taken is named with its place. Sampled: one in four places."""
     for state, place, value in edits(states)[:: 4 * len(ODD) + 1]:
         end_well(tap, state, place, value)
 
