@@ -5,7 +5,7 @@ Error
 │   └── OutputFailed, AlreadyRunning
 ├── TargetGone          ends the run without a message
 ├── TargetFailed        is an exit code of run-sync; nothing raises it
-├── PartitionError      fails one partition; the others go on, and the run ends with exit code 3
+├── PartitionError      fails one partition; the others continue, and the run ends with exit code 3
 │   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Incomplete
 │   └── Unreachable
 │       └── ServerFailed
@@ -115,17 +115,17 @@ class Incomplete(PartitionError):
 
     @staticmethod
     def of(stream: str, account: str, last: Error | None) -> Incomplete:
-        """Name the list, and why it was last begun again: where Twilio refused a page, in Twilio's words."""
+        """Return the error of a list. `last` is why the last attempt failed."""
         why = f" ({last})" if last and last.args else ""
-        return Incomplete(f"{stream} {account}: the list moved under every walk{why}; the next sync goes on.")
+        return Incomplete(f"{stream} {account}: the list shifted in every attempt{why}; the next sync continues.")
 
 
 class Retry(Error):
     """
-    The pool's move: an attempt failed in a way that may pass.
+    The retry pool must try again: an attempt failed, and another may succeed.
 
-    `wait_s` is how long Twilio asks to wait, where it says so. `server_failed`: it may be this request that Twilio
-    cannot answer. Not so with 503, which says that Twilio is busy.
+    `wait_s` is how long Twilio asks to wait, if it says so. `server_failed`: Twilio may be unable to answer this
+    request. A 503 is no such failure: Twilio is busy.
     """
 
     def __init__(

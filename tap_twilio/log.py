@@ -60,7 +60,7 @@ class OneLine(logging.Formatter):
         for secret in self.secrets if plain else ():
             if secret.replace("+", " ") in plain:
                 line = re.sub("".join(map(_spellings, secret)), "***", line)
-        line = QUERY.sub(lambda found: f"{found[1] or ''}?***", line)
+        line = QUERY.sub(lambda match: f"{match[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
     def format(self, record: logging.LogRecord) -> str:
@@ -99,7 +99,7 @@ class OneLine(logging.Formatter):
 
 def _plain(line: str) -> str:
     """Return a line without the escapes of JSON and URLs, also if it was quoted several times."""
-    line = ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], line)
+    line = ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], line)
     for _ in range(3):
         line = unquote(line)
     return line

@@ -240,17 +240,17 @@ class Settings:
     )
 
 
-def _property(one: Field[Any]) -> dict[str, Any]:
+def _property(declared: Field[Any]) -> dict[str, Any]:
     """Return the JSON Schema of a setting."""
-    kind = {"type": KINDS[str(one.type)]} if "type" not in one.metadata["rules"] else {}
-    default = {} if one.default in (MISSING, None) else {"default": one.default}
-    return {**kind, **one.metadata["rules"], **default, "description": one.metadata["description"]}
+    kind = {"type": KINDS[str(declared.type)]} if "type" not in declared.metadata["rules"] else {}
+    default = {} if declared.default in (MISSING, None) else {"default": declared.default}
+    return {**kind, **declared.metadata["rules"], **default, "description": declared.metadata["description"]}
 
 
 # What a config may hold, in JSON Schema (Draft 4).
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {one.name: _property(one) for one in fields(Settings) if one.metadata},
+    "properties": {declared.name: _property(declared) for declared in fields(Settings) if declared.metadata},
 }
 
 
@@ -283,10 +283,10 @@ def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[s
 def _raw(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for path in paths:
-        found = _variables(environ) if path == ENV else read_json(path, "--config")
-        if not isinstance(found, dict):
+        config = _variables(environ) if path == ENV else read_json(path, "--config")
+        if not isinstance(config, dict):
             raise TapError("The config must be a JSON object, as in sample_config.json.")
-        raw |= found
+        raw |= config
     return raw
 
 
@@ -370,9 +370,9 @@ def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     elif "api_key_sid" in values and "api_key_secret" not in values:
         names.append("api_key_secret")
     for name in names:
-        found = environ.get(SCHEMA["properties"][name]["env"], "").strip()
-        if found and name not in values:
-            values[name] = found
+        value = environ.get(SCHEMA["properties"][name]["env"], "").strip()
+        if value and name not in values:
+            values[name] = value
 
 
 def _validate(values: dict[str, Any]) -> None:

@@ -31,9 +31,13 @@ def _left(opened: Backfill, since: Timestamp, whole: timedelta) -> timedelta:
     """Return the time span that is left to read of the current list."""
     if opened.time_slices is None:
         return _until(opened.checkpoint, since) if opened.checkpoint else whole
-    slices = list(opened.time_slices)  # a copy, since another thread removes some
-    spans = (_until(one.checkpoint, one.since) if one.checkpoint else _between(one.since, one.until) for one in slices)
-    return sum(spans, timedelta(0))
+    return sum(
+        (
+            _until(left.checkpoint, left.since) if left.checkpoint else _between(left.since, left.until)
+            for left in list(opened.time_slices)  # a copy, since another thread removes some
+        ),
+        timedelta(0),
+    )
 
 
 def _until(checkpoint: Checkpoint | None, since: Timestamp) -> timedelta:

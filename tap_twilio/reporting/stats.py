@@ -88,13 +88,13 @@ class RunStats:
 
 
 def _sum(parts: Sequence[RequestStats], emitted: int) -> StreamStats:
-    rows = sum(one.rows for one in parts)
+    rows = sum(part.rows for part in parts)
     requested = [part for part in parts if part.first_s]
     spent_s = max(part.last_s for part in requested) - min(part.first_s for part in requested) if requested else 0.0
     return StreamStats(
-        requests=sum(one.requests for one in parts),
-        seconds=sum(one.seconds for one in parts),
-        pages=sum(one.pages for one in parts),
+        requests=sum(part.requests for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        pages=sum(part.pages for part in parts),
         read=rows,
         emitted=emitted,
         rate=rows / spent_s if spent_s > 0 else 0,

@@ -33,7 +33,7 @@ class AccountSummary:
 
     stream: str
     account: str
-    figures: StreamStats
+    stats: StreamStats
     undated: int = 0  # rows emitted because of an undated change: date_updated did not move
     bookmark: Timestamp | None = None
     next: str = ""
@@ -74,12 +74,12 @@ class StreamSummary:
 def _members(parts: Sequence[AccountSummary]) -> Json:
     bookmarks = [part.bookmark for part in parts if part.dated]
     return {
-        "pages": sum(part.figures.pages for part in parts),
-        "rows_read": sum(part.figures.read for part in parts),
-        "rows_emitted": sum(part.figures.emitted for part in parts),
+        "pages": sum(part.stats.pages for part in parts),
+        "rows_read": sum(part.stats.read for part in parts),
+        "rows_emitted": sum(part.stats.emitted for part in parts),
         "undated_changes": sum(part.undated for part in parts),
-        "requests": sum(part.figures.requests for part in parts),
-        "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
+        "requests": sum(part.stats.requests for part in parts),
+        "request_seconds": round(sum(part.stats.seconds for part in parts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
         **_verdict([part.verdict for part in parts if part.verdict]),
         "next_sync": _most_common(part.next for part in parts),
@@ -144,9 +144,9 @@ def summarise(
 def _account_summary(
     table: Table, counts: RunStats, then: str, error: str | None, dated: bool, verdict: Verdict
 ) -> AccountSummary:
-    figures = counts.of((table.name, table.account))
+    stats = counts.of((table.name, table.account))
     return AccountSummary(
-        table.name, table.account, figures, table.undated, table.state.date_updated, then, error, dated, verdict
+        table.name, table.account, stats, table.undated, table.state.date_updated, then, error, dated, verdict
     )
 
 
@@ -155,7 +155,7 @@ def log_table(streams: Sequence[StreamSummary]) -> None:
     shown = [
         stream
         for stream in streams
-        if any(part.figures.read or part.figures.emitted or part.error for part in stream.parts)
+        if any(part.stats.read or part.stats.emitted or part.error for part in stream.parts)
     ]
     cells = [HEADINGS, *(stream.cells() for stream in shown)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]

@@ -321,7 +321,7 @@ class Sync:
 
     def _report(self) -> None:
         streams = self.summarise()
-        emitted = {stream.stream: sum(part.figures.emitted for part in stream.parts) for stream in streams}
+        emitted = {stream.stream: sum(part.stats.emitted for part in stream.parts) for stream in streams}
         for recorder in self.recorders.values():
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
