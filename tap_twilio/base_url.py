@@ -1,4 +1,4 @@
-"""Where requests may go in place of Twilio's hosts: what `base_url` may be."""
+"""The rules of the setting `base_url`: an origin that replaces Twilio's hosts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
 
 def origin(url: str) -> str:
     """
-    Credentials travel to this origin, so it is https, or plain http that never leaves the machine.
+    Return a checked origin. Raises TapError unless it is https, or http on a loopback address.
 
-    `{product}` may be its path, or a part of its host's name.
+    It gets the credentials. `{product}` may be its path, or a part of its host's name.
     """
     try:
         parts = urlsplit(url.replace("{product}", PRODUCT))

@@ -1,7 +1,7 @@
 """
-Arguments in, exit code out; the only place that prints an error.
+The command line: runs a command, logs its error, and exits with its code.
 
-Each command is imported when it is asked for: `--version` needs neither HTTP nor singer-python.
+Each command is imported when it is needed: `--version` needs neither HTTP nor singer-python.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ COMMANDS = {"run-sync": "run_sync", "state": "state"}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The `tap-twilio` command. Exit codes: docs/production.md, "Exit codes"."""
-    gc.set_threshold(100_000, 20, 100)  # neither modules nor pages make circles: to look for some is mostly in vain
+    """Run the `tap-twilio` command. Exit codes: docs/production.md, "Exit codes"."""
+    gc.set_threshold(100_000, 20, 100)  # modules and pages hold no reference cycles
     argv = sys.argv[1:] if argv is None else argv
     command = COMMANDS.get(argv[0]) if argv else None
     arguments = None if command else _parser().parse_args(argv)
@@ -44,36 +44,34 @@ def main(argv: list[str] | None = None) -> None:
         code = gone.exit_code
     except KeyboardInterrupt:
         code = 130
-    except Exception as error:  # not an error of the user's: named, without a traceback that could hold a secret
-        LOGGER.critical("An error of the tap's own (%s at %s): please report it.", type(error).__name__, _place(error))
+    except Exception as error:  # logged without a traceback, which could hold a secret
+        LOGGER.critical("Internal error (%s at %s): please report it.", type(error).__name__, _location(error))
         code = 1
-    with suppress(OSError, AttributeError):  # closed, or a full disk
+    with suppress(OSError, AttributeError):  # stderr is closed, or the disk is full
         sys.stderr.flush()
-    os._exit(code)  # threads that still wait for Twilio do not hold the process
+    os._exit(code)  # do not wait for threads that wait for Twilio
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-twilio",
-        description="Emits Twilio's collections as Singer messages, exactly.",
-        epilog=f"With arguments of their own: {', '.join(f'tap-twilio {name} --help' for name in COMMANDS)}.",
+        description="Reads Twilio's API, and writes Singer messages to stdout.",
+        epilog=f"Commands with arguments of their own: {', '.join(f'tap-twilio {name} --help' for name in COMMANDS)}.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--config", metavar="FILE", action="append", help="the settings, as in sample_config.json; ENV: TAP_TWILIO_…"
+        "--config", metavar="FILE", action="append", help="settings file; ENV: read TAP_TWILIO_* variables"
     )
-    parser.add_argument("--discover", action="store_true", help="print the catalog of streams, and end")
-    parser.add_argument("--catalog", "--properties", metavar="FILE", help="which streams and properties to read")
-    parser.add_argument("--select", metavar="STREAMS", help="in place of a catalog: calls,messages.!body,studio_*")
-    parser.add_argument("--streams", action="store_true", help="print what can be selected, and end")
-    parser.add_argument(
-        "--check", "--test", action="store_true", help="ask for a page of each selected stream, and end"
-    )
-    parser.add_argument("--accounts-json", action="store_true", help="print which accounts a sync would read, and end")
-    parser.add_argument("--about", action="store_true", help="print what the tap is and can be set to, and end")
-    parser.add_argument("--state", metavar="FILE", help="where the last run ended: the last STATE's value")
-    parser.add_argument("--log-format", choices=FORMS, help="of the log, on stderr; or TAP_TWILIO_LOG_FORMAT; text")
-    parser.add_argument("--summary-json", metavar="FILE", help="write what the sync did there, when it has ended")
+    parser.add_argument("--discover", action="store_true", help="print the catalog and exit")
+    parser.add_argument("--catalog", "--properties", metavar="FILE", help="catalog file: what to read")
+    parser.add_argument("--select", metavar="STREAMS", help="instead of a catalog: calls,messages.!body,studio_*")
+    parser.add_argument("--streams", action="store_true", help="print all streams and exit")
+    parser.add_argument("--check", "--test", action="store_true", help="read one page of each selected stream and exit")
+    parser.add_argument("--accounts-json", action="store_true", help="print the accounts, and which are read, and exit")
+    parser.add_argument("--about", action="store_true", help="print capabilities and settings and exit")
+    parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
+    parser.add_argument("--log-format", choices=FORMS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)")
+    parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the sync to this file, as JSON")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser
 
@@ -102,20 +100,20 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
 
 def _occupy_descriptors() -> None:
     """
-    Where stdin or stderr is closed, open something in its place: else a connection to Twilio would get its number.
+    Open a substitute for a closed stdin or stderr: else a connection to Twilio would get its number.
 
-    Raises TapError for a closed stdout: nobody could tell it from a connection.
+    Raises TapError if stdout is closed.
     """
     if sys.stdout is None:
-        raise TapError("stdout is closed: pipe the tap into a target, or into a file.")
+        raise TapError("stdout is closed: pipe the tap into a target or a file.")
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
-def _place(error: Exception) -> str:
-    """The file and line where an error was raised."""
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    return f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "?"
+def _location(error: Exception) -> str:
+    """Return the file and line that raised an error."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"

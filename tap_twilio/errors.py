@@ -1,18 +1,18 @@
-"""All errors of the tap, as one tree. Each docstring says whose move it is, each message what happened and what to do.
+"""All errors of the tap, as one tree. Each docstring names who must act, each message what happened and what to do.
 
 Error
 ├── TapError            ends the run with one line on stderr, and with its `exit_code`
-│   └── OutputFailed, Locked
-├── TargetGone          ends the run without a word
+│   └── OutputFailed, AlreadyRunning
+├── TargetGone          ends the run without a message
 ├── TargetFailed        is an exit code of run-sync; nothing raises it
-├── PartitionError      fails one partition; the others go on, and the run ends with exit code 3
-│   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Unfinished
+├── PartitionError      fails one partition; the others continue, and the run ends with exit code 3
+│   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Incomplete
 │   └── Unreachable
 │       └── ServerFailed
-├── Retry, Moved        never leave the tap: a request, or a walk, is begun again
-└── Contradiction       never leaves a developer's machine
+├── Retry, PageShifted  never leave the tap: it repeats a request, or rereads a list
+└── DeclarationError    never leaves a developer's machine
 
-Foreign exceptions (requests, json, OSError) become one of these where they are met, and never leave that place.
+Exceptions of libraries (requests, json, OSError) are converted where they are caught.
 """
 
 from __future__ import annotations
@@ -23,49 +23,48 @@ class Error(Exception):
 
 
 class TapError(Error):
-    """The user's move: a setting, a file, credentials or a right is to be mended before anything can be read."""
+    """The user must fix a setting, a file, credentials or a right before the tap can read anything."""
 
     exit_code = 1
 
 
 class OutputFailed(TapError):
-    """The user's move: stdout takes no more, as on a full disk or a closed file."""
+    """The user must make room: stdout takes no more, as on a full disk or a closed file."""
 
 
 class AlreadyRunning(TapError):
-    """Nobody's move: another sync runs, and this one is left out."""
+    """Nobody must act: another sync runs, and this one is skipped."""
 
     exit_code = 5
 
 
 class TargetFailed(Error):
-    """The target's user's move: it ended badly, and has said why."""
+    """The user of the target must act: the target failed, and logged why."""
 
     exit_code = 4
 
 
 class TargetGone(Error):
-    """The target's user's move: it closed its end of the pipe, and has said why."""
+    """The user of the target must act: the target closed the pipe, and logged why."""
 
     exit_code = 1
 
 
 class PartitionError(Error):
-    """The next sync's move, where a subclass says nothing else: the state keeps what was read."""
+    """The next sync continues, unless a subclass says otherwise: the state keeps what was read."""
 
-    next_step = "The next sync goes on there."  # what to do about it, for the log
+    next_step = "The next sync continues there."  # what to do, for the log
 
 
 class Refused(PartitionError):
     """
-    The move of whoever owns the credentials: Twilio answered, and said no, so asking again does not help.
+    The owner of the credentials must act: Twilio refused a request, so a retry does not help.
 
     `status` is the HTTP status, `code` Twilio's error code (None where the body had none).
     """
 
     next_step = (
-        "Give these credentials the right to read it, leave it out of the selection, or leave the account out "
-        "(subaccounts)."
+        "Give these credentials the right to read it, deselect the stream, or exclude the account (subaccounts)."
     )
 
     def __init__(self, status: int, code: int | None, message: str, where: str) -> None:
@@ -73,60 +72,60 @@ class Refused(PartitionError):
         super().__init__(f"Twilio refused {where}: HTTP {status}, code {code}: {message}")
         if self.says_inactive:
             self.next_step = (
-                "Twilio says that the account is not active: have it activated, or leave it out (subaccounts)."
+                "Twilio says that the account is not active: have it activated, or exclude it (subaccounts)."
             )
 
     @property
     def says_absent(self) -> bool:
-        """Whether Twilio itself says that there is no such thing: a gateway's page has no code of Twilio's."""
+        """Return whether Twilio says that there is no such resource; a gateway's 404 has no code of Twilio's."""
         return (self.status, self.code) == (404, 20404)
 
     @property
     def says_inactive(self) -> bool:
-        """Whether Twilio says that the account is closed or suspended."""
+        """Return whether Twilio says that the account is closed or suspended."""
         return self.code == 20005
 
 
 class Unreachable(PartitionError):
-    """The next sync's move: a request made no progress for as long as `retry_minutes` allows."""
+    """The next sync continues: a request made no progress for `retry_minutes`."""
 
 
 class ServerFailed(Unreachable):
-    """The next sync's move: Twilio answered each attempt at a request with an error of its own (HTTP 500, 502, 504)."""
+    """The next sync continues: Twilio answered each attempt at a request with HTTP 500, 502 or 504."""
 
 
 class BadAnswer(PartitionError):
-    """The next sync's move: Twilio answered with something that is no page; taking it would lose rows."""
+    """The next sync continues: Twilio's answer is no valid page, and using it would lose rows."""
 
 
 class InvalidRecord(PartitionError):
-    """Our move, and the user's until then: a value does not fit its schema."""
+    """The developers must fix the schema: a value does not fit it."""
 
-    next_step = "It stays so until the schema fits, or on_invalid is null: please report it."
+    next_step = "This repeats until the schema fits, or on_invalid is null: please report it."
 
 
 class NotAvailable(PartitionError):
-    """The user's move: the settings ask by name for a product that the account does not have."""
+    """The user must change the settings: they name a product that the account does not have."""
 
-    next_step = "Other streams are not concerned."
+    next_step = "Other streams are not affected."
 
 
 class Incomplete(PartitionError):
-    """The next sync's move: the list moved under every walk of this one."""
+    """The next sync continues: the pages of a list shifted in every read of this sync."""
 
     @staticmethod
     def of(stream: str, account: str, last: Error | None) -> Incomplete:
-        """Name the list, and why it was last begun again: where Twilio refused a page, in Twilio's words."""
+        """Return the error of a list. `last` is why the last attempt failed."""
         why = f" ({last})" if last and last.args else ""
-        return Incomplete(f"{stream} {account}: the list moved under every walk{why}; the next sync goes on.")
+        return Incomplete(f"{stream} {account}: the list shifted in every attempt{why}; the next sync continues.")
 
 
 class Retry(Error):
     """
-    The pool's move: an attempt failed in a way that may pass.
+    The retry pool must try again: an attempt failed, and another may succeed.
 
-    `wait_s` is how long Twilio asks to wait, where it says so. `server_failed`: it may be this request that Twilio
-    cannot answer. Not so with 503, which says that Twilio is busy.
+    `wait_s` is how long Twilio asks to wait, if it says so. `server_failed`: Twilio may be unable to answer this
+    request. A 503 is no such failure: Twilio is busy.
     """
 
     def __init__(
@@ -144,11 +143,11 @@ class Retry(Error):
 
 class PageShifted(Error):
     """
-    The move of whoever walks a list: to begin again, or to leave it to the next sync.
+    The reader of a list must begin again, or leave the list to the next sync.
 
-    The row that a place or a page token names moved or is gone, so what follows it is not what is left to read.
+    The row of a checkpoint or page token moved or is gone, so the pages after it are not the rows left to read.
     """
 
 
 class DeclarationError(Error):
-    """The developer's move: a declaration that cannot be obeyed."""
+    """A developer must fix the declaration of a stream."""

@@ -1,4 +1,4 @@
-"""The files that the user names: JSON that is read, and what is written whole or not at all."""
+"""Files that the user names: reads JSON, and writes files whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 
 from .errors import TapError
 
-MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000  # of a JSON text; a page of 1,000 rows has some 2 MB and 50,000 values
-MARKS = (b",", b"[", b"{")  # each value but the first comes after one
+MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
+MARKS = (b",", b"[", b"{")  # each value but the first follows one of these
 EMPTY = (
-    "Write it anew.",
-    "Put a target's last STATE into it, or leave --state out: everything is read then.",
+    "Recreate the file.",
+    "Put a target's last STATE into it, or leave --state out to read everything.",
 )
 
 
 def read_json(path: str, what: str) -> Any:
-    """Return the JSON in a file that the user named. Raises TapError, which names the file and never quotes it."""
+    """Return the JSON of a file that the user named. Raises TapError, which names the file and never quotes it."""
     try:
         text = Path(path).read_bytes()
         if not text.strip():
             raise TapError(f"{what} {path}: is empty. {EMPTY[what == '--state']}")
         if not fits(text):
-            raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Give another file.")
+            raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Pass another file.")
         return parse_json(text)
     except OSError as error:
         raise TapError(
@@ -35,20 +35,20 @@ def read_json(path: str, what: str) -> Any:
         ) from None
     except ValueError as error:
         at = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise TapError(f"{what} {path}: is not valid JSON{at}. Mend it, or write it anew.") from None
+        raise TapError(f"{what} {path}: is not valid JSON{at}. Fix or recreate the file.") from None
 
 
 def fits(text: bytes) -> bool:
     """
-    Return whether the values in a JSON text fit in some 200 MB.
+    Return whether the values of a JSON text fit in about 200 MB of memory.
 
-    Sixty megabytes of `{},` take more than a gigabyte, so values count as well as bytes.
+    Values count as well as bytes: 60 MB of `{},` would take more than 1 GB.
     """
     return len(text) <= MOST_BYTES and (len(text) <= MOST_VALUES or sum(map(text.count, MARKS)) <= MOST_VALUES)
 
 
 def parse_json(text: bytes | str) -> Any:
-    """Return what a JSON text holds; NaN and Infinity are no JSON. Raises ValueError."""
+    """Return the value of a JSON text, which must not hold NaN or Infinity. Raises ValueError."""
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
@@ -63,7 +63,7 @@ def parse_json(text: bytes | str) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """Return a STATE's value, also out of a whole STATE message, and out of what Meltano keeps."""
+    """Return the value of a STATE, given as such, as a whole message, or as Meltano keeps it."""
     if isinstance(value, dict) and "bookmarks" not in value:
         if "singer_state" in value:
             value = value["singer_state"]
@@ -73,17 +73,17 @@ def unwrapped(value: Any) -> Any:
 
 
 def state_in(text: bytes) -> dict[str, Any] | None:
-    """Return the state in a text; None where there is none, or one without a bookmark, which says nothing."""
+    """Return the state in a text; None if there is none, or if it has no bookmark."""
     try:
-        found = unwrapped(parse_json(text))
+        state = unwrapped(parse_json(text))
     except ValueError:
         return None
-    known = isinstance(found, dict) and isinstance(found.get("bookmarks"), dict) and found["bookmarks"]
-    return found if known else None
+    has_bookmark = isinstance(state, dict) and isinstance(state.get("bookmarks"), dict) and state["bookmarks"]
+    return state if has_bookmark else None
 
 
 def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
-    """Write a file whole or not at all, and have the disk hold it. Raises OSError."""
+    """Write a file whole or not at all, and flush it to the disk. Raises OSError."""
     new = _beside(path)
     with open(new, "wb", opener=opener) as file:
         file.write(content)
@@ -94,7 +94,7 @@ def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a network's file system may not know it of a folder
+        if error.errno != errno.EINVAL:  # a network file system may not support it for folders
             raise
     finally:
         os.close(folder)
@@ -102,9 +102,9 @@ def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None
 
 def make_way(path: Path) -> None:
     """
-    For a file that a run writes at its end: raise OSError where it could not, and take away that of an earlier run.
+    Check that a run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
-    Whoever found the earlier one would take it for this run's.
+    Readers would take the earlier file for this run's.
     """
     _beside(path).touch()
     _beside(path).unlink()
@@ -113,12 +113,12 @@ def make_way(path: Path) -> None:
 
 @contextmanager
 def writing_summary(path: Path) -> Iterator[None]:
-    """Of `--summary-json`, the tap's and run-sync's: an OSError within becomes a TapError that names the file."""
+    """Convert an OSError of the block to a TapError that names the file of `--summary-json`."""
     try:
         yield
     except OSError as error:
         raise TapError(
-            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and rights."
+            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and its permissions."
         ) from None
 
 
@@ -127,5 +127,5 @@ def _beside(path: Path) -> Path:
 
 
 def private(path: str, flags: int) -> int:
-    """An opener of files that this user alone may read."""
+    """Open a file that only this user may read (an `opener` of `open`)."""
     return os.open(path, flags, 0o600)

@@ -1,4 +1,4 @@
-"""The log: one line a record, on stderr, as text or as JSON, without what nobody else may read."""
+"""The log: one line a record, on stderr, as text or JSON, without secrets."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from urllib.parse import unquote
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
-FEW = 5  # of many alike, such as accounts, that the log names
-SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and would be found in every word
-# A query, with an address before it or without one, in anybody's message: page tokens, phone numbers.
+FEW = 5  # items that a line names of a long list, such as accounts
+SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and occurs in many words
+# A URL's query, which holds page tokens and phone numbers; with or without the address before it.
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
 ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")  # of JSON
-SPACE = re.compile(r"[^\S ]+")  # what ends a line, and tabs
+SPACE = re.compile(r"[^\S ]+")  # line ends and tabs
 TEXT, JSON = FORMS = ("text", "json")
-METRIC = "METRIC: %s"  # what singer-python logs a metric with
-# Names the descriptor that a person looks at, while stderr is a file: run-sync passes it on to the tap.
+METRIC = "METRIC: %s"  # the message with which singer-python logs a metric
+# The variable in which run-sync passes the descriptor of the screen to the tap, whose stderr is a file.
 SCREEN = "TAP_TWILIO_SCREEN"
-SCREEN_COLUMNS, SCREEN_LINES = 80, 4  # of a warning on that screen; the file has all of it
+SCREEN_COLUMNS, SCREEN_LINES = 80, 4  # of a warning on that screen; the file has the whole text
 
 
 class OneLine(logging.Formatter):
     """
-    A line a record, without tracebacks, which quote code and values, queries, and the secrets that it is told.
+    Formats a record as one line, without secrets, queries, and tracebacks (which quote code and values).
 
-    A record may have these attributes (`extra=about(…)` sets them): `stream_name`; `fields`, more for JSON; `title`,
-    the message of JSON where the text has columns; `text_only`.
+    A record may have these attributes (`extra=about(…)` sets them): `stream_name`; `fields`, more members for JSON;
+    `title`, the JSON message if the text has columns; `text_only`.
     """
 
     def __init__(self, form: str = TEXT, timed: bool = False) -> None:
-        """`timed`: whether a line of text begins with the time, in UTC; one of JSON has it always."""
+        """`timed`: lines of text begin with the time, in UTC; JSON always has it."""
         super().__init__()
         self.form, self.timed = form, timed
         self.secrets: tuple[str, ...] = ()
-        self.screen: TextIO | None = None  # where a person looks: stderr, or what run-sync passes on
+        self.screen: TextIO | None = None  # a terminal: stderr, or the one that run-sync passes on
 
     def hide(self, user: str, password: str) -> None:
-        """Whoever logs it: the secret as it is, as the Authorization header has it, and as URLs and JSON spell both."""
+        """Remove a secret from all lines: as it is, as in an Authorization header, and as URLs and JSON spell both."""
         if len(password) >= SHORTEST_SECRET_CHARS:
             self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
     def clean(self, text: str) -> str:
-        """A text on one line, without secrets and queries, and as long as a line may be."""
+        """Return a text on one line, without secrets and queries, cut to the maximum length."""
         line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
@@ -60,7 +60,7 @@ class OneLine(logging.Formatter):
         for secret in self.secrets if plain else ():
             if secret.replace("+", " ") in plain:
                 line = re.sub("".join(map(_spellings, secret)), "***", line)
-        line = QUERY.sub(lambda found: f"{found[1] or ''}?***", line)
+        line = QUERY.sub(lambda match: f"{match[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
     def format(self, record: logging.LogRecord) -> str:
@@ -72,7 +72,7 @@ class OneLine(logging.Formatter):
         return self.clean(f"{time}{record.levelname} {message}")
 
     def _json(self, record: logging.LogRecord, message: str) -> str:
-        """The members are those of the Singer SDK's structured log; Meltano takes a line for one if it has them all."""
+        """Return a record as a line of the Singer SDK's structured log; Meltano recognizes it by its members."""
         line = {
             "level": record.levelname.lower(),
             "pid": record.process,
@@ -89,7 +89,7 @@ class OneLine(logging.Formatter):
         return json.dumps(line, separators=(",", ":"), default=str)
 
     def clean_all(self, value: Any) -> Any:
-        """The same for each text in a value of JSON."""
+        """Clean each text in a JSON value."""
         if isinstance(value, dict):
             return {name: self.clean_all(item) for name, item in value.items()}
         if isinstance(value, list):
@@ -98,8 +98,8 @@ class OneLine(logging.Formatter):
 
 
 def _plain(line: str) -> str:
-    """Return a line without the escapes of JSON and of URLs; what was quoted twice is plain, too."""
-    line = ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], line)
+    """Return a line without the escapes of JSON and URLs, also if it was quoted several times."""
+    line = ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], line)
     for _ in range(3):
         line = unquote(line)
     return line
@@ -113,7 +113,7 @@ def _spellings(character: str) -> str:
 
 
 class ForScreen(logging.Formatter):
-    """A warning for a person who does not look at the log: without its time, and not longer than a few lines."""
+    """Formats a warning for the screen: without the time, and a few lines at most."""
 
     def __init__(self, line: OneLine) -> None:
         super().__init__()
@@ -134,39 +134,39 @@ class ForScreen(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # a message and its arguments that do not match: not worth ending for
+    except Exception:  # a message that does not match its arguments is no reason to fail
         return str(record.msg)
 
 
-def listed(found: Collection[str]) -> str:
+def listed(items: Collection[str]) -> str:
     """
-    The first few, and how many others there are.
+    Return the first few items, and the number of the others.
 
     >>> listed(["a", "b"]), listed("abcdefg")
     ('a, b', 'a, b, c, d, e and 2 more')
     """
-    more = f" and {len(found) - FEW} more" if len(found) > FEW else ""
-    return ", ".join(list(found)[:FEW]) + more
+    more = f" and {len(items) - FEW} more" if len(items) > FEW else ""
+    return ", ".join(list(items)[:FEW]) + more
 
 
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:
-    """What a record is about, as `extra` of a logger's methods. `fields` are for JSON."""
+    """Return the `extra` of a log call: the stream of the record, and more `fields` for JSON."""
     return {"stream_name": stream, "title": title, "fields": fields}
 
 
 def begin_log(form: str | None = None, screen: int | None = None) -> OneLine:
     """
-    Send everything that is logged to stderr, at the level in LOGLEVEL. Returns who is to be told secrets.
+    Send the log to stderr, at the level in LOGLEVEL. Return the formatter, which must be told secrets.
 
-    `form` is "text" or "json"; None: as the environment says. `screen` is a descriptor that shows warnings, too.
+    `form` is "text" or "json"; None: as the environment says. Warnings also go to the descriptor `screen`.
     """
-    found, warning = (form, None) if form else _form()
-    handler, line = logging.StreamHandler(), OneLine(found or TEXT, timed=not on_terminal())
+    chosen, warning = (form, None) if form else _form()
+    handler, line = logging.StreamHandler(), OneLine(chosen or TEXT, timed=not on_terminal())
     handler.setFormatter(line)
     if line.form == JSON:
         handler.addFilter(lambda record: not getattr(record, "text_only", False))
     elif on_terminal():
-        handler.addFilter(lambda record: record.msg != METRIC)  # which programs read, and people do not
+        handler.addFilter(lambda record: record.msg != METRIC)  # metrics are for programs
     handlers: list[logging.Handler] = [handler]
     if on_terminal():
         line.screen = sys.stderr
@@ -174,24 +174,24 @@ def begin_log(form: str | None = None, screen: int | None = None) -> OneLine:
         line.screen = open(screen, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # stays open
         handlers.append(_on_screen(line))
     logging.basicConfig(handlers=handlers, level=logging.INFO)
-    logging.raiseExceptions = False  # a stderr that takes no more is not told so
+    logging.raiseExceptions = False  # do not report a closed stderr on it
     level = os.environ.get("LOGLEVEL") or "INFO"
     try:
         logging.getLogger().setLevel(int(level) if level.isdecimal() else level.upper())
     except ValueError:
-        LOGGER.warning("LOGLEVEL is not DEBUG, INFO, WARNING, ERROR or CRITICAL: INFO it is")
+        LOGGER.warning("LOGLEVEL is not DEBUG, INFO, WARNING, ERROR or CRITICAL: the tap uses INFO")
     if warning:
         LOGGER.warning(warning)
     return line
 
 
 def on_terminal() -> bool:
-    """Whether a person sees stderr."""
+    """Return whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def passed_screen() -> int | None:
-    """Return the descriptor of the screen that was passed on to this process; None where none was."""
+    """Return the descriptor of the screen that run-sync passed to this process; None without one."""
     with suppress(OSError, ValueError):
         descriptor = int(os.environ.get(SCREEN, ""))
         os.fstat(descriptor)
@@ -200,7 +200,7 @@ def passed_screen() -> int | None:
 
 
 def _on_screen(line: OneLine) -> logging.Handler:
-    """Return the handler that shows warnings on the screen that was passed on."""
+    """Return the handler that shows warnings on that screen."""
     handler = logging.StreamHandler(line.screen)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(ForScreen(line))
@@ -208,13 +208,13 @@ def _on_screen(line: OneLine) -> logging.Handler:
 
 
 def _form() -> tuple[str, str | None]:
-    """The form that the environment asks for, and what to warn of."""
+    """Return the form that the environment chooses, and a warning."""
     named = os.environ.get("TAP_TWILIO_LOG_FORMAT", "").strip().lower()
     if named in FORMS:
         return named, None
     if named:
-        return TEXT, "TAP_TWILIO_LOG_FORMAT is not text or json: text it is"
-    # Meltano says so in the configuration of a log that it writes for the Singer SDK's taps.
+        return TEXT, "TAP_TWILIO_LOG_FORMAT is not text or json: the tap uses text"
+    # Meltano writes this log configuration for the Singer SDK's taps.
     with suppress(OSError, ValueError):
         if "StructuredFormatter" in Path(os.environ.get("SINGER_SDK_LOG_CONFIG") or os.devnull).read_text("utf-8"):
             return JSON, None
@@ -222,7 +222,7 @@ def _form() -> tuple[str, str | None]:
 
 
 def _metric(args: Any) -> dict[str, Any] | None:
-    """A metric of singer-python's; the Singer SDK calls its tag `stream` where singer-python has `endpoint`."""
+    """Return a metric of singer-python with the Singer SDK's tag `stream`, which singer-python calls `endpoint`."""
     try:
         metric: dict[str, Any] = json.loads(*args)
         stream = metric["tags"].get("endpoint")

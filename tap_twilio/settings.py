@@ -1,6 +1,6 @@
-"""The settings: one field declares each. Validation, defaults, environment names and the table in docs follow from it.
+"""The settings: one field declares each; validation, defaults, environment names and docs derive from it.
 
-Reads a config file and Twilio's own environment variables; never prints a value, since some are secret.
+Reads config files and environment variables. Never prints a value, since some are secret.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
 FORMS = ("decimals", "unknown_properties")
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
-OTHERS = {"date_window_days", "lookback_window"}  # singer-io's tap has these: its config is taken as it is
-CENTURY_DAYS = 36500  # the most that a time may be: beyond it, clocks and sockets have no numbers
+SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
+# The names that settings had in earlier versions -> those that they have now.
+OLD_NAMES = {"margin_hours": "lateness_hours", "child_requests": "max_child_requests", "sweep_pages": "rescan_pages"}
+CENTURY_DAYS = 36500  # the maximum of durations: clocks and sockets take no larger numbers
 
 # The JSON types of the fields below, by their annotation.
 KINDS = {"str": "string", "str | None": "string", "bool": "boolean", "int": "integer", "float": "number"}
@@ -38,10 +40,10 @@ KINDS = {"str": "string", "str | None": "string", "bool": "boolean", "int": "int
 
 def setting(description: str, **rules: Any) -> dict[str, Any]:
     """
-    What a setting is, as the metadata of its field. Its default is the field's.
+    Return the metadata of a setting's field. The field's default is the setting's.
 
-    `rules` are JSON Schema's, and two of our own: `env` names the variable of Twilio's own tools that stands in where
-    the file leaves the setting out, and `secret` says that the value is never shown.
+    `rules` are keywords of JSON Schema, and two more: `env`, the variable of Twilio's own tools that is used if no
+    file has the setting; `secret`, if the value must not be shown.
     """
     return {"rules": rules, "description": description}
 
@@ -49,9 +51,9 @@ def setting(description: str, **rules: Any) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Settings:
     """
-    A valid configuration, and the only declaration of each setting: `SCHEMA` and the table in docs follow from it.
+    A valid configuration, and the only declaration of each setting: a field with metadata.
 
-    A field with metadata is a setting. `user` and `password` are what the credentials in the file come to.
+    `user` and `password` are derived from the credentials.
     """
 
     account_sid: str = field(
@@ -61,7 +63,7 @@ class Settings:
     )
     user: str
     password: str = field(repr=False)
-    # The three that follow are read from the file into `user` and `password`, and are not kept.
+    # These three credentials become `user` and `password`; their own values are not kept.
     auth_token: None = field(
         default=None,
         init=False,
@@ -91,10 +93,10 @@ class Settings:
         repr=False,
         metadata=setting("the API key's secret", type="string", pattern=HEADER, env="TWILIO_API_SECRET", secret=True),
     )
-    start_date: str | None = field(  # a Moment
+    start_date: str | None = field(  # a Timestamp
         default=None,
         metadata=setting(
-            "rows created before this date (ISO 8601) are not emitted; none: all that Twilio still has",
+            "rows created before this date (ISO 8601) are skipped. Unset: everything Twilio still has",
             format="date-time",
         ),
     )
@@ -109,26 +111,26 @@ class Settings:
     )
     region: str | None = field(
         default=None,
-        metadata=setting("where Twilio is asked, such as `ie1`", pattern="^[a-z0-9-]+$", env="TWILIO_REGION"),
+        metadata=setting("Twilio region, such as `ie1`", pattern="^[a-z0-9-]+$", env="TWILIO_REGION"),
     )
     edge: str | None = field(
         default=None,
-        metadata=setting("through which edge, such as `dublin`", pattern="^[a-z0-9-]+$", env="TWILIO_EDGE"),
+        metadata=setting("Twilio edge, such as `dublin`", pattern="^[a-z0-9-]+$", env="TWILIO_EDGE"),
     )
     lookback_days: float = field(
         default=15,
-        metadata=setting("how much of the past every sync reads again first, in days", minimum=0, maximum=CENTURY_DAYS),
+        metadata=setting("how many days of the past every sync rereads first", minimum=0, maximum=CENTURY_DAYS),
     )
     rescan_pages: int = field(
         default=500,
         metadata=setting(
-            "pages of older history that a sync reads again, over all partitions", minimum=1, maximum=10**9
+            "maximum pages of older rows that a sync rereads, over all streams and accounts", minimum=1, maximum=10**9
         ),
     )
     lateness_hours: float = field(
         default=6,
         metadata=setting(
-            "how far the bookmark stays behind the clock, in hours, since a list may show a row late",
+            "how many hours the bookmark stays behind the clock, since a list may show a row late",
             minimum=0,
             maximum=24 * CENTURY_DAYS,
         ),
@@ -136,7 +138,7 @@ class Settings:
     state_kilobytes: int = field(
         default=1000,
         metadata=setting(
-            "how much of the state may tell what rows hold, in kilobytes; rows that it has no room for are judged by "
+            "maximum size of the row fingerprints in the state (KB); changes of further rows are detected by "
             "`date_updated`",
             minimum=0,
             maximum=10**4,
@@ -145,17 +147,19 @@ class Settings:
     state_seconds: float = field(
         default=10,
         metadata=setting(
-            "seconds between STATE lines, at least, and minutes where no row came; 0: one after every page", minimum=0
+            "minimum seconds between STATE lines (minutes while no row is emitted); 0: one after every page", minimum=0
         ),
     )
-    concurrency: int = field(default=8, metadata=setting("requests at once", minimum=1, maximum=100))
-    page_size: int = field(default=1000, metadata=setting("rows a page", minimum=1, maximum=1000))
+    concurrency: int = field(default=8, metadata=setting("maximum simultaneous requests", minimum=1, maximum=100))
+    page_size: int = field(default=1000, metadata=setting("rows per page", minimum=1, maximum=1000))
     request_timeout: float = field(
-        default=120, metadata=setting("how long one request may take, in seconds", minimum=1, maximum=3600)
+        default=120, metadata=setting("timeout of one request, in seconds", minimum=1, maximum=3600)
     )
     retry_minutes: float = field(
         default=15,
-        metadata=setting("how long one request may go without progress, in minutes", minimum=0, maximum=1440),
+        metadata=setting(
+            "how long a failing request is retried, in minutes; then its stream is given up", minimum=0, maximum=1440
+        ),
     )
     call_feedback_source: str = field(
         default="auto",
@@ -166,20 +170,20 @@ class Settings:
     )
     feedback_days: float = field(
         default=30,
-        metadata=setting("for how many days a call is asked for its feedback", minimum=0, maximum=CENTURY_DAYS),
+        metadata=setting("for how many days after a call its feedback is requested", minimum=0, maximum=CENTURY_DAYS),
     )
     feedback_requests: int = field(
         default=5000,
-        metadata=setting("requests for feedback a sync and account, after the backfill", minimum=1, maximum=10**9),
+        metadata=setting("maximum feedback requests a sync and account, after the backfill", minimum=1, maximum=10**9),
     )
     feedback_backfill: bool = field(
-        default=True, metadata=setting("whether older calls are asked for their feedback once")
+        default=True, metadata=setting("whether the feedback of older calls is requested once")
     )
     empty_recheck_hours: float = field(
         default=0,
         metadata=setting(
-            "for very many subaccounts: a product's list that was empty, or that a subaccount does not have, is read "
-            "again after so many hours; 0 reads each in every sync",
+            "for very many subaccounts: hours until a product's list is reread that was empty, or that a subaccount "
+            "does not have; 0: every sync reads it",
             minimum=0,
             maximum=CENTURY_DAYS * 24,
         ),
@@ -187,8 +191,8 @@ class Settings:
     max_child_requests: int = field(
         default=5000,
         metadata=setting(
-            "how many rows of traffic a sync and account may ask for what is below them, such as a message's media; "
-            "the others' turn comes in the next syncs",
+            "maximum parent rows per sync and account whose children (such as media) are fetched; the rest follow in "
+            "later syncs",
             minimum=1,
             maximum=10**9,
         ),
@@ -196,22 +200,22 @@ class Settings:
     subaccount_tokens: bool = field(
         default=True,
         metadata=setting(
-            "whether subaccounts are read on product hosts with the tokens that the main account lists; "
-            "`false`: product streams are read in the main account only"
+            "whether product streams of subaccounts are read, with the auth tokens that the main account lists; "
+            "`false`: in the main account only"
         ),
     )
     decimals: str = field(
         default="number",
         metadata=setting(
             "how prices and other decimal numbers are written: as JSON numbers, or as text of the same digits, for "
-            "targets that make floats of numbers",
+            "targets that turn numbers into floats",
             enum=["number", "text"],
         ),
     )
     unknown_properties: str = field(
         default="drop",
         metadata=setting(
-            "what becomes of properties that a schema does not know: dropped, or kept as JSON text in one more column, "
+            "what happens to properties that are not in the schema: dropped, or kept as JSON text in one more column, "
             "`unknown_properties`",
             enum=["drop", "column"],
         ),
@@ -219,41 +223,42 @@ class Settings:
     on_invalid: str = field(
         default="fail",
         metadata=setting(
-            "a value that does not fit its schema fails its partition, or becomes null", enum=["fail", "null"]
+            "a value that does not fit its schema fails its stream and account, or becomes null",
+            enum=["fail", "null"],
         ),
     )
     base_url: str | None = field(
         default=None,
         metadata=setting(
-            "another origin for all hosts (a proxy, the sandbox): https, or http on a loopback address; "
-            "`{product}` in its path or host stands for the product asked"
+            "origin that replaces Twilio's hosts (a proxy, the sandbox): https, or http on a loopback address; "
+            "`{product}` in its path or host stands for the product"
         ),
     )
     user_agent: str = field(
         default=f"tap-twilio/{__version__}",
-        metadata=setting("how requests name themselves", pattern="^[!-~][ -~]*$"),
+        metadata=setting("User-Agent header of requests", pattern="^[!-~][ -~]*$"),
     )
 
 
-def _property(one: Field[Any]) -> dict[str, Any]:
-    """A setting in JSON Schema."""
-    kind = {"type": KINDS[str(one.type)]} if "type" not in one.metadata["rules"] else {}
-    default = {} if one.default in (MISSING, None) else {"default": one.default}
-    return {**kind, **one.metadata["rules"], **default, "description": one.metadata["description"]}
+def _property(declared: Field[Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a setting."""
+    kind = {"type": KINDS[str(declared.type)]} if "type" not in declared.metadata["rules"] else {}
+    default = {} if declared.default in (MISSING, None) else {"default": declared.default}
+    return {**kind, **declared.metadata["rules"], **default, "description": declared.metadata["description"]}
 
 
 # What a config may hold, in JSON Schema (Draft 4).
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {one.name: _property(one) for one in fields(Settings) if one.metadata},
+    "properties": {declared.name: _property(declared) for declared in fields(Settings) if declared.metadata},
 }
 
 
 def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
     """
-    The settings in some files, of which later ones decide, and what to warn of. Raises TapError, naming the setting.
+    Read files, of which later ones win, and return the settings and warnings. Raises TapError, naming the setting.
 
-    In the place of a file, `ENV` means the variables TAP_TWILIO_…: a setting's name in capitals.
+    `ENV` instead of a file means the variables TAP_TWILIO_*, each a setting's name in capitals.
     """
     environ = dict(os.environ) if environ is None else environ
     raw = _raw(paths, environ)
@@ -267,7 +272,7 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
 
 
 def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
-    """What files say of the form of schemas, whatever else they hold or lack: discovery needs no account. As `load`."""
+    """Return only the settings that shape schemas, for discovery, which needs no account. Raises as `load`."""
     raw = _raw(paths, dict(os.environ) if environ is None else environ)
     known = SCHEMA["properties"]
     values = {name: _typed(raw[name], known[name]) for name in FORMS if raw.get(name) not in (None, "")}
@@ -278,34 +283,35 @@ def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[s
 def _raw(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for path in paths:
-        found = _variables(environ) if path == ENV else read_json(path, "--config")
-        if not isinstance(found, dict):
+        config = _variables(environ) if path == ENV else read_json(path, "--config")
+        if not isinstance(config, dict):
             raise TapError("The config must be a JSON object, as in sample_config.json.")
-        raw |= found
+        raw |= config
     return raw
 
 
 def _others_read(path: Path) -> bool:
-    """Whether others can read a file; of one that Meltano writes for a run, the user could mend nothing."""
+    """Return whether other users can read a file, except one that Meltano writes for a run."""
     mode = path.stat().st_mode if os.name == "posix" else 0
     return bool(stat.S_IMODE(mode) & 0o077) and ".meltano" not in path.absolute().parts
 
 
 def _variables(environ: dict[str, str]) -> dict[str, str]:
-    names = {f"{PREFIX}{name.upper()}": name for name in SCHEMA["properties"]}
+    names = {f"{PREFIX}{name.upper()}": name for name in [*SCHEMA["properties"], *OLD_NAMES]}
     return {names[variable]: value for variable, value in environ.items() if variable in names}
 
 
 def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str]]:
-    """A config's JSON as settings, and what to warn of. Raises TapError, naming the setting and never its value."""
+    """Return the settings of a config, and warnings. Raises TapError, naming the setting and never its value."""
     if not isinstance(raw, dict):
         raise TapError("The config must be a JSON object, as in sample_config.json.")
     known = SCHEMA["properties"]
-    unused = sorted(set(raw) & OTHERS)
+    unused = sorted(set(raw) & SINGER_IO)
     if unused:
-        LOGGER.info("settings of singer-io's tap-twilio that have no use here: %s", ", ".join(unused))
-    unknown = sorted(set(raw) - set(known) - OTHERS)
-    warnings = [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
+        LOGGER.info("settings of singer-io's tap-twilio that this tap ignores: %s", ", ".join(unused))
+    raw, warnings = _renamed(raw)
+    unknown = sorted(set(raw) - set(known) - SINGER_IO)
+    warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
     values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
     _from_environment(values, environ)
@@ -323,8 +329,19 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     return Settings(user=user, password=password, **kept), warnings
 
 
+def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a config with the settings' present names, and one warning for all old ones; a present name wins."""
+    old = [name for name in OLD_NAMES if name in raw]
+    if not old:
+        return raw, []
+    renamed = {OLD_NAMES[name]: raw[name] for name in old}
+    pairs = ", ".join(f"{name} is called {OLD_NAMES[name]} now" for name in old)
+    kept = {name: value for name, value in raw.items() if name not in OLD_NAMES}
+    return renamed | kept, [f"settings were renamed: {pairs}; change the config"]
+
+
 def _typed(value: Any, schema: dict[str, Any]) -> Any:
-    """Numbers and booleans written as strings, and the newline of a file, as some schedulers keep every setting."""
+    """Convert numbers and booleans written as text, and strip newlines: some schedulers keep settings as text."""
     if not isinstance(value, str):
         return value
     value = value.strip()
@@ -342,7 +359,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
 
 
 def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
-    """Fills what the file leaves out; credentials only as a whole, so that two pairs never mix."""
+    """Fill missing settings from the environment; credentials only as a whole, so that two pairs never mix."""
     names = ["account_sid", "region", "edge"]
     if not CREDENTIALS & set(values):
         names += (
@@ -353,9 +370,9 @@ def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     elif "api_key_sid" in values and "api_key_secret" not in values:
         names.append("api_key_secret")
     for name in names:
-        found = environ.get(SCHEMA["properties"][name]["env"], "").strip()
-        if found and name not in values:
-            values[name] = found
+        value = environ.get(SCHEMA["properties"][name]["env"], "").strip()
+        if value and name not in values:
+            values[name] = value
 
 
 def _validate(values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT."""
+"""Handlers of SIGTERM and SIGINT."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable
 
 NUDGE_AFTER_S = 0.1
-STOP_WITHIN_S = 5  # after a signal; a target that reads nothing any more does not hold the tap longer
+STOP_WITHIN_S = 5  # after a signal, also if the target reads nothing any more
 
 
 def on_signals(stop: Callable[[], None], end: Callable[[int], None]) -> list[int]:
     """
-    Call `stop` when the first signal comes. Returns the signals seen so far, as a list that grows.
+    Call `stop` at the first signal. Return a list to which each signal is appended.
 
-    A second signal ends the process at once, and so does the end of the time that a stop may take: after `end` was
-    called with the exit code, whatever it raises.
+    A second signal, or a stop that takes too long, ends the process after a call of `end` with the exit code.
     """
     seen: list[int] = []
 

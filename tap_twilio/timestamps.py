@@ -1,6 +1,6 @@
 """Dates as text that sorts: a `Timestamp` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC, so that text order is time order.
 
-Reads both of Twilio's forms (RFC 2822 on the classic API, ISO 8601 elsewhere) and plain days. Knows no rows.
+Reads both of Twilio's forms (RFC 2822 on the classic API, ISO 8601 elsewhere) and plain days.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 Timestamp = str
-BEGINNING: Timestamp = ""  # before every moment
-END: Timestamp = "~"  # after every moment
+BEGINNING: Timestamp = ""  # before every timestamp
+END: Timestamp = "~"  # after every timestamp
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 CACHE_SIZE = 20_000  # entries of each cache of converted strings: 3 MB at most
@@ -30,7 +30,7 @@ _DAY_ALONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 def to_timestamp(text: str) -> Timestamp:
     """
-    A date with a time and a zone as a Moment; what is finer than a microsecond is cut off.
+    Return a date with a time and a zone as a Timestamp, cut to microseconds.
 
     Raises: ValueError if it is neither RFC 2822 nor ISO 8601, has no zone, or is no date of the calendar.
 
@@ -55,7 +55,7 @@ def to_timestamp(text: str) -> Timestamp:
 
 
 class Cache(dict[str, Any]):
-    """Converted strings, bounded. What a subclass cannot convert raises ValueError or TypeError."""
+    """A bounded cache of converted strings. A subclass raises ValueError or TypeError if it cannot convert one."""
 
     def keep(self, text: str, value: Any) -> Any:
         if len(self) >= CACHE_SIZE:
@@ -64,10 +64,10 @@ class Cache(dict[str, Any]):
         return value
 
 
-# The classic form in three look-ups, as most dates are new ones: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
+# Most dates are new, so the classic form is read in three lookups: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
 MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
 SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
-# The other form the same way: `2010-08-31T`, `20:36:` and `28Z`.
+# ISO 8601 is read the same way: `2010-08-31T`, `20:36:` and `28Z`.
 
 
 class _Days(Cache):
@@ -81,7 +81,7 @@ class _IsoDays(Cache):
 
 
 class _IsoSeconds(Cache):
-    """Seconds of UTC, with or without a fraction; of another zone, all of the date is another."""
+    """A cache of seconds in UTC, with or without a fraction. Another zone changes the whole date."""
 
     def __missing__(self, text: str) -> str:
         if not text.endswith(("Z", "+00:00")):
@@ -90,7 +90,7 @@ class _IsoSeconds(Cache):
 
 
 class _Dates(Cache):
-    """`to_timestamp` of any form; "" is null."""
+    """A cache of `to_timestamp`; "" becomes None."""
 
     def __missing__(self, text: str) -> Timestamp | None:
         return self.keep(text, to_timestamp(text) if text else None)  # type: ignore[no-any-return]
@@ -100,7 +100,7 @@ DAYS, ISO_DAYS, ISO_SECONDS, DATES = _Days(), _IsoDays(), _IsoSeconds(), _Dates(
 
 
 def timestamp_of(value: object) -> Timestamp | None:
-    """A row's date as a Moment, a plain day as its start; None where it has none, or none that can be read."""
+    """Return a row's date as a Timestamp, a plain day as its start; None if it is missing or malformed."""
     if not value or not isinstance(value, str):
         return None
     try:
@@ -115,7 +115,7 @@ def timestamp_of(value: object) -> Timestamp | None:
 
 def read_date(text: str) -> Timestamp:
     """
-    Return a date that a person wrote as a Moment, a plain day as its start. Raises ValueError, as `to_timestamp` does.
+    Return a date that a person wrote as a Timestamp, a plain day as its start. Raises ValueError.
 
     >>> read_date("2026-01-31"), read_date("2026-01-31T12:00:00+01:00")
     ('2026-01-31T00:00:00.000000Z', '2026-01-31T11:00:00.000000Z')
@@ -130,6 +130,8 @@ def _with_time(text: str) -> str:
 
 def is_day(text: str) -> bool:
     """
+    Return whether a text is a plain day of the calendar.
+
     >>> is_day("2026-01-31"), is_day("2026-02-31")
     (True, False)
     """
@@ -138,6 +140,8 @@ def is_day(text: str) -> bool:
 
 def parse_timestamp(text: Timestamp) -> datetime:
     """
+    Return a Timestamp as a datetime.
+
     >>> parse_timestamp("2026-03-01T00:00:00.000000Z")
     datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
@@ -146,6 +150,8 @@ def parse_timestamp(text: Timestamp) -> datetime:
 
 def format_timestamp(at: datetime) -> Timestamp:
     """
+    Return a datetime as a Timestamp.
+
     >>> format_timestamp(parse_timestamp("2026-03-01T00:00:00.000000Z"))
     '2026-03-01T00:00:00.000000Z'
     """
@@ -153,13 +159,13 @@ def format_timestamp(at: datetime) -> Timestamp:
 
 
 def machine_now() -> Timestamp:
-    """This machine's clock."""
+    """Return the time of this machine's clock."""
     return format_timestamp(datetime.now(timezone.utc))
 
 
 def to_second(at: Timestamp) -> str:
     """
-    Return a moment without the parts of its second, for people to read.
+    Return a timestamp without the fraction of its second, for people to read.
 
     >>> to_second("2026-03-01T09:30:00.123456Z")
     '2026-03-01T09:30:00Z'
@@ -169,7 +175,7 @@ def to_second(at: Timestamp) -> str:
 
 def duration(seconds: float) -> str:
     """
-    Return a time span in words, roughly: in its two largest units from an hour on.
+    Return a time span in words, roughly: from an hour on, in its two largest units.
 
     >>> duration(7.4), duration(900), duration(20_000), duration(90_000)
     ('7 s', '15 min', '5 h 33 min', '1 d 1 h')
@@ -185,7 +191,7 @@ def duration(seconds: float) -> str:
 
 
 def earlier(at: Timestamp, by: timedelta) -> Timestamp:
-    """A moment before another; never before the year 1, where Python's calendar begins."""
+    """Return an earlier timestamp, but none before the year 1, where Python's calendar begins."""
     try:
         return format_timestamp(parse_timestamp(at) - by)
     except OverflowError:
@@ -193,13 +199,13 @@ def earlier(at: Timestamp, by: timedelta) -> Timestamp:
 
 
 def later(at: Timestamp, by: timedelta) -> Timestamp:
-    """A moment after another."""
+    """Return a later timestamp."""
     return earlier(at, -by)
 
 
 def day_of(at: Timestamp) -> Timestamp:
     """
-    The start of a moment's day.
+    Return the start of a timestamp's day.
 
     >>> day_of("2026-03-01T09:30:00.000000Z")
     '2026-03-01T00:00:00.000000Z'
@@ -209,7 +215,7 @@ def day_of(at: Timestamp) -> Timestamp:
 
 def midnight_after(at: Timestamp) -> Timestamp:
     """
-    The first start of a day that is not before a moment, whose parts of a second do not count.
+    Return the first midnight that is not before a timestamp, whose fraction of a second does not count.
 
     >>> midnight_after("2026-03-01T09:30:00.000000Z"), midnight_after("2026-03-01T00:00:00.000000Z")
     ('2026-03-02T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z')

@@ -1,1 +1,1 @@
-"""What the tap can be told to do: a module a command, each with `run`, which returns the exit code."""
+"""The commands of the tap, one module each; `run` returns the exit code."""

@@ -1,4 +1,4 @@
-"""`--about` and `--streams`: what the tap is, what can be set, what can be read."""
+"""`--about` and `--streams`: print the tap's capabilities, settings and streams."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ABOUT: dict[str, Any] = {
 
 
 def about() -> int:
-    """Print it as JSON. Raises TargetGone, OutputFailed."""
+    """Print capabilities and settings as JSON. Raises TargetGone, OutputFailed."""
     Output().document(json.dumps(ABOUT, indent=2) + "\n")
     return 0
 
 
 def streams() -> int:
-    """Print the name of each stream, and what a row of it is. Raises TargetGone, OutputFailed."""
+    """Print the name and the description of each stream. Raises TargetGone, OutputFailed."""
     width = max(len(stream.name) for stream in STREAMS)
     lines = [f"{stream.name:{width}}  {load_schema(stream.name)['description']}\n" for stream in STREAMS]
     Output().document("".join(lines))

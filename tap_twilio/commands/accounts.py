@@ -1,4 +1,4 @@
-"""`--accounts-json`: the accounts that a sync would read, for schedulers that map a task over groups of them."""
+"""`--accounts-json`: the accounts, for schedulers that map a task over groups of accounts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .sync import prepared
 
 
 def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
-    """Print them as JSON. Raises TapError, TargetGone, OutputFailed."""
+    """Print every account as JSON, and whether a sync reads it. Raises TapError, TargetGone, OutputFailed."""
     sync = prepared(arguments, hide)
     try:
-        found = known_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+        accounts = known_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
     except PartitionError as error:
         raise TapError(f"{error}; no account is known.") from None
     finally:
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
             "owner_account_sid": account.owner,
             "chosen": chosen,
         }
-        for account, chosen in found
+        for account, chosen in accounts
     ]
     Output().document(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""`--check`: a table of the selected streams, ok or why not."""
+"""`--check`: a table of the selected streams, each ok or with its error."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from .sync import prepared
 
 
 def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
-    """1 where a stream cannot be read. Raises TapError, TargetGone, OutputFailed."""
-    found = Check(prepared(arguments, hide)).run()
-    Output().document("".join(_lines(found)))
-    return 1 if any(outcome.failed for outcome in found) else 0
+    """Print the table, and return 1 if a stream failed, else 0. Raises TapError, TargetGone, OutputFailed."""
+    results = Check(prepared(arguments, hide)).run()
+    Output().document("".join(_lines(results)))
+    return 1 if any(result.failed for result in results) else 0
 
 
-def _lines(found: list[CheckResult]) -> list[str]:
-    width = max((len(outcome.stream) for outcome in found), default=0)
+def _lines(results: list[CheckResult]) -> list[str]:
+    width = max((len(result.stream) for result in results), default=0)
     lines = [f"{'stream':{width}}  {'':6}  {'rows':>4}  {'time':>7}\n"]
-    for one in found:
-        state = "failed" if one.failed else "ok"
-        lines.append(f"{one.stream:{width}}  {state:6}  {one.rows:4}  {one.seconds:6.2f}s  {one.said}".rstrip() + "\n")
+    for result in results:
+        verdict = "failed" if result.failed else "ok"
+        line = f"{result.stream:{width}}  {verdict:6}  {result.rows:4}  {result.seconds:6.2f}s  {result.message}"
+        lines.append(line.rstrip() + "\n")
     return lines

@@ -13,15 +13,15 @@ from tap_twilio.singer.selection import chosen
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the catalog, its schemas in the form that a config asks for, where one is given; with what `--select` takes.
+    Print the catalog. A config, if given, decides the form of its schemas; `--select` makes a selection in it.
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    asked = Forms()
+    options = Forms()
     if arguments.config:
         from tap_twilio.settings import forms
 
-        asked = Forms(**forms(arguments.config))
-    catalog = discover(forms=asked) if arguments.select is None else chosen(arguments.select, asked)
+        options = Forms(**forms(arguments.config))
+    catalog = discover(forms=options) if arguments.select is None else chosen(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""`run-sync`: one sync into a target, as a scheduler runs it. Nothing else is to be written around it."""
+"""`run-sync`: one sync into a target, with lock, state and logs, as a scheduler runs it."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
 
 LOGGER = logging.getLogger("tap_twilio")
-EPILOG = "What stands behind -- goes to the tap: --config config.json, for one. docs/production.md tells more."
+EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
-    """The exit code of both ends: docs/production.md, "Exit codes". Raises TapError, Locked among them."""
+    """Run tap and target, and return the exit code of both (docs/production.md). Raises TapError, AlreadyRunning."""
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
     end = argv.index("--") if "--" in argv else len(argv)
     arguments, given = _parser().parse_args(argv[:end]), argv[end + 1 :]
     if any(word == "--state" or word.startswith("--state=") for word in given):
-        raise TapError("run-sync gives the tap its state: leave --state out of what stands behind --.")
+        raise TapError("run-sync passes the state to the tap: put --state before --, not after it.")
     tap = _command(arguments.tap, "--tap") if arguments.tap else _this_tap()
     target = _command(arguments.target, "--target")
-    place = _place(arguments.state)
+    store = _state_store(arguments.state)
     summary = Path(arguments.summary_json) if arguments.summary_json else None
     with ExitStack() as stack:
-        lock = stack.enter_context(place.alone())
+        lock = stack.enter_context(store.alone())
         logs = stack.enter_context(_logs(arguments.logs))
         if summary:
             with writing_summary(summary):
                 make_way(summary)
-        last = place.last()
+        last = store.last()
         state = ["--state", str(last)] if last else []
         began = time.monotonic()
-        pipe = Pipe(place.keep, place.beat)
+        pipe = Pipe(store.keep, store.beat)
         outcome = pipe.run([*tap, *given, *state], target, lock, logs, _screen(arguments.logs))
         code = _exit_code(outcome)
-        _tell(code, outcome, f"{time.monotonic() - began:.0f} s", str(place), arguments.logs, logs)
+        _log_end(code, outcome, f"{time.monotonic() - began:.0f} s", str(store), arguments.logs, logs)
         if summary:
-            _write_summary(summary, code, outcome, place.last())
+            _write_summary(summary, code, outcome, store.last())
     return code
 
 
@@ -72,39 +72,39 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         metavar="PLACE",
         required=True,
-        help="where the state and the lock are kept: a folder, or an address such as s3://bucket/twilio",
+        help="folder of the state and the lock, or an address such as s3://bucket/twilio",
     )
     parser.add_argument(
         "--logs",
         metavar="FOLDER",
-        help="append what both say to tap.log and target.log there, and say here only what a person must look at",
+        help="append both logs to tap.log and target.log there, and print only problems here",
     )
-    parser.add_argument("--summary-json", metavar="FILE", help="write how it went there, for programs")
-    parser.add_argument("--tap", metavar="COMMAND", help="another tap in the place of this one")
+    parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the run to this file, as JSON")
+    parser.add_argument("--tap", metavar="COMMAND", help="run another tap instead of this one")
     return parser
 
 
-def _command(text: str, what: str) -> list[str]:
-    """The words of a command, as a shell splits them; its program is there. Raises TapError."""
+def _command(text: str, option: str) -> list[str]:
+    """Split a command as a shell does, and return its words. Raises TapError if there is no such program."""
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise TapError(f"{what} {text}: {error}. Quote it as for a shell.") from None
+        raise TapError(f"{option} {text}: {error}. Quote it as for a shell.") from None
     if not words:
-        raise TapError(f"{what} is empty: name a command, as in --target 'target-postgres --config target.json'.")
+        raise TapError(f"{option} is empty: name a command, as in --target 'target-postgres --config target.json'.")
     if not shutil.which(words[0]):
-        raise TapError(f"{what} {words[0]}: there is no such program. Give its path, or install it.")
+        raise TapError(f"{option} {words[0]}: there is no such program. Give its path, or install it.")
     return words
 
 
 def _this_tap() -> list[str]:
-    """The tap that runs, as it was started."""
+    """Return the command of this tap, as it was started."""
     script = Path(sys.argv[0])
     return [sys.executable, *(("-m", "tap_twilio") if script.name == "__main__.py" else (str(script),))]
 
 
-def _place(where: str) -> Any:
-    """A `Folder`, or what answers to the same calls elsewhere. Raises TapError."""
+def _state_store(where: str) -> Any:
+    """Return a `Folder`, or an object store with the same methods. Raises TapError."""
     if where.startswith("file://"):
         where = where.removeprefix("file://")
     if "://" not in where:
@@ -118,7 +118,7 @@ def _place(where: str) -> Any:
 
 @contextmanager
 def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | None]]:
-    """Files for the stderr of tap and target, each run's part with a heading; None: this process's stderr."""
+    """Open the log files of tap and target, and write a heading for this run; None: the stderr of this process."""
     if where is None:
         yield None, None
         return
@@ -138,7 +138,7 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
 
 
 def _screen(where: str | None) -> dict[str, int]:
-    """Return where a person looks, for a tap whose stderr is a file: by the variable that names it to the tap."""
+    """Return the environment variable that tells the tap its screen, if its stderr is a file."""
     if where is None:
         return {}
     descriptor = passed_screen() or (os.dup(sys.stderr.fileno()) if on_terminal() else None)
@@ -153,7 +153,7 @@ def _exit_code(outcome: Outcome) -> int:
     return outcome.tap_exit
 
 
-def _tell(
+def _log_end(
     code: int,
     outcome: Outcome,
     took: str,
@@ -161,11 +161,11 @@ def _tell(
     where: str | None,
     logs: tuple[IO[bytes] | None, IO[bytes] | None],
 ) -> None:
-    """The closing line. With --logs it is said here only if there is something to do."""
-    kept = "no STATE came, so the next sync begins where this one did"
+    """Log the closing line. With --logs, it comes to stderr only if there is something to do."""
+    kept = "no STATE was confirmed, so the next sync begins where this one did"
     if outcome.states:
-        kept = f"state kept {time.monotonic() - outcome.kept_at:.0f} s ago in {place}"
-    early = ", before it had read all" if outcome.target_left else ""
+        kept = f"state saved {time.monotonic() - outcome.kept_at:.0f} s ago in {place}"
+    early = ", before it had read everything" if outcome.target_left else ""
     line = (
         f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {took};"
         f" {outcome.rows} rows sent; {kept}"
@@ -173,7 +173,7 @@ def _tell(
     if outcome.missing:
         LOGGER.error(
             "the target ended with 0 but never confirmed the last STATE: up to %d rows may be missing. "
-            "The next sync goes on from the STATE that it confirmed",
+            "The next sync continues from the last confirmed STATE",
             outcome.missing,
         )
     fine = code == 0 and outcome.states
@@ -183,17 +183,17 @@ def _tell(
         LOGGER.log(logging.INFO if fine else logging.WARNING, "%s", line)
     if where is not None and not fine:
         for name in ("tap.log", "target.log"):
-            if said := _last_line(Path(where) / name):
-                LOGGER.warning("%s ends with: %s", Path(where) / name, said)
+            if last := _last_line(Path(where) / name):
+                LOGGER.warning("%s ends with: %s", Path(where) / name, last)
 
 
 def _last_line(path: Path) -> str:
-    """What a process said last in this run; empty where it said nothing."""
+    """Return the last line that a process logged in this run; empty if it logged nothing."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 10_000))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    said = [line for line in lines if line.strip()][:-1]
-    return said[-1] if said and not said[-1].startswith("--- ") else ""
+    logged = [line for line in lines if line.strip()][:-1]
+    return logged[-1] if logged and not logged[-1].startswith("--- ") else ""
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:
@@ -206,15 +206,15 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "missing": outcome.missing,
         "states": outcome.states,
         "ended_at": to_second(machine_now()),
-        "bookmarks": {stream: _bookmark(about) for stream, about in bookmarks.items()},
+        "bookmarks": {stream: _bookmark(part) for stream, part in bookmarks.items()},
     }
     with writing_summary(path):
         replace(path, json.dumps(summary).encode() + b"\n")
 
 
-def _bookmark(about: Any) -> Any:
+def _bookmark(part: Any) -> Any:
     """Return a stream's bookmark; another tap's may be text alone."""
-    return about.get("date_updated") if isinstance(about, dict) else about
+    return part.get("date_updated") if isinstance(part, dict) else part
 
 
 def _line(file: IO[bytes], text: str) -> None:

@@ -1,4 +1,4 @@
-"""`tap-twilio state`: what a state says, a state cut by account, such states joined, and one without some accounts."""
+"""`tap-twilio state`: show a state, split it by account, merge the shards, or forget some accounts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tap_twilio.state.store import State
 from tap_twilio.timestamps import Timestamp, duration, machine_now
 
 LOGGER = logging.getLogger("tap_twilio")
-MEND = "Give the last STATE line's value that a target wrote."
+FIX = "Pass the last STATE that a target printed."
 COLUMNS = ("stream", "account", "bookmark", "age", "complete", "rescan", "open")
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
-    """0, where all went well. Raises TapError, TargetGone, OutputFailed; SystemExit for wrong arguments."""
+    """Run a subcommand, and return 0. Raises TapError, TargetGone, OutputFailed; SystemExit for wrong arguments."""
     arguments = _parser().parse_args(argv)
     code: int = arguments.does(arguments)
     return code
@@ -37,26 +37,26 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-twilio state",
-        description="Looks at a state, cuts it by account, joins the pieces. FILE: what a target printed; -: stdin.",
+        description="Shows a state, splits it by account, merges the shards. FILE: what a target printed; -: stdin.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="show|split|merge|forget")
     show = commands.add_parser(
-        "show", help="print each stream's bookmark, its age and what is open", allow_abbrev=False
+        "show", help="print each stream's bookmark, its age, and what is left to do", allow_abbrev=False
     )
     show.add_argument("file", metavar="FILE")
     show.add_argument("--format", choices=["text", "json"], default="text")
     show.set_defaults(does=_show)
     cut = commands.add_parser("split", help="write a state for each account, or group of accounts", allow_abbrev=False)
     cut.add_argument("file", metavar="FILE")
-    cut.add_argument("--into", metavar="DIR", required=True, help="an empty folder, or one to be made")
-    cut.add_argument("--groups", metavar="N", type=_positive, help="so many files at most; else one for each account")
+    cut.add_argument("--into", metavar="DIR", required=True, help="an empty or new folder")
+    cut.add_argument("--groups", metavar="N", type=_positive, help="write at most N files; default: one per account")
     cut.set_defaults(does=_split)
-    join = commands.add_parser("merge", help="print the state that the pieces make together", allow_abbrev=False)
+    join = commands.add_parser("merge", help="merge shards, and print the state", allow_abbrev=False)
     join.add_argument("files", metavar="FILE", nargs="+")
     join.set_defaults(does=_merge)
     drop = commands.add_parser(
-        "forget", help="print the state without some accounts, whose rows may then be dropped", allow_abbrev=False
+        "forget", help="print the state without some accounts, so that their rows may be dropped", allow_abbrev=False
     )
     drop.add_argument("file", metavar="FILE")
     drop.add_argument("accounts", metavar="AC…", nargs="+")
@@ -76,27 +76,27 @@ def _positive(text: str) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     now = machine_now()
     with _in(arguments.file):
-        found = list(lines(_read(arguments.file), now))
+        shown = list(lines(_read(arguments.file), now))
     if arguments.format == "json":
-        Output().document(json.dumps([line.document() for line in found], indent=2) + "\n")
+        Output().document(json.dumps([line.document() for line in shown], indent=2) + "\n")
     else:
-        Output().document(_table(found, now))
+        Output().document(_table(shown, now))
     return 0
 
 
-def _table(found: Sequence[Line], now: Timestamp) -> str:
+def _table(shown: Sequence[Line], now: Timestamp) -> str:
     rows: list[tuple[str, ...]] = [COLUMNS]
-    for stream, of in groupby(found, attrgetter("stream")):
-        listed = list(of)
-        rows += [_cells(line) for line in listed if not line.elsewhere]
-        others = sum(line.elsewhere for line in listed)
+    for stream, group in groupby(shown, attrgetter("stream")):
+        of_stream = list(group)
+        rows += [_cells(line) for line in of_stream if not line.elsewhere]
+        others = sum(line.elsewhere for line in of_stream)
         if others:
-            rows.append((stream, f"{others} others", "", "", "", "", "in other pieces of this state"))
+            rows.append((stream, f"{others} others", "", "", "", "", "in other shards of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
-    kilobytes = sum(line.fingerprint_bytes for line in found) / 1000
-    accounts = len({line.account for line in found if line.account and not line.elsewhere})
-    end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of what rows hold (state_kilobytes)"
+    kilobytes = sum(line.fingerprint_bytes for line in shown) / 1000
+    accounts = len({line.account for line in shown if line.account and not line.elsewhere})
+    end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of fingerprints (state_kilobytes)"
     return "\n".join([*table, "", end, ""])
 
 
@@ -109,7 +109,7 @@ def _cells(line: Line) -> tuple[str, ...]:
         "" if line.age_seconds is None else _age(line.age_seconds),
         _complete(line),
         line.rescan.says if line.rescan else "",
-        "; ".join(one.says for one in line.open),
+        "; ".join(work.says for work in line.open),
     )
 
 
@@ -136,33 +136,33 @@ def _split(arguments: argparse.Namespace) -> int:
         state = _read(arguments.file)
         sizes = owned(state)
         groups = grouped(sizes, arguments.groups) if arguments.groups else [[account] for account in sizes]
-        pieces = split(state, groups)
+        shards = split(state, groups)
     if not groups:
         raise TapError(
-            f"{arguments.file}: is of no account, so there is nothing to split. Give each process this file."
+            f"{arguments.file}: holds no account, so there is nothing to split. Give this file to each process."
         )
     folder = Path(arguments.into)
     names = [
         f"group-{number + 1}.json" if arguments.groups else f"{group[0]}.json" for number, group in enumerate(groups)
     ]
-    _write(folder, dict(zip(names, pieces)))
+    _write(folder, dict(zip(names, shards)))
     for name in state.names:
         stream = state.stream(name)
         if stream.version is not None and len(groups) > 1:
-            said = "%s: while it is in pieces, no deleted row leaves the warehouse (FULL_TABLE)"
-            LOGGER.warning(said, name, extra=about(name))
-    made = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
-    Output().document(json.dumps(made, indent=2) + "\n")
+            message = "%s: until the shards are merged, deleted rows stay in the warehouse (FULL_TABLE)"
+            LOGGER.warning(message, name, extra=about(name))
+    written = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
+    Output().document(json.dumps(written, indent=2) + "\n")
     return 0
 
 
-def _write(folder: Path, pieces: dict[str, Any]) -> None:
+def _write(folder: Path, shards: dict[str, Any]) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it tells of accounts
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a state holds account SIDs
         if any(folder.iterdir()):
-            raise TapError(f"{folder}: is not empty. Give --into an empty folder, or one to be made.")
-        for name, piece in pieces.items():
-            replace(folder / name, json.dumps(piece).encode() + b"\n", private)
+            raise TapError(f"{folder}: is not empty. Give --into an empty or new folder.")
+        for name, shard in shards.items():
+            replace(folder / name, json.dumps(shard).encode() + b"\n", private)
     except OSError as error:
         raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
 
@@ -173,11 +173,11 @@ def _merge(arguments: argparse.Namespace) -> int:
         with _in(path):
             state = _read(path)
             for name in state.names:
-                state.stream(name)  # a malformed one is told by its file's name
+                state.stream(name)  # raises here if malformed, so that the error names the file
         files.append((path, state))
-    value, said = merge(files)
-    for line in said:
-        LOGGER.warning("%s", line)
+    value, warnings = merge(files)
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
     Output().document(json.dumps(value) + "\n")
     return 0
 
@@ -194,7 +194,7 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _in(path: str) -> Iterator[None]:
-    """Errors within name the file."""
+    """Name the file in the errors of the block."""
     try:
         yield
     except TapError as error:
@@ -202,7 +202,7 @@ def _in(path: str) -> Iterator[None]:
 
 
 def _read(path: str) -> State:
-    """The state in a file: a STATE's value or the whole message, the last line of several, or as Meltano prints it."""
+    """Return the state in a file: a STATE's value or message, the last of several lines, or what Meltano prints."""
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
@@ -213,7 +213,7 @@ def _read(path: str) -> State:
         value = _json(data[data.rfind(b"\n") + 1 :])
     value = unwrapped(value)
     if not isinstance(value, dict) or (value and "bookmarks" not in value):
-        raise TapError(f"{path}: is no state: it is not JSON with bookmarks. {MEND}")
+        raise TapError(f"{path}: is not a state: it is not JSON with bookmarks. {FIX}")
     return State(value)
 
 

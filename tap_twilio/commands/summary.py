@@ -1,4 +1,4 @@
-"""`--summary-json`: what a run did, in a file for programs."""
+"""`--summary-json`: a summary of the run, in a JSON file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tap_twilio.timestamps import machine_now
 
 
 class SummaryFile:
-    """Written once, when the run has ended in whatever way; until then there is no such file, whole or in part."""
+    """The summary file. It is written once, at the end of the run, also if that fails; until then there is none."""
 
     def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
-        """`clean` takes secrets out of a value. Raises TapError where the file cannot be written."""
+        """`clean` removes secrets from a value. Raises TapError if the file cannot be written."""
         self._path, self._clean = Path(path) if path else None, clean
         self._began, self._began_s = machine_now(), time.monotonic()
-        self.sync: Sync | None = None  # what it is about, as far as the run came
+        self.sync: Sync | None = None  # the run, once it is set up
         if self._path is not None:
             with writing_summary(self._path):
                 make_way(self._path)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
-        """Raises TapError where that fails."""
+        """Write the file. Raises TapError if that fails."""
         if self._path is None:
             return
-        found = self._clean(self._document(exit_code, error))
+        document = self._clean(self._document(exit_code, error))
         with writing_summary(self._path):
-            replace(self._path, json.dumps(found, indent=1).encode() + b"\n")
+            replace(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync
@@ -51,5 +51,5 @@ class SummaryFile:
             "failures": [f"{name} {sid}: {why}" for (name, sid), why in sync.failed.items()] if sync else [],
             "accounts": len(sync.accounts.chosen) if sync else 0,
             "totals": totals(streams),
-            "streams": [one.json() for one in streams],
+            "streams": [stream.json() for stream in streams],
         }

@@ -1,4 +1,4 @@
-"""A sync: from the files that the arguments name to a run."""
+"""The sync command: reads the files that the arguments name, and runs a sync."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOGGER = logging.getLogger("tap_twilio")
 
 def run(arguments: argparse.Namespace, log: OneLine) -> int:
     """
-    Read what is selected, and write the summary's file however that ended.
+    Run a sync, and write the summary file however the sync ends.
 
     Raises TapError, TargetGone, OutputFailed.
     """
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
         code = _run(arguments, log, summary)
     except BaseException as error:
         code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
-        said = error if isinstance(error, Error) else f"an error of the tap's own: {type(error).__name__}"
-        with suppress(TapError):  # the first error is the one to tell
-            summary.write(code, str(said))
+        message = str(error) if isinstance(error, Error) else f"internal error: {type(error).__name__}"
+        with suppress(TapError):  # report the first error only
+            summary.write(code, message)
         raise
     summary.write(code)
     return code
@@ -48,20 +48,20 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
 
 def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
     sync = summary.sync = prepared(arguments, log.hide)
-    gc.freeze()  # modules and settings stay: they are not looked at again
+    gc.freeze()  # modules and settings live as long as the process
     stopped = on_signals(sync.stop, summary.write)
     with shown(sync.counts, log) as sync.when_read:
         try:
             code = sync.run()
-        except KeyboardInterrupt:  # stopped before there was anything to end
+        except KeyboardInterrupt:  # stopped before the first read
             code = 130
     return 128 + stopped[0] if stopped else code
 
 
 def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> Sync:
-    """A run as the arguments say, of which nothing was asked yet. Raises TapError."""
+    """Return a sync as the arguments say, before its first request. Raises TapError."""
     if not arguments.config:
-        raise TapError("Setting file missing: give --config config.json (sample_config.json shows what it holds).")
+        raise TapError("No settings: pass --config config.json (sample_config.json is an example).")
     settings, warnings = load(arguments.config)
     hide(settings.user, settings.password)
     for warning in warnings:
@@ -75,7 +75,7 @@ def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) ->
 
 
 def _catalog(arguments: argparse.Namespace, forms: Forms) -> Any:
-    """The catalog that the arguments name or describe; None where they do neither."""
+    """Return the catalog of --catalog or --select; None without either."""
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:

@@ -1,4 +1,4 @@
-"""What the log says first, and at the end beside the table: what comes next, what has no room, and metrics."""
+"""The first line of the log, and the lines around the closing table: what the next syncs do, limits, and metrics."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.table import Table
 
 LOGGER = logging.getLogger("tap_twilio")
-FEW = 10  # streams, which are named
+FEW = 10  # streams that the first line names
 
 
 def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) -> None:
-    """The first line of a sync, and what there is to warn of."""
+    """Log the first line of a sync, and the warnings."""
     LOGGER.info(
         "tap-twilio %s reads %d account%s and %d stream%s%s",
         __version__,
@@ -35,59 +35,65 @@ def introduce(accounts: int, streams: Sequence[str], warnings: Iterable[str]) ->
 
 
 def forecasts(readings: Sequence[PartitionRead], unread: Collection[tuple[str, str]]) -> None:
-    """Say what the next syncs bring, for each list that was read, and whose history does not fit the budget."""
+    """Log what the next syncs bring, for each list that one sync cannot read whole."""
     share = share_of_budget(readings)
     for reading in readings:
-        comes = forecast(reading, share) if reading.key not in unread else None
-        if comes:
-            LOGGER.info("%s %s: %s", reading.stream.name, reading.account, comes, extra=about(reading.stream.name))
+        message = forecast(reading, share) if reading.key not in unread else None
+        if message:
+            LOGGER.info("%s %s: %s", reading.stream.name, reading.account, message, extra=about(reading.stream.name))
 
 
 def share_of_budget(readings: Iterable[PartitionRead]) -> float:
-    """The pages of the budget that each list got, on average, whose history does not fit it."""
-    vast = [one for one in readings if (one.rescan_pages_read or one.state.rescan) and not one.rescanned_whole]
-    return sum(reading.rescan_pages_read for reading in vast) / max(1, len(vast))
+    """Return how many pages of `rescan_pages` each list got on average, of the lists that one sync cannot rescan."""
+    large = [
+        reading
+        for reading in readings
+        if (reading.rescan_pages_read or reading.state.rescan) and not reading.rescanned_whole
+    ]
+    return sum(reading.rescan_pages_read for reading in large) / max(1, len(large))
 
 
 def forecast(reading: PartitionRead, share: float) -> str | None:
-    """What comes next for a list whose history does not fit the budget; None where all is read by every sync.
+    """Return what comes next for a list that one sync cannot read whole; None if every sync reads all of it.
 
-    `share`: the pages of the budget that each such list got, on average; its turn evens out how many one gets.
+    `share`: the pages that each such list gets on average (`share_of_budget`).
     """
     state = reading.state
     if state.backfill:
-        return "its backfill is not complete; the next sync goes on"
+        return "the backfill is not complete; the next sync continues it"
     if reading.rescanned_whole:
         return None
     resend_listed_before = any(table.state.resend_listed_before for table in reading.tables)
     if state.rescan:
         pages = max(state.pages or 0, state.rescan.pages)
         at_least = "" if state.pages else "at least "
-        comes = "; rows never sent or older come with it" if resend_listed_before else ""
-        return f"all history re-read every {at_least}{max(2, ceil(pages / share) if share else pages)} syncs{comes}"
+        resend = "; rows without a date, or older, come with it" if resend_listed_before else ""
+        return (
+            f"the whole list is reread every {at_least}{max(2, ceil(pages / share) if share else pages)} syncs{resend}"
+        )
     return (
-        "rows never sent, and those beyond the filter's reach, come with the next sync"
+        "rows without a date, and those that the date filter does not reach, come with the next sync"
         if resend_listed_before
         else None
     )
 
 
 def settle(state: State, readings: Sequence[PartitionRead], unread: Mapping[tuple[str, str], str]) -> None:
-    """Write into the state what this sync left to the next ones: state/describe.py gives its verdicts by that."""
+    """Write into the state what this sync leaves to the next ones; state/describe.py derives its verdicts from it."""
     share = share_of_budget(readings)
     for reading in readings:
         for table in reading.tables:
             table.state.by_date_from = table.by_date_from
             table.state.syncs_left = _syncs_left(reading, share)
             table.state.not_read = None
-    for (name, account), why in unread.items():
+    for (name, account), reason in unread.items():
         part = state.stream(name).partitions.get(account) if name in state.looked_at else None
         if part:
-            part.not_read, part.syncs_left = why, None
+            part.not_read, part.syncs_left = reason, None
 
 
 def _syncs_left(reading: PartitionRead, share: float) -> int | None:
-    """How many syncs a list takes until all of it was read again; None where that is not known."""
+    """Return how many syncs it takes to reread a whole list; None if unknown."""
     state = reading.state
     if state.backfill or (state.rescan and not (state.pages and share)):
         return None
@@ -96,22 +102,22 @@ def _syncs_left(reading: PartitionRead, share: float) -> int | None:
     return ceil(state.pages / share) if state.pages and share else 1
 
 
-def comes_next(reading: PartitionRead, table: Table, share: float, why: str | None) -> str:
-    """What the next sync does for a table, in all cases. `why` it was not read whole, if it was not."""
+def next_sync(reading: PartitionRead, table: Table, share: float, reason: str | None) -> str:
+    """Return what the next sync does for a table. `reason`: why it was not read whole, if it was not."""
     state = reading.state
-    if why in ("refused", "failed"):
-        return "goes on where it failed"
-    if why == "absent":
-        return "asks whether the account has it"
-    if found := forecast(reading, share):
-        return found
+    if reason in ("refused", "failed"):
+        return "continues where it failed"
+    if reason == "unavailable":
+        return "checks whether the account has it"
+    if message := forecast(reading, share):
+        return message
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
-        return "begins to read it"
-    return "reads what is new" if isinstance(reading.stream.reads, LogWindow) else "looks at all of it again"
+        return "begins the first read"
+    return "reads new rows" if isinstance(reading.stream.reads, LogWindow) else "rereads the whole list"
 
 
 def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:
-    """The line that says what a run read and emitted."""
+    """Log how much a run read and emitted."""
     LOGGER.info(
         "read %d pages with %d requests in %.1f s and emitted %d rows",
         pages,
@@ -123,12 +129,12 @@ def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:
 
 
 def beyond_size_limit(readings: Iterable[PartitionRead]) -> None:
-    """Say of which rows the state does not know what they hold."""
+    """Log the tables whose older rows have no fingerprint, since the state is full."""
     for table in (table for reading in readings for table in reading.tables):
         if table.by_date_from:
             LOGGER.warning(
-                "%s %s: the state has no room for what rows hold (state_kilobytes), so from %s back rows are judged by "
-                "their dates",
+                "%s %s: the state has no room for more fingerprints (state_kilobytes): of rows before %s, changes are "
+                "detected by date_updated only",
                 table.name,
                 table.account,
                 table.by_date_from[:10],
@@ -137,12 +143,12 @@ def beyond_size_limit(readings: Iterable[PartitionRead]) -> None:
 
 
 def given_up(readings: Iterable[PartitionRead]) -> None:
-    """Say of how many rows the children were asked for in vain for so long that they are not asked for again."""
+    """Log how many parent rows announced children that Twilio did not list within seven days."""
     for child_stream in (child_stream for reading in readings for child_stream in reading.child_streams):
         if child_stream.given_up:
             LOGGER.info(
-                "%s %s: %d rows of %s say that they have some, and Twilio listed none until seven days after their "
-                "last change; they are asked again when they change",
+                "%s %s: %d rows of %s announce some, but Twilio listed none within seven days after their last change; "
+                "they are visited again when they change",
                 child_stream.name,
                 child_stream.account,
                 child_stream.given_up,
@@ -152,7 +158,7 @@ def given_up(readings: Iterable[PartitionRead]) -> None:
 
 
 def metrics(emitted: Iterable[tuple[str, int]], seconds: float, requests: int, retries: int) -> None:
-    """Rows of each stream, and how long all requests took together, as monitors of Singer taps look for them."""
+    """Log the metrics of singer-python: rows of each stream, and the time of all requests."""
     for name, count in emitted:
         log_metric(LOGGER, Point("counter", Metric.record_count, count, {Tag.endpoint: name}))
     tags = {"requests": requests, "retries": retries}

@@ -1,4 +1,4 @@
-"""How much of a list's first read is done, by the time that it covers. Looks at the state only, from any thread."""
+"""An estimate of how much of a first read is done, by the time span read so far. Any thread may call it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from tap_twilio.timestamps import Timestamp, parse_timestamp, timestamp_of
 
 
 def first_read_share(reading: PartitionRead) -> float | None:
-    """From 0 to 1; None where no first read is under way. Lists come newest first, else it is a guess."""
+    """Return the share that is done, from 0 to 1; None if no first read is in progress.
+
+    Assumes that the newest rows come first.
+    """
     opened, finished = reading.state.backfill, reading.state.finished
     if finished is not None:
         return None if opened else 1.0
     if opened is None:
         return None
-    since = min([reading.oldest, *(one.since for one in list(opened.time_slices or ()))])
+    since = min([reading.oldest, *(time_slice.since for time_slice in list(opened.time_slices or ()))])
     whole = parse_timestamp(opened.began) - parse_timestamp(since)
     if whole <= timedelta(0):
         return None
@@ -25,16 +28,20 @@ def first_read_share(reading: PartitionRead) -> float | None:
 
 
 def _left(opened: Backfill, since: Timestamp, whole: timedelta) -> timedelta:
-    """The time that is left to read of the list that is read now."""
+    """Return the time span that is left to read of the current list."""
     if opened.time_slices is None:
         return _until(opened.checkpoint, since) if opened.checkpoint else whole
-    parts = list(opened.time_slices)  # another thread takes some out
-    left = (_until(one.checkpoint, one.since) if one.checkpoint else _between(one.since, one.until) for one in parts)
-    return sum(left, timedelta(0))
+    return sum(
+        (
+            _until(left.checkpoint, left.since) if left.checkpoint else _between(left.since, left.until)
+            for left in list(opened.time_slices)  # a copy, since another thread removes some
+        ),
+        timedelta(0),
+    )
 
 
 def _until(checkpoint: Checkpoint | None, since: Timestamp) -> timedelta:
-    """From a place's last dated row back to `since`."""
+    """Return the time span from `since` to the last dated row of a checkpoint."""
     dates = [timestamp_of(date) for _, date in checkpoint.rows if date] if checkpoint else []
     return _between(since, dates[-1] or since) if dates else timedelta(0)
 

@@ -1,4 +1,4 @@
-"""What a run shows while it reads: a live display on a terminal, else a line of the log now and then."""
+"""Progress of a run: a live display on a terminal, else a log line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tap_twilio.timestamps import duration
 from .stats import RunStats, StreamStats, percent
 
 LOGGER = logging.getLogger("tap_twilio")
-EVERY_S = 30.0
+INTERVAL_S = 30.0
 SHOWN = 3  # first reads that a line names
 
 
 @contextmanager
 def shown(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
     """
-    Show how far a run is, until it leaves this block or calls what it is given. Never writes to stdout, raises nothing.
+    Show progress until the block ends, or calls the function that it gets. Never writes to stdout, never raises.
 
-    The display needs `rich`, a terminal that can move its cursor, and a stdout that is none.
+    The display needs `rich`, a terminal that can move its cursor, and a stdout that is no terminal.
     """
     display = _display(counts, log)
     ended = threading.Event()
@@ -41,7 +41,7 @@ def shown(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
 
 
 def _display(counts: RunStats, log: OneLine) -> Any:
-    """Return a display; None where nothing can be drawn, or rich is not installed."""
+    """Return a display; None if the terminal cannot show it, or rich is not installed."""
     if log.screen is None or not _may_draw(log.screen) or (log.form == JSON and log.screen is sys.stderr):
         return None
     try:
@@ -59,31 +59,31 @@ def _may_draw(screen: TextIO) -> bool:
 # Lines ----------------------------------------------------------------------------------------------------------------
 
 
-def _every_s() -> float:
-    """Seconds between two lines; 0: none."""
+def _interval_s() -> float:
+    """Return the seconds between two lines; 0: no lines."""
     try:
-        return max(0.0, float(os.environ.get("TAP_TWILIO_PROGRESS_SECONDS") or EVERY_S))
+        return max(0.0, float(os.environ.get("TAP_TWILIO_PROGRESS_SECONDS") or INTERVAL_S))
     except ValueError:
-        return EVERY_S
+        return INTERVAL_S
 
 
 def _lines(counts: RunStats, ended: threading.Event) -> None:
-    every_s, before = _every_s(), dict[str, StreamStats]()
-    while every_s and not ended.wait(every_s):
-        with suppress(Exception):  # it is looked at while it changes; a line that fails is not worth ending for
+    interval_s, before = _interval_s(), dict[str, StreamStats]()
+    while interval_s and not ended.wait(interval_s):
+        with suppress(Exception):  # the counts may change meanwhile; a lost line harms nobody
             now = counts.by_stream()
-            _say(counts.total(), now, before, every_s)
+            _log(counts.total(), now, before, interval_s)
             before = now
 
 
-def _say(total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], every_s: float) -> None:
-    """What came so far, and what of it since the line before."""
-    moved = {name: one for name, one in now.items() if one.pages > before.get(name, StreamStats()).pages}
-    rate = (total.read - sum(one.read for one in before.values())) / every_s
-    first = [(name, one) for name, one in now.items() if one.share is not None]
+def _log(total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], interval_s: float) -> None:
+    """Log what was read so far, and the rate since the line before."""
+    moved = {name: stats for name, stats in now.items() if stats.pages > before.get(name, StreamStats()).pages}
+    rate = (total.read - sum(stats.read for stats in before.values())) / interval_s
     parts = [
-        f"{name} {percent(one)}" + (f", {duration(one.seconds_left)} left" if one.seconds_left else "")
-        for name, one in first
+        f"{name} {percent(stats)}" + (f", {duration(stats.seconds_left)} left" if stats.seconds_left else "")
+        for name, stats in now.items()
+        if stats.share is not None
     ]
     more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
     LOGGER.info(
@@ -100,13 +100,13 @@ def _say(total: StreamStats, now: dict[str, StreamStats], before: dict[str, Stre
 
 
 def _streams(moved: dict[str, StreamStats]) -> list[dict[str, Any]]:
-    return [{"stream": name, **_members(one), **_ends(one)} for name, one in moved.items()]
+    return [{"stream": name, **_members(stats), **_first_read(stats)} for name, stats in moved.items()]
 
 
-def _members(one: StreamStats) -> dict[str, Any]:
-    return {"pages": one.pages, "rows_read": one.read, "rows_emitted": one.emitted, "requests": one.requests}
+def _members(stats: StreamStats) -> dict[str, Any]:
+    return {"pages": stats.pages, "rows_read": stats.read, "rows_emitted": stats.emitted, "requests": stats.requests}
 
 
-def _ends(one: StreamStats) -> dict[str, Any]:
-    left = None if one.seconds_left is None else round(one.seconds_left)
-    return {"first_read": None if one.share is None else round(one.share, 3), "seconds_left": left}
+def _first_read(stats: StreamStats) -> dict[str, Any]:
+    left = None if stats.seconds_left is None else round(stats.seconds_left)
+    return {"first_read": None if stats.share is None else round(stats.share, 3), "seconds_left": left}

@@ -1,10 +1,10 @@
-"""What a run counted so far, by stream and account: for the progress, the table at the end, and the summary's file."""
+"""Counts of a run, by stream and account: for the progress, the closing table, and the summary file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tap_twilio.extract.partition_read import PartitionRead
@@ -18,7 +18,7 @@ LEAST_SHARE = 0.01  # of a first read, before its end is estimated
 
 @dataclass
 class StreamStats:
-    """Of one stream, or of a stream in one account. `seconds`: how long its requests took together."""
+    """Counts of one stream, in all accounts or in one. `seconds`: how long its requests took together."""
 
     requests: int = 0
     seconds: float = 0
@@ -26,23 +26,23 @@ class StreamStats:
     read: int = 0
     emitted: int = 0
     rate: float = 0  # rows read a second, from its first request to its last answer
-    share: float | None = None  # of its first read, from 0 to 1; None: none is under way
-    seconds_left: float | None = None  # of that, should it go on so
-    last_s: float = 0  # when the last answer came
+    share: float | None = None  # of its first read, from 0 to 1; None: no first read is in progress
+    seconds_left: float | None = None  # of the first read, at the present rate
+    last_s: float = 0  # the time of the last answer
 
 
 @dataclass
 class RunStats:
-    """Counted into by one thread, and looked at by others too: nothing here is changed by looking."""
+    """Counts of a run. One thread changes them; others may read them at any time."""
 
     traffic: Mapping[Key, RequestStats]
     emitted: Counter[Key] = field(default_factory=Counter)
     readings: Sequence[PartitionRead] = ()
     began_s: float = field(default_factory=time.monotonic)
-    _first: dict[Key, float] = field(default_factory=dict)  # the first reads of this run: how much was done before
+    _first: dict[Key, float] = field(default_factory=dict)  # share of first reads done before this run
 
     def start(self, readings: Sequence[PartitionRead]) -> None:
-        """These are read now."""
+        """Take the reads of this run."""
         first = [reading for reading in readings if reading.state.finished is None]
         self._first = {reading.key: first_read_share(reading) or 0 for reading in first}
         self.readings = readings
@@ -52,30 +52,30 @@ class RunStats:
         return time.monotonic() - self.began_s
 
     def of(self, key: Key) -> StreamStats:
-        """Those of a stream in one account, without its share."""
+        """Return the counts of a stream in one account, without the share of its first read."""
         return _sum([self.traffic.get(key, RequestStats())], self.emitted[key])
 
     def by_stream(self) -> dict[str, StreamStats]:
-        """Those of each stream that was asked for."""
+        """Return the counts of each stream that was requested."""
         traffic: dict[str, list[RequestStats]] = {}
-        for (name, _), one in list(self.traffic.items()):
-            traffic.setdefault(name, []).append(one)
+        for (name, _), requests in list(self.traffic.items()):
+            traffic.setdefault(name, []).append(requests)
         emitted: Counter[str] = Counter()
         for (name, _), count in list(self.emitted.items()):
             emitted[name] += count
-        found = {name: _sum(parts, emitted[name]) for name, parts in traffic.items()}
+        streams = {name: _sum(parts, emitted[name]) for name, parts in traffic.items()}
         for name, (share, before) in self._shares().items():
-            if name in found and share < 1:
-                figures, done = found[name], share - before
-                figures.share = share
-                figures.seconds_left = self.elapsed_s * (1 - share) / done if done > LEAST_SHARE else None
-        return found
+            if name in streams and share < 1:
+                stats, done = streams[name], share - before
+                stats.share = share
+                stats.seconds_left = self.elapsed_s * (1 - share) / done if done > LEAST_SHARE else None
+        return streams
 
     def total(self) -> StreamStats:
         return _sum(list(self.traffic.values()), sum(self.emitted.values()))
 
     def _shares(self) -> dict[str, tuple[float, float]]:
-        """How much of a stream's first reads is done, over all its accounts, and was done before this run."""
+        """Return the share of each stream's first reads that is done, and the share done before this run."""
         if not self._first:
             return {}
         shares: dict[str, list[tuple[float, float]]] = {}
@@ -83,29 +83,29 @@ class RunStats:
             before = self._first.get(reading.key)
             if before is not None:
                 shares.setdefault(reading.stream.name, []).append((first_read_share(reading) or 0, before))
-        return {name: (_mean(now for now, _ in of), _mean(before for _, before in of)) for name, of in shares.items()}
+        columns = {name: tuple(zip(*pairs)) for name, pairs in shares.items()}
+        return {name: (_mean(now), _mean(before)) for name, (now, before) in columns.items()}
 
 
 def _sum(parts: Sequence[RequestStats], emitted: int) -> StreamStats:
-    rows = sum(one.rows for one in parts)
-    asked = [one for one in parts if one.first_s]
-    spent_s = max(one.last_s for one in asked) - min(one.first_s for one in asked) if asked else 0.0
+    rows = sum(part.rows for part in parts)
+    requested = [part for part in parts if part.first_s]
+    spent_s = max(part.last_s for part in requested) - min(part.first_s for part in requested) if requested else 0.0
     return StreamStats(
-        requests=sum(one.requests for one in parts),
-        seconds=sum(one.seconds for one in parts),
-        pages=sum(one.pages for one in parts),
+        requests=sum(part.requests for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        pages=sum(part.pages for part in parts),
         read=rows,
         emitted=emitted,
         rate=rows / spent_s if spent_s > 0 else 0,
-        last_s=max((one.last_s for one in asked), default=0),
+        last_s=max((part.last_s for part in requested), default=0),
     )
 
 
-def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return sum(found) / len(found)
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
-def percent(one: StreamStats) -> str:
-    """How much of a first read is done; empty where none is under way."""
-    return "" if one.share is None else f"{100 * one.share:.0f} %"
+def percent(stats: StreamStats) -> str:
+    """Return how much of a first read is done; empty if none is in progress."""
+    return "" if stats.share is None else f"{100 * stats.share:.0f} %"

@@ -1,4 +1,4 @@
-"""What a run did, stream by stream: as the table at the end of the log, and as JSON for `--summary-json`."""
+"""The summary of a run by stream: the table at the end of the log, and JSON for `--summary-json`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tap_twilio.state.store import State
 from tap_twilio.tables.table import Table
 from tap_twilio.timestamps import Timestamp, to_second
 
-from .closing_lines import comes_next, share_of_budget
+from .closing_lines import next_sync, share_of_budget
 from .stats import RunStats, StreamStats
 
 LOGGER = logging.getLogger("tap_twilio")
-FORMAT = 1  # of the JSON; it grows when a member is taken away or changes its meaning
-HEADINGS = ("stream", "read", "emitted", "silent", "requests", "seconds", "bookmark", "complete", "next sync")
+FORMAT = 1  # of the JSON; raised when a member is removed or changes its meaning
+HEADINGS = ("stream", "read", "emitted", "undated", "requests", "seconds", "bookmark", "complete", "next sync")
 INACTIVE = ("closed", "suspended")
-SAID = {BLOCKED, *NOT_READ.values()}  # reasons that have lines of their own
+LOGGED_ELSEWHERE = {BLOCKED, *NOT_READ.values()}  # reasons that have lines of their own
 Json = dict[str, Any]
 Key = tuple[str, str]
 
@@ -33,71 +33,72 @@ class AccountSummary:
 
     stream: str
     account: str
-    figures: StreamStats
-    undated: int = 0  # rows emitted that changed although their date says nothing
+    stats: StreamStats
+    undated: int = 0  # rows emitted because of an undated change: date_updated did not move
     bookmark: Timestamp | None = None
     next: str = ""
     error: str | None = None
-    dated: bool = False  # whether the stream's bookmark waits for this one's
-    verdict: Verdict | None = None  # None for what is not selected
+    dated: bool = False  # the bookmark of the stream waits for this account's
+    verdict: Verdict | None = None  # None if the stream is not selected
 
     def json(self) -> Json:
         return {"account_sid": self.account, **_members([self]), "error": self.error}
 
 
 @dataclass
-class FullRead:
+class StreamSummary:
     """A stream in all of its accounts."""
 
     stream: str
     parts: list[AccountSummary] = field(default_factory=list)
 
     @property
-    def said(self) -> str:
-        """The line of the table as a sentence."""
-        it = _members(self.parts)
-        comes = f"; the next sync {it['next_sync']}" if it["next_sync"] else ""
-        return f"{self.stream}: {it['rows_read']} rows read, {it['rows_emitted']} emitted{comes}"
+    def sentence(self) -> str:
+        """Return the line of the table as a sentence."""
+        members = _members(self.parts)
+        then = f"; the next sync {members['next_sync']}" if members["next_sync"] else ""
+        return f"{self.stream}: {members['rows_read']} rows read, {members['rows_emitted']} emitted{then}"
 
     def json(self) -> Json:
         return {"stream": self.stream, **_members(self.parts), "accounts": [part.json() for part in self.parts]}
 
     def cells(self) -> tuple[str, ...]:
-        it = _members(self.parts)
-        counts = (it["rows_read"], it["rows_emitted"], it["silent_changes"], it["requests"])
-        bookmark = to_second(it["bookmark"]) if it["bookmark"] else "-"
-        complete = {True: "yes", False: "no", None: "-"}[it["complete"]]
-        return (self.stream, *map(str, counts), f"{it['request_seconds']:.1f}", bookmark, complete, it["next_sync"])
+        members = _members(self.parts)
+        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "undated_changes", "requests")))
+        seconds = f"{members['request_seconds']:.1f}"
+        bookmark = to_second(members["bookmark"]) if members["bookmark"] else "-"
+        complete = {True: "yes", False: "no", None: "-"}[members["complete"]]
+        return (self.stream, *counts, seconds, bookmark, complete, members["next_sync"])
 
 
 def _members(parts: Sequence[AccountSummary]) -> Json:
     bookmarks = [part.bookmark for part in parts if part.dated]
     return {
-        "pages": sum(part.figures.pages for part in parts),
-        "rows_read": sum(part.figures.read for part in parts),
-        "rows_emitted": sum(part.figures.emitted for part in parts),
-        "silent_changes": sum(part.undated for part in parts),
-        "requests": sum(part.figures.requests for part in parts),
-        "request_seconds": round(sum(part.figures.seconds for part in parts), 3),
+        "pages": sum(part.stats.pages for part in parts),
+        "rows_read": sum(part.stats.read for part in parts),
+        "rows_emitted": sum(part.stats.emitted for part in parts),
+        "undated_changes": sum(part.undated for part in parts),
+        "requests": sum(part.stats.requests for part in parts),
+        "request_seconds": round(sum(part.stats.seconds for part in parts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
         **_verdict([part.verdict for part in parts if part.verdict]),
-        "next_sync": _said(part.next for part in parts),
+        "next_sync": _most_common(part.next for part in parts),
     }
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Json:
-    """The members that say whether the warehouse holds all, why not, and how many syncs are left."""
-    left = [one.syncs_left for one in verdicts if not one.complete]
+    """Return the members on completeness: yes or no, the reasons, and how many syncs are left."""
+    left = [verdict.syncs_left for verdict in verdicts if not verdict.complete]
     return {
-        "complete": all(one.complete for one in verdicts) if verdicts else None,
-        "incomplete_because": list(dict.fromkeys(why for one in verdicts for why in one.why)),
+        "complete": all(verdict.complete for verdict in verdicts) if verdicts else None,
+        "incomplete_because": list(dict.fromkeys(reason for verdict in verdicts for reason in verdict.why)),
         "syncs_left": None if None in left else max(filter(None, left), default=0),
     }
 
 
-def _said(nexts: Iterable[str]) -> str:
-    """What most accounts' next syncs do, and how many others."""
-    counts = Counter(filter(None, nexts))
+def _most_common(texts: Iterable[str]) -> str:
+    """Return what the next sync does in most accounts, with the numbers of accounts if they differ."""
+    counts = Counter(filter(None, texts))
     if len(counts) < 2:
         return next(iter(counts), "")
     return "; ".join(f"{text} ({count} account{'s' * (count > 1)})" for text, count in counts.most_common(3))
@@ -110,76 +111,77 @@ def summarise(
     errors: Mapping[Key, str],
     unread: Mapping[Key, str],
     state: State,
-) -> list[FullRead]:
+) -> list[StreamSummary]:
     """
-    Each selected stream, and those that were read for its sake or for the accounts.
+    Return a summary of each selected stream, and of each stream that was read along with them.
 
-    `errors`: of the parts that failed. `unread`: why a part was not read. `state` tells what is complete.
+    `errors` and `unread` hold the error, or the reason, of each stream and account that was not read whole.
     """
     share = share_of_budget(readings)
-    found = {name: FullRead(name) for name in selected}
+    streams = {name: StreamSummary(name) for name in selected}
     seen: set[Key] = set()
-    for reading, table in ((one, table) for one in readings for table in one.tables):
+    pairs = ((reading, table) for reading in readings for table in reading.tables)
+    for reading, table in pairs:
         key = (table.name, table.account)
-        why = unread.get(key)
+        reason = unread.get(key)
         seen.add(key)
-        inactive = why in INACTIVE
-        text = "" if inactive else comes_next(reading, table, share, why)
-        dated = not inactive and why != "absent"
-        judged = verdict(state, *key)
-        found[table.name].parts.append(_part(table, counts, text, errors.get(key), dated, judged))
-    for key, why in unread.items():
-        if why in INACTIVE and key not in seen and key[0] in found:
+        inactive = reason in INACTIVE
+        then = "" if inactive else next_sync(reading, table, share, reason)
+        dated = not inactive and reason != "unavailable"
+        summary = _account_summary(table, counts, then, errors.get(key), dated, verdict(state, *key))
+        streams[table.name].parts.append(summary)
+    for key, reason in unread.items():
+        if reason in INACTIVE and key not in seen and key[0] in streams:
             seen.add(key)
-            found[key[0]].parts.append(
-                AccountSummary(*key, counts.of(key), verdict=Verdict(False, (NOT_READ[why],), None))
-            )
+            incomplete = Verdict(False, (NOT_READ[reason],), None)
+            streams[key[0]].parts.append(AccountSummary(*key, counts.of(key), verdict=incomplete))
     for name, account in [key for key in list(counts.traffic) if key not in seen]:
         part = AccountSummary(name, account, counts.of((name, account)), error=errors.get((name, account)))
-        found.setdefault(name, FullRead(name)).parts.append(part)
-    return list(found.values())
+        streams.setdefault(name, StreamSummary(name)).parts.append(part)
+    return list(streams.values())
 
 
-def _part(
-    table: Table, counts: RunStats, comes: str, error: str | None, dated: bool, judged: Verdict
+def _account_summary(
+    table: Table, counts: RunStats, then: str, error: str | None, dated: bool, verdict: Verdict
 ) -> AccountSummary:
-    figures = counts.of((table.name, table.account))
+    stats = counts.of((table.name, table.account))
     return AccountSummary(
-        table.name, table.account, figures, table.undated, table.state.date_updated, comes, error, dated, judged
+        table.name, table.account, stats, table.undated, table.state.date_updated, then, error, dated, verdict
     )
 
 
-def log_table(streams: Sequence[FullRead]) -> None:
-    """The table, a line a stream, in columns; those that were not asked, or answered no row, are counted only."""
+def log_table(streams: Sequence[StreamSummary]) -> None:
+    """Log the table, with a line for each stream that returned rows or failed, and the number of the others."""
     shown = [
-        one for one in streams if any(part.figures.read or part.figures.emitted or part.error for part in one.parts)
+        stream
+        for stream in streams
+        if any(part.stats.read or part.stats.emitted or part.error for part in stream.parts)
     ]
-    cells = [HEADINGS, *(one.cells() for one in shown)]
+    cells = [HEADINGS, *(stream.cells() for stream in shown)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
-    for row, one in zip(cells, [None, *shown] if shown else []):
-        extra = about(one.stream, one.said, **_members(one.parts)) if one else {"text_only": True}
+    for row, stream in zip(cells, [None, *shown] if shown else []):
+        extra = about(stream.stream, stream.sentence, **_members(stream.parts)) if stream else {"text_only": True}
         LOGGER.info("%s", _aligned(row, widths), extra=extra)
-    for one in streams:
-        lacking = [part for part in one.parts if part.verdict and set(part.verdict.why) - SAID]
+    for summary in streams:
+        lacking = [part for part in summary.parts if part.verdict and set(part.verdict.why) - LOGGED_ELSEWHERE]
         if lacking:
-            LOGGER.info("%s", _incomplete(one, lacking), extra=about(one.stream))
-    if len(shown) < len(streams):
-        others = len(streams) - len(shown)
-        LOGGER.info("and %d stream%s of which nothing was read", others, "s" * (others > 1))
+            LOGGER.info("%s", _incomplete(summary, lacking), extra=about(summary.stream))
+    if empty := [stream.stream for stream in streams if stream not in shown]:
+        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), listed(empty))
 
 
-def _incomplete(one: FullRead, lacking: Sequence[AccountSummary]) -> str:
-    """The line that says what the warehouse lacks of a stream."""
-    it = _members(lacking)
-    left = it["syncs_left"]
+def _incomplete(stream: StreamSummary, lacking: Sequence[AccountSummary]) -> str:
+    """Return the line that says why a stream is not complete, and where."""
+    members = _members(lacking)
+    left = members["syncs_left"]
     syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
-    because = "; ".join(why for why in it["incomplete_because"] if why not in SAID)
+    because = "; ".join(reason for reason in members["incomplete_because"] if reason not in LOGGED_ELSEWHERE)
     where = listed([part.account for part in lacking])
-    return f"{one.stream}: not complete in {where}: {because}{syncs}"
+    return f"{stream.stream}: not complete in {where}: {because}{syncs}"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Numbers to the right, text to the left.
+    """Return a row with its numbers to the right and its text to the left.
 
     >>> _aligned(("calls", "7", "7", "0", "3", "0.1", "-", "yes", "soon"), (8, 4, 7, 7, 8, 7, 8, 8, 9))
     'calls        7        7        0         3      0.1  -         yes       soon'
@@ -191,7 +193,9 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def totals(streams: Sequence[FullRead]) -> Json:
-    """Over all streams."""
-    found = _members([part for one in streams for part in one.parts])
-    return {name: value for name, value in found.items() if name not in ("bookmark", "next_sync", "incomplete_because")}
+def totals(streams: Sequence[StreamSummary]) -> Json:
+    """Return the totals over all streams."""
+    members = _members([part for stream in streams for part in stream.parts])
+    return {
+        name: value for name, value in members.items() if name not in ("bookmark", "next_sync", "incomplete_because")
+    }

@@ -1,7 +1,7 @@
-"""Which accounts are read: the settings' choice against what Twilio lists and lets these credentials read.
+"""The accounts to read: those that the settings choose, Twilio lists, and the credentials may read.
 
-Accounts come with their auth_token in plain text (OpenAPI twilio_api_v2010, account): it goes to who asks with it, and
-nothing else of a row but SID, status, date, name and owner goes any further.
+An account's row holds its auth_token in plain text (OpenAPI twilio_api_v2010, account). The token goes to `Credentials`
+only. Of the rest, only SID, status, date, name and owner are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TWO_WAYS = (
 
 @dataclass(frozen=True)
 class Account:
-    """All but `sid` is None where Twilio did not say. `owner`: the account above it; a main one is its own."""
+    """An account. A field is None if Twilio did not tell it. `owner` is the parent account; a main one owns itself."""
 
     sid: str
     status: str | None = None
@@ -46,7 +46,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Those to read, and whether Twilio's list of all is known (else nothing is known of any other account)."""
+    """The accounts to read. `listed`: they come from Twilio's list of all accounts."""
 
     chosen: tuple[Account, ...]
     listed: bool
@@ -54,35 +54,35 @@ class Accounts:
 
 def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> Accounts:
     """
-    The accounts to read, the main one first.
+    Ask Twilio for the accounts to read, and return them, the main one first.
 
-    Asks for one page of `probe` where only that tells whether these credentials may read. Raises TapError when Twilio
-    takes the credentials for none, PartitionError when it does not answer.
+    Requests a page of `probe` if nothing else shows whether the credentials may read. Raises TapError if Twilio refuses
+    the credentials, PartitionError if it does not answer.
     """
     if settings.subaccounts is True:
         accounts = _all(settings, scheduler, credentials, probe)
         if any(account.sid == settings.account_sid for account in accounts):
             return Accounts(tuple(accounts), listed=True)
         LOGGER.warning(
-            "Accounts.json does not list %s, whose credentials these are: it is read all the same, and no account is "
-            "taken for gone",
+            "Accounts.json does not list %s, the owner of these credentials: it is read all the same, and no account "
+            "counts as gone",
             settings.account_sid,
         )
         return Accounts((Account(settings.account_sid), *accounts), listed=False)
     chosen = [settings.account_sid] if settings.subaccounts is False else list(settings.subaccounts or ())
-    found = [_one(sid, settings, scheduler, credentials) for sid in chosen]
-    if all(account.status is None for account in found):
-        _probe(found[0].sid, settings, scheduler, probe)
-    return Accounts(tuple(found), listed=False)
+    accounts = [_fetch(sid, settings, scheduler, credentials) for sid in chosen]
+    if all(account.status is None for account in accounts):
+        _probe(accounts[0].sid, settings, scheduler, probe)
+    return Accounts(tuple(accounts), listed=False)
 
 
 def known_accounts(
     settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream
 ) -> list[tuple[Account, bool]]:
     """
-    Every account that these credentials may list, and whether a sync would read it; the main one first.
+    Return every account that these credentials may list, and whether a sync reads it; the main one first.
 
-    Where they may list none, those that a sync would read. Raises what `find_accounts` does.
+    If they may list none, return those that a sync reads. Raises what `find_accounts` does.
     """
     listed: dict[str, Account] = {}
     if settings.subaccounts is not True:
@@ -96,36 +96,36 @@ def known_accounts(
         chosen = find_accounts(settings, scheduler, credentials, probe).chosen
         listed |= {account.sid: account for account in chosen}
         wanted = [account.sid for account in chosen]
-    found = sorted(listed.values(), key=lambda account: account.sid != settings.account_sid)
-    return [(account, account.sid in wanted) for account in found]
+    accounts = sorted(listed.values(), key=lambda account: account.sid != settings.account_sid)
+    return [(account, account.sid in wanted) for account in accounts]
 
 
 def _listed(settings: Settings, scheduler: Scheduler, credentials: Credentials) -> dict[str, Account]:
-    found: dict[str, Account] = {}
+    accounts: dict[str, Account] = {}
     endpoint = ListEndpoint(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
 
     def take(page: Page) -> None:
         for row in page.rows:
             if not re.fullmatch(SID, row["sid"]):
                 raise BadAnswer(f"{endpoint.path}: a row's sid is no account SID")
-            found[row["sid"]] = _account(row, settings, credentials)
+            accounts[row["sid"]] = _account(row, settings, credentials)
 
     scheduler.finish(read_pages(PageReader(endpoint), take))
-    return found
+    return accounts
 
 
 def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream) -> list[Account]:
     try:
-        found = _listed(settings, scheduler, credentials)
+        listed = _listed(settings, scheduler, credentials)
     except Refused as refused:
         if refused.status not in DENIED:
             raise
         if settings.user != settings.account_sid and refused.code == 20003:
-            # A Standard key lists no accounts, and says so in the words in which a wrong secret is refused.
+            # Twilio refuses a Standard key here with the same words as a wrong secret.
             _probe(settings.account_sid, settings, scheduler, probe)
-            raise TapError(f"Twilio lets this API key list no accounts, so {TWO_WAYS}") from None
+            raise TapError(f"Twilio does not let this API key list accounts: {TWO_WAYS}") from None
         raise _wrong_credentials(settings, refused) from None
-    accounts = sorted(found.values(), key=lambda account: account.sid != settings.account_sid)
+    accounts = sorted(listed.values(), key=lambda account: account.sid != settings.account_sid)
     others = [account for account in accounts if account.sid != settings.account_sid and account.status == "active"]
     if settings.user != settings.account_sid and others:
         try:
@@ -133,18 +133,18 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
         except Refused as refused:
             if refused.status in DENIED:
                 raise TapError(
-                    f"Twilio lets this API key read no subaccounts ({others[0].sid}), so {TWO_WAYS}"
+                    f"Twilio does not let this API key read subaccounts ({others[0].sid}): {TWO_WAYS}"
                 ) from None
             raise
     return accounts
 
 
 def fetch_account(sid: str) -> Fetch:
-    """The request for one account."""
+    """Return the request for one account."""
     return ListEndpoint(ACCOUNTS, sid, 1).row({"sid": sid})
 
 
-def _one(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
+def _fetch(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
     try:
         row = scheduler.fetch(fetch_account(sid)).rows[0]
     except Refused as refused:
@@ -183,7 +183,7 @@ def _first(stream: Stream, sid: str) -> Fetch:
 def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:
     names = "account_sid and auth_token" if settings.user == settings.account_sid else "api_key_sid and api_key_secret"
     if refused.code == 20008:
-        return TapError("Twilio refused test credentials, which read nothing: use the live account_sid and auth_token.")
+        return TapError("Twilio refused test credentials: use the live account_sid and auth_token.")
     account = f" for account {sid}" if sid else ""
     answer = f"HTTP {refused.status}, code {refused.code}"
     return TapError(f"Twilio refused the credentials{account} ({answer}): check {names}, and region.")

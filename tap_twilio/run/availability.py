@@ -1,8 +1,8 @@
 """
-One place decides why a list was not read: an account lacks the product, is not active, or a read failed.
+Which lists a run reads, and why it did not read the others: unavailable, closed, suspended, refused or failed.
 
-Absent is only what Twilio's own answer says is absent: HTTP 404 with code 20404, from the list at the top of a product
-of which nothing was ever read in that account. Every other refusal is a failure, and is asked again by every sync.
+A product is unavailable in an account only if Twilio says so (HTTP 404, code 20404, from the product's top list) and
+nothing of the product was ever read there. Any other refusal is a failure. Every sync requests both again.
 """
 
 from __future__ import annotations
@@ -11,68 +11,119 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import FEW, about, listed
+from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
 from tap_twilio.streams import BY_NAME, STREAMS, Stream, top_of
 from tap_twilio.streams.model import LogWindow
+from tap_twilio.timestamps import DAY, earlier, later
+from tap_twilio.twilio.credentials import Credentials
+from tap_twilio.twilio.server_clock import Clock
 
-from .accounts import Accounts
+from .accounts import Account, Accounts
 
 LOGGER = logging.getLogger("tap_twilio")
 Key = tuple[str, str]  # a stream and an account
 
-# Why a stream was not read whole in an account.
-CLOSED, SUSPENDED = "closed", "suspended"  # Accounts.json says so, and nobody can read it
-ABSENT = "absent"  # the account does not have the product
+# The reasons why a stream was not read whole in an account.
+CLOSED, SUSPENDED = "closed", "suspended"  # by Accounts.json; nobody can read such an account
+UNAVAILABLE = "unavailable"  # the account does not have the product
 REFUSED, FAILED = "refused", "failed"
-TOKENLESS = "tokenless"  # only its own token reads the product in this subaccount, and there is none
-LEFT_OUT = "left_out"  # its list was empty a short time ago (empty_recheck_hours)
+TOKENLESS = "tokenless"  # the product needs the subaccount's own auth_token, which is unknown
+RECENTLY_EMPTY = "recently_empty"  # its list was empty a short time ago (empty_recheck_hours)
 INACTIVE = (CLOSED, SUSPENDED)
 
 
 @dataclass
 class Availability:
-    """What was not read in this run, and why. `answered`: whether a page of a stream came, in an account."""
+    """
+    Decides which lists this run reads, and notes why it did not read the others.
 
+    `answered` returns whether Twilio answered with a page of a stream in an account.
+    """
+
+    settings: Settings
     state: State
+    credentials: Credentials
+    clock: Clock
     answered: Callable[[Key], bool]
     accounts: Accounts = field(default_factory=lambda: Accounts((), False))
-    unread: dict[Key, str] = field(default_factory=dict)
+    unread: dict[Key, str] = field(default_factory=dict)  # the reason, for each stream and account not read whole
     failed: dict[Key, PartitionError] = field(default_factory=dict)
-    _absent: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # perhaps: the end of the run decides
-    _said: Counter[object] = field(default_factory=Counter)
+    _refused: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # maybe unavailable: `settle` decides
+    _logged: Counter[object] = field(default_factory=Counter)
 
-    # -- what is not asked
+    # -- before a read
 
-    def leave_out(self, streams: Collection[str], account: str, why: str) -> None:
-        """Note that these are not asked in an account."""
-        self.unread.update(((name, account), why) for name in streams)
+    def accounts_of(self, stream: Stream, names: Sequence[str]) -> list[Account]:
+        """Return the accounts in which a list is read; note why `names`, its streams, are unavailable in the others."""
+        main, chosen = self.settings.account_sid, self.accounts.chosen
+        if stream.scope != "account":
+            chosen = tuple(account for account in chosen if account.sid == main) or (Account(main),)
+        readable = []
+        for account in chosen:
+            if account.closed:
+                self.note_unread(names, account.sid, CLOSED)
+            elif self.credentials.reads(account.sid, stream.product.own_credentials):
+                readable.append(account)
+            else:
+                self.note_unread(names, account.sid, TOKENLESS)
+        return readable
 
-    # -- what was asked
+    @property
+    def hosts_without_token(self) -> list[str]:
+        """Return the products that are not read in a subaccount because its auth_token is missing."""
+        return sorted({_host(name) for (name, _), reason in self.unread.items() if reason == TOKENLESS})
 
-    def ended(self, reading: PartitionRead, error: PartitionError | None) -> None:
-        """Note how the read of a list ended, of whose tables some may have failed by themselves."""
+    def is_skipped(self, reading: PartitionRead, names: Sequence[str]) -> bool:
+        """Return whether a list was read, or was empty, so lately that this sync skips it."""
+        state, now = reading.state, self.clock.now
+        if reading.stream.scope == "twilio" and state.finished and not reading.has_pending_resend:
+            return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.lateness_hours))
+        recheck = timedelta(hours=self.settings.empty_recheck_hours)
+        if recheck and state.empty and earlier(now, recheck) < state.empty <= now:
+            self.note_unread(names, reading.account, RECENTLY_EMPTY)
+            return True
+        return False
+
+    def note_unread(self, streams: Collection[str], account: str, reason: str) -> None:
+        """Note why these streams are not read in an account."""
+        self.unread.update(((name, account), reason) for name in streams)
+
+    # -- after a read
+
+    def note_end(self, reading: PartitionRead, error: PartitionError | None) -> None:
+        """Note how the read of a list ended. Some of its tables may have failed by themselves."""
         failures = {table.name: table.failed for table in reading.tables if table.failed}
         if isinstance(error, Refused) and error.says_absent and reading.stream.product.host != "api":
-            self._absent.append((reading, error))
+            self._refused.append((reading, error))
         elif error and error not in failures.values():
             self._fail(_names(reading), reading.account, error)
         for name, failure in failures.items():
             self._fail([name], reading.account, failure)
+        if self.settings.empty_recheck_hours:
+            reading.state.empty = self.clock.now if self._is_empty(reading, error) else None
+
+    def _is_empty(self, reading: PartitionRead, error: PartitionError | None) -> bool:
+        """Return whether a product's list has no rows in a subaccount, or the subaccount lacks the product."""
+        is_subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
+        answered = error is None or (isinstance(error, Refused) and error.says_absent)
+        return is_subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, LogWindow)
 
     def settle(self) -> None:
-        """Decide what is absent: a product of which this account was never read, not in this run either."""
-        pending, self._absent = self._absent, []
+        """Decide which refusals mean unavailable: nothing of the product was ever read in the account."""
+        pending, self._refused = self._refused, []
         for reading, refused in pending:
-            is_one = reading.stream.rows is None  # a single resource, which the account lacks
-            if not is_one and self._was_read(reading.stream.product.host, reading.account):
+            is_single_resource = reading.stream.rows is None  # the account lacks this one
+            if not is_single_resource and self._was_read(reading.stream.product.host, reading.account):
                 self._fail(_names(reading), reading.account, refused)
             else:
-                self.leave_out(_names(reading), reading.account, ABSENT)
+                self.note_unread(_names(reading), reading.account, UNAVAILABLE)
                 reading.state.backfill = None
 
     def _was_read(self, host: str, account: str) -> bool:
@@ -80,48 +131,46 @@ class Availability:
         return any(self.answered((stream.name, account)) for stream in streams) or was_read(self.state, host, account)
 
     def _fail(self, names: Sequence[str], sid: str, error: PartitionError) -> None:
-        """The first of `names` failed, and with it the others were not read."""
+        """Note and log that the first of `names` failed, so the others were not read."""
         name = names[0]
         if isinstance(error, Refused) and error.says_inactive and self._is_suspended(sid):
-            self.leave_out(names, sid, SUSPENDED)
+            self.note_unread(names, sid, SUSPENDED)
             return
-        self.leave_out(names, sid, REFUSED if isinstance(error, Refused) else FAILED)
+        self.note_unread(names, sid, REFUSED if isinstance(error, Refused) else FAILED)
         self.failed[name, sid] = error
         group, most = _group(name, error), 1 if isinstance(error, Refused) else FEW
-        self._said[group] += 1
-        if self._said[group] <= most:
-            what = str(error).rstrip(".")
-            said = "%s %s failed, the others go on: %s; what was read is kept. %s"
-            LOGGER.error(said, name, sid, what, error.next_step, extra=about(name))
+        self._logged[group] += 1
+        if self._logged[group] <= most:
+            reason = str(error).rstrip(".")
+            message = "%s %s failed, the other streams continue: %s; the rows read so far are kept. %s"
+            LOGGER.error(message, name, sid, reason, error.next_step, extra=about(name))
 
     def _is_suspended(self, sid: str) -> bool:
         return any(account.status == "suspended" for account in self.accounts.chosen if account.sid == sid)
 
-    # -- what to say of it at the end
+    # -- at the end of the run
 
     def explain(self) -> None:
-        """Say what was left out, a line each kind."""
-        for why, said in (
-            (CLOSED, "closed accounts are left out, and their bookmarks are kept: %s"),
-            (SUSPENDED, "suspended accounts refuse to be read; they are left out, and their bookmarks are kept: %s"),
-        ):
-            if found := self._accounts(why):
-                LOGGER.info(said, listed(found))
-        absent: dict[str, set[str]] = {}
-        for name, account in (key for key, why in self.unread.items() if why == ABSENT):
-            absent.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
-        for host, accounts in sorted(absent.items()):
-            said = "%s: %d account%s without it (HTTP 404, code 20404); each sync asks again"
-            LOGGER.info(said, host, len(accounts), "s" * (len(accounts) > 1))
-        if left := [key for key, why in self.unread.items() if why == LEFT_OUT]:
-            said = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
-            LOGGER.info(said, len(left), len({account for _, account in left}))
+        """Log what was not read, in one line for each reason."""
+        if closed := self._accounts(CLOSED):
+            LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", listed(closed))
+        if suspended := self._accounts(SUSPENDED):
+            LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", listed(suspended))
+        lacking: dict[str, set[str]] = {}
+        for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
+            lacking.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
+        for host, accounts in sorted(lacking.items()):
+            message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
+            LOGGER.info(message, host, len(accounts), "s" * (len(accounts) > 1))
+        if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
+            message = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
+            LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
 
-    def _accounts(self, why: str) -> list[str]:
-        return list(dict.fromkeys(account for (_, account), known in self.unread.items() if known == why))
+    def _accounts(self, reason: str) -> list[str]:
+        return list(dict.fromkeys(account for (_, account), known in self.unread.items() if known == reason))
 
     def log_failures(self) -> None:
-        """Say at the end what failed: refusals together, of each product and code; of others a few of each stream."""
+        """Log what failed: one line for each product and code of refusals, else a few lines for each stream."""
         groups: dict[object, list[Key]] = {}
         for key, error in self.failed.items():
             groups.setdefault(_group(key[0], error), []).append(key)
@@ -148,37 +197,37 @@ class Availability:
         for name, sid in keys[:FEW]:
             LOGGER.error("failed: %s %s: %s", name, sid, self.failed[name, sid], extra=about(name))
         if len(keys) > FEW:
-            said = "failed: %s: %d more accounts, which --summary-json names"
-            LOGGER.error(said, name, len(keys) - FEW, extra=about(name))
+            message = "failed: %s: %d more accounts, which --summary-json names"
+            LOGGER.error(message, name, len(keys) - FEW, extra=about(name))
 
 
 def was_read(state: State, host: str, account: str) -> bool:
-    """Whether the state knows that anything of a product was ever read in an account, by whatever stream."""
+    """Return whether the state shows that any stream of a product was ever read in an account."""
     for stream in STREAMS:
         if stream.product.host == host:
             try:
                 part = state.peek(stream.name).partitions.get(account)
             except TapError:
-                return True  # of a stream that is not selected, so it is not refused; it is not known, either
+                return True  # a malformed part of an unselected stream is no error, and may hold rows
             if part and _knows_rows(stream, part):
                 return True
     return False
 
 
 def _knows_rows(stream: Stream, part: Partition) -> bool:
-    if top_of(stream).product.host != stream.product.host:  # its bookmark is that of another product's list
+    if top_of(stream).product.host != stream.product.host:  # the bookmark belongs to another product's list
         return bool(part.fingerprints or part.rescan_fingerprints)
     if part.finished or part.date_updated:
         return True
-    if isinstance(stream.reads, LogWindow) and part.backfill:  # which notes what it is to read before it asks
+    if isinstance(stream.reads, LogWindow) and part.backfill:  # a log window writes its plan before its first request
         return bool(part.full or part.backfill.read_ranges) or any(
-            one.checkpoint for one in part.backfill.time_slices or ()
+            time_slice.checkpoint for time_slice in part.backfill.time_slices or ()
         )
     return part.was_read
 
 
 def _names(reading: PartitionRead) -> list[str]:
-    """A list's stream, and those that are read along with it."""
+    """Return the stream of a list, and the streams that are read along with it."""
     return list(dict.fromkeys([reading.stream.name, *(table.name for table in reading.tables)]))
 
 
@@ -187,5 +236,5 @@ def _host(name: str) -> str:
 
 
 def _group(name: str, error: PartitionError) -> tuple[object, ...]:
-    """Those that are told together: refusals of a product with one code; other failures of a stream."""
+    """Return the key of the failures that share a line: a product's refusals with one code, or a stream's failures."""
     return (_host(name), error.status, error.code) if isinstance(error, Refused) else (name,)

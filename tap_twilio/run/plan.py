@@ -1,4 +1,4 @@
-"""From what is selected to what is read: for each list and account, its consumers, as a tree."""
+"""The plan of a run: for each endpoint and account to read, a tree of consumers of its rows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .accounts import Account
 
 @dataclass
 class RunPlan:
-    """Makes the readings of a run. `selected` names the streams that have a table."""
+    """Creates the reads of a run. `selected` names the streams that have a table."""
 
     settings: Settings
     state: State
     selected: frozenset[str]
     began: Timestamp  # the sync's start
     now: Callable[[], Timestamp]
-    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table, what makes the JSON of rows' records
-    off: set[str] = field(default_factory=set)  # accounts that turned out to lack a child's second source
+    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table: turn rows into JSON records
+    off: set[str] = field(default_factory=set)  # accounts that lack the second source of a child stream
     requests: dict[str, ChildRequests] = field(default_factory=dict)  # by account
 
     def __post_init__(self) -> None:
@@ -45,16 +45,15 @@ class RunPlan:
             timedelta(hours=settings.lateness_hours),
             settings.page_size,
         )
-        self.size_limit = SizeLimit(
-            settings.state_kilobytes * 900
-        )  # bytes; the last chunk that finds room may take more than is left
+        # In bytes. The last chunk may exceed the limit, so a tenth is left free.
+        self.size_limit = SizeLimit(settings.state_kilobytes * 900)
 
     def roots(self) -> list[Stream]:
-        """The lists that are read: those selected, and those above a selected one."""
+        """Return the top streams that are selected, or have a selected descendant."""
         return [stream for stream in STREAMS if stream.parent is None and self._wanted(stream)]
 
     def names(self, stream: Stream) -> list[str]:
-        """The streams that have a table, of those that are read with a list: its own, and those below it."""
+        """Return the selected streams among a stream and its descendants."""
         own = [stream.name] if stream.name in self.selected else []
         return [*own, *(name for child in children(stream) for name in self.names(child))]
 
@@ -62,7 +61,7 @@ class RunPlan:
         return stream.name in self.selected or any(map(self._wanted, children(stream)))
 
     def reading(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
-        """A root's list in one account."""
+        """Return the read of a top stream in one account."""
         root = self.state.partition(stream.name, account.sid)
         consumers = self._consumers(stream, account, root)
         return PartitionRead(
@@ -70,25 +69,25 @@ class RunPlan:
         )
 
     def _consumers(self, stream: Stream, account: Account, root: Partition) -> list[Table | ChildConsumer]:
-        found: list[Table | ChildConsumer] = []
+        consumers: list[Table | ChildConsumer] = []
         if stream.name in self.selected:
-            found.append(self._table(Table, stream, account, root))
+            consumers.append(self._table(Table, stream, account, root))
         for child in children(stream):
             if child.parent and isinstance(child.parent.visit, RecentParents):
                 if child.name in self.selected:
-                    found.append(self._recent(child, account, root))
-            elif below := self._consumers(child, account, root):
-                found.append(self._branch(child, stream, account, below))
-        return found
+                    consumers.append(self._call_feedback(child, account, root))
+            elif child_consumers := self._consumers(child, account, root):
+                consumers.append(self._child_streams(child, stream, account, child_consumers))
+        return consumers
 
-    def _branch(
-        self, child: Stream, parent: Stream, account: Account, below: list[Table | ChildConsumer]
+    def _child_streams(
+        self, child: Stream, parent: Stream, account: Account, consumers: list[Table | ChildConsumer]
     ) -> ChildStreams:
         return ChildStreams(
             child,
             account.sid,
             self.settings.page_size,
-            below,
+            consumers,
             self.now,
             self._requests(account),
             self.state.partition(child.name, account.sid),
@@ -115,7 +114,7 @@ class RunPlan:
             min(bounds.page_size, stream.most_rows),
         )
 
-    def _recent(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
+    def _call_feedback(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
         settings = self.settings
         table = self._table(CallFeedbackTable, stream, account, root)
         assert isinstance(table, CallFeedbackTable)

@@ -1,7 +1,8 @@
 """
-Runs reads side by side and handles each of their effects, in one place: what they ask, what they emit, what they start.
+The scheduler: runs reads side by side, and handles their effects (requests, records, child reads).
 
-All of this happens in one thread, so a read, what it emits and the state that it moves never race with another's.
+Reads are generators without I/O of their own (sans-I/O). One thread runs all of them, so no two reads race for stdout
+or the state.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ Done = Callable[["PartitionError | None"], None]
 
 
 class Pages(Protocol):
-    """Who answers: twilio.pool.Pool, or a test's list."""
+    """The source of pages: twilio.retry_pool.Pool, or a list in a test."""
 
     @property
     def idle(self) -> int:
-        """How many more requests could run now."""
+        """Return how many more requests could run now."""
 
     def submit(self, fetch: Fetch, tag: Any, first: bool = False) -> None:
-        """Ask; `first`: before all that waits."""
+        """Send a request; with `first`, before all that wait."""
 
     def next_page(self) -> tuple[Any, Page | PartitionError] | None:
-        """The next answer with its tag, or the error that a request ended with; None when woken."""
+        """Return the tag of the next answer, and its page or error; None when woken."""
 
 
 @dataclass
@@ -39,12 +40,12 @@ class Task:
     done: Done | None = None
     children: int = 0
     failed: PartitionError | None = None
-    begun: bool = False  # whether it got a page
+    begun: bool = False  # it got a page
 
 
 class Scheduler:
     """
-    Runs reads. `emit` writes rows, and may raise a PartitionError; `after_page` is called whenever rows may be written.
+    Runs reads. `emit` writes records, and may raise a PartitionError. `after_page` is called after each page.
 
     `stopping` ends the run between two pages.
     """
@@ -54,17 +55,17 @@ class Scheduler:
         self._ready: deque[tuple[Task, Any, PartitionError | None]] = deque()
         self._paused: list[Task] = []
         self._open = 0
-        self._waiting = 0  # requests under way
+        self._waiting = 0  # requests in progress
         self.stopping = False
         self.after_page: Callable[[], None] = lambda: None
 
     def run(self, reads: Iterable[tuple[Read, Done]]) -> None:
-        """Run all of these, each begun when there is room for it, and call each one's `done` when it is."""
-        coming: Iterator[tuple[Read, Done]] = iter(reads)
+        """Run all reads. Begin each when a request slot is free, and call its `done` at its end."""
+        upcoming: Iterator[tuple[Read, Done]] = iter(reads)
         more = True
         while not self.stopping:
             while more and not self._ready and self._pages.idle > 0:
-                begun = next(coming, None)
+                begun = next(upcoming, None)
                 more = begun is not None
                 if begun:
                     self._open += 1
@@ -79,7 +80,7 @@ class Scheduler:
                 self._wake(None)
 
     def fetch(self, fetch: Fetch) -> Page:
-        """One page, now. Raises what `finish` does."""
+        """Request one page, and return it. Raises what `finish` does."""
         pages: list[Page] = []
 
         def read() -> Read:
@@ -89,7 +90,7 @@ class Scheduler:
         return pages[0]
 
     def finish(self, read: Read) -> None:
-        """Run one read, now. Raises PartitionError; and KeyboardInterrupt, where the run was stopped meanwhile."""
+        """Run one read to its end. Raises PartitionError; KeyboardInterrupt if the run was stopped meanwhile."""
         ends: list[PartitionError | None] = []
         self.run([(read, ends.append)])
         if not ends:
@@ -111,7 +112,7 @@ class Scheduler:
 
     def _handle(self, task: Task, effect: Effect) -> None:
         if isinstance(effect, Fetch):
-            # A read that was begun goes before those that were not, since it holds a page and a place in the state.
+            # A read that has begun goes first, since it holds a page in memory and a checkpoint in the state.
             self._waiting += 1
             self._pages.submit(effect, task, first=task.begun)
         elif isinstance(effect, Emit):
@@ -144,20 +145,20 @@ class Scheduler:
             parent.failed = None
 
     def _wake(self, value: bool | None) -> None:
-        """Let paused reads go on: another has ended, or (None) nothing else is left to end."""
+        """Resume waiting reads: with True after another read ended, with None when no other read is running."""
         paused, self._paused = self._paused, []
         self._ready.extend((task, value, None) for task in paused)
 
     def _await_page(self) -> None:
-        found = self._pages.next_page()
-        if found is None:
+        answer = self._pages.next_page()
+        if answer is None:
             return
         self._waiting -= 1
-        task, outcome = found
-        if isinstance(outcome, Page):
+        task, page = answer
+        if isinstance(page, Page):
             task.begun = True
-            self._ready.append((task, outcome, None))
+            self._ready.append((task, page, None))
         else:
-            self._ready.append((task, None, outcome))
+            self._ready.append((task, None, page))
         self._step()
         self.after_page()

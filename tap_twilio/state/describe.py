@@ -20,7 +20,7 @@ NOT_READ = {  # by the reasons of availability.py
     "refused": "Twilio refused it",
     "failed": "the last sync failed",
     "tokenless": "only the subaccount's auth_token reads it, and there is none",
-    "left_out": "it was empty a short time ago, and was not read again (empty_recheck_hours)",
+    "recently_empty": "it was empty a short time ago, and was not read again (empty_recheck_hours)",
 }
 
 
@@ -144,7 +144,7 @@ def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:
 def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield the work that the last sync left to the next ones. `root` is the top stream's partition."""
     parent = stream.parent.stream if stream.parent else ""
-    if part.not_read == "absent":
+    if part.not_read == "unavailable":
         return  # there is nothing to read
     if part.not_read:
         yield OpenWork("not_read", NOT_READ.get(part.not_read, part.not_read))

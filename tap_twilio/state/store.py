@@ -1,7 +1,8 @@
 """
 The Singer state: read in one place, which names what is wrong in it, and written in one.
 
-    {"bookmarks": {"messages": {"date_updated": …, "version": …, "selections": {"3fa9c1d2": ["body", …]},
+    {"format": "exact-tap-twilio 1",
+     "bookmarks": {"messages": {"date_updated": …, "version": …, "selections": {"3fa9c1d2": ["body", …]},
                                 "partitions": [[accounts, {"date_updated": …, "rescan": …, …}], …]}},
      "accounts": {"77aa01b2": ["AC…", …]}}
 
@@ -20,12 +21,14 @@ from typing import Any
 
 import orjson
 
+from tap_twilio.errors import TapError
 from tap_twilio.files import unwrapped
 from tap_twilio.streams import BY_NAME, Stream
 
 from .codec import Count, Date, Json, malformed, object_at, typed
 from .model import Backfill, Partition, StreamState, TimeSlice
 
+FORMAT = "exact-tap-twilio 1"  # of a state that this tap wrote; a state of bookmarks alone has no format
 FEW = 2  # accounts that an entry lists itself
 
 
@@ -41,10 +44,23 @@ class State:
             orjson.dumps(value)
         except TypeError:
             raise malformed("its top", "holds a number or a text that no STATE line can hold") from None
+        self._check_format()
         self._value.pop("currently_syncing", None)
         self._bookmarks: Json = dict(object_at(self._value.get("bookmarks", {}), "bookmarks"))
         self._sets: dict[str, list[str]] = typed(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
         self._streams: dict[str, StreamState] = {}
+
+    def _check_format(self) -> None:
+        """Accept this tap's format, and bookmarks alone, as other taps write them. Raises TapError for all else."""
+        bookmarks = self._value.get("bookmarks")
+        parts = bookmarks.values() if isinstance(bookmarks, dict) else ()
+        has_partitions = any(isinstance(part, dict) and "partitions" in part for part in parts)
+        written = self._value.pop("format", None)
+        if written != FORMAT and (written is not None or has_partitions or "accounts" in self._value):
+            raise TapError(
+                f"The state has another format than {FORMAT}, which this version writes: leave --state out, and "
+                "everything is read again."
+            )
 
     def stream(self, name: str) -> StreamState:
         """Return a stream's state, to be changed in place. `dump` writes it anew."""
@@ -75,7 +91,8 @@ class State:
         """Return the state without these streams, as it was read."""
         kept = {name: bookmark for name, bookmark in self._bookmarks.items() if name not in names}
         sets = {one for bookmark in kept.values() for one in _sets_in(bookmark)}
-        return {**self._value, "bookmarks": kept, "accounts": {one: self._sets[one] for one in sets & set(self._sets)}}
+        value = {"format": FORMAT, **self._value, "bookmarks": kept}
+        return {**value, "accounts": {one: self._sets[one] for one in sets & set(self._sets)}}
 
     # -- writing
 
@@ -107,7 +124,7 @@ class State:
                 "partitions": _grouped(stream.partitions, sets),
             }
         self._bookmarks, self._sets = bookmarks, sets
-        return {**self._value, "bookmarks": dict(bookmarks), "accounts": dict(sets)}
+        return {"format": FORMAT, **self._value, "bookmarks": dict(bookmarks), "accounts": dict(sets)}
 
     # -- reading
 

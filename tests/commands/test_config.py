@@ -60,6 +60,8 @@ def test_the_environment_may_hold_every_setting(told: Told) -> None:
         "ENV", env={**env, "TAP_TWILIO_CONCURRENCY": "2", "TAP_TWILIO_SUBACCOUNTS": "false", "TAP_TWILIO_X": "1"}
     )
     assert (done.returncode, done.stderr) == (0, "")
+    old = told("ENV", env={**env, "TAP_TWILIO_SWEEP_PAGES": "2"})
+    assert (old.returncode, old.stderr.count("sweep_pages is called rescan_pages now")) == (0, 1)
     wrong = told("ENV", env={**env, "TAP_TWILIO_CONCURRENCY": "many"})
     assert "Setting concurrency must be of type integer" in wrong.stderr
 

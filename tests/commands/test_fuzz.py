@@ -29,7 +29,7 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import SCHEMA, Settings, settings_from
 from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
 from tap_twilio.singer.records import Recorder
-from tap_twilio.state.store import State
+from tap_twilio.state.store import FORMAT, State
 from tap_twilio.streams import BY_NAME, STREAMS
 from tap_twilio.twilio.client import _date, _error_body, _retry_after
 from tap_twilio.twilio.request import Fetch
@@ -268,7 +268,9 @@ def a_state() -> Any:
         }
     }
     partitions = [[[AC], one], [["AC" + "1" * 32], other]]
-    state = State({"bookmarks": {"messages": {"partitions": partitions, "selections": {"0": ["sid"]}}}})
+    state = State(
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": partitions, "selections": {"0": ["sid"]}}}}
+    )
     state.stream("messages")
     return state.dump({})
 

@@ -114,6 +114,16 @@ def test_settings_come_from_twilios_own_variables_and_from_files_with_a_newline(
     assert "s" not in repr(settings).partition("password")[1]
 
 
+def test_the_old_names_of_settings_are_accepted_with_one_warning() -> None:
+    """A present name wins over its old one."""
+    raw = {"account_sid": AC, "auth_token": SECRET, "margin_hours": "3", "child_requests": 7, "sweep_pages": 9}
+    settings, warnings = settings_from(raw, {})
+    assert (settings.lateness_hours, settings.max_child_requests, settings.rescan_pages) == (3, 7, 9)
+    assert len(warnings) == 1
+    assert "margin_hours is called lateness_hours now, child_requests is called max_child_requests now" in warnings[0]
+    assert settings_from({**raw, "rescan_pages": 11}, {})[0].rescan_pages == 11
+
+
 def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
     """No number that the settings admit is one that clocks, sockets or memory do not bear."""
     for name, about in SCHEMA["properties"].items():
@@ -125,7 +135,7 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
     ("file", "content", "says"),
     [
         ("--config", None, "No such file"),
-        ("--config", "", "given.json: is empty. Write it anew."),
+        ("--config", "", "given.json: is empty. Recreate the file."),
         ("--config", f'{{"auth_token": "{SECRET}"', "not valid JSON (line 1)"),
         ("--config", '{"lookback_days": NaN}', "not valid JSON"),
         ("--config", "[" * 100_000, "not valid JSON"),
@@ -294,7 +304,7 @@ def test_any_log_level_is_taken(tap: Tap, level: str) -> None:
 def test_an_error_of_the_taps_own_is_one_line(tap: Tap) -> None:
     """Where it happened, and nothing else: a traceback could hold a secret."""
     code = (
-        "import sys, tap_twilio.sync, tap_twilio.cli\n"
+        "import sys, tap_twilio.run.sync, tap_twilio.cli\n"
         f"def broken(self): raise RuntimeError('{SECRET}')\n"
         "tap_twilio.run.sync.Sync.run = broken\n"
         "tap_twilio.cli.main()"
@@ -302,7 +312,7 @@ def test_an_error_of_the_taps_own_is_one_line(tap: Tap) -> None:
 
     refused(
         executed([sys.executable, "-c", code, *tap.command()[len(COMMAND) :]]),
-        "An error of the tap's own (RuntimeError at <string>:2)",
+        "Internal error (RuntimeError at <string>:2)",
     )
 
 
@@ -354,6 +364,6 @@ def test_products_that_an_account_lacks_cost_a_request_each(tap_of: Callable[...
         tap.state = run.states[-1]
         asked = [request.path for request in tap.requests if not request.path.startswith("/2010-04-01")]
         assert len(tops) < len(asked) <= 3 * (len(tops) + scores)
-        assert len([line for line in run.said if "without it (HTTP 404" in line]) == len(
+        assert len([line for line in run.said if "(HTTP 404, code 20404)" in line]) == len(
             {one.product.host for one in tops}
         )

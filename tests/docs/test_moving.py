@@ -148,7 +148,7 @@ def test_its_state_is_taken_with_one_warning(run: Any, tap: Tap) -> None:
     done = run(state=state())
 
     (warning,) = warnings(done)
-    assert "a bookmark is all that the state holds of addresses, calls," in warning
+    assert "the state has only bookmarks for addresses, calls," in warning
     assert "usage_records" not in warning
     assert tap.wrong(but=lambda row: "Jan 2026" in row["date_updated"]) == {}
     for stream in LISTED:

@@ -16,6 +16,7 @@ import sandbox.server
 from sandbox import Twilio
 from sandbox.messages import Answer
 from tap_twilio.changes.fingerprint_codec import pack
+from tap_twilio.state.store import FORMAT
 from testing.sampled import long
 from testing.taps import ROOT, Run, Tap, kept, whole_lines
 
@@ -166,7 +167,7 @@ def test_a_state_beyond_measure_does_not_fill_the_memory(tap_of: MakeTap, kind: 
         "numbers": lambda: json.dumps({"bookmarks": {"other": [1.5] * 900_000}}),
         "text": lambda: json.dumps({"bookmarks": {"other": ["\N{GRINNING FACE}"] * 900_000}}, ensure_ascii=False),
         "a hundred megabytes": lambda: json.dumps({"bookmarks": {"other": ["x" * 1000] * 100_000}}),
-        "fingerprints": lambda: json.dumps({"bookmarks": {"messages": part}}),
+        "fingerprints": lambda: json.dumps({"format": FORMAT, "bookmarks": {"messages": part}}),
     }[kind]()
     run, mebibytes = measured(tap)
 

@@ -182,7 +182,7 @@ def test_a_row_that_goes_or_moves_while_its_page_is_turned_takes_no_other_along(
 
 
 def test_with_a_small_budget_a_change_arrives_within_the_syncs_that_the_log_states(tap_of: MakeTap) -> None:
-    """`all history re-read every N syncs`: wherever the row stands, and whenever it changes."""
+    """`the whole list is reread every N syncs`: wherever the row stands, and whenever it changes."""
     twilio = a_year_old()
     sids = twilio.messages(200, **PAST)
     tap = tap_of(twilio, page_size=10, rescan_pages=4, lookback_days=1).select("messages")
@@ -191,7 +191,7 @@ def test_with_a_small_budget_a_change_arrives_within_the_syncs_that_the_log_stat
         twilio.at(twilio.now + 3 * HOUR)
         run = tap.sync()
     (line,) = (line for line in run.said if "re-read" in line and line.startswith("messages AC"))
-    stated = int(re.search(r"messages AC\w+: all history re-read every (\d+) syncs", line)[1])  # type: ignore[index]
+    stated = int(re.search(r"messages AC\w+: the whole list is reread every (\d+) syncs", line)[1])  # type: ignore[index]
     assert stated in (5, 6)
     for sid in (sids[0], sids[95], sids[180]):
         twilio.at(twilio.now + 3 * HOUR).change(sid, body="late")

@@ -79,8 +79,8 @@ def test_a_product_that_an_account_lacks_is_a_line_and_asked_again_by_each_sync(
     for _ in range(2):
         run = tap.sync()
         assert asked(tap, "/Flows") == 2
-        assert "studio: 2 accounts without it (HTTP 404, code 20404); each sync asks again" in run.said
-        assert "monitor: 2 accounts without it (HTTP 404, code 20404); each sync asks again" in run.said
+        assert "studio: not available in 2 accounts (HTTP 404, code 20404); each sync tries again" in run.said
+        assert "monitor: not available in 2 accounts (HTTP 404, code 20404); each sync tries again" in run.said
         assert not failed(run)
     assert tap.run("--check").exit_code == 0
     tap.twilio.absent_products = {}
@@ -135,7 +135,7 @@ def test_refusals_of_many_accounts_are_a_line_for_each_product_and_code(tap_of: 
     assert "failed: studio (studio_flows): Twilio refused 7 accounts (HTTP 403, code 70051): " in studio
     assert "and 2 more. Give these credentials the right to read it, leave it out of the selection, or " in studio
     assert sum(sid in studio for sid in others) == 5
-    assert sum("failed, the others go on" in line for line in run.said) == 2
+    assert sum("failed, the other streams continue" in line for line in run.said) == 2
     assert all(sid in path.read_text("utf-8") for sid in others[:7])
 
 
@@ -145,7 +145,7 @@ def test_failures_of_many_accounts_are_a_few_lines_for_each_stream(tap_of: MakeT
     tap.twilio.fail_next("503", 100, "/Messages")
     run = tap.sync(exits=3)
     assert len(failed(run)) == 6 and "failed: messages: 4 more accounts, which --summary-json names" in failed(run)
-    assert sum("failed, the others go on" in line for line in run.said) == 5
+    assert sum("failed, the other streams continue" in line for line in run.said) == 5
 
 
 def test_an_account_whose_token_is_refused_halfway_ends_the_sync_with_3(tap_of: MakeTap) -> None:
@@ -206,7 +206,7 @@ def test_a_closed_account_is_asked_nothing(tap_of: MakeTap) -> None:
     tap.twilio.at("2026-01-02T12:00:00Z")
     run = tap.sync()
     assert not [request for request in tap.requests if request.account in closed]
-    assert sum("closed accounts are left out" in line for line in run.said) == 1
+    assert sum("closed accounts are not read" in line for line in run.said) == 1
     told = {"not_read": "closed", "syncs_left": None}
     assert kept(tap.state, "messages")[closed[0]] | told == before[closed[0]] | told
 
@@ -223,7 +223,7 @@ def test_a_suspended_account_counts_like_a_closed_one_only_where_twilio_says_tha
     tap.twilio.suspended_answer = answer
     run = tap.sync(exits=exits)
     assert len(run.sids("messages")) == (2 if answer == (0, 0) else 0)
-    assert sum("suspended accounts refuse to be read" in line for line in run.said) == (answer == (401, 20005))
+    assert sum("suspended accounts cannot be read" in line for line in run.said) == (answer == (401, 20005))
     assert bool(failed(run)) == (exits == 3)
     assert bool(tap.state["bookmarks"]["messages"]["date_updated"]) == (exits == 0)
 

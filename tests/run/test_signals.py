@@ -41,7 +41,7 @@ def test_a_signal_ends_the_run_with_a_last_state(tap_of: MakeTap, number: signal
     assert run.exit_code == code
     assert len(run.states) == 1
     assert run.lines[-1].startswith(b'{"type":"STATE"')
-    assert run.said[-1] == "stopped before the end; the last STATE line covers all that was written"
+    assert run.said[-1] == "stopped before the end; the last STATE line covers every record that was written"
     assert "Traceback" not in run.log
 
     twilio.faults, twilio.latency = {}, (0.0, 0.0)

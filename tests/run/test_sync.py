@@ -14,6 +14,7 @@ import pytest
 from sandbox import Twilio
 from tap_twilio.errors import TapError
 from tap_twilio.settings import Settings
+from tap_twilio.state.store import FORMAT
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from testing.taps import LISTED, ROOT, SIX, Tap, expected, kept, properties
@@ -163,7 +164,7 @@ def test_suspended_accounts_are_read_and_closed_ones_skipped(tap_of: MakeTap) ->
     assert run.sids("messages") == late
     told = {"not_read": "closed", "syncs_left": None}
     assert kept(tap.state, "messages")[closed] | told == before | told
-    assert f"closed accounts are left out, and their bookmarks are kept: {closed}" in run.said
+    assert f"closed accounts are not read, and their bookmarks are kept: {closed}" in run.said
     assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line or "failed" in line for line in run.said)
     assert tap.wrong(rows=twilio.truth) == {}
@@ -183,7 +184,7 @@ def test_an_account_closed_before_its_first_sync_is_left_out(tap_of: MakeTap, st
     twilio.messages(3)
     tap = tap_of(twilio)
     run = tap.sync()
-    assert sum("closed accounts are left out" in line for line in run.said) == 1
+    assert sum("closed accounts are not read" in line for line in run.said) == 1
     assert closed not in {request.account for request in tap.requests}
     assert not any("backfill" in line for line in run.said)
 
@@ -386,11 +387,11 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"bookmarks": {"messages": {"date_updated": "2026-01-01T00:00:00Z", "accounts": {}}}},
         {"bookmarks": {"messages": "yesterday"}},
         {"bookmarks": {"messages": {"accounts": {"AC": {"date_updated": "soon"}}}}},
-        {"bookmarks": {"messages": {"partitions": {}}}},
-        {"bookmarks": {"messages": {"partitions": [["AC"]]}}},
-        {"bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
-        {"bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
-        {"bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": {}}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC"]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:

@@ -111,7 +111,9 @@ def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job:
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert job.wrong() == {}
-    closing = r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state kept .+ ago in {}"
+    closing = (
+        r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state saved .+ ago in {}"
+    )
     for run, rows in ((first, 80), (second, 0)):
         assert re.fullmatch(closing.format(rows, job.checkpoint / "state.json"), run.stderr.splitlines()[-1])
     assert (first.stdout, second.stdout) == ("", "")

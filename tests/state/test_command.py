@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from tap_twilio.state.store import FORMAT
 from testing.taps import COMMAND, HOUR, ROOT, Json, Run, Tap, kept
 
 MakeTap = Callable[..., Tap]
@@ -130,13 +131,17 @@ def test_show_takes_a_state_in_every_form_that_it_is_kept_in(tap_of: MakeTap, tm
 @pytest.mark.parametrize(
     ("command", "content", "said"),
     [
-        ("show", "", "is no state"),
-        ("show", "no JSON", "is no state"),
-        ("merge", "[]", "is no state"),
-        ("split", {"calls": "2026-01-01"}, "is no state"),
+        ("show", "", "is not a state"),
+        ("show", "no JSON", "is not a state"),
+        ("merge", "[]", "is not a state"),
+        ("split", {"calls": "2026-01-01"}, "is not a state"),
         ("show", {"bookmarks": []}, "The state is malformed at bookmarks: it is not a JSON object"),
         *(
-            (command, {"bookmarks": {"calls": {"partitions": 7}}}, "malformed at bookmarks.calls.partitions: it is not")
+            (
+                command,
+                {"format": FORMAT, "bookmarks": {"calls": {"partitions": 7}}},
+                "malformed at bookmarks.calls.partitions: it is not",
+            )
             for command in ("show", "split", "merge")
         ),
         *(
@@ -217,7 +222,7 @@ def test_no_piece_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Pa
     for piece in printed(cut):
         tap.state = json.loads(Path(piece["state"]).read_text("utf-8"))
         run = tap.sync(subaccounts=piece["subaccounts"])
-        assert any("until the pieces of the state are merged" in line for line in run.said)
+        assert any("until the state shards are merged" in line for line in run.said)
         assert "take it out of the state" not in run.log
         assert tap.tables.rows["addresses"].keys() == {*kept_rows, *gone}
         written(tmp_path / "pieces", Path(piece["state"]).name, tap.state)
@@ -309,7 +314,8 @@ def test_what_belongs_to_no_account_must_be_alike(tap_of: MakeTap, tmp_path: Pat
     tap = tap_of(Twilio())
     one = written(tmp_path, "a.json", {"bookmarks": {"faxes": {"x": 1}}, "note": "x"})
     other = written(tmp_path, "b.json", {"bookmarks": {"faxes": {"x": 2}}})
-    assert printed(state(tap, "merge", one, one)) == {"bookmarks": {"faxes": {"x": 1}}, "note": "x", "accounts": {}}
+    merged = {"format": FORMAT, "bookmarks": {"faxes": {"x": 1}}, "note": "x", "accounts": {}}
+    assert printed(state(tap, "merge", one, one)) == merged
     run = state(tap, "merge", one, other)
     assert run.exit_code == 1 and run.log.partition(" ")[2].startswith(
         f"CRITICAL {other}: 'faxes' at bookmarks differs from"
@@ -325,7 +331,7 @@ def test_a_bookmark_of_another_tap_goes_into_each_piece(tap_of: MakeTap, tmp_pat
     tap = tap_of(twilio).select("messages")
     tap.sync()
     foreign = {"date_updated": "2025-06-01T00:00:00Z"}
-    both = {"bookmarks": {**tap.state["bookmarks"], "calls": foreign}, "accounts": tap.state["accounts"]}
+    both = {**tap.state, "bookmarks": {**tap.state["bookmarks"], "calls": foreign}}
     printed(state(tap, "split", written(tmp_path, "state.json", both), "--into", tmp_path / "pieces"))
     paths = [tmp_path / "pieces" / f"{account}.json" for account in (main, other)]
     assert printed(state(tap, "merge", *paths))["bookmarks"]["calls"] == foreign
@@ -347,7 +353,7 @@ def test_split_overwrites_nothing_and_needs_accounts(tap_of: MakeTap, tmp_path: 
     run = state(tap, "split", path, "--into", path)
     assert (run.exit_code, run.lines) == (1, []) and f"{path}: cannot be written (" in run.log
     run = state(tap, "split", written(tmp_path, "none.json", {"bookmarks": {}}), "--into", tmp_path / "pieces")
-    assert (run.exit_code, run.lines) == (1, []) and "is of no account" in run.log
+    assert (run.exit_code, run.lines) == (1, []) and "holds no account" in run.log
     assert not (tmp_path / "pieces").exists()
     run = state(tap, "split", path, "--into", tmp_path / "pieces", "--groups", 0)
     assert run.exit_code == 2 and "argument --groups: is not a whole number from 1 on" in run.log
@@ -385,7 +391,7 @@ def test_accounts_json_with_a_key_that_lists_no_accounts(tap_of: MakeTap) -> Non
     (found,) = printed(tap.run("--accounts-json", subaccounts=False))
     assert found["sid"] == twilio.main and found["chosen"] and found.keys() == KEYS
     run = tap.run("--accounts-json")
-    assert (run.exit_code, run.lines) == (1, []) and "lets this API key list no accounts" in run.log
+    assert (run.exit_code, run.lines) == (1, []) and "does not let this API key list accounts" in run.log
     run = tap.run("--accounts-json", subaccounts=False, api_key_secret="f" * 32)
     assert (run.exit_code, run.lines) == (1, []) and "Twilio refused the credentials" in run.log
 

@@ -17,6 +17,7 @@ import pytest
 
 from sandbox import Twilio, serve
 from tap_twilio.state.model import Backfill, Checkpoint, FeedbackProgress, Full, OpenRescan, Partition, TimeSlice
+from tap_twilio.state.store import FORMAT
 from testing.taps import Json, Tap
 
 GONE = object()
@@ -94,7 +95,10 @@ def states(tap: Tap) -> list[Json]:
     later["addresses"]["partitions"][0][0] = SET
     later["addresses"] |= {"content": "3 00ff", "written": timestamp}
     alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
-    return [{"bookmarks": first, "accounts": {}}, {"bookmarks": later, "accounts": {SET: alike}}]
+    return [
+        {"format": FORMAT, "bookmarks": first, "accounts": {}},
+        {"format": FORMAT, "bookmarks": later, "accounts": {SET: alike}},
+    ]
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
@@ -131,7 +135,10 @@ def end_well(tap: Tap, state: Json, path: Path, value: Any) -> int:
     at = named(path[:-1] if value is GONE else path)
     elsewhere = "bookmarks.addresses.partitions[0][0]" if path[0] == "accounts" else at  # names a set of accounts
     what = f"{path} = {value}: {run.log[-500:]}"
-    if run.exit_code == 1:
+    if run.exit_code == 1 and path == ("format",):
+        assert run.log.partition(" ")[2].startswith("CRITICAL The state has another format than "), what
+        assert run.log.count("\n") == 1 and not run.lines, what
+    elif run.exit_code == 1:
         (line,) = [line for line in run.said if line.startswith("The state is malformed at ")]
         told = line.split(" at ")[1].split(":")[0]
         assert told in (at, elsewhere) or told.startswith((f"{at}.", f"{at}[")) or (told == "its top" and not at), what

@@ -7,11 +7,14 @@ from dataclasses import fields
 from datetime import date
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_twilio.changes.fingerprint_codec import pack
+from tap_twilio.errors import TapError
 from tap_twilio.state.model import (
+    FORMAT,
     Backfill,
     Checkpoint,
     FeedbackProgress,
@@ -164,3 +167,46 @@ def test_accounts_of_another_stream_keep_their_meaning_when_states_are_merged() 
     over = State(merged(second.dump({}), first.dump({})))
     assert set(over.stream("calls").partitions) == set(ACCOUNTS[:4])
     assert set(over.stream("messages").partitions) == set(ACCOUNTS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"bookmarks": {}},
+        {"bookmarks": {"calls": "2026-01-01", "messages": {"date_updated": "2026-01-01T00:00:00Z"}, "faxes": None}},
+        {"bookmarks": {"calls": "2026-01-01"}, "currently_syncing": "calls"},
+        {"format": FORMAT, "bookmarks": {"calls": {"partitions": []}}, "accounts": {}},
+    ],
+)
+def test_this_format_and_bookmarks_alone_are_accepted(value: Json) -> None:
+    """A state that was read and written bears the format; so does one without some streams."""
+    state = State(value)
+    assert state.dump({})["format"] == state.without([])["format"] == FORMAT
+    assert State(state.dump({})).dump({}) == state.dump({})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"bookmarks": {"calls": {"date_updated": None, "partitions": [[["AC"], {"swept": "2026-01-01"}]]}}},
+        {"bookmarks": {"a stream to come": {"partitions": []}}},
+        {"bookmarks": {"calls": "2026-01-01"}, "accounts": {}},
+        {"format": "exact-tap-twilio 2", "bookmarks": {"calls": "2026-01-01"}},
+        {"format": 1, "bookmarks": {}},
+    ],
+)
+def test_another_format_is_refused_as_a_whole(value: Json) -> None:
+    """Half of such a state, read by names that it shares with this format, would leave rows out."""
+    with pytest.raises(TapError, match=r"another format than exact-tap-twilio 1.*leave --state out"):
+        State(value)
+
+
+def test_a_deep_merge_over_another_taps_bookmarks_keeps_the_format() -> None:
+    """Meltano merges a partial state into the one before."""
+    before = {"bookmarks": {"calls": "2026-01-01", "messages": {"date_updated": "2026-01-01T00:00:00Z"}}}
+    state = State(before)
+    state.partition("messages", ACCOUNTS[0]).finished = "2026-03-01T00:00:00.000000Z"
+    over = State(merged(before, state.dump({})))
+    assert over.stream("messages").partitions[ACCOUNTS[0]].finished == "2026-03-01T00:00:00.000000Z"
+    assert over.stream("calls").imported == "2026-01-01T00:00:00.000000Z"

@@ -535,7 +535,7 @@ def test_a_partition_that_fails_leaves_the_others_alone(tap_of: Callable[..., Ta
     assert tap.wrong(("messages", "conferences", "transcriptions", "addresses")) == {}
     (line,) = [line for line in run.said if line.startswith("failed: ")]
     assert f"calls {twilio.main}: /2010-04-01/Accounts/{twilio.main}/Calls.json: HTTP 503; gave up after " in line
-    assert "what was read is kept. The next sync goes on there." in run.log
+    assert "the rows read so far are kept. The next sync continues there." in run.log
     twilio.script.scripted.clear()
     tap.sync()
     assert tap.wrong() == {}
