@@ -174,7 +174,7 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     if key_of(fact) != ("sid",):
         parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
     if "date_updated" not in fact["properties"]:
-        parts.append("reads=Window(again=2 * DAY)" if bounds else "reads=Whole()")
+        parts.append("reads=LogWindow(again=2 * DAY)" if bounds else "reads=FullRead()")
     if bounds:
         unit = ", unit=DAY" if fact["query"][bounds[0]].get("format") == "date" else ""
         always = "" if "date_updated" in fact["properties"] else ", nullable=False"
@@ -182,11 +182,11 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     if parameters(fact):
         parts.append(f"parent={parent_of(fact, lists)}")
     if lacking := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
-        parts.append("adds={" + ", ".join(f'"{name}": "{name}"' for name in lacking) + "}")
+        parts.append("derived={" + ", ".join(f'"{name}": "{name}"' for name in lacking) + "}")
     if (fact["page_size"] or 1000) < 1000:
         parts.append(f"page_size={fact['page_size']}")
     if fact["one"] is None:
-        parts.append("fetch=False")
+        parts.append("has_item_endpoint=False")
     if "auth_token" in fact["properties"]:
         parts.append('hidden=frozenset({"auth_token"})')
     return f"Stream({', '.join(parts)}),"
