@@ -176,9 +176,9 @@ def test_a_check_counts_the_lists_without_a_stream_and_finds_nothing_wrong_with_
         ({"filter": Filter("From", "Before", "date_created", unit=DAY)}, "there is no parameter From (the filter's)"),
         ({"filter": Filter("After", "Before", "date_sent", unit=DAY)}, "there is no property date_sent (the filter's)"),
         ({"filter": Filter("After", "Before", "date_created")}, "After takes days, and the filter's unit is none"),
-        ({"fixed": {"Order": "asc"}}, "there is no parameter Order"),
-        ({"fixed": {"Kind": "huge"}}, "Kind is never huge"),
-        ({"fixed": {"WithLids": "perhaps"}}, "WithLids is never perhaps"),
+        ({"query": {"Order": "asc"}}, "there is no parameter Order"),
+        ({"query": {"Kind": "huge"}}, "Kind is never huge"),
+        ({"query": {"WithLids": "perhaps"}}, "WithLids is never perhaps"),
         ({"query_variants": {"Kind": ("big", "huge")}}, "Kind is never huge"),
     ],
 )
