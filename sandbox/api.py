@@ -16,7 +16,7 @@ from .generic import HANDMADE
 from .generic_api import answer_generic, check_present
 from .lists import LISTINGS, Key, ListEndpoint, Refused, read_spans
 from .messages import Answer, Question, error, gateway
-from .paging import classic_envelope, judged, turn
+from .paging import classic_envelope, list_page, validated
 from .rows import API, Json, Row, to_json
 from .timestamps import DAY
 
@@ -159,7 +159,7 @@ def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
 def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
     """The rows that pass the filters of a request, in order, and what it asked for."""
     listing = LISTINGS[stream]
-    query = judged(question, stream)
+    query = validated(question, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
     days = twilio.reach_days if stream == "messages" else twilio.reaches.get(stream)
@@ -185,7 +185,7 @@ def page_of(
     fault: str,
 ) -> Answer:
     """A page in the classic envelope."""
-    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
+    page = list_page(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
     envelope = classic_envelope(question, page, fault)
     if fault == "keyless":
         return Answer(200, to_json(envelope).encode(), rows=len(page.rows))

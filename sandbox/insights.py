@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .access import Reader, may_read
 from .lists import Refused, by_dated, by_ended
 from .messages import Answer, Question
-from .paging import judged, meta_envelope, turn
+from .paging import list_page, meta_envelope, validated
 from .rows import Json, Row, to_json
 from .timestamps import DAY, HOUR, MINUTE, iso8601, timestamp
 
@@ -123,7 +123,7 @@ def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
 def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) -> Answer:
     """A page of call summaries: of one account, between two times, four hours ago and now unless asked."""
     _available(twilio)
-    query = judged(question, "call_summaries")
+    query = validated(question, "call_summaries")
     account = query.get("Subaccount") or reader.account
     may_read(twilio, reader, account)
     since = _moment(twilio, "StartTime", query.get("StartTime") or "4h")
@@ -132,7 +132,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     key = by_dated
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
-    page = turn(twilio, question, query, calls, key, "calls", fault)
+    page = list_page(twilio, question, query, calls, key, "calls", fault)
     body: Json = {"meta": meta_envelope(question, page, "call_summaries", fault)}
     if fault != "keyless":
         body["call_summaries"] = [summary(twilio, call) for call in page.rows]

@@ -253,9 +253,9 @@ class Table:
         return self._views[name], key
 
 
-def page_after(rows: list[Row], key: Key, place: Row | None, size: int, now: int) -> tuple[list[Row], bool]:
+def page_after(rows: list[Row], key: Key, after_row: Row | None, size: int, now: int) -> tuple[list[Row], bool]:
     """The rows after a place (or from the top) that lists show by now, and whether more follow."""
-    at = bisect_right(rows, key(place), key=key) if place is not None else 0
+    at = bisect_right(rows, key(after_row), key=key) if after_row is not None else 0
     page: list[Row] = []
     while at < len(rows) and len(page) <= size:
         page += [row for row in rows[at : at + size + 1] if row.shown <= now]
@@ -263,7 +263,7 @@ def page_after(rows: list[Row], key: Key, place: Row | None, size: int, now: int
     return page[:size], len(page) > size
 
 
-def page_before(rows: list[Row], key: Key, place: Row, size: int, now: int) -> list[Row]:
+def page_before(rows: list[Row], key: Key, after_row: Row, size: int, now: int) -> list[Row]:
     """The rows just before a place, for `previous_page_uri`."""
-    at = bisect_left(rows, key(place), key=key)
+    at = bisect_left(rows, key(after_row), key=key)
     return [row for row in rows[:at] if row.shown <= now][-size:]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
+class Position:
     """Where a page begins; or, backwards, where it ends."""
 
     at: int
@@ -83,27 +83,27 @@ def token_before(first: Item) -> str:
     return "PB" + _opaque(first)
 
 
-def where(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Where:
+def position(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Position:
     """Where the page of a token begins, as the list is now. The switch `deleted_token` says what a lost row means."""
     kind, rest = token[:2], token[2:]
     if kind == "AP" and (fact.name in SUMMED or twilio.tokens == "offset"):
-        return Where(_offset(rest))
+        return Position(_offset(rest))
     if has_index(fact) and kind == "PT" and rest.isdigit():
         turned = backwards(query)
         passed = [i for i in items if (i.data["index"] >= int(rest) if turned else i.data["index"] <= int(rest))]
-        return Where(len(passed))
+        return Position(len(passed))
     named = shelf.by_value.get(rest) or _clear(twilio, rest, shelf)
     if named is None:
         raise refuse("PageToken")
     if named.deleted is not None and twilio.deleted_token != "taken":
         if twilio.deleted_token == "refused":
             raise refuse("PageToken")
-        return Where(len(items))
+        return Position(len(items))
     key, turned = order(fact, twilio.order), backwards(query)
     before = [i for i in items if (key(i) > key(named) if turned else key(i) < key(named))]
     if kind == "PB":
-        return Where(len(before), backwards=True)
-    return Where(len(before) + (len(before) < len(items) and items[len(before)] is named))
+        return Position(len(before), backwards=True)
+    return Position(len(before) + (len(before) < len(items) and items[len(before)] is named))
 
 
 def _offset(text: str) -> int:

@@ -10,7 +10,7 @@ from .catalog import fact
 from .lists import PAGING, Key, Refused, page_after, page_before
 from .messages import Question
 from .rows import Json, Row
-from .validation import judge, refuse
+from .validation import refuse, validate
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -22,7 +22,7 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
-class Turn(Generic[Kind]):
+class ListPage(Generic[Kind]):
     """A page and where it leads: its rows, its number and size, and the addresses of it and its neighbours."""
 
     rows: list[Kind]
@@ -43,14 +43,14 @@ def pages(
     token: str,
     after: str,
     before: str,
-) -> Turn[Kind]:
+) -> ListPage[Kind]:
     """A page with the addresses of itself and its neighbours; `kept` is what the query asks for beside paging."""
 
     def address(number: int, token: str = "") -> str:
         paging = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
         return f"{question.path}?{urlencode(kept + paging, quote_via=quote, safe='')}"
 
-    return Turn(
+    return ListPage(
         rows=rows,
         number=number,
         size=size,
@@ -61,7 +61,7 @@ def pages(
     )
 
 
-def turn(
+def list_page(
     twilio: "Twilio",
     question: Question,
     query: dict[str, str],
@@ -69,7 +69,7 @@ def turn(
     key: Key,
     stream: str,
     fault: str = "",
-) -> Turn[Row]:
+) -> ListPage[Row]:
     """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
     hollow = fault == "hollow"
@@ -88,7 +88,7 @@ def turn(
     )
 
 
-def classic_envelope(question: Question, page: Turn[Kind], fault: str = "") -> Json:
+def classic_envelope(question: Question, page: ListPage[Kind], fault: str = "") -> Json:
     """What stands beside the rows of a classic list; its addresses have no host."""
     following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
     if fault == "foreign":
@@ -105,7 +105,7 @@ def classic_envelope(question: Question, page: Turn[Kind], fault: str = "") -> J
     }
 
 
-def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "") -> Json:
+def meta_envelope(question: Question, page: ListPage[Kind], key: str, fault: str = "") -> Json:
     """The member `meta` of a newer list; its addresses have the host, and the prefix, that was asked."""
     following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), question.origin
     if fault == "foreign":
@@ -121,9 +121,9 @@ def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "
     }
 
 
-def judged(question: Question, stream: str) -> dict[str, str]:
+def validated(question: Question, stream: str) -> dict[str, str]:
     """The parameters that a list made by hand is asked with, judged by its facts."""
-    judge(fact(stream).query, question.query)
+    validate(fact(stream).query, question.query)
     return question.parameters()
 
 
@@ -151,13 +151,13 @@ def _cut(
     if twilio.tokens == "offset" and token[:2] == "AP" and token[2:].isdigit():
         at, shown = int(token[2:]), [row for row in rows if row.shown <= twilio.clock]
         return shown[at : at + size], len(shown) > at + size, int(number), size
-    place = twilio.rows.get(token[2:])
-    if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
+    token_row = twilio.rows.get(token[2:])
+    if token[:2] not in ("PA", "PB") or token_row is None or token_row.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")
-    if place.deleted is not None and twilio.deleted_token != "taken":
+    if token_row.deleted is not None and twilio.deleted_token != "taken":
         if twilio.deleted_token == "refused":
             raise Refused(400, 20001, "Parameter 'PageToken' is not valid")
         return [], False, int(number), size
     if token[:2] == "PB":
-        return page_before(rows, key, place, size, twilio.clock), True, int(number), size
-    return *page_after(rows, key, place, size, twilio.clock), int(number), size
+        return page_before(rows, key, token_row, size, twilio.clock), True, int(number), size
+    return *page_after(rows, key, token_row, size, twilio.clock), int(number), size

@@ -210,8 +210,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "error200":
             return Answer(200, error(500, 20500, "An internal server error has occurred").body)
         if fault == "redirect":
-            where = f"{self.server.elsewhere}{self.path}"
-            return Answer(302, b"", {"Location": where}, content_type="text/html")
+            position = f"{self.server.elsewhere}{self.path}"
+            return Answer(302, b"", {"Location": position}, content_type="text/html")
         with twilio.lock:
             reply = answer(twilio, question, fault)
             reply.at = twilio.clock

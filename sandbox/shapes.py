@@ -57,7 +57,7 @@ def blank(fact: Fact) -> Json:
     }
 
 
-def new_row(fact: Fact, rng: Random, account: str, place: Json, created: int, number: int, given: Json) -> Json:
+def new_row(fact: Fact, rng: Random, account: str, path_values: Json, created: int, number: int, given: Json) -> Json:
     """
     A new row of a list.
 
@@ -66,15 +66,17 @@ def new_row(fact: Fact, rng: Random, account: str, place: Json, created: int, nu
     sample = fact.published[0] if fact.published else blank(fact)
     data: Json = {name: copy.deepcopy(sample.get(name)) for name in fact.properties}
     given = as_written(fact, given)
-    own = _own_values(fact, rng, account, place, number, data) | _dates(fact, data, created) | given
-    told = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
-    meant = {
+    own = _own_values(fact, rng, account, path_values, number, data) | _dates(fact, data, created) | given
+    identifying = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
+    replacements = {
         data[name]: own[name]
-        for name in sorted(told, key=lambda name: name != fact.key)
+        for name in sorted(identifying, key=lambda name: name != fact.key)
         if isinstance(data[name], str) and isinstance(own.get(name), str)
     }
-    data = _replaced(data, meant, account) | own
-    return data | {name: value for name, value in _addresses(fact, account, place, data).items() if name not in given}
+    data = _replaced(data, replacements, account) | own
+    return data | {
+        name: value for name, value in _addresses(fact, account, path_values, data).items() if name not in given
+    }
 
 
 def _is_sid(value: Any) -> bool:
@@ -88,7 +90,7 @@ def _dates(fact: Fact, data: Json, created: int) -> Json:
     return {n: written(k, created) for n, k in kinds.items() if is_date(k) and (data[n] is not None or n in always)}
 
 
-def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int, data: Json) -> Json:
+def _own_values(fact: Fact, rng: Random, account: str, path_values: Json, number: int, data: Json) -> Json:
     """What makes a row another one than the published one."""
     own = {}
     for name, facts in fact.properties.items():
@@ -107,14 +109,14 @@ def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int,
             own[name] = facts["enum"][0]
     if "account_sid" in fact.properties:
         own["account_sid"] = account or data["account_sid"]
-    return own | named(fact, place)
+    return own | named(fact, path_values)
 
 
-def named(fact: Fact, place: Json) -> Json:
+def named(fact: Fact, path_values: Json) -> Json:
     """The properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
-    found = {snake(name): value for name, value in place.items() if snake(name) in fact.properties}
+    found = {snake(name): value for name, value in path_values.items() if snake(name) in fact.properties}
     if fact.parameters and "parent_sid" in fact.properties and snake(fact.parameters[-1]) not in fact.properties:
-        found["parent_sid"] = place[fact.parameters[-1]]
+        found["parent_sid"] = path_values[fact.parameters[-1]]
     return found
 
 
@@ -134,33 +136,35 @@ def some_value(rng: Random, name: str, facts: Json) -> str:
     return new_sid(rng, prefix[1]) if prefix else f"{name}-{rng.randrange(1000)}"
 
 
-def _replaced(value: Any, meant: Json, account: str) -> Any:
+def _replaced(value: Any, replacements: Json, account: str) -> Any:
     """A value in which what was published gives way to this row's own, within addresses too."""
     if isinstance(value, str):
-        text = SID.sub(lambda found: _meant(found.group(), meant, account), value)
-        return PART.sub(lambda found: str(meant.get(found.group(), found.group())), text) if "/" in text else text
+        text = SID.sub(lambda found: _replacement(found.group(), replacements, account), value)
+        return (
+            PART.sub(lambda found: str(replacements.get(found.group(), found.group())), text) if "/" in text else text
+        )
     if isinstance(value, list):
-        return [_replaced(item, meant, account) for item in value]
+        return [_replaced(item, replacements, account) for item in value]
     if isinstance(value, dict):
-        return {name: _replaced(item, meant, account) for name, item in value.items()}
+        return {name: _replaced(item, replacements, account) for name, item in value.items()}
     return value
 
 
-def _meant(sid: str, meant: Json, account: str) -> str:
-    return account if sid[:2] == "AC" and account else str(meant.get(sid, sid))
+def _replacement(sid: str, replacements: Json, account: str) -> str:
+    return account if sid[:2] == "AC" and account else str(replacements.get(sid, sid))
 
 
-def _addresses(fact: Fact, account: str, place: Json, data: Json) -> Json:
+def _addresses(fact: Fact, account: str, path_values: Json, data: Json) -> Json:
     """The row's own address: `url` with its host, `uri` without."""
     if fact.one is None or data.get(fact.key) is None:
         return {}
     last = fact.one.removesuffix(".json").rpartition("/")[2][1:-1]
-    path = fact.fill(fact.one, {"AccountSid": account} | place | {last: data[fact.key]})
+    path = fact.fill(fact.one, {"AccountSid": account} | path_values | {last: data[fact.key]})
     made = {"url": f"https://{fact.product}.twilio.com{path}", "uri": path}
     return {name: made[name] for name in ("url", "uri") if name in fact.properties}
 
 
-def adopted(fact: Fact, published: Json, account: str, place: Json) -> Json:
+def adopted(fact: Fact, published: Json, account: str, path_values: Json) -> Json:
     """A row exactly as Twilio published it, but for the account and the parents that it names."""
     own = {"account_sid": account} if "account_sid" in fact.properties and account else {}
-    return copy.deepcopy(published) | own | named(fact, place)
+    return copy.deepcopy(published) | own | named(fact, path_values)

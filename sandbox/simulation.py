@@ -45,7 +45,7 @@ def is_silent(given: Json) -> bool:
     return bool(given) and (is_redacted or set(given) <= {"price", "price_unit"})
 
 
-class Life:
+class Simulation:
     """The planned future of one simulated Twilio."""
 
     def __init__(self, twilio: "Twilio") -> None:

@@ -21,7 +21,7 @@ from .lists import LISTINGS, Table
 from .options import Options
 from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
 from .samples import fill
-from .simulation import Life, is_silent
+from .simulation import Simulation, is_silent
 from .timestamps import DAY, HOUR, iso8601, timestamp
 
 When = str | datetime | date | int | float
@@ -62,7 +62,7 @@ class Twilio(Options):
         self.keys: dict[str, tuple[str, str, str]] = {}  # sid -> account, kind, secret
         self.gone: dict[str, float] = {}  # account -> since when it cannot be read
         self.script = Faults(seed)
-        self.life = Life(self)
+        self.simulation = Simulation(self)
         self.generic = Generic(self)
         self.main = ""
         self.main = self.add_account()
@@ -74,7 +74,7 @@ class Twilio(Options):
     def demo(cls, seed: int = 0, **switches: Any) -> "Twilio":
         """Three months of an ordinary customer: five accounts, one suspended, one closed; now is 2026-04-01T09:00Z."""
         twilio = cls(seed, **switches)
-        twilio.life.three_months()
+        twilio.simulation.three_months()
         fill(twilio)
         return twilio
 
@@ -100,7 +100,7 @@ class Twilio(Options):
     def advance(self, hours: float = 1, busy: float = 1.0) -> "Twilio":
         """Life goes on: what was under way moves, rows come, change and go. `busy` times as much as usual happens."""
         with self.lock:
-            self.life.advance(round(hours * HOUR), busy)
+            self.simulation.advance(round(hours * HOUR), busy)
         return self
 
     # Making rows

@@ -63,7 +63,7 @@ def misfit(facts: Json, value: str) -> str:
     return ""
 
 
-def judge(known: Json, query: str) -> dict[str, list[str]]:
+def validate(known: Json, query: str) -> dict[str, list[str]]:
     """The parameters of a query, each with its values; an empty value is none."""
     asked: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):

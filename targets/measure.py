@@ -24,7 +24,7 @@ from sandbox import Twilio, serve
 from testing.taps import Tap
 
 from . import page, servers
-from .declared import BY_NAME, FAKESNOW, Checkpoint
+from .declared import BY_NAME, FAKESNOW, Destination
 from .environments import made
 
 ROWS = 40_000
@@ -41,10 +41,10 @@ def postgres(folder: Path, lines: Path) -> dict[str, Any]:
     with servers.postgres(folder) as url:
         for turn in range(3):
             for number, settings in enumerate(POSTGRES):
-                place = Checkpoint(folder, f"it_{turn}_{number}", url, 0)
-                config = target.config(place)
+                destination = Destination(folder, f"it_{turn}_{number}", url, 0)
+                config = target.config(destination)
                 kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
-                taken = _timed(target.start(_config(place, {**kept, **settings})), lines)
+                taken = _timed(target.start(_config(destination, {**kept, **settings})), lines)
                 seconds[_named(settings)] = min(taken, seconds.get(_named(settings), taken))
     said = (
         f"{ROWS:,} messages from a file into an empty table of a Postgres on the same machine "
@@ -63,10 +63,10 @@ def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
         here = folder / f"snowflake_{number}"
         here.mkdir()
         with servers.snowflake(here) as port:
-            place = Checkpoint(here, f"it_{number}", "", port)
-            config = {**target.config(place), "batch_size_rows": None, **settings}
+            destination = Destination(here, f"it_{number}", "", port)
+            config = {**target.config(destination), "batch_size_rows": None, **settings}
             kept = {name: value for name, value in config.items() if value is not None}
-            _timed(target.start(_config(place, kept)), lines, {"FAKESNOW_PORT": str(port)})
+            _timed(target.start(_config(destination, kept)), lines, {"FAKESNOW_PORT": str(port)})
         log = (here / "fakesnow.log").read_text("utf-8").lower()
         sent = re.findall(r"^sent (?!put 'file://[^/])(\w+)", log, re.MULTILINE)  # only fakesnow is told a PUT twice
         statements[_named(settings)] = {"MERGE": sent.count("merge"), "all": len(sent)}
@@ -102,8 +102,8 @@ def _named(settings: Settings) -> str:
     return ", ".join(f"`{one}: {json.dumps(value)}`" for one, value in settings.items()) or "its own"
 
 
-def _config(place: Checkpoint, config: Settings) -> Path:
-    path = place.folder / f"{place.schema}.json"
+def _config(destination: Destination, config: Settings) -> Path:
+    path = destination.folder / f"{destination.schema}.json"
     path.write_text(json.dumps(config))
     return path
 

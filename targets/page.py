@@ -15,10 +15,11 @@ MEASURED = ("measured: postgres", "measured: snowflake")
 
 INTRODUCTION = """# Targets, tried
 
-How targets handle the tap's output, as tested by `make targets`. It installs each target into its own environment, loads
-calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes some,
-loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a first load,
-and runs the sync again from the last STATE that the target printed. Batches had 200 rows if the target has such a setting.
+How targets handle the tap's output, as tested by `make targets`. It installs each target into its own environment,
+loads calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes
+some, loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a
+first load, and runs the sync again from the last STATE that the target printed. Batches had 200 rows if the target has
+such a setting.
 
 A cell is the result on that day with that version, not a promise of the target. [targets.json](targets.json) has
 the cells.
@@ -28,8 +29,8 @@ the cells.
 VALUES_TITLE = """
 ## Values
 
-The test's prices are like Twilio's, except one with 20 decimals, which Twilio's do not have so far. If only that one was
-not kept, the cell says "beyond 15 digits". Sums over a column of type `double` or `float` still have the errors of
+The test's prices are like Twilio's, except one with 20 decimals, which Twilio's do not have so far. If only that one
+was not kept, the cell says "beyond 15 digits". Sums over a column of type `double` or `float` still have the errors of
 floats.
 """
 ADVICE = """
@@ -40,8 +41,8 @@ REST = """
   under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`.
   Decide before the first load. Later, the columns have a type: load into a new schema, without a state.
 - **`flush_all_streams: true`** is required for PipelineWise's targets. Without it they print a STATE that covers rows
-  which they have not stored yet, and a kill loses these rows. With it, none was lost (tested with their target-postgres,
-  and with their target-snowflake over fakesnow).
+  which they have not stored yet, and a kill loses these rows. With it, none was lost (tested with their
+  target-postgres, and with their target-snowflake over fakesnow).
 - **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated it deletes
   the rows of that version too, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
 - **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams have no version, as Singer specifies. When such a
@@ -63,17 +64,18 @@ REST = """
 
 ## Snowflake, over fakesnow
 
-The test does not use Snowflake. Both targets run unchanged, with their own connector, against the server of fakesnow 0.12,
-an imitation of Snowflake built on DuckDB. A shim redirects their connections, rewrites statements that fakesnow does not
-support, and runs one statement at a time.
+The test does not use Snowflake. Both targets run unchanged, with their own connector, against the server of fakesnow
+0.12, an imitation of Snowflake built on DuckDB. A shim redirects their connections, rewrites statements that fakesnow
+does not support, and runs one statement at a time.
 
-The test shows that a target creates tables with columns of these types, sends its files by PUT, requests a MERGE of them,
-and then prints STATE. The files contain what the cells say.
+The test shows that a target creates tables with columns of these types, sends its files by PUT, requests a MERGE of
+them, and then prints STATE. The files contain what the cells say.
 
 The test does not show:
 
 - that Snowflake accepts these statements as the targets write them;
-- Snowflake's types, casts, transactions and MERGE: here they are DuckDB's, which enforces primary keys, unlike Snowflake;
+- Snowflake's types, casts, transactions and MERGE: here they are DuckDB's, which enforces primary keys, unlike
+  Snowflake;
 - how Snowflake reads staged CSV and JSON, and stages in cloud storage;
 - logins, keys, roles, grants and warehouses, because fakesnow accepts every login;
 - streams that load at the same time;

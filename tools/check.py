@@ -23,7 +23,7 @@ from .left_out import LEFT_OUT, UNDOCUMENTED
 ADDED = {"received_at"}  # to every row, by the tap
 NEVER_TAKEN = {"links", "subresource_uris"}  # addresses that follow from the SID
 
-Checkpoint = tuple[str, str]  # a product, and a path whose parameters have no names
+ListKey = tuple[str, str]  # a product, and a path whose parameters have no names
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Outcome:
     streams: int
     contradictions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    undeclared: list[Checkpoint] = field(default_factory=list)
+    undeclared: list[ListKey] = field(default_factory=list)
     left_out: int = 0
 
 
@@ -41,24 +41,24 @@ def check(
     documents: Documents,
     streams: Sequence[Stream],
     schemas: Mapping[str, Json] | None = None,
-    left_out: Mapping[Checkpoint, str] = LEFT_OUT,
+    left_out: Mapping[ListKey, str] = LEFT_OUT,
 ) -> Outcome:
     """Hold the streams against the documents. `schemas` by stream; None: those of the tap."""
     there = Index(documents)
     outcome = Outcome(len(streams))
     for stream in streams:
         schema = load_schema(stream.name) if schemas is None else schemas[stream.name]
-        held = Held(stream, there, {other.name: other for other in streams}, schema)
-        outcome.contradictions += [f"{stream.name}: {what}" for what in held.contradictions()]
-        outcome.notes += [f"{stream.name}: {what}" for what in held.notes()]
-    declared = {place_of(stream.product, stream.path) for stream in streams}
-    skipped = {place(*one) for one in left_out}
+        stream_check = StreamCheck(stream, there, {other.name: other for other in streams}, schema)
+        outcome.contradictions += [f"{stream.name}: {what}" for what in stream_check.contradictions()]
+        outcome.notes += [f"{stream.name}: {what}" for what in stream_check.notes()]
+    declared = {stream_key(stream.product, stream.path) for stream in streams}
+    skipped = {list_key(*one) for one in left_out}
     for product, path in left_out:
-        if place(product, path) not in there.by_place:
+        if list_key(product, path) not in there.by_key:
             outcome.notes.append(f"{product} {path}: left out, and the documents have no such list")
-        if place(product, path) in declared:
+        if list_key(product, path) in declared:
             outcome.contradictions.append(f"{product} {path}: left out, and a stream reads it")
-    lists = {one: place(*one) for one, operation in documents.operations.items() if is_list(operation)}
+    lists = {one: list_key(*one) for one, operation in documents.operations.items() if is_list(operation)}
     outcome.undeclared = sorted(one for one, at in lists.items() if at not in declared | skipped)
     outcome.left_out = sum(at in skipped for at in lists.values())
     return outcome
@@ -79,19 +79,19 @@ def text(outcome: Outcome) -> str:
 # Finding lists
 
 
-def place(product: str, path: str) -> Checkpoint:
+def list_key(product: str, path: str) -> ListKey:
     """
     A path without the names of its parameters and its suffix.
 
-    >>> place("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
+    >>> list_key("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
     ('api', '/2010-04-01/Accounts/{}/Calls')
     """
     return product, re.sub(r"\{\w+\}", "{}", path.removesuffix(".json"))
 
 
-def place_of(product: Product, path: str) -> Checkpoint:
+def stream_key(product: Product, path: str) -> ListKey:
     """The place that a declaration means."""
-    return place(product.host, f"{product.root}/{path}")
+    return list_key(product.host, f"{product.root}/{path}")
 
 
 def is_list(operation: Operation) -> bool:
@@ -107,11 +107,11 @@ class Index:
 
     def __init__(self, documents: Documents) -> None:
         self.documents = documents
-        self.by_place = {place(*name): operation for name, operation in documents.operations.items()}
+        self.by_key = {list_key(*name): operation for name, operation in documents.operations.items()}
 
     def find(self, product: Product, path: str) -> Operation | None:
         """The operation that a declaration means; None where the path, or its suffix, is not the documents'."""
-        found = self.by_place.get(place_of(product, path))
+        found = self.by_key.get(stream_key(product, path))
         return found if found and found.path.endswith(".json") == (product.suffix == ".json") else None
 
     def row(self, stream: Stream) -> Json:
@@ -130,7 +130,7 @@ def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
 
 
 @dataclass
-class Held:
+class StreamCheck:
     """A stream, held against the documents."""
 
     stream: Stream
@@ -185,10 +185,10 @@ class Held:
     def _query(self, found: Operation) -> Iterator[str]:
         stream = self.stream
         if stream.filter:
-            yield from filtered(stream.filter, found)
+            yield from filter_parameters(stream.filter, found)
         sent = [(name, value) for name, value in stream.query.items()]
         sent += [(name, value) for name, values in stream.query_variants.items() for value in values]
-        yield from asked(sent, found)
+        yield from query_parameters(sent, found)
 
     def _parent(self) -> Iterator[str]:
         """What is taken from the parent's row: the path's values, and the conditions."""
@@ -220,7 +220,7 @@ def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]
             yield f"{has.column} of {name} is never {value}"
 
 
-def filtered(filter_: Filter, found: Operation) -> Iterator[str]:
+def filter_parameters(filter_: Filter, found: Operation) -> Iterator[str]:
     """The two parameters of a filter, and whether they take whole days."""
     query = {parameter["name"]: found.resolve(parameter["schema"]) for parameter in found.parameters("query")}
     for name in (filter_.after, filter_.before):
@@ -230,7 +230,7 @@ def filtered(filter_: Filter, found: Operation) -> Iterator[str]:
             yield f"{name} takes days, and the filter's unit is none"
 
 
-def asked(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
+def query_parameters(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
     """Parameters that are sent, with their values."""
     query = {parameter["name"]: parameter["schema"] for parameter in found.parameters("query")}
     for name, value in sent:

@@ -45,7 +45,7 @@ The other lists of Twilio's OpenAPI documents, and why.
 """
 
 
-def how(stream: Stream) -> str:
+def read_method(stream: Stream) -> str:
     """How a stream is read, in a word or two."""
     if isinstance(stream.reads, LogWindow):
         return f"window, {stream.reads.again // DAY} days"
@@ -53,7 +53,7 @@ def how(stream: Stream) -> str:
     return f"{read}, once a day" if stream.scope == "twilio" else read
 
 
-def asked(stream: Stream) -> str:
+def parent_and_visit(stream: Stream) -> str:
     """The parent, and which of its rows are asked."""
     parent = stream.parent
     if parent is None:
@@ -86,7 +86,8 @@ def lines(streams: list[Stream]) -> Iterator[str]:
         name = f"**{stream.name}**" if stream.default else stream.name
         what = load_schema(stream.name)["description"]
         key = ", ".join(stream.key)
-        yield f"| {name} | {what} | `{stream.path}` | {key} | {how(stream)} | {asked(stream)} | {stream.cost} |"
+        read, parent = read_method(stream), parent_and_visit(stream)
+        yield f"| {name} | {what} | `{stream.path}` | {key} | {read} | {parent} | {stream.cost} |"
 
 
 def page() -> str:
@@ -98,8 +99,8 @@ def page() -> str:
     parts = [HEAD]
     for product, streams in products.items():
         parts.append(f"\n## {product}\n\n" + "\n".join(lines(streams)) + "\n")
-    left = [f"| {product} | `{path}` | {why} |" for (product, path), why in LEFT_OUT.items()]
-    return "".join(parts) + LEFT + "\n".join(left) + "\n"
+    left_out = [f"| {product} | `{path}` | {why} |" for (product, path), why in LEFT_OUT.items()]
+    return "".join(parts) + LEFT + "\n".join(left_out) + "\n"
 
 
 if __name__ == "__main__":

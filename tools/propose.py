@@ -90,12 +90,12 @@ def description(name: str, schema: Json, fact: Json) -> str:
     one = fact["name"].rpartition("_")[2]
     row = one.removesuffix("ies") + "y" if one.endswith("ies") else one.removesuffix("s")
     facts = fact["properties"].get(name, {})
-    said = described(name, row, facts.get("pattern", ""))
+    texts = described(name, row, facts.get("pattern", ""))
     if name == "received_at":
         return RECEIVED_AT
     if facts.get("enum") and name not in ("status_callback_method", "webhook_method"):
-        said = f"{(said or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
-    return said or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}?"
+        texts = f"{(texts or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
+    return texts or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}?"
 
 
 # The declaration
@@ -181,8 +181,8 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
         parts.append(f'filter=Filter("{bounds[0]}", "{bounds[1]}", "{bounds[2]}"{unit}{always})')
     if parameters(fact):
         parts.append(f"parent={parent_of(fact, lists)}")
-    if lacking := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
-        parts.append("derived={" + ", ".join(f'"{name}": "{name}"' for name in lacking) + "}")
+    if missing := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
+        parts.append("derived={" + ", ".join(f'"{name}": "{name}"' for name in missing) + "}")
     if (fact["page_size"] or 1000) < 1000:
         parts.append(f"page_size={fact['page_size']}")
     if fact["one"] is None:
@@ -194,16 +194,16 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
 
 def notes(fact: Json) -> list[str]:
     """What a person has to decide."""
-    said = [f"envelope: {fact['envelope']}"]
+    texts = [f"envelope: {fact['envelope']}"]
     enums = [f"{name}={'|'.join(map(str, facts['enum']))}" for name, facts in fact["query"].items() if "enum" in facts]
     others = sorted(set(fact["query"]) - {name for pair in filters_of(fact) for name in pair[:2]})
-    said += [f"query: {', '.join(others)}"] if others else []
-    said += [f"values: {'; '.join(enums)}"] if enums else []
+    texts += [f"query: {', '.join(others)}"] if others else []
+    texts += [f"values: {'; '.join(enums)}"] if enums else []
     if set(key_of(fact)) <= {"?", "account_sid", *map(snake, parameters(fact))}:
-        said.append("key: the documents do not say what tells the rows apart")
+        texts.append("key: the documents do not say what tells the rows apart")
     if "account_sid" not in fact["properties"]:
-        said.append("no account_sid in the row: add it, or say that the list is everybody's")
-    return [f"# {line}" for line in said]
+        texts.append("no account_sid in the row: add it, or say that the list is everybody's")
+    return [f"# {line}" for line in texts]
 
 
 def propose(fact: Json, lists: dict[tuple[str, str], str]) -> str:
