@@ -39,7 +39,7 @@ def load(twilio: "Twilio", stream: str, n: int, start: int, end: int, account: s
 
 
 def spread(rng: Random, n: int, start: int, length: int, skew: bool) -> list[int]:
-    """Moments at random over a span; with `skew`, the month in its middle gets ten times as many as any other."""
+    """Draw timestamps over a period; with `skew`, the month in its middle gets ten times as many as any other."""
     months = max(1, length // (30 * DAY))
     middle, timestamps = months // 2, []
     for _ in range(n):

@@ -18,7 +18,7 @@ DATED_BY = (
 
 def inner(data: Json, column: str) -> Any:
     """
-    A property, or a member of one.
+    Return a property, or a member of one.
 
     >>> inner({"period": {"start": "2026-03-01T00:00:00Z"}}, "period.start"), inner({"period": None}, "period.start")
     ('2026-03-01T00:00:00Z', None)
@@ -101,7 +101,7 @@ class Kept:
     status: str = ""
 
     def is_over(self, data: Json, now: int) -> bool:
-        """Whether a row is shown no more."""
+        """Return whether a row is no longer listed."""
         if self.status and data.get("status") != self.status:
             return False
         date = inner(data, self.column)

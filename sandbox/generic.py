@@ -45,16 +45,16 @@ class Item:
 
     @property
     def value(self) -> str:
-        """By what Twilio finds it, in its place."""
+        """Return the value by which Twilio finds the row below its parents."""
         return str(self.data.get(self.fact.key, "")) if self.fact.key else ""
 
     def is_beside(self, other: "Item") -> bool:
-        """Whether both are rows of one list in one place."""
+        """Return whether both are rows of one list below the same parents."""
         return (self.fact, self.account, self.parents) == (other.fact, other.account, other.parents)
 
     @property
     def path_values(self) -> Json:
-        """The values of its path, by the names that properties have: `flow_sid`, `account_sid`."""
+        """Return the values of the row's path, by property name: `flow_sid`, `account_sid`."""
         values = {snake(name): value for name, value in zip(self.fact.parameters, self.parents)}
         return ({"account_sid": self.account} if self.account else {}) | values
 
@@ -84,7 +84,7 @@ class Generic:
     def add(
         self, name: str, account: str | None, parent: "str | Json | None", n: int, given: Json, published: bool = False
     ) -> list[str]:
-        """New rows of a list below a parent; see `Twilio.add`."""
+        """Add rows to a list below a parent; see `Twilio.add`."""
         of, now = fact(name), self.twilio.clock
         account = "" if of.of_everybody else account or self.twilio.main
         parents = self._parents_for(of, account, parent)
@@ -115,7 +115,7 @@ class Generic:
         return made
 
     def _publish(self, of: Fact, account: str, parents: Parents, published: Json) -> str:
-        """A published row; only if another row has its key or its index, it gets one of its own."""
+        """Add a published row; if another row has its key or its index, it gets a new one."""
         data, shelf = adopted(of, published, account, self._named(of, parents)), self.shelves[of.name, account, parents]
         key = str(data.get(of.key)) if of.key else ""
         if key and (key in shelf.by_value or (key in self.items and of.name not in CONSTANT)):
@@ -129,7 +129,7 @@ class Generic:
         return handle
 
     def _free_period(self, of: Fact, shelf: Shelf, at: int) -> tuple[int, str]:
-        """A day, at or before a moment, and a category of usage that have no row together."""
+        """Return a day, not after a timestamp, and a usage category that have no row together."""
         if of.name == TOTALS:
             known = {item.data["category"] for item in shelf.items}
             return at, next(category for category in (*CATEGORIES, *MORE_CATEGORIES) if category not in known)
@@ -139,7 +139,7 @@ class Generic:
         return next((day, c) for day in days for c in CATEGORIES if (c, str(iso8601(day))[:10][:same]) not in taken)
 
     def _period(self, of: Fact, at: int, given: Json) -> tuple[int, Json]:
-        """The first moment of the period that a moment lies in; what is given, and its first and last day up to now."""
+        """Return the start of a timestamp's period, and the given values with its first and last day so far."""
         same, first, last = PERIODS[of.name], at - at % DAY, at
         while str(iso8601(first - DAY))[:same] == str(iso8601(at))[:same]:
             first -= DAY
@@ -148,7 +148,7 @@ class Generic:
         return first, {"start_date": iso8601(first), "end_date": iso8601(last), **given}
 
     def _free_day(self, of: Fact, shelf: Shelf, at: int, given: Json) -> Json:
-        """The period of a sum: a day, at or before a moment, of which there is none yet; and whose sum it is."""
+        """Return the period of a sum: a day, not after a timestamp, that has no sum yet; and whose sum it is."""
         sums = SUMS[of.name]
         own = {sums.by: given.get(sums.by) or new_sid(self.rng, sums.prefix)} if sums.by else {}
         taken = {
@@ -182,7 +182,7 @@ class Generic:
         return handle
 
     def _created(self, of: Fact, data: Json) -> int:
-        """When a row came to be, by what it says."""
+        """Return when a row was created, by its own dates."""
         named = (name for name in DATED_BY if name in of.properties)
         dates = (data.get(name) for name in named if is_date(value_type(of.properties, name)))  # else it is an offset
         return next((timestamp(date) for date in dates if date), self.twilio.clock)
@@ -228,7 +228,7 @@ class Generic:
         return dict(zip(of.parameters, parents))
 
     def _parents_for(self, of: Fact, account: str, parent: "str | Json | None") -> Parents:
-        """The place that a parent stands for: a handle, values by name, or any parent that there is."""
+        """Return the path's values for a parent: a handle, values by name, or any parent that exists."""
         if not of.parameters:
             return ()
         if parent is None:
@@ -242,14 +242,14 @@ class Generic:
         return tuple(str(values[snake(name)]) for name in of.parameters)
 
     def _values_of(self, handle: str, of: Fact) -> tuple[Parents, str]:
-        """A parent's own place, and the value by which its children name it."""
+        """Return the path's values of a parent, and the value by which its children name it."""
         item = self.items.get(handle)
         if item is None:
             return (), handle  # of a list made by hand: those have no parents
         return item.parents, str(item.data[item.fact.property_of(of.parameters[-1])])
 
     def _some_parent(self, of: Fact, account: str) -> "str | Json":
-        """A parent that can have children now; made if there is none."""
+        """Return a parent that can have children now; create one if there is none."""
         above = parent_of(of, of.parameters[-1])
         if above is None:
             return {name: some_value(self.rng, name, facts) for name, facts in of.path_parameters.items()}
@@ -262,7 +262,7 @@ class Generic:
         return there[0] if there else self.add(above.name, account, None, 1, {})[0]
 
     def exists(self, of: Fact, account: str, parents: Parents) -> bool:
-        """Whether all parents on the way to a list are there."""
+        """Return whether all parents of a list exist."""
         for i, (parameter, value) in enumerate(zip(of.parameters, parents)):
             above = parent_of(of, parameter)
             if above is not None and not self._there(above, account, parents[:i], parameter, value):
@@ -283,7 +283,7 @@ class Generic:
         return any(item.data[name] == value and self.listed(item) for item in shelf.items)
 
     def is_live(self, of: Fact, parents: Parents) -> bool:
-        """Whether the parent is still going on, for lists that only show what is: participants of a conference."""
+        """Return whether the parent is still live, for lists that need that: participants of a conference."""
         if of.name not in UNTIL_ENDED:
             return True
         row = self.twilio.rows.get(parents[-1])
@@ -292,43 +292,43 @@ class Generic:
     # What is there
 
     def listed(self, item: Item) -> bool:
-        """Whether a list shows it now, be it for some parameter only."""
+        """Return whether a list shows the row now, at least for some parameter."""
         of, parents = item.fact, item.parents
         return self._is_shown(item) and self.exists(of, item.account, parents) and self.is_live(of, parents)
 
     def _is_shown(self, item: Item) -> bool:
-        """Whether a list that is there shows it."""
+        """Return whether the row's list shows it."""
         if item.deleted is not None or item.shown > self.twilio.clock or item.account in self.twilio.gone:
             return False
         kept = KEPT.get(item.fact.name)
         return kept is None or not kept.is_over(item.data, self.twilio.clock)
 
     def was_listed(self, item: Item) -> bool:
-        """Whether a list showed it at some time."""
+        """Return whether a list showed the row at some time."""
         ends = [self.twilio.latest, item.deleted, self.twilio.gone.get(item.account, math.inf)]
         return item.shown <= min(end for end in ends if end is not None)
 
     def of(self, name: str, account: str | None, now: bool) -> list[Item]:
-        """The rows of a list, in one account or in all: those listed now, or at any time."""
+        """Return the rows of a list, in one account or in all: those listed now, or at any time."""
         counts = self.listed if now else self.was_listed
         return [i for i in self.lists[fact(name).name] if account in (None, i.account) or not i.account if counts(i)]
 
     def shelf(self, of: Fact, account: str, parents: Parents) -> list[Item]:
-        """The rows that one list shows now."""
+        """Return the rows that one list shows now."""
         if not self.exists(of, account, parents) or not self.is_live(of, parents):
             return []
         return [item for item in self.everything(of, account, parents).items if self._is_shown(item)]
 
     def everything(self, of: Fact, account: str, parents: Parents) -> Shelf:
-        """The rows that one list shows or showed."""
+        """Return the rows that one list shows or showed."""
         return self.shelves.get((of.name, "" if of.of_everybody else account, parents), Shelf())
 
     def find(self, of: Fact, account: str, parents: Parents, value: str) -> Item | None:
-        """One row by its key, if it is listed."""
+        """Return one row by its key, if it is listed."""
         item = self.everything(of, account, parents).by_value.get(value)
         return item if item is not None and self.listed(item) else None
 
 
 def is_generic(name: str) -> bool:
-    """Whether a list is not made by hand."""
+    """Return whether a list is generated from facts."""
     return name not in HANDMADE and name not in ("call_feedback", "annotations")

@@ -59,7 +59,7 @@ def check_present(twilio: "Twilio", product: str, path: str, account: str) -> No
 def answer_generic(
     twilio: "Twilio", question: Question, reader: Reader, found: tuple[Fact, Json, bool], fault: str
 ) -> Answer:
-    """A page of a list, one of its rows, or a single resource."""
+    """Answer with a page of a list, one of its rows, or a single resource."""
     fact, values, is_row = found
     # A product's host knows no account but that of the credentials: it reads its rows, whatever was meant.
     account = values.get("AccountSid", reader.account)
@@ -140,7 +140,7 @@ def _check_usage(twilio: "Twilio", fact: Fact, account: str, query: Query) -> No
 
 
 def rows_of(twilio: "Twilio", fact: Fact, account: str, parents: Parents, query: Query) -> list[Item]:
-    """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
+    """Return the rows that pass a query, in the list's order; cached until a row changes."""
     asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
     means = (twilio.order, twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
     if fact.name in SUMMED or fact.name in UNTIL_ENDED:  # they depend on what is kept elsewhere
@@ -177,7 +177,7 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, parents: Parents, query
 
 
 def _equal(fact: Fact, query: Query) -> list[Passes]:
-    """The filters that ask for a value of the property of their name: `LogLevel` for `log_level`."""
+    """Return the filters on a property of the parameter's name: `LogLevel` for `log_level`."""
     passes: list[Passes] = []
     for name, values in query.items():
         prop = snake(name) if name not in fact.properties else name
@@ -194,7 +194,7 @@ def _is_one_of(prop: str, wanted: set[str]) -> Passes:
 
 
 def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
-    """The filters on dates. Rows without the date do not pass."""
+    """Return the filters on dates. Rows without the date do not pass."""
     passes: list[Passes] = []
     windows, replacements = list(WINDOWS.get(fact.name, ())), set[str]()
     windows += [DateRange(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
@@ -228,7 +228,7 @@ def _holds(window: DateRange, low: int | None, high: int | None, with_end: bool)
 
 
 def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | None:
-    """A bound as a moment; a bare date as the upper one means its end."""
+    """Return a bound as a timestamp; a bare date as the upper bound means its end."""
     if name not in query:
         return None
     value = query[name][-1]
@@ -243,7 +243,7 @@ def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | N
 
 
 def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
-    """The main account's usage and that of its subaccounts, as one row for each category and period."""
+    """Sum the usage of the main account and its subaccounts, one row for each category and period."""
     sums = {_period(item): item for item in own}
     for item in twilio.generic.of(fact.name, None, now=True):
         if item.account != twilio.main:
@@ -253,7 +253,7 @@ def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
 
 
 def _part(item: Item, low: int | None, high: int | None) -> list[Item]:
-    """What a period's row says of the days between two bounds: an even share of the usage, if it holds any of them."""
+    """Return a period's row for the days between two bounds: an even share of the usage, if it has any of them."""
     first, last = timestamp(item.data["start_date"]), timestamp(item.data["end_date"])
     since = max(first, first if low is None else low - low % DAY)
     until = min(last, last if high is None else high - high % DAY)

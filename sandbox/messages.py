@@ -25,11 +25,11 @@ class Question:
     product: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The query, decoded, in its order."""
+        """Return the query's parameters, decoded, in order."""
         return parse_qsl(self.query, keep_blank_values=True)
 
     def parameters(self) -> dict[str, str]:
-        """The query, decoded."""
+        """Return the query's parameters, decoded."""
         return dict(self.pairs())
 
 
@@ -46,12 +46,12 @@ class Answer:
 
 
 def error(status: int, code: int, message: str) -> Answer:
-    """An error as Twilio words it."""
+    """Return an error in Twilio's form."""
     more = f"https://www.twilio.com/docs/errors/{code}"
     body = {"code": code, "message": message, "more_info": more, "status": status}
     return Answer(status, to_json(body).encode())
 
 
 def gateway(status: int) -> Answer:
-    """An error that something before Twilio words."""
+    """Return an error of a gateway in front of Twilio."""
     return Answer(status, b"<html><body>Access denied</body></html>", content_type="text/html")

@@ -33,17 +33,17 @@ class Position:
 
 
 def has_index(fact: Fact) -> bool:
-    """Whether a list is sorted by an index, either way."""
+    """Return whether a list is sorted by an index, in either direction."""
     return "Order" in fact.query and "index" in fact.properties
 
 
 def backwards(query: Query) -> bool:
-    """Whether a query turns the list around."""
+    """Return whether a query reverses the list."""
     return query.get("Order", [""])[-1] == "desc"
 
 
 def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
-    """How a list is sorted: by index, usage by day and category, others as the switch says, undated ones as made."""
+    """Return the sort key of a list: index, usage by day and category, others by the switch, undated by creation."""
     if fact.name in SUMMED:
         return lambda item: (-item.created, item.data["category"])
     if has_index(fact):
@@ -64,7 +64,7 @@ def _changed(item: Item) -> int:
 
 
 def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str:
-    """What names the page that follows a row."""
+    """Return the token of the page that follows a row."""
     if fact.name in SUMMED or switch == "offset":
         return "AP" + base64.b64encode(str(offset).encode()).decode()
     if has_index(fact):
@@ -79,12 +79,12 @@ def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str
 
 
 def token_before(first: Item) -> str:
-    """What names the page that ends before a row."""
+    """Return the token of the page that ends before a row."""
     return "PB" + _opaque(first)
 
 
 def position(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Position:
-    """Where the page of a token begins, as the list is now. The switch `deleted_token` says what a lost row means."""
+    """Return where the page of a token begins now. The switch `deleted_token` decides about a deleted row."""
     kind, rest = token[:2], token[2:]
     if kind == "AP" and (fact.name in SUMMED or twilio.tokens == "offset"):
         return Position(_offset(rest))
@@ -118,7 +118,7 @@ def _opaque(item: Item) -> str:
 
 
 def _clear(twilio: "Twilio", text: str, shelf: Shelf) -> Item | None:
-    """The row of this list that an opaque token holds."""
+    """Return the row of this list that an opaque token names."""
     try:
         named = twilio.generic.items.get(json.loads(base64.urlsafe_b64decode(text))["key"])
         return named if named is not None and shelf.items and shelf.items[0].is_beside(named) else None

@@ -44,7 +44,7 @@ def pages(
     after: str,
     before: str,
 ) -> ListPage[Kind]:
-    """A page with the addresses of itself and its neighbours; `kept` is what the query asks for beside paging."""
+    """Return a page with the addresses of itself and its neighbours; `kept` are the query's filters."""
 
     def address(number: int, token: str = "") -> str:
         paging = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
@@ -70,7 +70,7 @@ def list_page(
     stream: str,
     fault: str = "",
 ) -> ListPage[Row]:
-    """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
+    """Return the requested page of the rows that pass the filters; a hollow page leaves its rows to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
     hollow = fault == "hollow"
     after = f"AP{(number + 1) * size}" if twilio.tokens == "offset" else f"PA{page[-1].sid}" if more else ""
@@ -89,7 +89,7 @@ def list_page(
 
 
 def classic_envelope(question: Question, page: ListPage[Kind], fault: str = "") -> Json:
-    """What stands beside the rows of a classic list; its addresses have no host."""
+    """Return the members beside the rows of a classic list; their addresses have no host."""
     following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
     if fault == "foreign":
         following = f"{question.elsewhere}{following or page.here}"
@@ -106,7 +106,7 @@ def classic_envelope(question: Question, page: ListPage[Kind], fault: str = "") 
 
 
 def meta_envelope(question: Question, page: ListPage[Kind], key: str, fault: str = "") -> Json:
-    """The member `meta` of a newer list; its addresses have the host, and the prefix, that was asked."""
+    """Return the member `meta` of a newer list; its addresses have the host and the prefix of the request."""
     following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), question.origin
     if fault == "foreign":
         host, following = question.elsewhere, following or page.here
@@ -122,13 +122,13 @@ def meta_envelope(question: Question, page: ListPage[Kind], key: str, fault: str
 
 
 def validated(question: Question, stream: str) -> dict[str, str]:
-    """The parameters that a list made by hand is asked with, judged by its facts."""
+    """Return the parameters of a request to a hand-written list, validated by its facts."""
     validate(fact(stream).query, question.query)
     return question.parameters()
 
 
 def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
-    """50 unless asked; more than the list's largest is cut or refused, as the switch `large_pages` says."""
+    """Return the page size, 50 by default; the switch `large_pages` decides whether a larger one is cut or refused."""
     text = str(min(50, largest)) if asked is None else asked
     if not text.isdigit() or int(text) < 1:
         raise refuse("PageSize")
@@ -140,7 +140,7 @@ def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
 def _cut(
     twilio: "Twilio", query: dict[str, str], rows: list[Row], key: Key, stream: str
 ) -> tuple[list[Row], bool, int, int]:
-    """The page that a request asks for: its rows, whether more follow, its number and size."""
+    """Return the requested page's rows, whether more follow, its number and its size."""
     size, token, number = page_size(twilio, query.get("PageSize")), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")

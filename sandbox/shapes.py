@@ -26,19 +26,19 @@ BLANKS: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number"
 
 
 def written(kind: str, at: int) -> str | None:
-    """A moment as a property of this format writes it."""
+    """Return a timestamp in a property's format."""
     if kind == "date":
         return str(iso8601(at - at % DAY))[:10]
     return rfc2822(at) if kind == "date-time-rfc-2822" else iso8601(at)
 
 
 def is_date(kind: str) -> bool:
-    """Whether a format is one of the three of dates."""
+    """Return whether a format is one of the three of dates."""
     return kind in ("date", "date-time", "date-time-rfc-2822")
 
 
 def as_written(fact: Fact, given: Json) -> Json:
-    """Properties as the list writes them: dates may be moments, ISO 8601 or RFC 2822."""
+    """Return properties as the list writes them: dates may be seconds, ISO 8601 or RFC 2822."""
     if unknown := set(given) - set(fact.properties):
         raise ValueError(f"{fact.name} have no {', '.join(sorted(unknown))}")
     return {
@@ -50,7 +50,7 @@ def as_written(fact: Fact, given: Json) -> Json:
 
 
 def blank(fact: Fact) -> Json:
-    """A row of a list of which none was published."""
+    """Return a row of a list without published rows."""
     return {
         name: None if facts.get("nullable") else facts.get("enum", [BLANKS.get(facts.get("type", ""))])[0]
         for name, facts in fact.properties.items()
@@ -59,7 +59,7 @@ def blank(fact: Fact) -> Json:
 
 def new_row(fact: Fact, rng: Random, account: str, path_values: Json, created: int, number: int, given: Json) -> Json:
     """
-    A new row of a list.
+    Return a new row of a list.
 
     `place` holds the values of its path, `number` is how many rows the list has had, `given` wins over all.
     """
@@ -84,14 +84,14 @@ def _is_sid(value: Any) -> bool:
 
 
 def _dates(fact: Fact, data: Json, created: int) -> Json:
-    """The dates that the published row has, and those of creation and change: all of them the row's creation."""
+    """Return the dates of the published row, and those of creation and change: all equal the row's creation."""
     kinds = {name: value_type(fact.properties, name) for name in data}
     always = ("date_created", "date_updated")
     return {n: written(k, created) for n, k in kinds.items() if is_date(k) and (data[n] is not None or n in always)}
 
 
 def _own_values(fact: Fact, rng: Random, account: str, path_values: Json, number: int, data: Json) -> Json:
-    """What makes a row another one than the published one."""
+    """Return the values in which a new row differs from the published one."""
     own = {}
     for name, facts in fact.properties.items():
         value, kind = data[name], value_type(fact.properties, name)
@@ -113,7 +113,7 @@ def _own_values(fact: Fact, rng: Random, account: str, path_values: Json, number
 
 
 def named(fact: Fact, path_values: Json) -> Json:
-    """The properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
+    """Return the properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
     found = {snake(name): value for name, value in path_values.items() if snake(name) in fact.properties}
     if fact.parameters and "parent_sid" in fact.properties and snake(fact.parameters[-1]) not in fact.properties:
         found["parent_sid"] = path_values[fact.parameters[-1]]
@@ -121,7 +121,7 @@ def named(fact: Fact, path_values: Json) -> Json:
 
 
 def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> Any:
-    """In place of a published value, one that no other row of the list has; of the key unless a name is given."""
+    """Replace a published value by one that no other row of the list has; that of the key unless a name is given."""
     name = name or fact.key
     if _is_sid(value):
         return new_sid(rng, value[:2])
@@ -131,13 +131,13 @@ def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> 
 
 
 def some_value(rng: Random, name: str, facts: Json) -> str:
-    """A value for a path below no row: a SID if it has a pattern of one."""
+    """Return a value for a path without a parent: a SID if the pattern is one."""
     prefix = re.match(r"\^([A-Z]{2})\[", facts.get("pattern", ""))
     return new_sid(rng, prefix[1]) if prefix else f"{name}-{rng.randrange(1000)}"
 
 
 def _replaced(value: Any, replacements: Json, account: str) -> Any:
-    """A value in which what was published gives way to this row's own, within addresses too."""
+    """Replace published values by the row's own, within addresses too."""
     if isinstance(value, str):
         text = SID.sub(lambda found: _replacement(found.group(), replacements, account), value)
         return (
@@ -155,7 +155,7 @@ def _replacement(sid: str, replacements: Json, account: str) -> str:
 
 
 def _addresses(fact: Fact, account: str, path_values: Json, data: Json) -> Json:
-    """The row's own address: `url` with its host, `uri` without."""
+    """Return the row's own address: `url` with its host, `uri` without."""
     if fact.one is None or data.get(fact.key) is None:
         return {}
     last = fact.one.removesuffix(".json").rpartition("/")[2][1:-1]
@@ -165,6 +165,6 @@ def _addresses(fact: Fact, account: str, path_values: Json, data: Json) -> Json:
 
 
 def adopted(fact: Fact, published: Json, account: str, path_values: Json) -> Json:
-    """A row exactly as Twilio published it, but for the account and the parents that it names."""
+    """Return a row exactly as Twilio published it, except for the account and the parents that it names."""
     own = {"account_sid": account} if "account_sid" in fact.properties and account else {}
     return copy.deepcopy(published) | own | named(fact, path_values)

@@ -65,7 +65,7 @@ def check(
 
 
 def text(outcome: Outcome) -> str:
-    """An outcome for a person to read."""
+    """Return an outcome as readable text."""
     parts = [f"not declared: {product} {path}" for product, path in outcome.undeclared]
     parts += [f"note: {note}" for note in outcome.notes]
     parts += [f"CONTRADICTION {what}" for what in outcome.contradictions]
@@ -81,7 +81,7 @@ def text(outcome: Outcome) -> str:
 
 def list_key(product: str, path: str) -> ListKey:
     """
-    A path without the names of its parameters and its suffix.
+    Return a path without its suffix and the names of its parameters.
 
     >>> list_key("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
     ('api', '/2010-04-01/Accounts/{}/Calls')
@@ -90,12 +90,12 @@ def list_key(product: str, path: str) -> ListKey:
 
 
 def stream_key(product: Product, path: str) -> ListKey:
-    """The place that a declaration means."""
+    """Return the list that a declaration reads."""
     return list_key(product.host, f"{product.root}/{path}")
 
 
 def is_list(operation: Operation) -> bool:
-    """Whether it answers with rows. Some answer with a redirection, or with nothing that is described."""
+    """Return whether an operation answers with rows. Some redirect, or describe no answer."""
     try:
         return envelope_of(operation.answer())[0] != "single"
     except (KeyError, ValueError):
@@ -110,18 +110,18 @@ class Index:
         self.by_key = {list_key(*name): operation for name, operation in documents.operations.items()}
 
     def find(self, product: Product, path: str) -> Operation | None:
-        """The operation that a declaration means; None where the path, or its suffix, is not the documents'."""
+        """Return the operation that a declaration reads; None if the documents lack the path, or its suffix differs."""
         found = self.by_key.get(stream_key(product, path))
         return found if found and found.path.endswith(".json") == (product.suffix == ".json") else None
 
     def row(self, stream: Stream) -> Json:
-        """The properties of a stream's rows; empty where the documents do not have the stream."""
+        """Return the properties of a stream's rows; empty if the documents do not have the stream."""
         found = self.find(stream.product, stream.path)
         return dict(row_schema(found).get("properties", {})) if found else {}
 
 
 def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
-    """The values that the documents give for a parameter or a property; empty where they give none."""
+    """Return the values that the documents give for a parameter or a property; empty if they give none."""
     schema = operation.resolve(schema)
     return ("true", "false") if schema.get("type") == "boolean" else tuple(schema.get("enum", ()))
 
@@ -139,7 +139,7 @@ class StreamCheck:
     schema: Json
 
     def contradictions(self) -> Iterator[str]:
-        """Whatever the declaration and the schema say and the documents do not."""
+        """Yield everything in the declaration and the schema that the documents contradict."""
         stream = self.stream
         found = self.there.find(stream.product, stream.path)
         if found is not None:
@@ -153,7 +153,7 @@ class StreamCheck:
             yield from scores(stream.second, self.there)
 
     def notes(self) -> Iterator[str]:
-        """What the documents say and the schema does not."""
+        """Yield everything in the documents that the schema lacks."""
         more = self.there.row(self.stream).keys() - self.schema["properties"].keys()
         for name in sorted(more - self.stream.hidden - NEVER_TAKEN):
             yield f"its schema does not have {name}"
@@ -171,7 +171,7 @@ class StreamCheck:
             yield "Twilio cannot be asked for one of its rows"
 
     def _row(self, row: Json) -> Iterator[str]:
-        """Properties: of the key, of the dates, hidden ones, and the schema's."""
+        """Check properties: of the key, of the dates, hidden ones, and the schema's."""
         stream = self.stream
         added = {*stream.derived, *ADDED}
         yield from missing("the key's", stream.key, {*row, *added})
@@ -191,7 +191,7 @@ class StreamCheck:
         yield from query_parameters(sent, found)
 
     def _parent(self) -> Iterator[str]:
-        """What is taken from the parent's row: the path's values, and the conditions."""
+        """Check what comes from the parent's row: the path's values, and the conditions."""
         parent = self.stream.parent
         if parent is None:
             return
@@ -206,13 +206,13 @@ class StreamCheck:
 
 
 def missing(whose: str, names: Iterable[str], there: Iterable[str]) -> Iterator[str]:
-    """The names that are not there."""
+    """Yield the names that do not exist."""
     for name in sorted(set(names) - set(there)):
         yield f"there is no property {name} ({whose})"
 
 
 def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]:
-    """A condition on a parent's row."""
+    """Check a condition on a parent's row."""
     yield from missing(f"of {name}, the condition's", [has.column], row)
     known = values_of(found, row.get(has.column, {}))
     for value in has.among:
@@ -221,7 +221,7 @@ def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]
 
 
 def filter_parameters(filter_: Filter, found: Operation) -> Iterator[str]:
-    """The two parameters of a filter, and whether they take whole days."""
+    """Check the two parameters of a filter, and whether they take whole days."""
     query = {parameter["name"]: found.resolve(parameter["schema"]) for parameter in found.parameters("query")}
     for name in (filter_.after, filter_.before):
         if name not in query:
@@ -231,7 +231,7 @@ def filter_parameters(filter_: Filter, found: Operation) -> Iterator[str]:
 
 
 def query_parameters(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
-    """Parameters that are sent, with their values."""
+    """Check the parameters that are sent, with their values."""
     query = {parameter["name"]: parameter["schema"] for parameter in found.parameters("query")}
     for name, value in sent:
         if name not in query:
@@ -241,7 +241,7 @@ def query_parameters(sent: Iterable[tuple[str, str]], found: Operation) -> Itera
 
 
 def scores(second: Scores, there: Index) -> Iterator[str]:
-    """A second source: what it asks its list besides, and what it asks for one row."""
+    """Check a second source: its list's parameters, and the path of one row."""
     product, path = second.stream.product, second.stream.path
     found, one = (there.find(product, path) for path in (path, second.one))
     if found is None or one is None:

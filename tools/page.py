@@ -46,7 +46,7 @@ The other lists of Twilio's OpenAPI documents, and why.
 
 
 def read_method(stream: Stream) -> str:
-    """How a stream is read, in a word or two."""
+    """Return how a stream is read, in a word or two."""
     if isinstance(stream.reads, LogWindow):
         return f"window, {stream.reads.again // DAY} days"
     read = "date_updated" if isinstance(stream.reads, Rescan) else "whole"
@@ -54,7 +54,7 @@ def read_method(stream: Stream) -> str:
 
 
 def parent_and_visit(stream: Stream) -> str:
-    """The parent, and which of its rows are asked."""
+    """Return the parent, and which of its rows are visited."""
     parent = stream.parent
     if parent is None:
         return ""
@@ -91,7 +91,7 @@ def lines(streams: list[Stream]) -> Iterator[str]:
 
 
 def page() -> str:
-    """docs/streams.md."""
+    """Return the text of docs/streams.md."""
     products: dict[str, list[Stream]] = {}
     for stream in STREAMS:
         root = stream.product.root.removesuffix("/Accounts/{account_sid}")

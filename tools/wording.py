@@ -144,7 +144,7 @@ COMMON = {
 
 def described(name: str, row: str, pattern: str) -> str | None:
     """
-    A description; None where the name is not common. `row` names a row, `pattern` that of the property's values.
+    Return a description; None for a rare name. `row` names a row, `pattern` is the property's pattern.
 
     >>> described("flow_sid", "execution", "^FW[0-9a-fA-F]{32}$"), described("sid", "execution", "^FN[0-9a-fA-F]{32}$")
     ('SID (FW…) of the flow.', 'SID (FN…) of the execution.')
