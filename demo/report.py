@@ -1,5 +1,5 @@
 """
-What the warehouse holds, and what a run changed in it, for a person to read.
+A readable report of the warehouse, and of what a run changed in it.
 
 The state before the run is not copied: a transaction opened before it goes on seeing the rows as they were.
 """

@@ -1,5 +1,5 @@
 """
-`make sync`: tap-twilio into a real Postgres, and what the warehouse holds then.
+`make sync`: run tap-twilio into a real Postgres, and report what changed there.
 
 Decides where rows come from (config.json, or else the sandbox), where they go (TARGET_POSTGRES_URL, or else an
 embedded Postgres), and which state belongs to that pair; `tap-twilio run-sync` does the rest. It knows the tap and the

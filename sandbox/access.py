@@ -1,5 +1,5 @@
 """
-Who may read what: HTTP Basic with an account's own token or an API key.
+Access control: HTTP Basic with an account's own token or an API key.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """
-What Twilio answers: from a request to status, headers and body, without any socket.
+Twilio's answers: from a request to status, headers and body, without any socket.
 
-It knows the paths and the six lists made by hand; all others are answered by `asking`.
+It knows the paths and the six hand-written lists; `generic_api` answers all others.
 """
 
 import json

@@ -1,5 +1,5 @@
 """
-Many finished rows at once, for benchmarks: each is a template and some moments until it is asked for.
+Many finished rows at once, for benchmarks: each is a template and some timestamps until it is requested.
 """
 
 import gc

@@ -1,5 +1,5 @@
 """
-Every list that the sandbox knows, as Twilio's OpenAPI documents have it: the facts in `facts/`, read once.
+Every list of the sandbox, from the facts of Twilio's OpenAPI documents in `facts/`, read once.
 
 It finds a list by its name or by the path that a request asks for, and says which list holds a list's parents.
 """
@@ -52,7 +52,7 @@ EVERYBODYS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Fact:
-    """What is known of one list, or of a single resource (its envelope is `single`)."""
+    """The facts of one list, or of a single resource (its envelope is `single`)."""
 
     name: str
     product: str

@@ -1,7 +1,7 @@
 """
-What the documents cannot say as facts: which property a date filter compares, how far back a list reaches, and so on.
+Facts that the documents do not contain: the property that a date filter compares, how far back a list reaches, …
 
-Each entry says where it is from. A filter whose property has its own name (`DateCreated>`) needs no entry.
+Each entry names its source. A filter whose property has its own name (`DateCreated>`) needs no entry.
 """
 
 from dataclasses import dataclass
@@ -131,7 +131,7 @@ KEPT = {
 
 @dataclass(frozen=True)
 class Sums:
-    """What was used from midnight to midnight, for each value of `by`: the sums that these parameters ask for."""
+    """Sums from midnight to midnight, for each value of `by`, as these parameters request them."""
 
     since: str  # the members of `period`
     until: str

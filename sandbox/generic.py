@@ -1,8 +1,8 @@
 """
-The rows of every list that is not made by hand: made from facts, kept by list, account and place.
+The rows of every generated list: made from facts, kept by list, account and parents.
 
-A place is what stands in the path of a row's list beside the account: a step's flow and execution. Rows below a
-parent that is gone are not listed. Which rows a request sees, and how, is `asking`'s.
+`parents` are the values of a list's path after the account: a step's flow and execution. Rows below a deleted parent
+are not listed. `generic_api` decides which rows a request sees, and how.
 """
 
 import math

@@ -1,5 +1,5 @@
 """
-How a list of facts answers: which rows pass a query, in which order, cut into pages, and in which envelope.
+Answers of a generated list: the rows that pass a query, in order, split into pages, in an envelope.
 """
 
 from collections.abc import Callable
@@ -236,7 +236,7 @@ def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | N
         return twilio.clock - twilio.clock % DAY + int(value.removesuffix("days")) * DAY
     try:
         at = timestamp(value.replace(" ", "+"))
-    except ValueError:  # a parameter of no format, which nobody judged
+    except ValueError:  # a parameter of no format, which nobody validated
         raise refuse(name) from None
     ends = DATE.fullmatch(value) and not is_lower and (name[-1] != "<" or twilio.less_than_date_means == "end")
     return at + DAY - 1 if ends else at

@@ -1,7 +1,7 @@
 """
 Lists: how Twilio sorts and filters rows, and what a page token means.
 
-A token names a row and nothing else: the next page begins after that row's present place, wherever that is.
+A token names a row and nothing else: the next page begins after that row's current position.
 """
 
 import re
@@ -126,7 +126,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class Span:
-    """A date filter: rows whose `slot` lies between two moments, either of which may be missing or excluded."""
+    """A date filter: rows whose `slot` lies between two timestamps, either of which may be missing or excluded."""
 
     slot: str
     since: int | None = None

@@ -1,5 +1,5 @@
 """
-What goes in and what comes out: a request, an answer, and how Twilio words an error.
+A request, an answer, and the form of Twilio's errors.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Question:
 
 @dataclass
 class Answer:
-    """What goes back; `rows` is how many rows a page holds, `at` the moment of which it is true."""
+    """An answer; `rows` is the number of a page's rows, `at` the time for which it is true."""
 
     status: int
     body: bytes

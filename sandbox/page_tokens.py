@@ -1,5 +1,5 @@
 """
-How lists of facts are sorted, and what their page tokens name.
+The order of generated lists, and their page tokens.
 
 The forms of the tokens are those of the next pages in Twilio's published examples and in public code: `PA` and a SID
 (classic), `PT` and a SID (messaging), `PT` and the index (conversation messages), `AP` and an offset in base64 (usage),
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a page begins; or, backwards, where it ends."""
+    """The beginning of a page; or, backwards, its end."""
 
     at: int
     backwards: bool = False

@@ -1,7 +1,7 @@
 """
-Rows: one resource each, exactly as Twilio's JSON has it, with the moments by which lists sort and filter beside it.
+Rows: one resource each, exactly in Twilio's JSON, with the timestamps by which lists sort and filter.
 
-What a row looks like is decided here; where it stands in a list is `lists`, when it changes is `life`.
+This module decides what a row looks like, `lists` its position, `simulation` when it changes.
 """
 
 import json
@@ -68,7 +68,7 @@ class Row:
     """
     One resource. `data` is its JSON; a row made in bulk has a template in its place and builds it when asked.
 
-    `created`, `dated`, `ended` and `updated` are moments, `shown` the moment from which lists show it, `deleted`
+    `created`, `dated`, `ended` and `updated` are timestamps, `shown` that from which lists show it, `deleted`
     the one at which it was deleted; `mute` rows never tell when they were updated.
     """
 
@@ -108,7 +108,7 @@ class Row:
         return self._data
 
     def update(self, properties: Json) -> None:
-        """Set properties; dates may be moments, ISO 8601 or RFC 2822."""
+        """Set properties; dates may be seconds, ISO 8601 or RFC 2822."""
         data, dates = dict(self.data) if self.template is not None or self._data is not None else {}, DATES[self.stream]
         self.template = self._text = None
         for name, value in properties.items():

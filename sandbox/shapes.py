@@ -1,7 +1,7 @@
 """
-What a row of any list looks like: as the first one that Twilio published, with values of its own.
+New rows of any list: like the first one that Twilio published, with their own values.
 
-SIDs are fresh and of the list's pattern, the account and the parents are those asked for, and dates are the sandbox's.
+SIDs are new and match the list's pattern, account and parents are the given ones, and dates are the sandbox's.
 """
 
 import copy
@@ -61,7 +61,7 @@ def new_row(fact: Fact, rng: Random, account: str, path_values: Json, created: i
     """
     Return a new row of a list.
 
-    `place` holds the values of its path, `number` is how many rows the list has had, `given` wins over all.
+    `path_values` has the values of its path, `number` is how many rows the list has had, `given` overrides all.
     """
     sample = fact.published[0] if fact.published else blank(fact)
     data: Json = {name: copy.deepcopy(sample.get(name)) for name in fact.properties}

@@ -1,5 +1,5 @@
 """
-Life: what happens by itself while the clock moves.
+The simulation: rows come, change and go while the clock advances.
 
 Each new row gets its whole future when it is made (sent in 8 seconds, delivered in 12, read in two days); a heap holds
 what is planned, and advancing the clock does what falls due, in order. It depends on the seed, on the clock and on what
@@ -51,12 +51,12 @@ class Simulation:
     def __init__(self, twilio: "Twilio") -> None:
         self.twilio = twilio
         self.odd = 0.04
-        self._planned: list[tuple[int, int, str, str, Json]] = []  # (moment, number, what, sid, properties)
+        self._planned: list[tuple[int, int, str, str, Json]] = []  # (timestamp, number, what, sid, properties)
         self._count = 0
         self._recent: dict[str, list[str]] = {}  # rows made by life, to choose from
 
     def plan(self, at: int, what: str, sid: str = "", **properties: Any) -> None:
-        """Let something happen at a moment."""
+        """Plan something for a time."""
         self._count += 1
         heapq.heappush(self._planned, (at, self._count, what, sid, properties))
 

@@ -1,5 +1,5 @@
 """
-Moments of simulated time, as whole seconds since 1970 in UTC, and how Twilio writes and reads them.
+Timestamps of simulated time, as whole seconds since 1970 in UTC, and Twilio's formats of them.
 
 The sandbox counts in such integers; text appears only on the wire and in what tests hand in.
 """

@@ -1,7 +1,7 @@
 """
 The simulated Twilio: accounts, their rows, a clock that moves only when told, and keys.
 
-What it says over HTTP is decided in `api` and `insights`, how a page is cut in `lists`; what happens by itself is
+`api` and `insights` decide what it answers over HTTP, `lists` how a page is split; what happens by itself is
 `life`.
 """
 

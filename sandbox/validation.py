@@ -1,5 +1,5 @@
 """
-Queries are judged: what a list of Twilio's does not take, or not so, is refused with 400 and code 20001.
+Validate queries: a list refuses unknown parameters and wrong values with 400 and code 20001.
 """
 
 import re

@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _one(target: Target, keep: Path | None) -> dict[str, str]:
-    """What was seen of a target."""
+    """Return the results of a target."""
     seen = {"version": trial.version_of(target), "seen": f"{date.today():%Y-%m-%d}"}
     folder = Path(tempfile.mkdtemp(prefix="tap-twilio-target-", dir=keep))
     folder.chmod(0o755)

@@ -62,7 +62,7 @@ def _runs(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where one trial loads to: a folder of its own, and a schema of the servers that all use."""
+    """The destination of one trial: its own folder, and its own schema on the shared servers."""
 
     folder: Path
     schema: str

@@ -81,7 +81,7 @@ MEASURES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"postgres": postg
 
 
 def main() -> int:
-    """What was measured goes to docs/targets.json and targets.md."""
+    """Write the measurements to docs/targets.json and targets.md."""
     parser = argparse.ArgumentParser(prog="python -m targets.measure", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
     names = parser.parse_args().names or list(MEASURES)

@@ -1,4 +1,4 @@
-"""What was seen, kept as JSON, and the page that is made of it; tests/docs/test_targets.py compares them."""
+"""The results, kept as JSON, and the page that is generated from them; tests/docs/test_targets.py compares both."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ The test does not show:
 
 
 def load() -> dict[str, Any]:
-    """What is kept: cells by target, and what was measured."""
+    """Read the results: cells by target, and the measurements."""
     found: dict[str, Any] = json.loads(SEEN.read_text("utf-8")) if SEEN.is_file() else {}
     return found
 
 
 def keep(name: str, what: Any) -> None:
-    """Put what was seen of one target in the place of what was seen before."""
+    """Replace the results of one target."""
     seen = {**load(), name: what}
     order = [*BY_NAME, *MEASURED]
     ordered = {one: seen[one] for one in sorted(seen, key=order.index)}
@@ -100,12 +100,12 @@ def keep(name: str, what: Any) -> None:
 
 
 def write() -> None:
-    """Make the page anew."""
+    """Write the page."""
     PAGE.write_text(rendered(load()), "utf-8")
 
 
 def rendered(seen: dict[str, Any]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     rest = REST.format(shim="\n".join(_shims(seen)))
     parts = [INTRODUCTION, _table(RUNS, seen), VALUES_TITLE, _table(VALUES, seen), ADVICE, _advice(seen), rest]
     return "".join([*parts, _measured(*(seen.get(name, {}) for name in MEASURED))])
@@ -135,7 +135,7 @@ def _said(target: Target) -> str:
 
 
 def _shims(seen: dict[str, Any]) -> list[str]:
-    """What was rewritten, by target."""
+    """Return the rewritten statements, by target."""
     lines = []
     for target in TARGETS:
         if rewritten := seen.get(target.name, {}).get("rewritten"):

@@ -17,7 +17,7 @@ SETTLES_S = 3.0  # so long without a further STATE, and a target is taken to wai
 
 @dataclass
 class Fed:
-    """How it ended. `early`: STATE lines before its input ended; `states`: all of them."""
+    """The end of a pipe. `early`: STATE lines before its input ended; `states`: all of them."""
 
     exit_code: int
     early: int = 0
@@ -37,7 +37,7 @@ class Fed:
 
 
 class _Printed:
-    """What it printed so far, read by a thread."""
+    """The output so far, read by a thread."""
 
     def __init__(self, stream: Any) -> None:
         self.lines: list[bytes] = []

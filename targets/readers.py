@@ -66,7 +66,7 @@ def _jsonl(target: Target, destination: Destination, table: str) -> LoadedTable:
 
 
 def _is_whole(line: str) -> bool:
-    """Of a target that was killed, the last line may be cut."""
+    """Return whether a line is complete: the last one of a killed target may not be."""
     try:
         return bool(json.loads(line))
     except ValueError:

@@ -1,5 +1,5 @@
 """
-Hold the declarations and the schemas against Twilio's OpenAPI documents.
+Compare the declarations and the schemas with Twilio's OpenAPI documents.
 
 A contradiction is what a declaration or a schema says and the documents do not. That a list has no declaration yet is
 none, and neither is a property that a schema leaves out.
@@ -28,7 +28,7 @@ ListKey = tuple[str, str]  # a product, and a path whose parameters have no name
 
 @dataclass
 class Outcome:
-    """What a check found."""
+    """The result of a check."""
 
     streams: int
     contradictions: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ def check(
     schemas: Mapping[str, Json] | None = None,
     left_out: Mapping[ListKey, str] = LEFT_OUT,
 ) -> Outcome:
-    """Hold the streams against the documents. `schemas` by stream; None: those of the tap."""
+    """Compare the streams with the documents. `schemas` by stream; None: those of the tap."""
     there = Index(documents)
     outcome = Outcome(len(streams))
     for stream in streams:
@@ -103,7 +103,7 @@ def is_list(operation: Operation) -> bool:
 
 
 class Index:
-    """The documents' operations by place."""
+    """The documents' operations by list."""
 
     def __init__(self, documents: Documents) -> None:
         self.documents = documents
@@ -131,7 +131,7 @@ def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
 
 @dataclass
 class StreamCheck:
-    """A stream, held against the documents."""
+    """A stream, compared with the documents."""
 
     stream: Stream
     there: Index

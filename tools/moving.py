@@ -1,5 +1,5 @@
 """
-What differs between this tap and other connectors of Twilio, from both sides' columns: the tables of docs/moving.md.
+Differences between this tap and other connectors for Twilio, by columns: the tables of docs/moving.md.
 
 `python -m tools.moving` writes them anew, between the comments that name them. The other side stands in
 `tools/others.json`: names of tables and columns, and JSON types where they are known. `python -m tools.moving FOLDER`

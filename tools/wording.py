@@ -1,5 +1,5 @@
 """
-What properties of common names are, in words of our own: `propose` begins descriptions with them.
+Descriptions of properties with common names, in our own words: `propose` uses them.
 
 `{a}` is the row ("the task"), `{sid}` what its SIDs begin with. A name that is not here gets a placeholder.
 """
