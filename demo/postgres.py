@@ -86,9 +86,9 @@ def kept(folder: Path) -> Iterator[str]:
         if url := keeper.stdout.readline().strip():
             yield url
     finally:
-        said = keeper.communicate()[1].strip()
+        error_text = keeper.communicate()[1].strip()
         if keeper.returncode:  # it did not start, or it did not stop
-            raise PostgresError(said.split("\n")[-1] or "The embedded Postgres was killed: make sync again.")
+            raise PostgresError(error_text.split("\n")[-1] or "The embedded Postgres was killed: make sync again.")
 
 
 def stop(folder: Path) -> None:

@@ -237,9 +237,11 @@ def _further(found: Sequence[Table], schema: str, is_first: bool, every: bool) -
     shown, small = by_size[:FURTHER_SHOWN], by_size[FURTHER_SHOWN:]
     parts = []
     if shown:
-        said = f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
+        description = (
+            f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
+        )
         which = "The largest further tables" if small else "Further tables"
-        parts += ["", f"{which} {said}:", *_in_lines(shown, is_first)]
+        parts += ["", f"{which} {description}:", *_in_lines(shown, is_first)]
     if small:
         parts += [f"  {len(small)} more, of at most {_rows(small[0].rows)} each."]
     if rest := len(found) - len(of_note):

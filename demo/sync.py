@@ -172,14 +172,14 @@ def _run_sync(start: Start, arguments: list[str | Path], environment: dict[str, 
 
 def _refuse(tap_exit: int, target_exit: int) -> None:
     """Say what failed. When the target dies the tap does too, so the target is named first."""
-    said = screen.reason(TARGET_LOG)
-    if "LockNotAvailable" in said:
+    error_text = screen.reason(TARGET_LOG)
+    if "LockNotAvailable" in error_text:
         raise DemoError(
             "Another session, such as an open make psql, holds rows or tables that the sync changes:"
             " commit or roll back there, then make sync again."
         )
     if target_exit:
-        raise DemoError(f"target-postgres failed (.demo/target.log): {said or target_exit}")
+        raise DemoError(f"target-postgres failed (.demo/target.log): {error_text or target_exit}")
     if tap_exit not in (0, 3):
         raise DemoError(f"tap-twilio failed (.demo/tap.log): {screen.reason(TAP_LOG) or tap_exit}")
 
@@ -208,9 +208,9 @@ def _selection(start: Start) -> tuple[list[str], frozenset[str]]:
     process = start(
         [TAP / "tap-twilio", "--discover", *selection], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    printed, said = process.communicate()
+    printed, error_text = process.communicate()
     if process.returncode:
-        raise DemoError(f"tap-twilio --discover failed: {screen.plain(said) or process.returncode}")
+        raise DemoError(f"tap-twilio --discover failed: {screen.plain(error_text) or process.returncode}")
     about = {
         entry["tap_stream_id"]: item["metadata"]
         for entry in json.loads(printed)["streams"]
@@ -264,9 +264,9 @@ def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
         assert process.stdout is not None
         ready = SANDBOX_READY.match(process.stdout.readline())
         if ready is None:
-            said = (DEMO / "sandbox.log").read_text("utf-8", "replace").strip().split("\n")[-1]
+            error_text = (DEMO / "sandbox.log").read_text("utf-8", "replace").strip().split("\n")[-1]
             where = f" at SANDBOX_PORT={port}" if port != "0" else ""
-            raise DemoError(f"The sandbox does not start{where}: {said or 'it does not say why'}")
+            raise DemoError(f"The sandbox does not start{where}: {error_text or 'it does not say why'}")
         yield ready.groupdict()
     finally:
         process.terminate()

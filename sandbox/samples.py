@@ -127,9 +127,9 @@ def _conversations(twilio: "Twilio", account: str) -> None:
             about: Json = {"friendly_name": name, "state": state}
             (talk,) = twilio.add(f"{prefix}conversations", account, above, created=begun, **about)
             for i in range(lines):
-                said: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}
+                content: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}
                 at = begun + i * 7 * MINUTE
-                twilio.add(f"{prefix}conversation_messages", account, talk, created=at, **said)
+                twilio.add(f"{prefix}conversation_messages", account, talk, created=at, **content)
 
 
 def _studio(twilio: "Twilio", account: str) -> None:

@@ -46,11 +46,11 @@ def postgres(folder: Path, lines: Path) -> dict[str, Any]:
                 kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
                 taken = _timed(target.start(_config(destination, {**kept, **settings})), lines)
                 seconds[_named(settings)] = min(taken, seconds.get(_named(settings), taken))
-    said = (
+    description = (
         f"{ROWS:,} messages from a file into an empty table of a Postgres on the same machine "
         f"({os.cpu_count()} cores), {date.today():%Y-%m-%d}: the shortest of three runs."
     )
-    return {"what": said, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
+    return {"what": description, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
 
 
 def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
@@ -70,11 +70,11 @@ def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
         log = (here / "fakesnow.log").read_text("utf-8").lower()
         sent = re.findall(r"^sent (?!put 'file://[^/])(\w+)", log, re.MULTILINE)  # only fakesnow is told a PUT twice
         statements[_named(settings)] = {"MERGE": sent.count("merge"), "all": len(sent)}
-    said = (
+    description = (
         f"meltanolabs-target-snowflake, {ROWS:,} messages into an empty table, {date.today():%Y-%m-%d}: the statements "
         "that came to fakesnow's server. Each is a round trip to Snowflake."
     )
-    return {"what": said, "statements": statements}
+    return {"what": description, "statements": statements}
 
 
 MEASURES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"postgres": postgres, "snowflake": snowflake}

@@ -32,8 +32,8 @@ class Fed:
     def why(self) -> str:
         """The last line of its log that says what failed."""
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        said = [line for line in lines if "Error" in line or "CRITICAL" in line]
-        return (said or lines or [f"exit code {self.exit_code}"])[-1]
+        errors = [line for line in lines if "Error" in line or "CRITICAL" in line]
+        return (errors or lines or [f"exit code {self.exit_code}"])[-1]
 
 
 class _Printed:

@@ -141,8 +141,8 @@ def fivetran() -> Iterator[str]:
         names = {column: renamed(column, here) for column in columns if not column.startswith("_fivetran")}
         pairs = [f"`{column}` → `{name}`" for column, name in names.items() if name and name != column]
         gone = [column for column, name in names.items() if not name]
-        said = ", ".join(pairs) if columns else "not compared"
-        yield f"| `{table}` | `{stream}` | {said} | {code(gone)} |"
+        columns_text = ", ".join(pairs) if columns else "not compared"
+        yield f"| `{table}` | `{stream}` | {columns_text} | {code(gone)} |"
 
 
 def renamed(column: str, here: dict[str, str]) -> str | None:
