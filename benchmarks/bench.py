@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took, by the kernel's account of it (timed.py)."""
+    """The cost of a process, as the kernel counts it (timed.py)."""
 
     cpu_s: float
     wall_s: float
@@ -135,7 +135,7 @@ def mixed(n: int) -> dict[str, int]:
 
 
 def start() -> Json:
-    """What is paid before anything is read."""
+    """Measure the cost before anything is read."""
     command = [sys.executable, "-m", "tap_twilio"]
     version, discover = in_turn(9, lambda: run([*command, "--version"]), lambda: run([*command, "--discover"]))
     return {"version": asdict(version), "discover": asdict(discover)}
@@ -255,7 +255,7 @@ PARTS: dict[str, Callable[[], Json]] = {
 
 
 def table(found: Json) -> Iterator[tuple[str, str, str]]:
-    """What was measured, what is to be reached, and what came out."""
+    """Return a table of measurements, goals and results."""
     if "rows" in found:
         sizes = sorted(map(int, found["rows"]))
         cost = {n: found["rows"][str(n)] for n in sizes}

@@ -1,8 +1,8 @@
 """
-How many rows a sync writes for each that changed, over a simulated life of a message list, by three rules:
+Count the rows that a sync writes for each that changed, over a simulated message list, by three rules:
 
 - content: what a row holds decides. This is the tap.
-- dates: `date_updated` decides, as it did before. This is the tap with no room for digests (`state_kilobytes: 0`).
+- dates: `date_updated` decides, as it did before. This is the tap without fingerprints (`state_kilobytes: 0`).
 - days: every sync writes all rows of the last three days. Nothing is read for it: it is reckoned.
 
 A message has five dated changes of its status in its first hour, and within a day a price, which leaves `date_updated`
@@ -154,7 +154,7 @@ class Life(TwilioList):
 
 
 class Rule(Protocol):
-    """Which rows a sync writes."""
+    """A rule that decides which rows a sync writes."""
 
     @property
     def state_bytes(self) -> int: ...
@@ -163,7 +163,7 @@ class Rule(Protocol):
         """One sync: how many rows it wrote."""
 
     def lost(self, priced: set[str]) -> int:
-        """How many of these prices the warehouse lacks."""
+        """Return how many of these prices the warehouse lacks."""
 
 
 class Still(Pages):
@@ -175,7 +175,7 @@ class Still(Pages):
 
 
 class ByTap(Tap):
-    """What the tap writes with its default settings, but so much room for digests."""
+    """The tap's rule with its default settings, except the size limit of fingerprints."""
 
     def __init__(self, life: Life, size_limit: int) -> None:
         super().__init__(life)
@@ -257,9 +257,9 @@ def live(life: Life, rules: dict[str, Rule], days: int) -> Days:
 
 def settle(life: Life, tap: ByTap, others: list[Rule]) -> int:
     """
-    How many rows are wrong when nothing changes any more.
+    Return the number of wrong rows after the last change.
 
-    What no look-back meets, such as messages that were never sent, waits for a round, which may be the next one.
+    Rows that no lookback sees, such as messages that were never sent, wait for a rescan, perhaps the next one.
     """
     for _ in range(2 + 2 * len(life.all) // (SWEEP * Bounds().page_size)):
         if not tap.wrong():

@@ -31,7 +31,7 @@ HOURS = 3
 REPORTS = 10
 KINDS = ("429", "500", "503", "reset", "cut", "hang", "trickle", "broken", "error200", "redirect", "duplicate")
 # What still counts as flat, over hundreds of syncs: the threads of requests that hang on after one of them, with their
-# sockets, and the digests of the rows that came meanwhile.
+# sockets, and the fingerprints of the rows that came meanwhile.
 SLACK = {"rss_kib": 4096, "descriptors": 8, "threads": 8, "state_bytes": 2000}
 
 
@@ -95,7 +95,7 @@ def _second_and_last_quarter(values: list[int]) -> tuple[int, int]:
 
 
 def wrong(twilio: Twilio, out: Path) -> int:
-    """How many rows that Twilio lists are not in the output, or there in another state."""
+    """Return how many of Twilio's rows are missing or different in the output."""
     tables = Tables()
     with out.open("rb") as lines:
         schemas: dict[str, bytes] = {}

@@ -1,1 +1,1 @@
-"""What `make sync` runs: the tap into a real Postgres, and a look at what the warehouse holds then."""
+"""`make sync`: run the tap into a real Postgres, and report what changed there."""

@@ -16,7 +16,7 @@ from typing import IO
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time in this block; for steps that are short, since the next one waits without a word."""
+    """Let one process at a time into this block; for short steps, since the next process waits silently."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -49,7 +49,7 @@ def give_back() -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """One run of root on this machine at a time. What nobody needs open any more is closed first."""
+    """Allow one run of root at a time on this machine. First close the folders that nobody needs open any more."""
     if not _is_root():
         yield
         return
@@ -65,7 +65,7 @@ def _is_root() -> bool:
 
 
 def _note(folder: Path) -> IO[str]:
-    """The note on a folder, with a share of its lock. One that is there holds what was before the first run."""
+    """Open the note on a folder, with a share of its lock. An existing note has the mode before the first run."""
     note = (NOTES / f"{hashlib.sha256(bytes(folder)).hexdigest()[:16]}.json").open("a+")
     share(note)
     if not note.tell():
@@ -75,13 +75,13 @@ def _note(folder: Path) -> IO[str]:
 
 
 def _open(folder: Path) -> None:
-    """As the wheel does, which knows nothing of the folders behind a link."""
+    """Open a folder as the wheel does, which does not follow links."""
     if _mode(folder) & OPENED != OPENED:
         folder.chmod(_mode(folder) | OPENED)
 
 
 def _give_back(note: Path) -> None:
-    """Unless a run needs the folder open. Permissions that somebody changed meanwhile are left as they are."""
+    """Restore a folder's mode unless a run needs it open, or somebody changed it meanwhile."""
     with note.open() as file:
         if not alone(file):
             return

@@ -31,7 +31,7 @@ class PostgresError(Exception):
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[str]:
-    """The URL of a running Postgres that keeps its data in `folder`. Once a process; the last of its users stops it."""
+    """Yield the URL of a running Postgres with its data in `folder`. Once a process; its last user stops it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         users = stack.enter_context(_users(folder))
@@ -71,7 +71,7 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def kept(folder: Path) -> Iterator[str]:
-    """The same, by a keeper, which stops it even where this process is killed: the keeper sees its input end."""
+    """Yield the same, by a keeper process that stops Postgres even if this process is killed: its input ends."""
     keeper = subprocess.Popen(
         [sys.executable, "-m", "demo.postgres", folder],
         cwd=Path(__file__).parent.parent,
@@ -86,9 +86,9 @@ def kept(folder: Path) -> Iterator[str]:
         if url := keeper.stdout.readline().strip():
             yield url
     finally:
-        said = keeper.communicate()[1].strip()
+        error_text = keeper.communicate()[1].strip()
         if keeper.returncode:  # it did not start, or it did not stop
-            raise PostgresError(said.split("\n")[-1] or "The embedded Postgres was killed: make sync again.")
+            raise PostgresError(error_text.split("\n")[-1] or "The embedded Postgres was killed: make sync again.")
 
 
 def stop(folder: Path) -> None:
@@ -103,18 +103,18 @@ def stop(folder: Path) -> None:
 
 
 def _gate(folder: Path) -> AbstractContextManager[None]:
-    """One process at a time starts the server or stops it."""
+    """Let one process at a time start or stop the server."""
     return locked(folder.with_name(f"{folder.name}.gate"))
 
 
 def _users(folder: Path) -> IO[str]:
-    """The lock of which every user of the server holds a share."""
+    """Open the lock of which every user of the server holds a share."""
     return folder.with_name(f"{folder.name}.users").open("a")
 
 
 def _runtime(folder: Path) -> Path:
     """
-    Where the socket goes if the path of `folder` is too long for one, for as long as the server has users.
+    Return a folder for the socket if the path of `folder` is too long, for as long as the server has users.
 
     The wheel's lock goes there too. It would else be one file for all users of the machine, owned by the first of them.
     """
@@ -134,7 +134,7 @@ def _remove_runtime(folder: Path) -> None:
 
 
 def _forget_another_process(folder: Path) -> None:
-    """After a crash, the number in postmaster.pid may be another process's: the wheel would stop that one."""
+    """Remove a postmaster.pid that names another process after a crash: the wheel would stop that one."""
     import psutil  # the wheel needs it
 
     file = folder / "postmaster.pid"
@@ -149,7 +149,7 @@ def _forget_another_process(folder: Path) -> None:
 
 
 def psql() -> Path:
-    """The psql that comes with it."""
+    """Return the path of the embedded psql."""
     pgserver = _pgserver()
     return Path(pgserver.__file__).parent / f"pginstall{pgserver.TARGET_POSTGRES_VERSION}" / "bin" / "psql"
 

@@ -1,5 +1,5 @@
 """
-What a run starts ends with it, even where the run is killed and can end nothing itself.
+End all processes that a run started when the run ends, even if it is killed.
 
 A guard reads from a pipe whose other end the run alone holds, and so it notices the death of the run, whatever the
 cause. It then sends SIGTERM to its process group: all that was started in it.
@@ -40,5 +40,5 @@ def process_group(path: Path) -> Iterator[Start]:
 def _start(
     command: Sequence[str | Path], lock: int, group: int, pass_fds: Sequence[int] = (), **options: Any
 ) -> subprocess.Popen[Any]:
-    # Before the program starts: a run that is killed at this moment leaves it in the group all the same.
+    # Before the program starts: a run that is killed now still leaves the program in the group.
     return subprocess.Popen(command, pass_fds=(lock, *pass_fds), preexec_fn=lambda: os.setpgid(0, group), **options)

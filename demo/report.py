@@ -1,5 +1,5 @@
 """
-What the warehouse holds, and what a run changed in it, for a person to read.
+A readable report of the warehouse, and of what a run changed in it.
 
 The state before the run is not copied: a transaction opened before it goes on seeing the rows as they were.
 """
@@ -44,7 +44,7 @@ class Table:
 
 
 def connect(url: str) -> psycopg.Connection[Row]:
-    """A connection that reads timestamps as UTC, whether their columns have a zone or not."""
+    """Connect so that timestamps are read as UTC, whether their columns have a zone or not."""
     connection = psycopg.connect(url, row_factory=dict_row, autocommit=True)
     connection.execute("set timezone to 'UTC'")
     return connection
@@ -52,7 +52,7 @@ def connect(url: str) -> psycopg.Connection[Row]:
 
 @contextmanager
 def as_it_was(url: str) -> Iterator[psycopg.Connection[Row]]:
-    """A connection that sees the rows as they are now, whatever happens until it is closed."""
+    """Yield a connection that sees the rows as they are now until it is closed."""
     with connect(url) as connection:
         connection.execute("begin isolation level repeatable read read only")
         connection.execute("select 1")  # the first query takes the snapshot
@@ -60,7 +60,7 @@ def as_it_was(url: str) -> Iterator[psycopg.Connection[Row]]:
 
 
 def tables(before: psycopg.Connection[Row], now: psycopg.Connection[Row], schema: str, since: datetime) -> list[Table]:
-    """Every table of the schema that the tap fills, compared with what `before` sees of it."""
+    """Return every table of the schema that the tap fills, compared with its state in `before`."""
     found = now.execute(
         "select table_name as name, array_agg(column_name::text) as columns from information_schema.columns"
         " where table_schema = %s group by 1 having 'received_at' = any(array_agg(column_name::text)) order by 1",
@@ -122,7 +122,7 @@ def _compare(
 
 def _change(old: Row, new: Row) -> str:
     """
-    What differs between two states of a row, the moments of reading and loading aside.
+    Return the difference between two states of a row, without the times of reading and loading.
 
     >>> _change({"status": "sent", "price": None, "_sdc_batched_at": 1}, {"status": "delivered", "price": -0.0079})
     'status sent → delivered, price null → -0.0079'
@@ -134,7 +134,7 @@ def _change(old: Row, new: Row) -> str:
 
 
 def _plain(value: object, width: int = 40) -> str:
-    """A value on one line of the screen: nothing that a terminal would act on, no longer than `width`."""
+    """Return a value on one line, without control characters, no longer than `width`."""
     if value is None:
         return "null"
     if isinstance(value, datetime):
@@ -150,7 +150,7 @@ def _plain(value: object, width: int = 40) -> str:
 
 def _columns(text: str) -> int:
     """
-    How many columns of a terminal a text takes: two for an ideograph or an emoji, none for an accent of its own.
+    Return the width of a text on a terminal: two for an ideograph or an emoji, none for a combining accent.
 
     >>> _columns("né"), _columns("ne\u0301"), _columns("你👍")
     (2, 2, 4)
@@ -160,7 +160,7 @@ def _columns(text: str) -> int:
 
 
 def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
-    """The messages that changed last."""
+    """Return the messages that changed last."""
     wanted = ("date_updated", "from", "to", "status", "body")
     query = sql.SQL("select {} from {} order by date_updated desc nulls last, sid limit {}").format(
         sql.SQL(", ").join(map(sql.Identifier, wanted)), sql.Identifier(schema, "messages"), sql.Literal(MESSAGES_SHOWN)
@@ -174,7 +174,7 @@ def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
 def text(
     found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in_full: Collection[str], every: bool = False
 ) -> str:
-    """All of it, as text. Of the tables that are not `in_full`, some have a few words, or `every` one."""
+    """Return the report as text. Tables outside `in_full` get a few words, or one each with `every`."""
     main = [table for table in found if table.name in in_full]
     further = [table for table in found if table.name not in in_full]
     parts = ["", f"Tables in schema {schema}:", *_main(main)] if main else []
@@ -189,7 +189,7 @@ def text(
 
 
 def _messages(rows: Sequence[Row]) -> list[str]:
-    """A line a message; its body gets what the others leave of the width."""
+    """Return a line a message; the body gets the rest of the width."""
     head = tuple(rows[0])
     facts = [tuple(_plain(value, SENDER) for value in tuple(row.values())[:-1]) for row in rows]
     used = max(map(len, _grid(head[:-1], facts)))
@@ -215,18 +215,18 @@ def _main(found: Sequence[Table]) -> list[str]:
 
 
 def _lately(timestamp: datetime) -> str:
-    """The time of a moment of today, in UTC; of another day, the date."""
+    """Return the time of a timestamp of today, in UTC; otherwise its date."""
     return f"{timestamp:%H:%MZ}" if timestamp.date() == datetime.now(timezone.utc).date() else f"{timestamp:%Y-%m-%d}"
 
 
 def _is_first(found: Sequence[Table]) -> bool:
-    """Whether nothing was there before the run."""
+    """Return whether nothing was loaded before the run."""
     return all(table.new == table.rows for table in found)
 
 
 def _further(found: Sequence[Table], schema: str, is_first: bool, every: bool) -> list[str]:
     """
-    The further tables with most rows, several a line; after the first run, only those that changed.
+    Return the largest further tables, several a line; after the first run, only those that changed.
 
     The others are counted, unless `every` one is wanted.
     """
@@ -237,9 +237,11 @@ def _further(found: Sequence[Table], schema: str, is_first: bool, every: bool) -
     shown, small = by_size[:FURTHER_SHOWN], by_size[FURTHER_SHOWN:]
     parts = []
     if shown:
-        said = f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
+        description = (
+            f"in schema {schema}, with their rows" if is_first else "that changed, with their rows and new ones"
+        )
         which = "The largest further tables" if small else "Further tables"
-        parts += ["", f"{which} {said}:", *_in_lines(shown, is_first)]
+        parts += ["", f"{which} {description}:", *_in_lines(shown, is_first)]
     if small:
         parts += [f"  {len(small)} more, of at most {_rows(small[0].rows)} each."]
     if rest := len(found) - len(of_note):
@@ -248,7 +250,7 @@ def _further(found: Sequence[Table], schema: str, is_first: bool, every: bool) -
 
 
 def _in_lines(found: Sequence[Table], is_first: bool) -> list[str]:
-    """By name; each with its rows, and new ones."""
+    """Return tables by name, each with its rows and new rows."""
     marks = ["" if is_first or not table.new else f"{table.new:+,}" for table in found]
     return _side_by_side(sorted((t.name, _count(t.rows), mark) for t, mark in zip(found, marks)), WIDTH)
 
@@ -259,7 +261,7 @@ def _rows(number: int) -> str:
 
 def _side_by_side(cells: Sequence[Sequence[str]], width: int) -> list[str]:
     """
-    Line after line, each cell in as many slots as it needs. A cell is a name, and numbers.
+    Return lines in which each cell takes as many slots as it needs. A cell is a name, and numbers.
 
     >>> _side_by_side([("alerts", "16", "+2"), ("keys", "7", ""), ("assigned_add_ons", "1,024", "")], 44)
     ['  alerts 16 +2  keys 7', '  assigned_add_ons 1,024']
@@ -278,7 +280,7 @@ def _side_by_side(cells: Sequence[Sequence[str]], width: int) -> list[str]:
 
 def _count(number: int | None) -> str:
     """
-    A number as it is, or in millions.
+    Return a number as it is, or in millions.
 
     >>> _count(1_413), _count(123_456_789)
     ('1,413', '123.5M')
@@ -290,7 +292,7 @@ def _count(number: int | None) -> str:
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """
-    Columns as wide as their widest cell; those of numbers to the right.
+    Return columns as wide as their widest cell, numbers aligned right.
 
     >>> _grid(("table", "rows"), [("calls", "1,200"), ("messages", "7")])
     ['  table      rows', '  calls     1,200', '  messages      7']

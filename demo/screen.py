@@ -1,5 +1,5 @@
 """
-What a person sees while `run-sync` works, and what they are told of its logs.
+The screen while `run-sync` works, and the reports about its logs.
 
 The tap shows its warnings, and on a terminal its live display: run-sync passes it the descriptor that SCREEN names.
 """

@@ -1,5 +1,5 @@
 """
-`make sync`: tap-twilio into a real Postgres, and what the warehouse holds then.
+`make sync`: run tap-twilio into a real Postgres, and report what changed there.
 
 Decides where rows come from (config.json, or else the sandbox), where they go (TARGET_POSTGRES_URL, or else an
 embedded Postgres), and which state belongs to that pair; `tap-twilio run-sync` does the rest. It knows the tap and the
@@ -102,7 +102,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Two runs at once would read the same state and both move the sandbox on."""
+    """Allow one run at a time: two would read the same state and both advance the sandbox."""
     with (DEMO / "lock").open("a") as lock:
         if not alone(lock):
             raise DemoError("Another make sync runs in this folder: wait until it has ended, or stop it.")
@@ -110,7 +110,7 @@ def _alone() -> Iterator[None]:
 
 
 def _stop() -> int:
-    """Nothing runs any more once this returns, whatever a killed run left."""
+    """Stop everything that a killed run left."""
     with (DEMO / "psql").open("a") as psql, (DEMO / "started").open("a") as started:
         if not alone(psql):
             raise DemoError("make psql is open in this folder: leave it with \\q, then run make clean again.")
@@ -172,14 +172,14 @@ def _run_sync(start: Start, arguments: list[str | Path], environment: dict[str, 
 
 def _refuse(tap_exit: int, target_exit: int) -> None:
     """Say what failed. When the target dies the tap does too, so the target is named first."""
-    said = screen.reason(TARGET_LOG)
-    if "LockNotAvailable" in said:
+    error_text = screen.reason(TARGET_LOG)
+    if "LockNotAvailable" in error_text:
         raise DemoError(
             "Another session, such as an open make psql, holds rows or tables that the sync changes:"
             " commit or roll back there, then make sync again."
         )
     if target_exit:
-        raise DemoError(f"target-postgres failed (.demo/target.log): {said or target_exit}")
+        raise DemoError(f"target-postgres failed (.demo/target.log): {error_text or target_exit}")
     if tap_exit not in (0, 3):
         raise DemoError(f"tap-twilio failed (.demo/tap.log): {screen.reason(TAP_LOG) or tap_exit}")
 
@@ -189,7 +189,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
-    """A file with credentials: for this user alone, and only while the run lasts."""
+    """Yield a file with credentials, readable by this user alone, for as long as the run lasts."""
     path = DEMO / name
     path.unlink(missing_ok=True)
     stack.callback(path.unlink, missing_ok=True)
@@ -208,9 +208,9 @@ def _selection(start: Start) -> tuple[list[str], frozenset[str]]:
     process = start(
         [TAP / "tap-twilio", "--discover", *selection], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    printed, said = process.communicate()
+    printed, error_text = process.communicate()
     if process.returncode:
-        raise DemoError(f"tap-twilio --discover failed: {screen.plain(said) or process.returncode}")
+        raise DemoError(f"tap-twilio --discover failed: {screen.plain(error_text) or process.returncode}")
     about = {
         entry["tap_stream_id"]: item["metadata"]
         for entry in json.loads(printed)["streams"]
@@ -243,7 +243,7 @@ def _source(start: Start) -> Iterator[Source]:
 
 @contextmanager
 def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
-    """A running sandbox; gives the tap's settings for it. It keeps its seed and its clock from run to run."""
+    """Start a sandbox; yield the tap's settings for it. It keeps its seed and its clock from run to run."""
     clock, port = DEMO / "sandbox.json", os.environ.get("SANDBOX_PORT") or "0"
     command: list[str | Path] = [
         TAP / "python",
@@ -264,9 +264,9 @@ def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
         assert process.stdout is not None
         ready = SANDBOX_READY.match(process.stdout.readline())
         if ready is None:
-            said = (DEMO / "sandbox.log").read_text("utf-8", "replace").strip().split("\n")[-1]
+            error_text = (DEMO / "sandbox.log").read_text("utf-8", "replace").strip().split("\n")[-1]
             where = f" at SANDBOX_PORT={port}" if port != "0" else ""
-            raise DemoError(f"The sandbox does not start{where}: {said or 'it does not say why'}")
+            raise DemoError(f"The sandbox does not start{where}: {error_text or 'it does not say why'}")
         yield ready.groupdict()
     finally:
         process.terminate()
@@ -278,7 +278,7 @@ def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _database() -> Iterator[str]:
-    """The URL of the database, reachable."""
+    """Yield the URL of the database, which is reachable."""
     url = os.environ.get("TARGET_POSTGRES_URL")
     if not url:
         with postgres.kept(DEMO / "postgres") as embedded:
@@ -300,7 +300,7 @@ def _database() -> Iterator[str]:
 
 def sqlalchemy_url(url: str) -> str:
     """
-    The target's form of what libpq understands: URL or key=value, sockets, several hosts, sslmode and all.
+    Convert everything that libpq accepts to the target's form: URL or key=value, sockets, several hosts, sslmode.
 
     >>> sqlalchemy_url("postgres://me:p%40ss@db.example:5433/house?sslmode=require")
     'postgresql+psycopg://me:p%40ss@db.example:5433/house?sslmode=require'
@@ -344,7 +344,7 @@ def _state_folder(url: str, source: Source) -> Path:
 
 
 def _psql() -> int:
-    """Both schemas on its search path, so that `select * from messages` does. A sync may run meanwhile."""
+    """Run psql with both schemas on its search path, so that `select * from messages` works, even during a sync."""
     with (DEMO / "psql").open("a") as lock:
         share(lock)  # for make clean to see
         with _database() as url:

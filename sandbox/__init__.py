@@ -1,8 +1,8 @@
 """
 A simulated Twilio over HTTP, for demonstrations, tests and benchmarks. It is true to Twilio, not to any client of it.
 
-Six lists are made by hand (`rows`, `lists`, `life`); all others come from the facts of Twilio's OpenAPI documents
-(`facts/`, `catalog`, `generic`, `asking`). A product's host is the first segment of the path: /studio/v2/Flows.
+Six lists are written by hand (`rows`, `lists`, `simulation`); all others come from facts of Twilio's OpenAPI documents
+(`facts/`, `catalog`, `generic`, `generic_api`). A product's host is the first segment of the path: /studio/v2/Flows.
 
     from sandbox import Twilio, serve
 

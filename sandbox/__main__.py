@@ -24,7 +24,7 @@ BULK = ("messages", "calls", "conferences", "transcriptions", "addresses")
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the command line takes: a flag for each switch, too."""
+    """Return the parser of the command line, with a flag for each switch."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A simulated Twilio on 127.0.0.1.")
     parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
     parser.add_argument("--seed", type=int, default=None, help="one seed, one history (default 0)")
@@ -44,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def large(options: argparse.Namespace, seed: int) -> Twilio:
-    """A history in bulk, that ends where the demo's does."""
+    """Return a large history that ends at the demo's time."""
     end = timestamp(NOW)
     start = end - int(options.days * DAY)
     twilio = Twilio(seed, start=start - DAY, accounts=options.accounts).at(end)
@@ -58,7 +58,7 @@ def large(options: argparse.Namespace, seed: int) -> Twilio:
 
 
 def read_clock(path: Path | None, seed: int | None) -> dict[str, Any]:
-    """The seed and the advances of earlier runs."""
+    """Read the seed and the advances of earlier runs."""
     if path is None or not path.exists():
         return {"seed": seed or 0, "advances": []}
     kept = json.loads(path.read_text())
@@ -76,7 +76,7 @@ def write_clock(path: Path | None, clock: dict[str, Any]) -> None:
 
 
 def world(options: argparse.Namespace, clock: dict[str, Any]) -> Twilio:
-    """The simulated Twilio that the command line asks for, at the time that the clock file says."""
+    """Return the simulated Twilio that the command line asks for, at the clock file's time."""
     is_large = any(getattr(options, stream) for stream in BULK)
     twilio = large(options, clock["seed"]) if is_large else Twilio.demo(clock["seed"])
     for hours in clock["advances"]:

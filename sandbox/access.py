@@ -1,5 +1,5 @@
 """
-Who may read what: HTTP Basic with an account's own token or an API key.
+Access control: HTTP Basic with an account's own token or an API key.
 """
 
 import base64
@@ -22,7 +22,7 @@ class Reader:
 
 
 def credentials(authorization: str) -> tuple[str, str]:
-    """User and password of HTTP Basic; empty if there are none."""
+    """Return user and password of HTTP Basic; empty if there are none."""
     try:
         text = base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -44,7 +44,7 @@ def authenticate(twilio: "Twilio", authorization: str) -> Reader:
 
 
 def may_read(twilio: "Twilio", reader: Reader, account: str, closed_too: bool = False) -> None:
-    """The main account's token reads all; anything else its own account only; nothing reads a closed one."""
+    """Refuse unless allowed: the main account's token reads all, others their own account; none reads a closed one."""
     row = twilio.streams["accounts"].get(account)
     allowed = reader.account == account or (reader.kind == "token" and reader.account == twilio.main)
     if row is None or row.deleted is not None or not allowed:

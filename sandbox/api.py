@@ -1,7 +1,7 @@
 """
-What Twilio answers: from a request to status, headers and body, without any socket.
+Twilio's answers: from a request to status, headers and body, without any socket.
 
-It knows the paths and the six lists made by hand; all others are answered by `asking`.
+It knows the paths and the six hand-written lists; `generic_api` answers all others.
 """
 
 import json
@@ -16,7 +16,7 @@ from .generic import HANDMADE
 from .generic_api import answer_generic, check_present
 from .lists import LISTINGS, Key, ListEndpoint, Refused, read_spans
 from .messages import Answer, Question, error, gateway
-from .paging import classic_envelope, judged, turn
+from .paging import classic_envelope, list_page, validated
 from .rows import API, Json, Row, to_json
 from .timestamps import DAY
 
@@ -31,7 +31,7 @@ PER_ACCOUNT = frozenset({"messages", "calls", "conferences", "transcriptions", "
 
 def split_product(path: str) -> tuple[str, str]:
     """
-    The product that a path begins with, if it does, and the rest: what a host's first label is at Twilio.
+    Return the product that a path begins with, if any, and the rest. At Twilio, a product is a host's first label.
 
     >>> split_product("/studio/v2/Flows"), split_product("/v1/Voice/Summaries")
     (('studio', '/v2/Flows'), ('', '/v1/Voice/Summaries'))
@@ -41,19 +41,19 @@ def split_product(path: str) -> tuple[str, str]:
 
 
 def host_of(path: str) -> str:
-    """The product whose path needs none before it."""
+    """Return the product of a path that names none."""
     return "api" if path.startswith("/2010-04-01/") else "insights"
 
 
 def kind_of(path: str, product: str = "") -> str:
-    """Which kind of resource a path names: `messages`, `messages/one`, `feedback`, `call_summaries`, `recordings`, …"""
+    """Return the kind of resource that a path names: `messages`, `messages/one`, `feedback`, `recordings`, …"""
     kind = _handmade_kind(path) if product in ("", host_of(path)) else "other"
     found = generic_at(path, product) if kind == "other" else None
     return kind if found is None else found[0].name + ("/one" if found[2] else "")
 
 
 def generic_at(path: str, product: str) -> tuple[Fact, Json, bool] | None:
-    """The list of facts that a path names, its values, and whether it asks for one row."""
+    """Return the generated list that a path names, the path's values, and whether it asks for one row."""
     found = find(product or host_of(path), path)
     return None if found is None or found[0].name in HANDMADE else found
 
@@ -79,19 +79,19 @@ def _handmade_kind(path: str) -> str:
 
 
 def is_page(path: str, product: str = "") -> bool:
-    """Whether a path names a list."""
+    """Return whether a path names a list."""
     kind = kind_of(path, product)
     return kind in LISTINGS or (kind in facts() and facts()[kind].envelope != "single")
 
 
 def account_of(question: Question) -> str:
-    """The account whose concurrency a request takes up."""
+    """Return the account whose concurrency limit a request counts towards."""
     found = ACCOUNT.search(question.path) or ACCOUNT.search(question.parameters().get("Subaccount", ""))
     return found.group() if found else credentials(question.authorization)[0]
 
 
 def answer(twilio: "Twilio", question: Question, fault: str = "") -> Answer:
-    """What Twilio says to a request, with a fault of its content if one is asked for."""
+    """Answer a request as Twilio would, or with the given fault."""
     with twilio.lock:
         try:
             return _answer(twilio, question, fault)
@@ -157,9 +157,9 @@ def _one(row: Row | None, stream: str, account: str, path: str) -> Answer:
 
 
 def select(twilio: "Twilio", question: Question, stream: str, account: str) -> tuple[list[Row], Key, dict[str, str]]:
-    """The rows that pass the filters of a request, in order, and what it asked for."""
+    """Return the rows that pass the request's filters, in order, their sort key, and the query."""
     listing = LISTINGS[stream]
-    query = judged(question, stream)
+    query = validated(question, stream)
     nulls = not twilio.api_filter_hides_null
     spans = read_spans(listing, query, twilio.inclusive, twilio.less_than_date_means, nulls)
     days = twilio.reach_days if stream == "messages" else twilio.reaches.get(stream)
@@ -184,8 +184,8 @@ def page_of(
     key: Key,
     fault: str,
 ) -> Answer:
-    """A page in the classic envelope."""
-    page = turn(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
+    """Return a page in the classic envelope."""
+    page = list_page(twilio, question, query, rows, key, LIST_OF[listing.path], fault)
     envelope = classic_envelope(question, page, fault)
     if fault == "keyless":
         return Answer(200, to_json(envelope).encode(), rows=len(page.rows))

@@ -1,5 +1,5 @@
 """
-Many finished rows at once, for benchmarks: each is a template and some moments until it is asked for.
+Many finished rows at once, for benchmarks: each is a template and some timestamps until it is requested.
 """
 
 import gc
@@ -39,7 +39,7 @@ def load(twilio: "Twilio", stream: str, n: int, start: int, end: int, account: s
 
 
 def spread(rng: Random, n: int, start: int, length: int, skew: bool) -> list[int]:
-    """Moments at random over a span; with `skew`, the month in its middle gets ten times as many as any other."""
+    """Draw timestamps over a period; with `skew`, the month in its middle gets ten times as many as any other."""
     months = max(1, length // (30 * DAY))
     middle, timestamps = months // 2, []
     for _ in range(n):

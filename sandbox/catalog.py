@@ -1,5 +1,5 @@
 """
-Every list that the sandbox knows, as Twilio's OpenAPI documents have it: the facts in `facts/`, read once.
+Every list of the sandbox, from the facts of Twilio's OpenAPI documents in `facts/`, read once.
 
 It finds a list by its name or by the path that a request asks for, and says which list holds a list's parents.
 """
@@ -52,7 +52,7 @@ EVERYBODYS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Fact:
-    """What is known of one list, or of a single resource (its envelope is `single`)."""
+    """The facts of one list, or of a single resource (its envelope is `single`)."""
 
     name: str
     product: str
@@ -70,22 +70,22 @@ class Fact:
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """The path in parts: "{FlowSid}" stands for any value."""
+        """Return the parts of the path: "{FlowSid}" stands for any value."""
         return _segments(self.path)
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """What its path takes beside the account, from left to right."""
+        """Return the path's parameters except the account, from left to right."""
         return tuple(part[1:-1] for part in self.segments if part[0] == "{" and part != "{AccountSid}")
 
     @property
     def of_everybody(self) -> bool:
-        """Whether all accounts see the same rows."""
+        """Return whether all accounts see the same rows."""
         return self.product == "pricing" or self.name in EVERYBODYS
 
     def property_of(self, parameter: str) -> str:
         """
-        Which property of a row a path takes as this parameter: `sid` for most that are called something with Sid.
+        Return the property of a row that fills this parameter of a path: `sid` for most parameters named …Sid.
 
         >>> fact("studio_flows").property_of("FlowSid"), fact("pricing_voice_countries").property_of("IsoCountry")
         ('sid', 'iso_country')
@@ -98,7 +98,7 @@ class Fact:
 
     @cached_property
     def key(self) -> str:
-        """The property by which Twilio finds one row, or that tells rows apart, or an empty string."""
+        """Return the property by which Twilio finds one row, or that identifies a row, or an empty string."""
         if self.name in APART:
             return APART[self.name]
         if self.one is not None:
@@ -109,7 +109,7 @@ class Fact:
         return min(children, default="")
 
     def fill(self, path: str, values: Json) -> str:
-        """A path of this list with its values in place, escaped: identities are free text."""
+        """Fill the values into a path of this list, escaped: identities are free text."""
         return re.sub(r"\{(\w+)\}", lambda found: quote(str(values[found[1]]), safe=""), path)
 
 
@@ -119,20 +119,20 @@ def _segments(path: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def facts() -> dict[str, Fact]:
-    """All lists by name."""
+    """Return all lists by name."""
     read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json")))
     return {row["name"]: Fact(**row) for rows in read for row in rows}
 
 
 @lru_cache(maxsize=1)
 def products() -> frozenset[str]:
-    """The first label of each host."""
+    """Return the first label of each host."""
     return frozenset(fact.product for fact in facts().values())
 
 
 def fact(name: str) -> Fact:
     """
-    A list by its name, or by its operation and product ("studio/ListExecution").
+    Return a list by its name, or by its operation and product ("studio/ListExecution").
 
     Raises: ValueError if there is none, or more than one.
     """
@@ -148,7 +148,7 @@ def fact(name: str) -> Fact:
 
 @lru_cache(maxsize=1)
 def _by_shape() -> dict[tuple[str, int], list[tuple[tuple[str, ...], Fact, bool]]]:
-    """The paths by product and length; those with the fewest braces first."""
+    """Return the paths by product and length; those with the fewest braces come first."""
     shapes: dict[tuple[str, int], list[tuple[tuple[str, ...], Fact, bool]]] = {}
     for one in facts().values():
         for path, is_row in ((one.path, False), (one.one, True)):
@@ -161,7 +161,7 @@ def _by_shape() -> dict[tuple[str, int], list[tuple[tuple[str, ...], Fact, bool]
 
 
 def find(product: str, path: str) -> tuple[Fact, Json, bool] | None:
-    """The list that a path names, the values in it, and whether it asks for a single row."""
+    """Return the list that a path names, the path's values, and whether it asks for a single row."""
     if (product == "api") != path.endswith(".json"):
         return None
     asked = _segments(path)
@@ -174,7 +174,7 @@ def find(product: str, path: str) -> tuple[Fact, Json, bool] | None:
 
 @cache
 def parent_of(child: Fact, parameter: str) -> Fact | None:
-    """The list whose rows fill a parameter of a path."""
+    """Return the list whose rows fill a parameter of a path."""
     known = PARENTS.get((child.product, parameter))
     if known is not None:
         return facts()[known]
@@ -189,5 +189,5 @@ def _unnamed(segments: tuple[str, ...]) -> list[str]:
 
 
 def value_type(properties: Any, name: str) -> str:
-    """The format of a property if it has one, else its type."""
+    """Return the format of a property, or its type if it has none."""
     return str(properties[name].get("format") or properties[name].get("type") or "")

@@ -47,7 +47,7 @@ class Faults:
         self.scripted.append([kind, times, path_contains])
 
     def next(self, path: str, rates: dict[str, float], is_page: bool) -> str:
-        """The fault that this request meets, or an empty string."""
+        """Return the fault of this request, or an empty string."""
         for entry in self.scripted:
             kind, times, part = str(entry[0]), int(str(entry[1])), str(entry[2])
             if part in path and (is_page or kind not in OF_PAGES):

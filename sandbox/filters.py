@@ -1,7 +1,7 @@
 """
-What the documents cannot say as facts: which property a date filter compares, how far back a list reaches, and so on.
+Facts that the documents do not contain: the property that a date filter compares, how far back a list reaches, …
 
-Each entry says where it is from. A filter whose property has its own name (`DateCreated>`) needs no entry.
+Each entry names its source. A filter whose property has its own name (`DateCreated>`) needs no entry.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DATED_BY = (
 
 def inner(data: Json, column: str) -> Any:
     """
-    A property, or a member of one.
+    Return a property, or a member of one.
 
     >>> inner({"period": {"start": "2026-03-01T00:00:00Z"}}, "period.start"), inner({"period": None}, "period.start")
     ('2026-03-01T00:00:00Z', None)
@@ -30,7 +30,7 @@ def inner(data: Json, column: str) -> Any:
 
 
 @dataclass(frozen=True)
-class LogWindow:
+class DateRange:
     """Two parameters that bound a property; without `since`, a list may go back only so many seconds."""
 
     since: str
@@ -42,9 +42,9 @@ class LogWindow:
 
 
 CREATED = "date_created"
-PERIOD = LogWindow("StartDate", "EndDate", "start_date", until_column="end_date")
+PERIOD = DateRange("StartDate", "EndDate", "start_date", until_column="end_date")
 
-WINDOWS: dict[str, tuple[LogWindow, ...]] = {
+WINDOWS: dict[str, tuple[DateRange, ...]] = {
     # The day of the rows lies between the two, both included (parameters' text, oai). For longer periods: PERIODS.
     "usage_records": (PERIOD,),
     "usage_records_period": (PERIOD,),
@@ -56,39 +56,39 @@ WINDOWS: dict[str, tuple[LogWindow, ...]] = {
     "usage_records_yearly": (PERIOD,),
     "usage_records_yesterday": (PERIOD,),
     # Both included (parameters' text, oai).
-    "alerts": (LogWindow("StartDate", "EndDate", "date_generated"),),
-    "monitor_events": (LogWindow("StartDate", "EndDate", "event_date"),),
+    "alerts": (DateRange("StartDate", "EndDate", "date_generated"),),
+    "monitor_events": (DateRange("StartDate", "EndDate", "event_date"),),
     # From is included and To is not (parameters' text, oai).
-    "studio_executions": (LogWindow("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
-    "studio_executions_v1": (LogWindow("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    "studio_executions": (DateRange("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
+    "studio_executions_v1": (DateRange("DateCreatedFrom", "DateCreatedTo", CREATED, with_end=False),),
     # Whole days of creation (parameters' text, oai).
-    "conversations": (LogWindow("StartDate", "EndDate", CREATED),),
-    "default_conversations": (LogWindow("StartDate", "EndDate", CREATED),),
+    "conversations": (DateRange("StartDate", "EndDate", CREATED),),
+    "default_conversations": (DateRange("StartDate", "EndDate", CREATED),),
     # Which property they compare is not said; by its name it is the one of creation.
-    "notify_bindings": (LogWindow("StartDate", "EndDate", CREATED),),
-    "conference_summaries": (LogWindow("CreatedAfter", "CreatedBefore", "create_time"),),
+    "notify_bindings": (DateRange("StartDate", "EndDate", CREATED),),
+    "conference_summaries": (DateRange("CreatedAfter", "CreatedBefore", "create_time"),),
     # Without dates, the last day (docs, Video Log Analyzer API).
-    "video_room_summaries": (LogWindow("CreatedAfter", "CreatedBefore", "create_time", default=DAY),),
+    "video_room_summaries": (DateRange("CreatedAfter", "CreatedBefore", "create_time", default=DAY),),
     "intelligence_transcripts": (
-        LogWindow("AfterDateCreated", "BeforeDateCreated", CREATED),
-        LogWindow("AfterStartTime", "BeforeStartTime", "media_start_time"),
+        DateRange("AfterDateCreated", "BeforeDateCreated", CREATED),
+        DateRange("AfterStartTime", "BeforeStartTime", "media_start_time"),
     ),
-    "verify_attempts": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "verify_attempts": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED),),
     # After is included and Before is not (parameters' text, oai).
-    "video_compositions": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_composition_hooks": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_recordings": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
-    "video_rooms": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
-    "video_room_participants": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
-    "video_room_recordings": (LogWindow("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_compositions": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_composition_hooks": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_recordings": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED, with_end=False),),
+    "video_rooms": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_participants": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED),),
+    "video_room_recordings": (DateRange("DateCreatedAfter", "DateCreatedBefore", CREATED),),
     # Without dates, the last day and the last quarter of an hour (parameters' text, oai; docs taskrouter/api/event).
-    "serverless_logs": (LogWindow("StartDate", "EndDate", CREATED, default=DAY),),
-    "taskrouter_events": (LogWindow("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
+    "serverless_logs": (DateRange("StartDate", "EndDate", CREATED, default=DAY),),
+    "taskrouter_events": (DateRange("StartDate", "EndDate", "event_date", default=15 * MINUTE),),
     # The end is not included (parameters' text, oai).
-    "supersim_usage_records": (LogWindow("StartTime", "EndTime", "period.start_time", with_end=False),),
+    "supersim_usage_records": (DateRange("StartTime", "EndTime", "period.start_time", with_end=False),),
     # Both included (parameters' text, oai).
-    "wireless_usage_records": (LogWindow("Start", "End", "period.start"),),
-    "wireless_sim_usage_records": (LogWindow("Start", "End", "period.start"),),
+    "wireless_usage_records": (DateRange("Start", "End", "period.start"),),
+    "wireless_sim_usage_records": (DateRange("Start", "End", "period.start"),),
 }
 
 
@@ -101,7 +101,7 @@ class Kept:
     status: str = ""
 
     def is_over(self, data: Json, now: int) -> bool:
-        """Whether a row is shown no more."""
+        """Return whether a row is no longer listed."""
         if self.status and data.get("status") != self.status:
             return False
         date = inner(data, self.column)
@@ -131,7 +131,7 @@ KEPT = {
 
 @dataclass(frozen=True)
 class Sums:
-    """What was used from midnight to midnight, for each value of `by`: the sums that these parameters ask for."""
+    """Sums from midnight to midnight, for each value of `by`, as these parameters request them."""
 
     since: str  # the members of `period`
     until: str

@@ -1,5 +1,5 @@
 """
-How a list of facts answers: which rows pass a query, in which order, cut into pages, and in which envelope.
+Answers of a generated list: the rows that pass a query, in order, split into pages, in an envelope.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from .filters import (
     UNLESS_ASKED,
     UNTIL_ENDED,
     WINDOWS,
-    LogWindow,
+    DateRange,
     inner,
 )
-from .generic import Checkpoint, Item, Query, Shelf
+from .generic import Item, Parents, Query, Shelf
 from .lists import DATE, PAGING, Refused
 from .messages import Answer, Question
-from .page_tokens import Where, backwards, order, token_after, token_before, where
+from .page_tokens import Position, backwards, order, position, token_after, token_before
 from .paging import classic_envelope, meta_envelope, page_size, pages
 from .rows import Json, snake, to_json
 from .shapes import as_written, is_date
 from .timestamps import DAY, iso8601, timestamp
-from .validation import AGO, judge, refuse
+from .validation import AGO, refuse, validate
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -59,36 +59,36 @@ def check_present(twilio: "Twilio", product: str, path: str, account: str) -> No
 def answer_generic(
     twilio: "Twilio", question: Question, reader: Reader, found: tuple[Fact, Json, bool], fault: str
 ) -> Answer:
-    """A page of a list, one of its rows, or a single resource."""
+    """Answer with a page of a list, one of its rows, or a single resource."""
     fact, values, is_row = found
     # A product's host knows no account but that of the credentials: it reads its rows, whatever was meant.
     account = values.get("AccountSid", reader.account)
     may_read(twilio, reader, account)
-    place = tuple(values[name] for name in fact.parameters)
+    parents = tuple(values[name] for name in fact.parameters)
     missing = Refused(404, 20404, f"The requested resource {question.path} was not found")
-    if not twilio.generic.exists(fact, account, place):
+    if not twilio.generic.exists(fact, account, parents):
         raise missing
     if is_row:
         (name,) = values.keys() - {*fact.parameters, "AccountSid"}
-        item = twilio.generic.find(fact, account, place, values[name])
+        item = twilio.generic.find(fact, account, parents, values[name])
         if item is None:
             raise missing
         return Answer(200, to_json(item.data).encode())
-    query = judge(fact.query, question.query)
+    query = validate(fact.query, question.query)
     _check_sums(twilio, fact, query)
     _check_reach(twilio, fact, query)
     if fact.name in SUMMED:
         _check_usage(twilio, fact, account, query)
     if fact.envelope == "single":
-        rows = twilio.generic.shelf(fact, account, place)
+        rows = twilio.generic.shelf(fact, account, parents)
         if not rows:
             raise missing
         return Answer(200, to_json(rows[-1].data).encode())
-    items = rows_of(twilio, fact, account, place, query)
+    items = rows_of(twilio, fact, account, parents, query)
     if fact.envelope == "none":
         body = {} if fault == "keyless" else {fact.rows: [item.data for item in items]}
         return Answer(200, to_json(body | {"uri": question.path}).encode(), rows=len(items))
-    shelf = twilio.generic.everything(fact, account, place)
+    shelf = twilio.generic.everything(fact, account, parents)
     return _page(twilio, question, fact, items, shelf, query, fault)
 
 
@@ -139,22 +139,22 @@ def _check_usage(twilio: "Twilio", fact: Fact, account: str, query: Query) -> No
 # Which rows
 
 
-def rows_of(twilio: "Twilio", fact: Fact, account: str, place: Checkpoint, query: Query) -> list[Item]:
-    """The rows that pass a query, in the list's order; kept until something happens, since pages ask for them again."""
+def rows_of(twilio: "Twilio", fact: Fact, account: str, parents: Parents, query: Query) -> list[Item]:
+    """Return the rows that pass a query, in the list's order; cached until a row changes."""
     asked = tuple((name, *values) for name, values in sorted(query.items()) if name not in PAGING)
     means = (twilio.order, twilio.clock, twilio.inclusive, twilio.less_than_date_means, len(twilio.gone))
     if fact.name in SUMMED or fact.name in UNTIL_ENDED:  # they depend on what is kept elsewhere
-        return _rows_of(twilio, fact, account, place, query)
-    views, key = twilio.generic.views, (fact.name, account, place, asked, means)
+        return _rows_of(twilio, fact, account, parents, query)
+    views, key = twilio.generic.views, (fact.name, account, parents, asked, means)
     if key not in views:
         if len(views) >= 64:
             views.clear()
-        views[key] = _rows_of(twilio, fact, account, place, query)
+        views[key] = _rows_of(twilio, fact, account, parents, query)
     return views[key]
 
 
-def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Checkpoint, query: Query) -> list[Item]:
-    items = twilio.generic.shelf(fact, account, place)
+def _rows_of(twilio: "Twilio", fact: Fact, account: str, parents: Parents, query: Query) -> list[Item]:
+    items = twilio.generic.shelf(fact, account, parents)
     if fact.name in UNLESS_ASKED:
         name, value = UNLESS_ASKED[fact.name]
         query = {name: [value]} | query
@@ -177,7 +177,7 @@ def _rows_of(twilio: "Twilio", fact: Fact, account: str, place: Checkpoint, quer
 
 
 def _equal(fact: Fact, query: Query) -> list[Passes]:
-    """The filters that ask for a value of the property of their name: `LogLevel` for `log_level`."""
+    """Return the filters on a property of the parameter's name: `LogLevel` for `log_level`."""
     passes: list[Passes] = []
     for name, values in query.items():
         prop = snake(name) if name not in fact.properties else name
@@ -194,13 +194,13 @@ def _is_one_of(prop: str, wanted: set[str]) -> Passes:
 
 
 def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
-    """The filters on dates. Rows without the date do not pass."""
+    """Return the filters on dates. Rows without the date do not pass."""
     passes: list[Passes] = []
-    windows, meant = list(WINDOWS.get(fact.name, ())), set[str]()
-    windows += [LogWindow(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
+    windows, replacements = list(WINDOWS.get(fact.name, ())), set[str]()
+    windows += [DateRange(name, name[:-1] + "<", snake(name[:-1])) for name in fact.query if name[-1] == ">"]
     for window in windows:
         exact = window.since.removesuffix(">")
-        meant |= {window.since, window.until, exact}
+        replacements |= {window.since, window.until, exact}
         if exact != window.since and exact in query:
             low, high = _bound(twilio, exact, query, True), _bound(twilio, exact, query, False)
             passes.append(_holds(window, low, high, True))
@@ -209,13 +209,13 @@ def _between(twilio: "Twilio", fact: Fact, query: Query) -> list[Passes]:
             low = twilio.clock - window.default
         if (low is not None or high is not None) and fact.name not in PERIODS:
             passes.append(_holds(window, low, high, window.with_end and twilio.inclusive))
-    for name in set(query) - meant:
+    for name in set(query) - replacements:
         if name in fact.query and is_date(value_type(fact.query, name)):
             raise refuse(name, "is beyond this sandbox: say in filters.py which property it compares")
     return passes
 
 
-def _holds(window: LogWindow, low: int | None, high: int | None, with_end: bool) -> Passes:
+def _holds(window: DateRange, low: int | None, high: int | None, with_end: bool) -> Passes:
     def passes(data: Json) -> bool:
         since, until = inner(data, window.column), inner(data, window.until_column or window.column)
         if not since or not until:
@@ -228,7 +228,7 @@ def _holds(window: LogWindow, low: int | None, high: int | None, with_end: bool)
 
 
 def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | None:
-    """A bound as a moment; a bare date as the upper one means its end."""
+    """Return a bound as a timestamp; a bare date as the upper bound means its end."""
     if name not in query:
         return None
     value = query[name][-1]
@@ -236,14 +236,14 @@ def _bound(twilio: "Twilio", name: str, query: Query, is_lower: bool) -> int | N
         return twilio.clock - twilio.clock % DAY + int(value.removesuffix("days")) * DAY
     try:
         at = timestamp(value.replace(" ", "+"))
-    except ValueError:  # a parameter of no format, which nobody judged
+    except ValueError:  # a parameter of no format, which nobody validated
         raise refuse(name) from None
     ends = DATE.fullmatch(value) and not is_lower and (name[-1] != "<" or twilio.less_than_date_means == "end")
     return at + DAY - 1 if ends else at
 
 
 def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
-    """The main account's usage and that of its subaccounts, as one row for each category and period."""
+    """Sum the usage of the main account and its subaccounts, one row for each category and period."""
     sums = {_period(item): item for item in own}
     for item in twilio.generic.of(fact.name, None, now=True):
         if item.account != twilio.main:
@@ -253,7 +253,7 @@ def _summed(twilio: "Twilio", fact: Fact, own: list[Item]) -> list[Item]:
 
 
 def _part(item: Item, low: int | None, high: int | None) -> list[Item]:
-    """What a period's row says of the days between two bounds: an even share of the usage, if it holds any of them."""
+    """Return a period's row for the days between two bounds: an even share of the usage, if it has any of them."""
     first, last = timestamp(item.data["start_date"]), timestamp(item.data["end_date"])
     since = max(first, first if low is None else low - low % DAY)
     until = min(last, last if high is None else high - high % DAY)
@@ -295,11 +295,11 @@ def _page(
         raise refuse("Page")
     if int(number) and not token:
         raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
-    place = where(twilio, fact, items, shelf, query, token) if token else Where(0)
-    start = max(0, place.at - size) if place.backwards else place.at
+    parents = position(twilio, fact, items, shelf, query, token) if token else Position(0)
+    start = max(0, parents.at - size) if parents.backwards else parents.at
     page = items[start : start + size]
     more = bool(page) and start + size < len(items)
-    turn = pages(
+    list_page = pages(
         question,
         [(name, value) for name, value in question.pairs() if name not in PAGING],
         rows=page,
@@ -310,8 +310,8 @@ def _page(
         before=token_before(page[0]) if int(number) and page else "",
     )
     if fact.envelope == "classic":
-        envelope = classic_envelope(question, turn, fault)
+        envelope = classic_envelope(question, list_page, fault)
     else:
-        envelope = {"meta": meta_envelope(question, turn, fact.rows, fault)}
+        envelope = {"meta": meta_envelope(question, list_page, fact.rows, fault)}
     rows = {} if fault == "keyless" else {fact.rows: [item.data for item in page]}
     return Answer(200, to_json(rows | envelope).encode(), rows=len(page))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .access import Reader, may_read
 from .lists import Refused, by_dated, by_ended
 from .messages import Answer, Question
-from .paging import judged, meta_envelope, turn
+from .paging import list_page, meta_envelope, validated
 from .rows import Json, Row, to_json
 from .timestamps import DAY, HOUR, MINUTE, iso8601, timestamp
 
@@ -35,7 +35,7 @@ def _available(twilio: "Twilio") -> None:
 
 
 def _moment(twilio: "Twilio", name: str, text: str) -> int:
-    """ISO 8601, or how long ago: 30m, 4h, 3d, 1w."""
+    """Parse ISO 8601, or an age: 30m, 4h, 3d, 1w."""
     ago = re.fullmatch(r"(\d+)([mhdw])", text)
     if ago:
         return twilio.clock - int(ago[1]) * UNITS[ago[2]]
@@ -46,7 +46,7 @@ def _moment(twilio: "Twilio", name: str, text: str) -> int:
 
 
 def summary(twilio: "Twilio", call: Row) -> Json:
-    """The summary of a call: `partial` until half an hour after its end."""
+    """Return the summary of a call: `partial` until half an hour after its end."""
     data, state = call.data, processing_state(twilio, call)
     duration = int(data["duration"] or 0) if data["duration"] is not None else None
     return {
@@ -86,12 +86,12 @@ def _annotation_in_summary(twilio: "Twilio", sid: str) -> Json | None:
 
 
 def processing_state(twilio: "Twilio", call: Row) -> str:
-    """Whether a call's summary is `complete` by now."""
+    """Return whether a call's summary is `complete` by now, or `partial`."""
     return "complete" if call.ended is not None and twilio.clock >= call.ended + 30 * MINUTE else "partial"
 
 
 def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
-    """Whether a call's summary passes the filters other than its time."""
+    """Return whether a call's summary passes the filters other than its time."""
     asked = query.get("ProcessingState") or twilio.processing_default
     if asked != "all" and processing_state(twilio, call) != {"completed": "complete"}.get(asked, "partial"):
         return False
@@ -121,9 +121,9 @@ def _wanted(twilio: "Twilio", call: Row, query: dict[str, str]) -> bool:
 
 
 def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) -> Answer:
-    """A page of call summaries: of one account, between two times, four hours ago and now unless asked."""
+    """Return a page of call summaries: of one account, between two times; by default the last four hours."""
     _available(twilio)
-    query = judged(question, "call_summaries")
+    query = validated(question, "call_summaries")
     account = query.get("Subaccount") or reader.account
     may_read(twilio, reader, account)
     since = _moment(twilio, "StartTime", query.get("StartTime") or "4h")
@@ -132,7 +132,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     key = by_dated
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
-    page = turn(twilio, question, query, calls, key, "calls", fault)
+    page = list_page(twilio, question, query, calls, key, "calls", fault)
     body: Json = {"meta": meta_envelope(question, page, "call_summaries", fault)}
     if fault != "keyless":
         body["call_summaries"] = [summary(twilio, call) for call in page.rows]
@@ -140,7 +140,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
 
 
 def _candidates(twilio: "Twilio", account: str, query: dict[str, str], since: int, until: int) -> list[Row]:
-    """The account's calls begun between two times, newest first; only annotated ones if a filter asks for them."""
+    """Return the account's calls begun between two times, newest first; only annotated ones if a filter says so."""
     if not any(name.endswith("Annotation") and value for name, value in query.items()):
         return twilio.table("calls", account).between(since, until)
     calls = [twilio.rows[sid] for sid in twilio.annotations if sid in twilio.rows]
@@ -149,7 +149,7 @@ def _candidates(twilio: "Twilio", account: str, query: dict[str, str], since: in
 
 
 def annotation(twilio: "Twilio", question: Question, reader: Reader) -> Answer:
-    """The annotation of one call; 404 if it has none."""
+    """Return the annotation of one call; 404 if it has none."""
     _available(twilio)
     sid = question.path.split("/")[3]
     call, given = twilio.streams["calls"].get(sid), twilio.annotations.get(sid)

@@ -1,7 +1,7 @@
 """
 Lists: how Twilio sorts and filters rows, and what a page token means.
 
-A token names a row and nothing else: the next page begins after that row's present place, wherever that is.
+A token names a row and nothing else: the next page begins after that row's current position.
 """
 
 import re
@@ -73,42 +73,42 @@ LISTINGS = {
 
 
 def by_created(row: Row) -> Any:
-    """Newest first; rows of one second by SID."""
+    """Sort newest first; rows of one second by SID."""
     return (-row.created, row.sid)
 
 
 def undated_first(row: Row) -> Any:
-    """Never-sent rows by creation, then the others by the date they were sent, newest first."""
+    """Sort never-sent rows by creation, then the others by the date they were sent, newest first."""
     return (1, -row.dated, row.sid) if row.dated is not None else (0, -row.created, row.sid)
 
 
 def undated_last(row: Row) -> Any:
-    """Dated rows by that date, newest first, then those never sent, by creation."""
+    """Sort dated rows by that date, newest first, then those never sent, by creation."""
     return (0, -row.dated, row.sid) if row.dated is not None else (1, -row.created, row.sid)
 
 
 def by_updated(row: Row) -> Any:
-    """The last change first."""
+    """Sort the last change first."""
     return (-(row.updated or row.created), row.sid)
 
 
 def by_updated_ascending(row: Row) -> Any:
-    """The last change at the end."""
+    """Sort the last change last."""
     return (row.updated or row.created, row.sid)
 
 
 def by_sid(row: Row) -> Any:
-    """In no order of time."""
+    """Sort by SID, in no order of time."""
     return row.sid
 
 
 def by_dated(row: Row) -> Any:
-    """Dated rows only."""
+    """Sort dated rows."""
     return (-(row.dated or 0), row.sid)
 
 
 def by_ended(row: Row) -> Any:
-    """Ended calls only."""
+    """Sort ended calls."""
     return (-(row.ended or 0), row.sid)
 
 
@@ -126,7 +126,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class Span:
-    """A date filter: rows whose `slot` lies between two moments, either of which may be missing or excluded."""
+    """A date filter: rows whose `slot` lies between two timestamps, either of which may be missing or excluded."""
 
     slot: str
     since: int | None = None
@@ -135,7 +135,7 @@ class Span:
     nulls: bool = False  # whether rows without the date pass
 
     def holds(self, row: Row) -> bool:
-        """Whether the row passes."""
+        """Return whether the row passes."""
         at: int | None = getattr(row, self.slot)
         if at is None:
             return self.nulls
@@ -147,7 +147,7 @@ class Span:
 def read_spans(
     listing: ListEndpoint, query: dict[str, str], inclusive: bool, less_than_date_means: str, nulls: bool
 ) -> list[Span]:
-    """The date filters of a query. An exact date means that day, an exact moment that second."""
+    """Parse the date filters of a query. A bare date means that day, a timestamp that second."""
     spans = []
     for name, slot in listing.dates.items():
         bounds: dict[str, int] = {}
@@ -172,7 +172,7 @@ def read_spans(
 
 
 def equal(value: Any, asked: str) -> bool:
-    """Whether a property has the value that a query asks for."""
+    """Return whether a property has the value that a query asks for."""
     if isinstance(value, bool):
         return value == (asked.lower() == "true")
     return bool(value == asked)
@@ -204,7 +204,7 @@ class Table:
         self._views.clear()
 
     def discard(self, row: Row) -> None:
-        """Take a row out: before it changes, since its place is found by what it holds."""
+        """Remove a row: before it changes, since its content determines its position."""
         self._sort()
         key = ORDERS[self.order]
         del self.rows[bisect_left(self.rows, key(row), key=key)]
@@ -213,7 +213,7 @@ class Table:
         self._views.clear()
 
     def touch(self) -> None:
-        """A row changed but kept its place."""
+        """Forget cached views: a row changed but kept its position."""
         self._views.clear()
 
     def _sort(self, order: str | None = None) -> None:
@@ -228,14 +228,14 @@ class Table:
             self._unsorted = False
 
     def between(self, since: int | None, until: int | None) -> list[Row]:
-        """The rows dated so, both ends included, newest first."""
+        """Return the rows dated so, both ends included, newest first."""
         self._sort()
         start = 0 if until is None else bisect_left(self.dated, (-until, ""), key=by_dated)
         end = len(self.dated) if since is None else bisect_left(self.dated, (1 - since, ""), key=by_dated)
         return self.dated[start:end]
 
     def view(self, order: str, spans: list[Span], equals: dict[str, str]) -> tuple[list[Row], Key]:
-        """The rows that pass, in the list's order, and the key they are sorted by."""
+        """Return the rows that pass, in the list's order, and the key they are sorted by."""
         self._sort(order)
         key = ORDERS[self.order]
         if not spans and not equals:
@@ -253,9 +253,9 @@ class Table:
         return self._views[name], key
 
 
-def page_after(rows: list[Row], key: Key, place: Row | None, size: int, now: int) -> tuple[list[Row], bool]:
-    """The rows after a place (or from the top) that lists show by now, and whether more follow."""
-    at = bisect_right(rows, key(place), key=key) if place is not None else 0
+def page_after(rows: list[Row], key: Key, after_row: Row | None, size: int, now: int) -> tuple[list[Row], bool]:
+    """Return the listed rows after a row (or from the top), and whether more follow."""
+    at = bisect_right(rows, key(after_row), key=key) if after_row is not None else 0
     page: list[Row] = []
     while at < len(rows) and len(page) <= size:
         page += [row for row in rows[at : at + size + 1] if row.shown <= now]
@@ -263,7 +263,7 @@ def page_after(rows: list[Row], key: Key, place: Row | None, size: int, now: int
     return page[:size], len(page) > size
 
 
-def page_before(rows: list[Row], key: Key, place: Row, size: int, now: int) -> list[Row]:
-    """The rows just before a place, for `previous_page_uri`."""
-    at = bisect_left(rows, key(place), key=key)
+def page_before(rows: list[Row], key: Key, after_row: Row, size: int, now: int) -> list[Row]:
+    """Return the rows just before a row, for `previous_page_uri`."""
+    at = bisect_left(rows, key(after_row), key=key)
     return [row for row in rows[:at] if row.shown <= now][-size:]

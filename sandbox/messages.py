@@ -1,5 +1,5 @@
 """
-What goes in and what comes out: a request, an answer, and how Twilio words an error.
+A request, an answer, and the form of Twilio's errors.
 """
 
 from dataclasses import dataclass, field
@@ -25,17 +25,17 @@ class Question:
     product: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The query, decoded, in its order."""
+        """Return the query's parameters, decoded, in order."""
         return parse_qsl(self.query, keep_blank_values=True)
 
     def parameters(self) -> dict[str, str]:
-        """The query, decoded."""
+        """Return the query's parameters, decoded."""
         return dict(self.pairs())
 
 
 @dataclass
 class Answer:
-    """What goes back; `rows` is how many rows a page holds, `at` the moment of which it is true."""
+    """An answer; `rows` is the number of a page's rows, `at` the time for which it is true."""
 
     status: int
     body: bytes
@@ -46,12 +46,12 @@ class Answer:
 
 
 def error(status: int, code: int, message: str) -> Answer:
-    """An error as Twilio words it."""
+    """Return an error in Twilio's form."""
     more = f"https://www.twilio.com/docs/errors/{code}"
     body = {"code": code, "message": message, "more_info": more, "status": status}
     return Answer(status, to_json(body).encode())
 
 
 def gateway(status: int) -> Answer:
-    """An error that something before Twilio words."""
+    """Return an error of a gateway in front of Twilio."""
     return Answer(status, b"<html><body>Access denied</body></html>", content_type="text/html")

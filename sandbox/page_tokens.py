@@ -1,5 +1,5 @@
 """
-How lists of facts are sorted, and what their page tokens name.
+The order of generated lists, and their page tokens.
 
 The forms of the tokens are those of the next pages in Twilio's published examples and in public code: `PA` and a SID
 (classic), `PT` and a SID (messaging), `PT` and the index (conversation messages), `AP` and an offset in base64 (usage),
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where a page begins; or, backwards, where it ends."""
+class Position:
+    """The beginning of a page; or, backwards, its end."""
 
     at: int
     backwards: bool = False
 
 
 def has_index(fact: Fact) -> bool:
-    """Whether a list is sorted by an index, either way."""
+    """Return whether a list is sorted by an index, in either direction."""
     return "Order" in fact.query and "index" in fact.properties
 
 
 def backwards(query: Query) -> bool:
-    """Whether a query turns the list around."""
+    """Return whether a query reverses the list."""
     return query.get("Order", [""])[-1] == "desc"
 
 
 def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
-    """How a list is sorted: by index, usage by day and category, others as the switch says, undated ones as made."""
+    """Return the sort key of a list: index, usage by day and category, others by the switch, undated by creation."""
     if fact.name in SUMMED:
         return lambda item: (-item.created, item.data["category"])
     if has_index(fact):
@@ -64,7 +64,7 @@ def _changed(item: Item) -> int:
 
 
 def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str:
-    """What names the page that follows a row."""
+    """Return the token of the page that follows a row."""
     if fact.name in SUMMED or switch == "offset":
         return "AP" + base64.b64encode(str(offset).encode()).decode()
     if has_index(fact):
@@ -79,31 +79,31 @@ def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str
 
 
 def token_before(first: Item) -> str:
-    """What names the page that ends before a row."""
+    """Return the token of the page that ends before a row."""
     return "PB" + _opaque(first)
 
 
-def where(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Where:
-    """Where the page of a token begins, as the list is now. The switch `deleted_token` says what a lost row means."""
+def position(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Position:
+    """Return where the page of a token begins now. The switch `deleted_token` decides about a deleted row."""
     kind, rest = token[:2], token[2:]
     if kind == "AP" and (fact.name in SUMMED or twilio.tokens == "offset"):
-        return Where(_offset(rest))
+        return Position(_offset(rest))
     if has_index(fact) and kind == "PT" and rest.isdigit():
         turned = backwards(query)
         passed = [i for i in items if (i.data["index"] >= int(rest) if turned else i.data["index"] <= int(rest))]
-        return Where(len(passed))
+        return Position(len(passed))
     named = shelf.by_value.get(rest) or _clear(twilio, rest, shelf)
     if named is None:
         raise refuse("PageToken")
     if named.deleted is not None and twilio.deleted_token != "taken":
         if twilio.deleted_token == "refused":
             raise refuse("PageToken")
-        return Where(len(items))
+        return Position(len(items))
     key, turned = order(fact, twilio.order), backwards(query)
     before = [i for i in items if (key(i) > key(named) if turned else key(i) < key(named))]
     if kind == "PB":
-        return Where(len(before), backwards=True)
-    return Where(len(before) + (len(before) < len(items) and items[len(before)] is named))
+        return Position(len(before), backwards=True)
+    return Position(len(before) + (len(before) < len(items) and items[len(before)] is named))
 
 
 def _offset(text: str) -> int:
@@ -118,7 +118,7 @@ def _opaque(item: Item) -> str:
 
 
 def _clear(twilio: "Twilio", text: str, shelf: Shelf) -> Item | None:
-    """The row of this list that an opaque token holds."""
+    """Return the row of this list that an opaque token names."""
     try:
         named = twilio.generic.items.get(json.loads(base64.urlsafe_b64decode(text))["key"])
         return named if named is not None and shelf.items and shelf.items[0].is_beside(named) else None

@@ -10,7 +10,7 @@ from .catalog import fact
 from .lists import PAGING, Key, Refused, page_after, page_before
 from .messages import Question
 from .rows import Json, Row
-from .validation import judge, refuse
+from .validation import refuse, validate
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -22,7 +22,7 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
-class Turn(Generic[Kind]):
+class ListPage(Generic[Kind]):
     """A page and where it leads: its rows, its number and size, and the addresses of it and its neighbours."""
 
     rows: list[Kind]
@@ -43,14 +43,14 @@ def pages(
     token: str,
     after: str,
     before: str,
-) -> Turn[Kind]:
-    """A page with the addresses of itself and its neighbours; `kept` is what the query asks for beside paging."""
+) -> ListPage[Kind]:
+    """Return a page with the addresses of itself and its neighbours; `kept` are the query's filters."""
 
     def address(number: int, token: str = "") -> str:
         paging = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
         return f"{question.path}?{urlencode(kept + paging, quote_via=quote, safe='')}"
 
-    return Turn(
+    return ListPage(
         rows=rows,
         number=number,
         size=size,
@@ -61,7 +61,7 @@ def pages(
     )
 
 
-def turn(
+def list_page(
     twilio: "Twilio",
     question: Question,
     query: dict[str, str],
@@ -69,8 +69,8 @@ def turn(
     key: Key,
     stream: str,
     fault: str = "",
-) -> Turn[Row]:
-    """The page that a request asks for, out of the rows that pass its filters; a hollow one leaves them to the next."""
+) -> ListPage[Row]:
+    """Return the requested page of the rows that pass the filters; a hollow page leaves its rows to the next."""
     page, more, number, size = _cut(twilio, query, rows, key, stream)
     hollow = fault == "hollow"
     after = f"AP{(number + 1) * size}" if twilio.tokens == "offset" else f"PA{page[-1].sid}" if more else ""
@@ -88,8 +88,8 @@ def turn(
     )
 
 
-def classic_envelope(question: Question, page: Turn[Kind], fault: str = "") -> Json:
-    """What stands beside the rows of a classic list; its addresses have no host."""
+def classic_envelope(question: Question, page: ListPage[Kind], fault: str = "") -> Json:
+    """Return the members beside the rows of a classic list; their addresses have no host."""
     following = {"duplicate": page.here, "circle": page.first}.get(fault, page.following)
     if fault == "foreign":
         following = f"{question.elsewhere}{following or page.here}"
@@ -105,8 +105,8 @@ def classic_envelope(question: Question, page: Turn[Kind], fault: str = "") -> J
     }
 
 
-def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "") -> Json:
-    """The member `meta` of a newer list; its addresses have the host, and the prefix, that was asked."""
+def meta_envelope(question: Question, page: ListPage[Kind], key: str, fault: str = "") -> Json:
+    """Return the member `meta` of a newer list; its addresses have the host and the prefix of the request."""
     following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), question.origin
     if fault == "foreign":
         host, following = question.elsewhere, following or page.here
@@ -121,14 +121,14 @@ def meta_envelope(question: Question, page: Turn[Kind], key: str, fault: str = "
     }
 
 
-def judged(question: Question, stream: str) -> dict[str, str]:
-    """The parameters that a list made by hand is asked with, judged by its facts."""
-    judge(fact(stream).query, question.query)
+def validated(question: Question, stream: str) -> dict[str, str]:
+    """Return the parameters of a request to a hand-written list, validated by its facts."""
+    validate(fact(stream).query, question.query)
     return question.parameters()
 
 
 def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
-    """50 unless asked; more than the list's largest is cut or refused, as the switch `large_pages` says."""
+    """Return the page size, 50 by default; the switch `large_pages` decides whether a larger one is cut or refused."""
     text = str(min(50, largest)) if asked is None else asked
     if not text.isdigit() or int(text) < 1:
         raise refuse("PageSize")
@@ -140,7 +140,7 @@ def page_size(twilio: "Twilio", asked: str | None, largest: int = 1000) -> int:
 def _cut(
     twilio: "Twilio", query: dict[str, str], rows: list[Row], key: Key, stream: str
 ) -> tuple[list[Row], bool, int, int]:
-    """The page that a request asks for: its rows, whether more follow, its number and size."""
+    """Return the requested page's rows, whether more follow, its number and its size."""
     size, token, number = page_size(twilio, query.get("PageSize")), query.get("PageToken", ""), query.get("Page", "0")
     if not number.isdigit():
         raise Refused(400, 20001, "Parameter 'Page' is not valid")
@@ -151,13 +151,13 @@ def _cut(
     if twilio.tokens == "offset" and token[:2] == "AP" and token[2:].isdigit():
         at, shown = int(token[2:]), [row for row in rows if row.shown <= twilio.clock]
         return shown[at : at + size], len(shown) > at + size, int(number), size
-    place = twilio.rows.get(token[2:])
-    if token[:2] not in ("PA", "PB") or place is None or place.stream != stream:
+    token_row = twilio.rows.get(token[2:])
+    if token[:2] not in ("PA", "PB") or token_row is None or token_row.stream != stream:
         raise Refused(400, 20001, "Parameter 'PageToken' is not valid")
-    if place.deleted is not None and twilio.deleted_token != "taken":
+    if token_row.deleted is not None and twilio.deleted_token != "taken":
         if twilio.deleted_token == "refused":
             raise Refused(400, 20001, "Parameter 'PageToken' is not valid")
         return [], False, int(number), size
     if token[:2] == "PB":
-        return page_before(rows, key, place, size, twilio.clock), True, int(number), size
-    return *page_after(rows, key, place, size, twilio.clock), int(number), size
+        return page_before(rows, key, token_row, size, twilio.clock), True, int(number), size
+    return *page_after(rows, key, token_row, size, twilio.clock), int(number), size

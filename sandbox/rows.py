@@ -1,7 +1,7 @@
 """
-Rows: one resource each, exactly as Twilio's JSON has it, with the moments by which lists sort and filter beside it.
+Rows: one resource each, exactly in Twilio's JSON, with the timestamps by which lists sort and filter.
 
-What a row looks like is decided here; where it stands in a list is `lists`, when it changes is `life`.
+This module decides what a row looks like, `lists` its position, `simulation` when it changes.
 """
 
 import json
@@ -68,7 +68,7 @@ class Row:
     """
     One resource. `data` is its JSON; a row made in bulk has a template in its place and builds it when asked.
 
-    `created`, `dated`, `ended` and `updated` are moments, `shown` the moment from which lists show it, `deleted`
+    `created`, `dated`, `ended` and `updated` are timestamps, `shown` that from which lists show it, `deleted`
     the one at which it was deleted; `mute` rows never tell when they were updated.
     """
 
@@ -91,7 +91,7 @@ class Row:
         self._text: str | None = None
 
     def text(self) -> str:
-        """Its JSON as it goes over the wire."""
+        """Return the row's JSON as sent."""
         if self.template is not None:
             created, dated, ended = rfc2822(self.created), rfc2822(self.dated), rfc2822(self.ended)
             return self.template(self.sid, created, dated, ended, rfc2822(self.updated), self.sid[2:9])
@@ -101,14 +101,14 @@ class Row:
 
     @property
     def data(self) -> Json:
-        """Its JSON as a dict: for reading only; `update` changes it."""
+        """Return the row's JSON as a dict: for reading only; `update` changes it."""
         if self.template is not None:
             return dict(json.loads(self.text()))
         assert self._data is not None
         return self._data
 
     def update(self, properties: Json) -> None:
-        """Set properties; dates may be moments, ISO 8601 or RFC 2822."""
+        """Set properties; dates may be seconds, ISO 8601 or RFC 2822."""
         data, dates = dict(self.data) if self.template is not None or self._data is not None else {}, DATES[self.stream]
         self.template = self._text = None
         for name, value in properties.items():
@@ -122,7 +122,7 @@ class Row:
 
 def to_json(value: Any) -> str:
     """
-    JSON as Twilio writes it: UTF-8, and escapes where UTF-8 has no way to say it.
+    Return JSON as Twilio writes it: UTF-8, with escapes for what UTF-8 cannot express.
 
     >>> to_json({"a": "é\\ud83d"}) == '{"a":"\\\\u00e9\\\\ud83d"}' and to_json({"a": "é"}) == '{"a":"é"}'
     True
@@ -136,18 +136,18 @@ def to_json(value: Any) -> str:
 
 
 def new_sid(rng: Random, prefix: str) -> str:
-    """A SID that no other row has."""
+    """Return a SID that no other row has."""
     return f"{prefix}{rng.getrandbits(128):032x}"
 
 
 def phone(rng: Random) -> str:
-    """A number that nobody has."""
+    """Return a number that nobody has."""
     return f"+1{rng.choice(('415', '202', '646', '312'))}555{rng.randrange(10_000):04}"
 
 
 def formatted(number: str) -> str:
     """
-    As `to_formatted` has it.
+    Return a number in the form of `to_formatted`.
 
     >>> formatted("+14155550123")
     '(415) 555-0123'
@@ -156,12 +156,12 @@ def formatted(number: str) -> str:
 
 
 def some_text(rng: Random, odd: float = 0.0) -> str:
-    """What somebody wrote; with the chance `odd`, something that tests a parser."""
+    """Return the text of a message; with the chance `odd`, one that tests a parser."""
     return rng.choice(ODD_TEXTS if rng.random() < odd else TEXTS)
 
 
 def message(rng: Random, account: str, created: int, now: int, status: str, given: Json) -> Json:
-    """A message of this status; it was sent some seconds after it was created, but never later than `now`."""
+    """Return a message of this status; it was sent some seconds after its creation, but never later than `now`."""
     inbound = status in ("received", "receiving")
     sid = given.get("sid") or new_sid(rng, "SM" if given.get("num_media", "0") == "0" else "MM")
     sent = min(created + (0 if inbound else rng.randrange(1, 90)), now) if status in SENT else None
@@ -200,6 +200,8 @@ CALL_PARTS = (
 
 def snake(name: str) -> str:
     """
+    Return a name in snake case.
+
     >>> snake("UserDefinedMessages")
     'user_defined_messages'
     """
@@ -207,7 +209,7 @@ def snake(name: str) -> str:
 
 
 def call(rng: Random, account: str, created: int, now: int, status: str, given: Json) -> Json:
-    """A call of this status. A queued, ringing or canceled one has no `start_time`, a running one no `end_time`."""
+    """Return a call. If queued, ringing or canceled, it has no `start_time`; if running, no `end_time`."""
     sid = given.get("sid") or new_sid(rng, "CA")
     start = min(created + rng.randrange(1, 20), now) if status in DIALED else None
     lasted = rng.randrange(5, 900) if status == "completed" else 0
@@ -245,7 +247,7 @@ def call(rng: Random, account: str, created: int, now: int, status: str, given: 
 
 
 def conference(rng: Random, account: str, created: int, now: int, status: str, given: Json) -> Json:
-    """A conference of this status; only a completed one says how it ended."""
+    """Return a conference of this status; only a completed one has the way it ended."""
     sid, over = given.get("sid") or new_sid(rng, "CF"), status == "completed"
     uri = f"{API}/{account}/Conferences/{sid}"
     return {
@@ -265,7 +267,7 @@ def conference(rng: Random, account: str, created: int, now: int, status: str, g
 
 
 def transcription(rng: Random, account: str, created: int, now: int, status: str, given: Json) -> Json:
-    """A transcription of this status. Its price is a JSON number, unlike that of all the others."""
+    """Return a transcription of this status. Its price is a JSON number, unlike that of all the others."""
     sid = given.get("sid") or new_sid(rng, "TR")
     return {
         "account_sid": account,
@@ -285,7 +287,7 @@ def transcription(rng: Random, account: str, created: int, now: int, status: str
 
 
 def address(rng: Random, account: str, created: int, now: int, status: str, given: Json) -> Json:
-    """An address; it has no status, so that is not used."""
+    """Return an address; it has no status, so that is not used."""
     sid = given.get("sid") or new_sid(rng, "AD")
     city, region, code, country = rng.choice(CITIES)
     return {
@@ -316,7 +318,7 @@ ACCOUNT_PARTS = (
 
 
 def account_row(rng: Random, owner: str, created: int, now: int, status: str, given: Json) -> Json:
-    """An account; `owner` is empty for the main one, which owns itself. Twilio does list its token."""
+    """Return an account; `owner` is empty for the main one, which owns itself. Twilio does list its token."""
     sid = given.get("sid") or new_sid(rng, "AC")
     parts = {snake(p.replace("SMS/", "").replace("SIP", "Sip")): f"{API}/{sid}/{p}.json" for p in ACCOUNT_PARTS}
     return {
@@ -345,7 +347,7 @@ MAKERS = {
 
 
 def brought_by_status(row: Row, given: Json, now: int) -> Json:
-    """What Twilio sets by itself when a row takes a status: the dates and the duration that the status stands for."""
+    """Return what Twilio itself sets when a row takes a status: the status's dates and duration."""
     status, brought = given.get("status"), Json()
     if row.stream == "messages" and status in SENT and row.dated is None:
         brought["date_sent"] = now
@@ -361,7 +363,7 @@ def brought_by_status(row: Row, given: Json, now: int) -> Json:
 
 def template(row: Json) -> Template:
     """
-    A function that writes a row's JSON with another SID, other dates and another tail: where it says @sid@, and so on.
+    Return a function that writes a row's JSON with another SID, other dates and another tail, at @sid@ and so on.
 
     Compiled, since a page of a benchmark is a thousand of them: a third of the time of `%`.
     """
@@ -372,7 +374,7 @@ def template(row: Json) -> Template:
 
 
 def templates(stream: str, account: str, rng: Random, variants: int = 64) -> list[tuple[str, str, Template]]:
-    """For rows in bulk, some typical ones: (status, prefix of the SID, template). About 2 % are undated."""
+    """Return typical rows for bulk: (status, prefix of the SID, template). About 2 % are undated."""
     statuses = {
         "messages": ["delivered"] * 40 + ["sent"] * 4 + ["received"] * 14 + ["undelivered"] * 3 + ["read", "canceled"],
         "calls": ["completed"] * 54 + ["busy"] * 3 + ["no-answer"] * 4 + ["failed", "canceled"],

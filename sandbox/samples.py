@@ -26,7 +26,7 @@ SAID = (
 
 
 def fill(twilio: "Twilio") -> None:
-    """Rows of the lists that are not made by hand: for the main account and for its first active subaccount."""
+    """Add rows to the generated lists: for the main account and its first active subaccount."""
     accounts = [row["sid"] for row in twilio.present("accounts") if row["status"] == "active"]
     for account in accounts[:2]:
         _numbers(twilio, account)
@@ -49,7 +49,7 @@ def fill(twilio: "Twilio") -> None:
 
 
 def _traffic(twilio: "Twilio", account: str) -> None:
-    """What lies below rows that came with the traffic: somebody waits, calls were made, a room is in use."""
+    """Add children of the traffic's rows: a waiting caller, calls, a room in use."""
     (queue,) = twilio.add("queues", account, friendly_name="Support", current_size=1)
     twilio.add("queue_members", account, queue)
     for call in [row for row in twilio.present("calls", account) if row["status"] == "completed"][-2:]:
@@ -67,7 +67,7 @@ def _traffic(twilio: "Twilio", account: str) -> None:
 
 
 def _others(twilio: "Twilio", account: str) -> None:
-    """Two rows of each list that has none yet."""
+    """Add two rows to each list that has none yet."""
     for fact in facts().values():
         if is_generic(fact.name) and not twilio.present(fact.name, account):
             twilio.add(fact.name, account, n=2, created=twilio.clock - DAY)
@@ -82,7 +82,7 @@ def _numbers(twilio: "Twilio", account: str) -> None:
 
 
 def _usage(twilio: "Twilio", account: str) -> None:
-    """Three categories a day, for as many days as people look back at."""
+    """Add three categories a day, for as many days as the tap reads again."""
     for back in range(21):
         day, asked = twilio.clock - back * DAY, str(iso8601(twilio.clock)).replace("Z", "+00:00")
         for category, count in (("calls", 31 - back), ("sms", 60 + 3 * back), ("totalprice", 0)):
@@ -98,7 +98,7 @@ def _usage(twilio: "Twilio", account: str) -> None:
 
 
 def _recordings(twilio: "Twilio", account: str) -> None:
-    """Of completed calls: one is being processed and has no price yet, one was deleted since."""
+    """Add recordings of completed calls: one is being processed and has no price yet, one was deleted."""
     calls = [row for row in twilio.present("calls", account) if row["status"] == "completed"][-8:]
     for i, call in enumerate(calls):
         about = {"call_sid": call["sid"], "duration": call["duration"], "start_time": call["start_time"]}
@@ -127,13 +127,13 @@ def _conversations(twilio: "Twilio", account: str) -> None:
             about: Json = {"friendly_name": name, "state": state}
             (talk,) = twilio.add(f"{prefix}conversations", account, above, created=begun, **about)
             for i in range(lines):
-                said: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}
+                content: Json = {"author": "front-desk" if i % 2 else "+14155550188", "body": SAID[i]}
                 at = begun + i * 7 * MINUTE
-                twilio.add(f"{prefix}conversation_messages", account, talk, created=at, **said)
+                twilio.add(f"{prefix}conversation_messages", account, talk, created=at, **content)
 
 
 def _studio(twilio: "Twilio", account: str) -> None:
-    """One flow, four executions of it, of which the last is still going on, and their steps."""
+    """Add one flow, four executions of it, of which the last is still running, and their steps."""
     begun = twilio.clock - 12 * DAY
     (flow,) = twilio.add("studio_flows", account, created=begun, friendly_name="Opening hours", status="published")
     for i in range(4):
@@ -145,7 +145,7 @@ def _studio(twilio: "Twilio", account: str) -> None:
 
 
 def _below_handmade(twilio: "Twilio", account: str) -> None:
-    """Media of the messages that have some, and participants of the conferences that are going on."""
+    """Add media of messages that have some, and participants of running conferences."""
     for message in twilio.present("messages", account):
         if message["num_media"] != "0":
             many = int(message["num_media"])

@@ -48,7 +48,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """Which kind of resource it asked for."""
+        """Return the kind of resource that was requested."""
         return kind_of(self.path, self.product)
 
 
@@ -80,18 +80,18 @@ class Server(ThreadingHTTPServer):
             self.max_connections = max(self.max_connections, len(self._connections))
 
     def disconnected(self, connection: socket.socket) -> None:
-        """A connection ended."""
+        """Count a connection that ended."""
         with self._lock:
             self._connections.discard(connection)
 
     def enter(self, account: str) -> int:
-        """A request of an account is under way: how many are, with it?"""
+        """Count a request of an account as running; return how many are."""
         with self._lock:
             self._busy[account] += 1
             return self._busy[account]
 
     def leave(self, account: str) -> None:
-        """It is done."""
+        """Count a request as done."""
         with self._lock:
             self._busy[account] -= 1
 
@@ -102,7 +102,7 @@ class Server(ThreadingHTTPServer):
             self.max_connections = len(self._connections)
 
     def counts(self) -> dict[str, Any]:
-        """How many requests of which kind and status were seen, and the most connections at once."""
+        """Return the number of requests by kind and status, and the most connections at once."""
         seen = list(self.requests)
         return {
             "total": len(seen),
@@ -122,7 +122,7 @@ class Server(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error."""
+        """Ignore a client that hangs up."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -136,12 +136,12 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 0
 
     def setup(self) -> None:
-        """A connection begins."""
+        """Begin a connection."""
         super().setup()
         self.server.connected(self.connection)
 
     def finish(self) -> None:
-        """A connection ends."""
+        """End a connection."""
         self.server.disconnected(self.connection)
         super().finish()
 
@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(reply, seen.fault)
 
     def _reply(self, question: Question, fault: str, count: int) -> Answer:
-        """The answer, or the one that a limit or a fault puts in its place."""
+        """Return the answer, or that of a limit or a fault."""
         twilio = self.server.twilio
         if fault == "429" or (twilio.limit and count > twilio.limit):
             reply = error(429, 20429, "Too Many Requests")
@@ -210,8 +210,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "error200":
             return Answer(200, error(500, 20500, "An internal server error has occurred").body)
         if fault == "redirect":
-            where = f"{self.server.elsewhere}{self.path}"
-            return Answer(302, b"", {"Location": where}, content_type="text/html")
+            position = f"{self.server.elsewhere}{self.path}"
+            return Answer(302, b"", {"Location": position}, content_type="text/html")
         with twilio.lock:
             reply = answer(twilio, question, fault)
             reply.at = twilio.clock
@@ -222,7 +222,7 @@ class Handler(BaseHTTPRequestHandler):
         return reply
 
     def _send(self, reply: Answer, fault: str = "") -> None:
-        """Head and body in one piece, unless a fault wants it otherwise."""
+        """Send head and body in one piece, unless a fault requires otherwise."""
         body, twilio = reply.body, self.server.twilio
         headers = {
             "Date": http_date(reply.at or twilio.clock),

@@ -1,7 +1,7 @@
 """
-What a row of any list looks like: as the first one that Twilio published, with values of its own.
+New rows of any list: like the first one that Twilio published, with their own values.
 
-SIDs are fresh and of the list's pattern, the account and the parents are those asked for, and dates are the sandbox's.
+SIDs are new and match the list's pattern, account and parents are the given ones, and dates are the sandbox's.
 """
 
 import copy
@@ -26,19 +26,19 @@ BLANKS: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number"
 
 
 def written(kind: str, at: int) -> str | None:
-    """A moment as a property of this format writes it."""
+    """Return a timestamp in a property's format."""
     if kind == "date":
         return str(iso8601(at - at % DAY))[:10]
     return rfc2822(at) if kind == "date-time-rfc-2822" else iso8601(at)
 
 
 def is_date(kind: str) -> bool:
-    """Whether a format is one of the three of dates."""
+    """Return whether a format is one of the three of dates."""
     return kind in ("date", "date-time", "date-time-rfc-2822")
 
 
 def as_written(fact: Fact, given: Json) -> Json:
-    """Properties as the list writes them: dates may be moments, ISO 8601 or RFC 2822."""
+    """Return properties as the list writes them: dates may be seconds, ISO 8601 or RFC 2822."""
     if unknown := set(given) - set(fact.properties):
         raise ValueError(f"{fact.name} have no {', '.join(sorted(unknown))}")
     return {
@@ -50,31 +50,33 @@ def as_written(fact: Fact, given: Json) -> Json:
 
 
 def blank(fact: Fact) -> Json:
-    """A row of a list of which none was published."""
+    """Return a row of a list without published rows."""
     return {
         name: None if facts.get("nullable") else facts.get("enum", [BLANKS.get(facts.get("type", ""))])[0]
         for name, facts in fact.properties.items()
     }
 
 
-def new_row(fact: Fact, rng: Random, account: str, place: Json, created: int, number: int, given: Json) -> Json:
+def new_row(fact: Fact, rng: Random, account: str, path_values: Json, created: int, number: int, given: Json) -> Json:
     """
-    A new row of a list.
+    Return a new row of a list.
 
-    `place` holds the values of its path, `number` is how many rows the list has had, `given` wins over all.
+    `path_values` has the values of its path, `number` is how many rows the list has had, `given` overrides all.
     """
     sample = fact.published[0] if fact.published else blank(fact)
     data: Json = {name: copy.deepcopy(sample.get(name)) for name in fact.properties}
     given = as_written(fact, given)
-    own = _own_values(fact, rng, account, place, number, data) | _dates(fact, data, created) | given
-    told = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
-    meant = {
+    own = _own_values(fact, rng, account, path_values, number, data) | _dates(fact, data, created) | given
+    identifying = [name for name in data if name == fact.key or name in IN_ADDRESSES or _is_sid(data[name])]
+    replacements = {
         data[name]: own[name]
-        for name in sorted(told, key=lambda name: name != fact.key)
+        for name in sorted(identifying, key=lambda name: name != fact.key)
         if isinstance(data[name], str) and isinstance(own.get(name), str)
     }
-    data = _replaced(data, meant, account) | own
-    return data | {name: value for name, value in _addresses(fact, account, place, data).items() if name not in given}
+    data = _replaced(data, replacements, account) | own
+    return data | {
+        name: value for name, value in _addresses(fact, account, path_values, data).items() if name not in given
+    }
 
 
 def _is_sid(value: Any) -> bool:
@@ -82,14 +84,14 @@ def _is_sid(value: Any) -> bool:
 
 
 def _dates(fact: Fact, data: Json, created: int) -> Json:
-    """The dates that the published row has, and those of creation and change: all of them the row's creation."""
+    """Return the dates of the published row, and those of creation and change: all equal the row's creation."""
     kinds = {name: value_type(fact.properties, name) for name in data}
     always = ("date_created", "date_updated")
     return {n: written(k, created) for n, k in kinds.items() if is_date(k) and (data[n] is not None or n in always)}
 
 
-def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int, data: Json) -> Json:
-    """What makes a row another one than the published one."""
+def _own_values(fact: Fact, rng: Random, account: str, path_values: Json, number: int, data: Json) -> Json:
+    """Return the values in which a new row differs from the published one."""
     own = {}
     for name, facts in fact.properties.items():
         value, kind = data[name], value_type(fact.properties, name)
@@ -107,19 +109,19 @@ def _own_values(fact: Fact, rng: Random, account: str, place: Json, number: int,
             own[name] = facts["enum"][0]
     if "account_sid" in fact.properties:
         own["account_sid"] = account or data["account_sid"]
-    return own | named(fact, place)
+    return own | named(fact, path_values)
 
 
-def named(fact: Fact, place: Json) -> Json:
-    """The properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
-    found = {snake(name): value for name, value in place.items() if snake(name) in fact.properties}
+def named(fact: Fact, path_values: Json) -> Json:
+    """Return the properties that repeat a value of the path: `flow_sid`, or `parent_sid` for the last one."""
+    found = {snake(name): value for name, value in path_values.items() if snake(name) in fact.properties}
     if fact.parameters and "parent_sid" in fact.properties and snake(fact.parameters[-1]) not in fact.properties:
-        found["parent_sid"] = place[fact.parameters[-1]]
+        found["parent_sid"] = path_values[fact.parameters[-1]]
     return found
 
 
 def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> Any:
-    """In place of a published value, one that no other row of the list has; of the key unless a name is given."""
+    """Replace a published value by one that no other row of the list has; that of the key unless a name is given."""
     name = name or fact.key
     if _is_sid(value):
         return new_sid(rng, value[:2])
@@ -129,38 +131,40 @@ def unlike(fact: Fact, rng: Random, value: Any, number: int, name: str = "") -> 
 
 
 def some_value(rng: Random, name: str, facts: Json) -> str:
-    """A value for a path below no row: a SID if it has a pattern of one."""
+    """Return a value for a path without a parent: a SID if the pattern is one."""
     prefix = re.match(r"\^([A-Z]{2})\[", facts.get("pattern", ""))
     return new_sid(rng, prefix[1]) if prefix else f"{name}-{rng.randrange(1000)}"
 
 
-def _replaced(value: Any, meant: Json, account: str) -> Any:
-    """A value in which what was published gives way to this row's own, within addresses too."""
+def _replaced(value: Any, replacements: Json, account: str) -> Any:
+    """Replace published values by the row's own, within addresses too."""
     if isinstance(value, str):
-        text = SID.sub(lambda found: _meant(found.group(), meant, account), value)
-        return PART.sub(lambda found: str(meant.get(found.group(), found.group())), text) if "/" in text else text
+        text = SID.sub(lambda found: _replacement(found.group(), replacements, account), value)
+        return (
+            PART.sub(lambda found: str(replacements.get(found.group(), found.group())), text) if "/" in text else text
+        )
     if isinstance(value, list):
-        return [_replaced(item, meant, account) for item in value]
+        return [_replaced(item, replacements, account) for item in value]
     if isinstance(value, dict):
-        return {name: _replaced(item, meant, account) for name, item in value.items()}
+        return {name: _replaced(item, replacements, account) for name, item in value.items()}
     return value
 
 
-def _meant(sid: str, meant: Json, account: str) -> str:
-    return account if sid[:2] == "AC" and account else str(meant.get(sid, sid))
+def _replacement(sid: str, replacements: Json, account: str) -> str:
+    return account if sid[:2] == "AC" and account else str(replacements.get(sid, sid))
 
 
-def _addresses(fact: Fact, account: str, place: Json, data: Json) -> Json:
-    """The row's own address: `url` with its host, `uri` without."""
+def _addresses(fact: Fact, account: str, path_values: Json, data: Json) -> Json:
+    """Return the row's own address: `url` with its host, `uri` without."""
     if fact.one is None or data.get(fact.key) is None:
         return {}
     last = fact.one.removesuffix(".json").rpartition("/")[2][1:-1]
-    path = fact.fill(fact.one, {"AccountSid": account} | place | {last: data[fact.key]})
+    path = fact.fill(fact.one, {"AccountSid": account} | path_values | {last: data[fact.key]})
     made = {"url": f"https://{fact.product}.twilio.com{path}", "uri": path}
     return {name: made[name] for name in ("url", "uri") if name in fact.properties}
 
 
-def adopted(fact: Fact, published: Json, account: str, place: Json) -> Json:
-    """A row exactly as Twilio published it, but for the account and the parents that it names."""
+def adopted(fact: Fact, published: Json, account: str, path_values: Json) -> Json:
+    """Return a row exactly as Twilio published it, except for the account and the parents that it names."""
     own = {"account_sid": account} if "account_sid" in fact.properties and account else {}
-    return copy.deepcopy(published) | own | named(fact, place)
+    return copy.deepcopy(published) | own | named(fact, path_values)

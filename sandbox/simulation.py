@@ -1,5 +1,5 @@
 """
-Life: what happens by itself while the clock moves.
+The simulation: rows come, change and go while the clock advances.
 
 Each new row gets its whole future when it is made (sent in 8 seconds, delivered in 12, read in two days); a heap holds
 what is planned, and advancing the clock does what falls due, in order. It depends on the seed, on the clock and on what
@@ -36,7 +36,7 @@ QUALITY = ("low_volume", "choppy_robotic", "echo", "dtmf", "latency", "owa", "st
 
 def is_silent(given: Json) -> bool:
     """
-    Whether a change is of the kind that leaves `date_updated` alone: a price comes, or a body is redacted.
+    Return whether a change leaves `date_updated` alone: a price is filled in, or a body is redacted.
 
     No document says so; three reports do, and none says otherwise (production data of two connectors, the published
     example of a redaction).
@@ -45,18 +45,18 @@ def is_silent(given: Json) -> bool:
     return bool(given) and (is_redacted or set(given) <= {"price", "price_unit"})
 
 
-class Life:
+class Simulation:
     """The planned future of one simulated Twilio."""
 
     def __init__(self, twilio: "Twilio") -> None:
         self.twilio = twilio
         self.odd = 0.04
-        self._planned: list[tuple[int, int, str, str, Json]] = []  # (moment, number, what, sid, properties)
+        self._planned: list[tuple[int, int, str, str, Json]] = []  # (timestamp, number, what, sid, properties)
         self._count = 0
         self._recent: dict[str, list[str]] = {}  # rows made by life, to choose from
 
     def plan(self, at: int, what: str, sid: str = "", **properties: Any) -> None:
-        """Let something happen at a moment."""
+        """Plan something for a time."""
         self._count += 1
         heapq.heappush(self._planned, (at, self._count, what, sid, properties))
 
@@ -90,13 +90,13 @@ class Life:
             self._delete_one(rng, what.removeprefix("delete_") + "s")
 
     def _some_account(self, rng: Random) -> str:
-        """Where something new happens: half of it in the main account."""
+        """Return an account for something new: the main account in half of all cases."""
         accounts = self.twilio.streams["accounts"].items()
         active = [sid for sid, row in accounts if row.data["status"] == "active" and row.deleted is None]
         return self.twilio.main if rng.random() < 0.5 or not active else rng.choice(active)
 
     def _one(self, rng: Random, stream: str) -> str:
-        """Some row that is still there, of any age; nothing if there is none."""
+        """Return some listed row of any age, or none."""
         sids = self._recent.setdefault(stream, [])
         if len(sids) < len(self.twilio.streams[stream]):
             sids[:] = self.twilio.streams[stream]
@@ -169,7 +169,7 @@ class Life:
             self._opinion(rng, sid, ended)
 
     def _opinion(self, rng: Random, sid: str, ended: int) -> None:
-        """Feedback or an annotation or both, and in some cases a change of mind."""
+        """Add feedback or an annotation or both, and sometimes change it."""
         given, how = ended + rng.randrange(MINUTE, 3 * DAY), rng.random()
         times = [given] if rng.random() < 0.8 else [given, given + rng.randrange(HOUR, 10 * DAY)]
         for at in times:
@@ -213,7 +213,7 @@ class Life:
         self.twilio.addresses(1, account, friendly_name=name)
 
     def three_months(self) -> None:
-        """The demo's history: it ends on 2026-04-01 at nine, with something of everything under way."""
+        """Create the demo's history: it ends on 2026-04-01 at nine, with something of everything under way."""
         twilio = self.twilio
         twilio.change(twilio.main, friendly_name="Owl Dental")
         names = ("Blue Door Books", "Nord & Söhne", "Old campaign", "Trial run")

@@ -1,5 +1,5 @@
 """
-Moments of simulated time, as whole seconds since 1970 in UTC, and how Twilio writes and reads them.
+Timestamps of simulated time, as whole seconds since 1970 in UTC, and Twilio's formats of them.
 
 The sandbox counts in such integers; text appears only on the wire and in what tests hand in.
 """
@@ -18,7 +18,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def timestamp(value: "str | datetime | date | int | float") -> int:
     """
-    A moment from ISO 8601, RFC 2822, a datetime, a date (its midnight) or seconds. Without a zone: UTC.
+    Return the seconds of ISO 8601, RFC 2822, a datetime, a date (its midnight) or a number. Without a zone: UTC.
 
     >>> timestamp("2010-08-31T20:36:28Z") == timestamp("Tue, 31 Aug 2010 20:36:28 +0000")
     True
@@ -50,7 +50,7 @@ def _day(day: int) -> str:
 
 def rfc2822(at: "int | None") -> "str | None":
     """
-    As the classic resources write a date.
+    Format a timestamp as classic resources do.
 
     >>> rfc2822(1283286988)
     'Tue, 31 Aug 2010 20:36:28 +0000'
@@ -60,7 +60,7 @@ def rfc2822(at: "int | None") -> "str | None":
 
 def http_date(at: int) -> str:
     """
-    As the `Date` header writes it.
+    Format a timestamp as the `Date` header.
 
     >>> http_date(1283286988)
     'Tue, 31 Aug 2010 20:36:28 GMT'
@@ -70,7 +70,7 @@ def http_date(at: int) -> str:
 
 def iso8601(at: "int | None") -> "str | None":
     """
-    As the newer resources write a date.
+    Format a timestamp as newer resources do.
 
     >>> iso8601(1283286988)
     '2010-08-31T20:36:28Z'

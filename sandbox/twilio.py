@@ -1,7 +1,7 @@
 """
 The simulated Twilio: accounts, their rows, a clock that moves only when told, and keys.
 
-What it says over HTTP is decided in `api` and `insights`, how a page is cut in `lists`; what happens by itself is
+`api` and `insights` decide what it answers over HTTP, `lists` how a page is split; what happens by itself is
 `life`.
 """
 
@@ -21,7 +21,7 @@ from .lists import LISTINGS, Table
 from .options import Options
 from .rows import MAKERS, PREFIXES, STREAMS, Json, Row, brought_by_status, new_sid
 from .samples import fill
-from .simulation import Life, is_silent
+from .simulation import Simulation, is_silent
 from .timestamps import DAY, HOUR, iso8601, timestamp
 
 When = str | datetime | date | int | float
@@ -62,7 +62,7 @@ class Twilio(Options):
         self.keys: dict[str, tuple[str, str, str]] = {}  # sid -> account, kind, secret
         self.gone: dict[str, float] = {}  # account -> since when it cannot be read
         self.script = Faults(seed)
-        self.life = Life(self)
+        self.simulation = Simulation(self)
         self.generic = Generic(self)
         self.main = ""
         self.main = self.add_account()
@@ -72,9 +72,9 @@ class Twilio(Options):
 
     @classmethod
     def demo(cls, seed: int = 0, **switches: Any) -> "Twilio":
-        """Three months of an ordinary customer: five accounts, one suspended, one closed; now is 2026-04-01T09:00Z."""
+        """Create a customer's three months: five accounts, one suspended, one closed; now is 2026-04-01T09:00Z."""
         twilio = cls(seed, **switches)
-        twilio.life.three_months()
+        twilio.simulation.three_months()
         fill(twilio)
         return twilio
 
@@ -82,12 +82,12 @@ class Twilio(Options):
 
     @property
     def now(self) -> datetime:
-        """The simulated time; the `Date` header is exactly it."""
+        """Return the simulated time, which is also the `Date` header."""
         return datetime.fromisoformat(str(iso8601(self._now)).replace("Z", "+00:00"))
 
     @property
     def clock(self) -> int:
-        """The simulated time in seconds since 1970."""
+        """Return the simulated time in seconds since 1970."""
         return self._now
 
     def at(self, when: When) -> "Twilio":
@@ -98,44 +98,44 @@ class Twilio(Options):
         return self
 
     def advance(self, hours: float = 1, busy: float = 1.0) -> "Twilio":
-        """Life goes on: what was under way moves, rows come, change and go. `busy` times as much as usual happens."""
+        """Advance the clock: rows move, come, change and go. `busy` times as much as usual happens."""
         with self.lock:
-            self.life.advance(round(hours * HOUR), busy)
+            self.simulation.advance(round(hours * HOUR), busy)
         return self
 
     # Making rows
 
     def messages(self, n: int = 1, account: str | None = None, status: str = "delivered", **more: Any) -> list[str]:
         """
-        New messages of a status, created now, or at `created`, or evenly from `since` to `until`.
+        Add messages of a status, created now, or at `created`, or evenly from `since` to `until`.
 
         Any property can be given by name (`from_` for `from`); a function of the row's number makes one for each.
         """
         return self._make("messages", n, account, status, more)
 
     def calls(self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any) -> list[str]:
-        """New calls, as `messages`."""
+        """Add calls, as `messages`."""
         return self._make("calls", n, account, status, more)
 
     def conferences(self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any) -> list[str]:
-        """New conferences, as `messages`."""
+        """Add conferences, as `messages`."""
         return self._make("conferences", n, account, status, more)
 
     def transcriptions(
         self, n: int = 1, account: str | None = None, status: str = "completed", **more: Any
     ) -> list[str]:
-        """New transcriptions, as `messages`."""
+        """Add transcriptions, as `messages`."""
         return self._make("transcriptions", n, account, status, more)
 
     def addresses(self, n: int = 1, account: str | None = None, **more: Any) -> list[str]:
-        """New addresses, as `messages`; they have no status."""
+        """Add addresses, as `messages`; they have no status."""
         return self._make("addresses", n, account, "", more)
 
     def add(
         self, stream: str, account: str | None = None, parent: str | Json | None = None, n: int = 1, **more: Any
     ) -> list[str]:
         """
-        New rows of any list of Twilio's, by its name in `tools/lists.txt` or its operation ("studio/ListExecution").
+        Add rows to any list of Twilio's, by its name in `tools/lists.txt` or its operation ("studio/ListExecution").
 
         They look like the first one that Twilio published. `parent` is the handle of the row that they belong to, or
         the values of their path by name, also in snake case; without it, any that there is, or else a new one. `since`,
@@ -154,7 +154,7 @@ class Twilio(Options):
 
     def add_published(self, stream: str, account: str | None = None, parent: str | Json | None = None) -> list[str]:
         """
-        The rows of a list that Twilio published as examples, word for word.
+        Add the rows of a list that Twilio published as examples, word for word.
 
         Only the account and the parents are those of here, and a key that is taken gives way to one that is not.
         """
@@ -162,7 +162,7 @@ class Twilio(Options):
             return self.generic.add(stream, account, parent, 0, {}, published=True)
 
     def add_account(self, status: str = "active", **more: Any) -> str:
-        """A new subaccount."""
+        """Add a subaccount."""
         (sid,) = self._make("accounts", 1, self.main, status, more)
         return sid
 
@@ -198,7 +198,7 @@ class Twilio(Options):
         return sid
 
     def chance(self, sid: str) -> float:
-        """A number from 0 to 1 that belongs to a SID and to nothing else: no draw disturbs the others."""
+        """Return a number from 0 to 1 that depends on the SID alone, so that other draws do not change."""
         return Random(f"{self.seed} {sid}").random() if self.late_hours or self.null_date_updated else 1.0
 
     def bulk(
@@ -211,7 +211,7 @@ class Twilio(Options):
         skew: bool = False,
     ) -> None:
         """
-        Many finished rows at once, cheaply: a million in some seconds, a few hundred bytes each.
+        Add many finished rows at once, cheaply: a million in some seconds, a few hundred bytes each.
 
         They are spread at random over the span; with `skew`, one month in its middle gets ten times as many as others.
         They are never late, always have a `date_updated`, and afterwards are rows like all others.
@@ -302,13 +302,13 @@ class Twilio(Options):
         self.change(account, status="closed")
 
     def remove_account(self, account: str) -> None:
-        """An account vanishes, as closed ones do after 30 days."""
+        """Remove an account, as Twilio does 30 days after it was closed."""
         with self.lock:
             self.delete(account)
             self.gone.setdefault(account, self._now)
 
     def begin(self) -> "Twilio":
-        """History ends here: forget what was deleted before, and count rows of closed accounts as never listed."""
+        """End the history here: forget rows deleted before, and count rows of closed accounts as never listed."""
         with self.lock:
             for sid in [sid for sid, row in self.rows.items() if row.deleted is not None]:
                 del self.streams[self.rows.pop(sid).stream][sid]
@@ -319,7 +319,7 @@ class Twilio(Options):
         return self
 
     def add_key(self, account: str | None = None, kind: str = "main") -> tuple[str, str]:
-        """A new API key, "main" or "standard": (sid, secret)."""
+        """Add an API key, "main" or "standard"; return (sid, secret)."""
         if kind not in ("main", "standard"):
             raise ValueError(f"A key is main or standard, not {kind!r}")
         with self.lock:
@@ -336,7 +336,7 @@ class Twilio(Options):
     # What is there
 
     def table(self, stream: str, account: str) -> Table:
-        """The rows of one list."""
+        """Return the rows of one list."""
         key = (stream, "" if stream == "accounts" else account)
         if key not in self.tables:
             self.tables[key] = Table(LISTINGS[stream].by_date)
@@ -344,18 +344,18 @@ class Twilio(Options):
 
     def truth(self, stream: str, account: str | None = None) -> list[Json]:
         """
-        Every row that some list showed at some time, in its last state, also those deleted since.
+        Return every row that some list ever showed, in its last state, including deleted ones.
 
         `stream` may also be call_feedback (of calls ever listed) or annotations.
         """
         return self._rows(stream, account, self._ever_listed)
 
     def present(self, stream: str, account: str | None = None) -> list[Json]:
-        """The rows that lists show now, be it for some parameter only."""
+        """Return the rows that lists show now, at least for some parameter."""
         return self._rows(stream, account, self._listed_now)
 
     def present_at(self, stream: str, account: str | None = None) -> list[tuple[Json, Json]]:
-        """The same, each after the values of the path of its list: `account_sid`, and its parents' by name."""
+        """Return the same, each with the values of its list's path: `account_sid`, and its parents' by name."""
         with self.lock:
             if is_generic(stream):
                 return [(i.path_values, dict(i.data)) for i in self.generic.of(stream, account, now=True)]
@@ -391,6 +391,6 @@ class Twilio(Options):
 
 
 def _known(stream: str, data: Json, given: Json) -> None:
-    """Tests must not invent properties."""
+    """Refuse unknown properties, which a test invented."""
     if unknown := set(given) - set(data):
         raise ValueError(f"{stream} have no {', '.join(sorted(unknown))}")

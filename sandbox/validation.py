@@ -1,5 +1,5 @@
 """
-Queries are judged: what a list of Twilio's does not take, or not so, is refused with 400 and code 20001.
+Validate queries: a list refuses unknown parameters and wrong values with 400 and code 20001.
 """
 
 import re
@@ -16,13 +16,13 @@ AGO = re.compile(r"[+-]\d+days")  # usage records take days from today (paramete
 
 
 def refuse(name: str, because: str = "is not valid") -> Refused:
-    """The error of a parameter."""
+    """Return the error of a parameter."""
     return Refused(400, 20001, f"Parameter '{name}' {because}")
 
 
 def is_datetime(value: str) -> bool:
     """
-    Whether a value is a date or a moment, as the parameters of format date-time take it.
+    Return whether a parameter of format date-time accepts a value.
 
     >>> [is_datetime(text) for text in ("2026-04-01", "2026-04-01T09:00:00Z", "soon")]
     [True, True, False]
@@ -35,7 +35,7 @@ def is_datetime(value: str) -> bool:
 
 
 def is_date(value: str) -> bool:
-    """Whether a value is a day, and no moment."""
+    """Return whether a value is a day without a time."""
     try:
         return DATE.fullmatch(value) is not None and date.fromisoformat(value) is not None
     except ValueError:
@@ -43,7 +43,7 @@ def is_date(value: str) -> bool:
 
 
 def misfit(facts: Json, value: str) -> str:
-    """What is wrong with a value, in words, or an empty string."""
+    """Return what is wrong with a value, in words, or an empty string."""
     if facts.get("type") == "array":
         return misfit(facts.get("items", {}), value)
     checks: dict[Any, tuple[bool, str]] = {
@@ -63,8 +63,8 @@ def misfit(facts: Json, value: str) -> str:
     return ""
 
 
-def judge(known: Json, query: str) -> dict[str, list[str]]:
-    """The parameters of a query, each with its values; an empty value is none."""
+def validate(known: Json, query: str) -> dict[str, list[str]]:
+    """Return the parameters of a query, each with its values; an empty value counts as none."""
     asked: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known and name not in PAGING:

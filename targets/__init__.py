@@ -1,5 +1,5 @@
 """
-What targets make of the tap's output, tried for real: `python -m targets` runs each over the sandbox.
+Tests of real targets with the tap's output: `python -m targets` runs each with the sandbox.
 
 What it saw is kept in `docs/targets.json`, of which `docs/targets.md` is made. Nothing here is part of the tap.
 """

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from . import page, servers, trial, types_only
-from .declared import BY_NAME, FAKESNOW, TARGETS, Checkpoint, Target
+from .declared import BY_NAME, FAKESNOW, TARGETS, Destination, Target
 from .environments import Refusal, made
 
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _one(target: Target, keep: Path | None) -> dict[str, str]:
-    """What was seen of a target."""
+    """Return the results of a target."""
     seen = {"version": trial.version_of(target), "seen": f"{date.today():%Y-%m-%d}"}
     folder = Path(tempfile.mkdtemp(prefix="tap-twilio-target-", dir=keep))
     folder.chmod(0o755)
@@ -49,7 +49,7 @@ def _one(target: Target, keep: Path | None) -> dict[str, str]:
             if target.reader == "snowflake":
                 made(FAKESNOW)
                 port = stack.enter_context(servers.snowflake(folder))
-            cells = trial.tried(target, Checkpoint(folder / "trial", "twilio", postgres, port))
+            cells = trial.tried(target, Destination(folder / "trial", "twilio", postgres, port))
             if rewritten := trial.logs(folder, "SHIM "):
                 cells["rewritten"] = "; ".join(rewritten)
             return {**seen, **cells}

@@ -22,7 +22,7 @@ class Target:
     name: str
     package: str  # as pip takes it
     reader: str  # of `readers`; "types": nothing is loaded, its own mapping of types is asked
-    config: Callable[[Checkpoint], Json]
+    config: Callable[[Destination], Json]
     command: str = ""  # in its environment; empty: the name
     pythons: tuple[str, ...] = NEWER
     extra: tuple[str, ...] = ()  # what its environment needs beside it
@@ -61,8 +61,8 @@ def _runs(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Where one trial loads to: a folder of its own, and a schema of the servers that all use."""
+class Destination:
+    """The destination of one trial: its own folder, and its own schema on the shared servers."""
 
     folder: Path
     schema: str
@@ -70,44 +70,48 @@ class Checkpoint:
     snowflake: int  # the port of fakesnow's server, or 0
 
 
-def _meltano_postgres(place: Checkpoint) -> Json:
+def _meltano_postgres(destination: Destination) -> Json:
     from demo.sync import sqlalchemy_url
 
     settings = {"batch_size_rows": 200, "validate_records": False, "hard_delete": True}
-    return {"sqlalchemy_url": sqlalchemy_url(place.postgres), "default_target_schema": place.schema, **settings}
+    return {
+        "sqlalchemy_url": sqlalchemy_url(destination.postgres),
+        "default_target_schema": destination.schema,
+        **settings,
+    }
 
 
-def _pipelinewise_postgres(place: Checkpoint) -> Json:
-    url = urlsplit(place.postgres)
+def _pipelinewise_postgres(destination: Destination) -> Json:
+    url = urlsplit(destination.postgres)
     host = parse_qs(url.query).get("host", [url.hostname or ""])[0]
     who = {"user": url.username, "password": url.password or "none", "dbname": url.path.strip("/")}
-    where = {"host": host, "port": url.port or 5432, "default_target_schema": place.schema}
+    where = {"host": host, "port": url.port or 5432, "default_target_schema": destination.schema}
     return {**who, **where, "batch_size_rows": 200, "flush_all_streams": True, "hard_delete": True}
 
 
 SNOWFLAKE = {"account": "fake", "user": "fake", "password": "fake", "warehouse": "W", "batch_size_rows": 200}
 
 
-def _meltano_snowflake(place: Checkpoint) -> Json:
-    settings = {"database": "DB", "default_target_schema": place.schema.upper(), "validate_records": False}
+def _meltano_snowflake(destination: Destination) -> Json:
+    settings = {"database": "DB", "default_target_schema": destination.schema.upper(), "validate_records": False}
     return {**SNOWFLAKE, **settings, "hard_delete": True}
 
 
-def _pipelinewise_snowflake(place: Checkpoint) -> Json:
-    settings = {"dbname": "DB", "default_target_schema": place.schema, "file_format": "DB.PUBLIC.CSV_GZ"}
+def _pipelinewise_snowflake(destination: Destination) -> Json:
+    settings = {"dbname": "DB", "default_target_schema": destination.schema, "file_format": "DB.PUBLIC.CSV_GZ"}
     return {**SNOWFLAKE, **settings, "hard_delete": True, "flush_all_streams": True}
 
 
-def _duckdb(place: Checkpoint) -> Json:
+def _duckdb(destination: Destination) -> Json:
     settings = {"default_target_schema": "main", "batch_size_rows": 200, "flush_all_streams": True}
-    return {"path": str(place.folder / "it.db"), **settings}
+    return {"path": str(destination.folder / "it.db"), **settings}
 
 
-def _folder(place: Checkpoint) -> Json:
-    return {"destination_path": str(place.folder)}
+def _folder(destination: Destination) -> Json:
+    return {"destination_path": str(destination.folder)}
 
 
-def _nothing(place: Checkpoint) -> Json:
+def _nothing(destination: Destination) -> Json:
     return {}
 
 
@@ -118,7 +122,7 @@ TARGETS = (
     ),
     Target(
         "meltanolabs-target-postgres with use_copy", "meltanolabs-target-postgres==0.8.1", "postgres",
-        lambda place: {**_meltano_postgres(place), "use_copy": True},
+        lambda destination: {**_meltano_postgres(destination), "use_copy": True},
         command="target-postgres", sets="the same, and `use_copy: true`",
     ),
     Target(
@@ -140,7 +144,8 @@ TARGETS = (
     ),
     Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),
     Target(
-        "target-csv", "target-csv==0.3.0", "csv", lambda place: {**_folder(place), "disable_collection": True},
+        "target-csv", "target-csv==0.3.0", "csv",
+        lambda destination: {**_folder(destination), "disable_collection": True},
         pythons=OLDER, sets="`disable_collection: true`, else it reports its use; `decimals: text` in the tap",
     ),
     Target("target-parquet", "target-parquet==0.0.1", "parquet", _folder, pythons=("3.7",)),
@@ -153,8 +158,11 @@ TARGETS = (
         command="target-duckdb", extra=("duckdb<2",),
         sets="do not use it: rows are lost in a load that ends well",
     ),
-    Target("target-sqlite", "target-sqlite==0.2.0", "sqlite", lambda place: {"database": str(place.folder / "it")},
-           pythons=OLDER, sets="`decimals: text` in the tap"),
+    Target(
+        "target-sqlite", "target-sqlite==0.2.0", "sqlite",
+        lambda destination: {"database": str(destination.folder / "it")},
+        pythons=OLDER, sets="`decimals: text` in the tap",
+    ),
     Target("z3-target-bigquery", "z3-target-bigquery==0.7.2", "types", _nothing, extra=("setuptools<81",)),
     Target("shaped-target-clickhouse", "shaped-target-clickhouse==0.2.5", "types", _nothing),
 )  # fmt: skip

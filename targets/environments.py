@@ -37,6 +37,6 @@ def made(target: Target) -> None:
     stamp.write_text(wanted)
 
 
-def _why(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if "rror" in line and "subprocess-exited" not in line]
-    return (lines or said.splitlines() or ["pip says nothing"])[0][:160]
+def _why(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if "rror" in line and "subprocess-exited" not in line]
+    return (lines or output.splitlines() or ["pip says nothing"])[0][:160]

@@ -21,12 +21,12 @@ NOTHING = "select 1"
 STAGED = r"(?is)using\s*\((select .*?) from '(@[^']+)'\s*\(file_format => '?([^')]+)'?\)(.*?)\) s on "
 LEFT_OUT = r"(?is)^(start transaction|drop file format|alter table \S+ alter column \S+ drop not null)"
 number = itertools.count()  # of the tables that are made on the way
-said: set[str] = set()
+reported: set[str] = set()
 
 
 def say(what: str) -> None:
-    if what not in said:
-        said.add(what)
+    if what not in reported:
+        reported.add(what)
         print(f"SHIM {what}", file=sys.stderr, flush=True)
 
 

@@ -24,7 +24,7 @@ from sandbox import Twilio, serve
 from testing.taps import Tap
 
 from . import page, servers
-from .declared import BY_NAME, FAKESNOW, Checkpoint
+from .declared import BY_NAME, FAKESNOW, Destination
 from .environments import made
 
 ROWS = 40_000
@@ -41,16 +41,16 @@ def postgres(folder: Path, lines: Path) -> dict[str, Any]:
     with servers.postgres(folder) as url:
         for turn in range(3):
             for number, settings in enumerate(POSTGRES):
-                place = Checkpoint(folder, f"it_{turn}_{number}", url, 0)
-                config = target.config(place)
+                destination = Destination(folder, f"it_{turn}_{number}", url, 0)
+                config = target.config(destination)
                 kept = {one: config[one] for one in ("sqlalchemy_url", "default_target_schema")}
-                taken = _timed(target.start(_config(place, {**kept, **settings})), lines)
+                taken = _timed(target.start(_config(destination, {**kept, **settings})), lines)
                 seconds[_named(settings)] = min(taken, seconds.get(_named(settings), taken))
-    said = (
+    description = (
         f"{ROWS:,} messages from a file into an empty table of a Postgres on the same machine "
         f"({os.cpu_count()} cores), {date.today():%Y-%m-%d}: the shortest of three runs."
     )
-    return {"what": said, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
+    return {"what": description, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
 
 
 def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
@@ -63,25 +63,25 @@ def snowflake(folder: Path, lines: Path) -> dict[str, Any]:
         here = folder / f"snowflake_{number}"
         here.mkdir()
         with servers.snowflake(here) as port:
-            place = Checkpoint(here, f"it_{number}", "", port)
-            config = {**target.config(place), "batch_size_rows": None, **settings}
+            destination = Destination(here, f"it_{number}", "", port)
+            config = {**target.config(destination), "batch_size_rows": None, **settings}
             kept = {name: value for name, value in config.items() if value is not None}
-            _timed(target.start(_config(place, kept)), lines, {"FAKESNOW_PORT": str(port)})
+            _timed(target.start(_config(destination, kept)), lines, {"FAKESNOW_PORT": str(port)})
         log = (here / "fakesnow.log").read_text("utf-8").lower()
         sent = re.findall(r"^sent (?!put 'file://[^/])(\w+)", log, re.MULTILINE)  # only fakesnow is told a PUT twice
         statements[_named(settings)] = {"MERGE": sent.count("merge"), "all": len(sent)}
-    said = (
+    description = (
         f"meltanolabs-target-snowflake, {ROWS:,} messages into an empty table, {date.today():%Y-%m-%d}: the statements "
         "that came to fakesnow's server. Each is a round trip to Snowflake."
     )
-    return {"what": said, "statements": statements}
+    return {"what": description, "statements": statements}
 
 
 MEASURES: dict[str, Callable[[Path, Path], dict[str, Any]]] = {"postgres": postgres, "snowflake": snowflake}
 
 
 def main() -> int:
-    """What was measured goes to docs/targets.json and targets.md."""
+    """Write the measurements to docs/targets.json and targets.md."""
     parser = argparse.ArgumentParser(prog="python -m targets.measure", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}")
     names = parser.parse_args().names or list(MEASURES)
@@ -102,8 +102,8 @@ def _named(settings: Settings) -> str:
     return ", ".join(f"`{one}: {json.dumps(value)}`" for one, value in settings.items()) or "its own"
 
 
-def _config(place: Checkpoint, config: Settings) -> Path:
-    path = place.folder / f"{place.schema}.json"
+def _config(destination: Destination, config: Settings) -> Path:
+    path = destination.folder / f"{destination.schema}.json"
     path.write_text(json.dumps(config))
     return path
 

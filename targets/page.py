@@ -1,4 +1,4 @@
-"""What was seen, kept as JSON, and the page that is made of it; tests/docs/test_targets.py compares them."""
+"""The results, kept as JSON, and the page that is generated from them; tests/docs/test_targets.py compares both."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ MEASURED = ("measured: postgres", "measured: snowflake")
 
 INTRODUCTION = """# Targets, tried
 
-What targets make of the tap's output, as `make targets` saw it. It installs each into an environment of its own, loads
-calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes some,
-loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a first load,
-and runs the sync again from the last STATE that came out. Batches were of 200 rows, where a target can be told.
+How targets handle the tap's output, as tested by `make targets`. It installs each target into its own environment,
+loads calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes
+some, loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a
+first load, and runs the sync again from the last STATE that the target printed. Batches had 200 rows if the target has
+such a setting.
 
-A cell is what was seen on that day with that version, not what a target promises. [targets.json](targets.json) holds
+A cell is the result on that day with that version, not a promise of the target. [targets.json](targets.json) has
 the cells.
 
 ## Loading
@@ -28,54 +29,55 @@ the cells.
 VALUES_TITLE = """
 ## Values
 
-The test's prices are like Twilio's, and one has 20 decimals, as no price of Twilio's has so far. Where only that one
-was not kept, the cell says "beyond 15 digits". A column of type `double` or `float` still adds up with the errors of
+The test's prices are like Twilio's, except one with 20 decimals, which Twilio's do not have so far. If only that one
+was not kept, the cell says "beyond 15 digits". Sums over a column of type `double` or `float` still have the errors of
 floats.
 """
 ADVICE = """
 ## What to set
 """
 REST = """
-- **`decimals: text`** in the tap's config writes prices as text of the same digits. Take it for each target whose cell
+- **`decimals: text`** in the tap's config writes prices as text of the same digits. Use it for each target whose cell
   under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`.
-  Choose before the first load. Later, columns have a type already: load into a new schema, without a state.
-- **`flush_all_streams: true`** is a must for PipelineWise's targets. Without it they let go of a STATE that covers rows
-  which they still hold, and a kill loses these rows. With it, none was lost (seen with their target-postgres, and
-  with their target-snowflake over fakesnow).
+  Decide before the first load. Later, the columns have a type: load into a new schema, without a state.
+- **`flush_all_streams: true`** is required for PipelineWise's targets. Without it they print a STATE that covers rows
+  which they have not stored yet, and a kill loses these rows. With it, none was lost (tested with their
+  target-postgres, and with their target-snowflake over fakesnow).
 - **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated it deletes
   the rows of that version too, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
-- **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams carry no version, as Singer has it. When such a
-  stream becomes FULL_TABLE, meltanolabs-target-postgres takes rows without a version for old ones. Targets that use
+- **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams have no version, as Singer specifies. When such a
+  stream becomes FULL_TABLE, meltanolabs-target-postgres treats rows without a version as old. Targets that use
   the Singer SDK's own statement, such as meltanolabs-target-snowflake, drop only rows with an older version: rows from
   INCREMENTAL syncs never leave. Empty the table before you change the method there.
-- **`validate_records: false`** spares the target a second look at each record, and nearly half of its time
-  ([measured](#measured)). The tap checks every value already.
-- **`use_copy: true`** of meltanolabs-target-postgres loads quicker still, and sends numbers through a float:
+- **`validate_records: false`** saves the target a second validation of each record, and nearly half of its time
+  ([measured](#measured)). The tap already checks every value.
+- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but converts numbers to floats:
   prices with more than 15 digits are rounded. Twilio's have fewer.
-- **`batch_size_rows`** for Snowflake: each batch is a file, a MERGE and the statements around them, whatever it holds.
-  So take large batches, as far as memory goes: 100,000 rows, say. meltanolabs-target-snowflake takes 10,000 by itself,
-  and [four times as many MERGEs](#measured) for 40,000 rows; pipelinewise-target-snowflake takes 100,000 by itself.
-  Several streams are held at once, each up to a batch.
+- **`batch_size_rows`** for Snowflake: each batch needs a file, a MERGE and further statements, whatever its size.
+  So use batches as large as memory allows, such as 100,000 rows. The default of meltanolabs-target-snowflake is 10,000,
+  which needs [four times as many MERGEs](#measured) for 40,000 rows; that of pipelinewise-target-snowflake is 100,000.
+  A target holds several streams at once, each up to a batch.
 - **Newlines in pipelinewise-target-snowflake.** It stages a newline as `\\n` and a tab as `\\t`, two characters each.
-  Whether Snowflake makes of them what they were was not shown. A user says that it does not, of a tab:
+  It was not tested whether Snowflake converts them back. A user reports that it does not convert a tab:
   [issue 421](https://github.com/transferwise/pipelinewise-target-snowflake/issues/421). Empty text is staged as
-  nothing, which is null. So take meltanolabs-target-snowflake where the text of messages counts.
+  nothing, which is null. So use meltanolabs-target-snowflake if the text of messages matters.
 
 ## Snowflake, over fakesnow
 
-There is no Snowflake here. Both targets run unchanged, with their own connector, against the server of fakesnow 0.12, a
-fake of Snowflake made of DuckDB. A shim sends their connections there, rewrites what fakesnow does not know, and runs
-one statement after another.
+The test does not use Snowflake. Both targets run unchanged, with their own connector, against the server of fakesnow
+0.12, an imitation of Snowflake built on DuckDB. A shim redirects their connections, rewrites statements that fakesnow
+does not support, and runs one statement at a time.
 
-What that shows: a target makes tables with columns of these types, sends its files by PUT, asks for a MERGE of them,
-and then lets go of STATE. The files hold what the cells say.
+The test shows that a target creates tables with columns of these types, sends its files by PUT, requests a MERGE of
+them, and then prints STATE. The files contain what the cells say.
 
-What it does not show:
+The test does not show:
 
-- that Snowflake takes these statements as the targets write them;
-- its types, casts, transactions and MERGE, which are DuckDB's here, and hold primary keys, which Snowflake does not;
-- how it reads staged CSV and JSON, and its stages in a cloud's storage;
-- logins, keys, roles, grants and warehouses, since fakesnow lets everyone in;
+- that Snowflake accepts these statements as the targets write them;
+- Snowflake's types, casts, transactions and MERGE: here they are DuckDB's, which enforces primary keys, unlike
+  Snowflake;
+- how Snowflake reads staged CSV and JSON, and stages in cloud storage;
+- logins, keys, roles, grants and warehouses, because fakesnow accepts every login;
 - streams that load at the same time;
 - how long anything takes.
 
@@ -84,13 +86,13 @@ What it does not show:
 
 
 def load() -> dict[str, Any]:
-    """What is kept: cells by target, and what was measured."""
+    """Read the results: cells by target, and the measurements."""
     found: dict[str, Any] = json.loads(SEEN.read_text("utf-8")) if SEEN.is_file() else {}
     return found
 
 
 def keep(name: str, what: Any) -> None:
-    """Put what was seen of one target in the place of what was seen before."""
+    """Replace the results of one target."""
     seen = {**load(), name: what}
     order = [*BY_NAME, *MEASURED]
     ordered = {one: seen[one] for one in sorted(seen, key=order.index)}
@@ -98,12 +100,12 @@ def keep(name: str, what: Any) -> None:
 
 
 def write() -> None:
-    """Make the page anew."""
+    """Write the page."""
     PAGE.write_text(rendered(load()), "utf-8")
 
 
 def rendered(seen: dict[str, Any]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     rest = REST.format(shim="\n".join(_shims(seen)))
     parts = [INTRODUCTION, _table(RUNS, seen), VALUES_TITLE, _table(VALUES, seen), ADVICE, _advice(seen), rest]
     return "".join([*parts, _measured(*(seen.get(name, {}) for name in MEASURED))])
@@ -133,7 +135,7 @@ def _said(target: Target) -> str:
 
 
 def _shims(seen: dict[str, Any]) -> list[str]:
-    """What was rewritten, by target."""
+    """Return the rewritten statements, by target."""
     lines = []
     for target in TARGETS:
         if rewritten := seen.get(target.name, {}).get("rewritten"):

@@ -17,7 +17,7 @@ SETTLES_S = 3.0  # so long without a further STATE, and a target is taken to wai
 
 @dataclass
 class Fed:
-    """How it ended. `early`: STATE lines before its input ended; `states`: all of them."""
+    """The end of a pipe. `early`: STATE lines before its input ended; `states`: all of them."""
 
     exit_code: int
     early: int = 0
@@ -32,12 +32,12 @@ class Fed:
     def why(self) -> str:
         """The last line of its log that says what failed."""
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        said = [line for line in lines if "Error" in line or "CRITICAL" in line]
-        return (said or lines or [f"exit code {self.exit_code}"])[-1]
+        errors = [line for line in lines if "Error" in line or "CRITICAL" in line]
+        return (errors or lines or [f"exit code {self.exit_code}"])[-1]
 
 
 class _Printed:
-    """What it printed so far, read by a thread."""
+    """The output so far, read by a thread."""
 
     def __init__(self, stream: Any) -> None:
         self.lines: list[bytes] = []

@@ -13,87 +13,89 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .declared import FAKESNOW, Checkpoint, Target
+from .declared import FAKESNOW, Destination, Target
 
 Row = dict[str, Any]
 
 
 @dataclass
-class Held:
+class LoadedTable:
     """A table. `types` are the columns', where the target's store has any."""
 
     rows: list[Row] = field(default_factory=list)
     types: dict[str, str] = field(default_factory=dict)
 
 
-def read(target: Target, place: Checkpoint, table: str) -> Held:
+def read(target: Target, destination: Destination, table: str) -> LoadedTable:
     """A table; an empty one where there is none."""
-    held = READERS[target.reader](target, place, table)
-    rows = [{name.lower(): value for name, value in row.items()} for row in held.rows]
-    return Held(rows, {name.lower(): kind.lower() for name, kind in held.types.items()})
+    loaded = READERS[target.reader](target, destination, table)
+    rows = [{name.lower(): value for name, value in row.items()} for row in loaded.rows]
+    return LoadedTable(rows, {name.lower(): kind.lower() for name, kind in loaded.types.items()})
 
 
-def _postgres(target: Target, place: Checkpoint, table: str) -> Held:
+def _postgres(target: Target, destination: Destination, table: str) -> LoadedTable:
     import psycopg
     from psycopg import sql
     from psycopg.rows import dict_row
 
-    with psycopg.connect(place.postgres, row_factory=dict_row, autocommit=True) as connection:
+    with psycopg.connect(destination.postgres, row_factory=dict_row, autocommit=True) as connection:
         connection.execute("set timezone to 'UTC'")
         found = connection.execute(
             "select column_name as name, data_type as kind from information_schema.columns"
             " where table_schema = %s and table_name = %s",
-            [place.schema, table],
+            [destination.schema, table],
         ).fetchall()
         if not found:
-            return Held()
-        rows = connection.execute(sql.SQL("select * from {}").format(sql.Identifier(place.schema, table))).fetchall()
-        return Held(rows, {one["name"]: one["kind"] for one in found})
+            return LoadedTable()
+        rows = connection.execute(
+            sql.SQL("select * from {}").format(sql.Identifier(destination.schema, table))
+        ).fetchall()
+        return LoadedTable(rows, {one["name"]: one["kind"] for one in found})
 
 
-def _sqlite(target: Target, place: Checkpoint, table: str) -> Held:
-    with closing(sqlite3.connect(place.folder / "it.db")) as connection:
+def _sqlite(target: Target, destination: Destination, table: str) -> LoadedTable:
+    with closing(sqlite3.connect(destination.folder / "it.db")) as connection:
         connection.row_factory = sqlite3.Row
         types = {row["name"]: row["type"] for row in connection.execute(f"pragma table_info({table})")}
-        return Held([dict(row) for row in connection.execute(f"select * from {table}")] if types else [], types)
+        return LoadedTable([dict(row) for row in connection.execute(f"select * from {table}")] if types else [], types)
 
 
-def _jsonl(target: Target, place: Checkpoint, table: str) -> Held:
-    lines = [line for path in _files(place, table, "jsonl") for line in path.read_text("utf-8").splitlines()]
-    return Held([json.loads(line, parse_float=Decimal) for line in lines if _is_whole(line)])
+def _jsonl(target: Target, destination: Destination, table: str) -> LoadedTable:
+    lines = [line for path in _files(destination, table, "jsonl") for line in path.read_text("utf-8").splitlines()]
+    return LoadedTable([json.loads(line, parse_float=Decimal) for line in lines if _is_whole(line)])
 
 
 def _is_whole(line: str) -> bool:
-    """Of a target that was killed, the last line may be cut."""
+    """Return whether a line is complete: the last one of a killed target may not be."""
     try:
         return bool(json.loads(line))
     except ValueError:
         return False
 
 
-def _csv(target: Target, place: Checkpoint, table: str) -> Held:
+def _csv(target: Target, destination: Destination, table: str) -> LoadedTable:
     rows: list[Row] = []
-    for path in _files(place, table, "csv"):
+    for path in _files(destination, table, "csv"):
         with path.open(encoding="utf-8", newline="") as file:
             rows += list(csv.DictReader(file))
-    return Held(rows)
+    return LoadedTable(rows)
 
 
-def _files(place: Checkpoint, table: str, ending: str) -> list[Path]:
-    return sorted(place.folder.glob(f"{table}-*.{ending}"))
+def _files(destination: Destination, table: str, ending: str) -> list[Path]:
+    return sorted(destination.folder.glob(f"{table}-*.{ending}"))
 
 
-def _by_script(script: str) -> Callable[[Target, Checkpoint, str], Held]:
+def _by_script(script: str) -> Callable[[Target, Destination, str], LoadedTable]:
     """Read by the target's own environment, which has the library that it takes."""
 
-    def reader(target: Target, place: Checkpoint, table: str) -> Held:
+    def reader(target: Target, destination: Destination, table: str) -> LoadedTable:
         python = FAKESNOW.python if target.reader == "snowflake" else target.python
-        arguments = [python, "-c", script, place.folder, table, place.schema, str(place.snowflake)]
+        arguments = [python, "-c", script, destination.folder, table, destination.schema, str(destination.snowflake)]
         done = subprocess.run(list(map(str, arguments)), capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{target.name}: its tables cannot be read: {done.stderr[-500:]}")
         found = json.loads(done.stdout, parse_float=Decimal)
-        return Held(found["rows"], found["types"])
+        return LoadedTable(found["rows"], found["types"])
 
     return reader
 
@@ -141,7 +143,7 @@ if known:
 print(json.dumps({"rows": rows, "types": dict(known)}, default=str))
 """
 
-READERS: dict[str, Callable[[Target, Checkpoint, str], Held]] = {
+READERS: dict[str, Callable[[Target, Destination, str], LoadedTable]] = {
     "postgres": _postgres,
     "sqlite": _sqlite,
     "jsonl": _jsonl,

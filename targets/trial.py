@@ -18,9 +18,9 @@ from typing import Any
 from sandbox import Server, Twilio, serve
 from testing.taps import SIX, Run, Tap, expected
 
-from .declared import Checkpoint, Target
+from .declared import Destination, Target
 from .piping import Fed, feed
-from .readers import Held, Row, read
+from .readers import LoadedTable, Row, read
 
 BODY = 'first line\nsecond line, "quoted", with \\n and a tab\t☎ 😀 ñ'
 DIGITS = "-0.12345678901234567890"  # more than a double has
@@ -44,15 +44,15 @@ class Trial:
     """A target, and where one part of its trial loads to."""
 
     target: Target
-    place: Checkpoint
+    destination: Destination
     tap: Tap
 
     def feed(self, lines: list[bytes], kill_after: int | None = None) -> Fed:
         """Give it lines; what it let go of last is the tap's next state."""
-        config = self.place.folder.parent / f"{self.place.schema}.json"
-        config.write_text(json.dumps(self.target.config(self.place)))
-        env = {**os.environ, "FAKESNOW_PORT": str(self.place.snowflake), "PYTHONWARNINGS": "ignore"}
-        log = self.place.folder.parent / f"{self.place.schema}.log"
+        config = self.destination.folder.parent / f"{self.destination.schema}.json"
+        config.write_text(json.dumps(self.target.config(self.destination)))
+        env = {**os.environ, "FAKESNOW_PORT": str(self.destination.snowflake), "PYTHONWARNINGS": "ignore"}
+        log = self.destination.folder.parent / f"{self.destination.schema}.log"
         fed = feed(self.target.start(config), lines, log, env, kill_after)
         self.tap.state = fed.state if fed.state is not None else self.tap.state
         return fed
@@ -62,16 +62,16 @@ class Trial:
         assert run.exit_code == 0, run.log
         return run, self.feed(run.lines)
 
-    def held(self, table: str) -> Held:
-        return read(self.target, self.place, table)
+    def loaded(self, table: str) -> LoadedTable:
+        return read(self.target, self.destination, table)
 
 
-def tried(target: Target, place: Checkpoint) -> Cells:
+def tried(target: Target, destination: Destination) -> Cells:
     """All of it, with decimals as numbers and as text. What raises is a cell that says so."""
     cells: Cells = {}
     for decimals in ("number", "text"):
         with serve(a_month(5)) as server:
-            trial = _begin(target, place, server, f"{place.schema}_{decimals}", decimals)
+            trial = _begin(target, destination, server, f"{destination.schema}_{decimals}", decimals)
             run, fed = trial.sync()
             if decimals == "text":
                 cells["prices, decimals: text"] = _prices(trial) if fed.exit_code == 0 else f"fails: {fed.why[:120]}"
@@ -83,23 +83,23 @@ def tried(target: Target, place: Checkpoint) -> Cells:
             cells |= _first(trial)
             cells |= _second(trial)
     with serve(a_month(6)) as server:
-        cells["killed halfway"] = _killed(_begin(target, place, server, f"{place.schema}_killed", "number"))
+        cells["killed halfway"] = _killed(_begin(target, destination, server, f"{destination.schema}_killed", "number"))
     if target.without:
         bare = replace(target, config=lambda where: _without(target, where))
         with serve(a_month(6)) as server:
-            seen = _killed(_begin(bare, place, server, f"{place.schema}_bare", "number"))
+            seen = _killed(_begin(bare, destination, server, f"{destination.schema}_bare", "number"))
             cells["killed halfway"] += f"; without {', '.join(f'`{name}`' for name in target.without)}: {seen}"
     for begins, why in target.unshown.items():
         cells |= {name: why for name, cell in cells.items() if cell.startswith(begins)}
     return cells
 
 
-def _without(target: Target, place: Checkpoint) -> dict[str, Any]:
-    return {name: value for name, value in target.config(place).items() if name not in target.without}
+def _without(target: Target, destination: Destination) -> dict[str, Any]:
+    return {name: value for name, value in target.config(destination).items() if name not in target.without}
 
 
-def _begin(target: Target, place: Checkpoint, server: Server, schema: str, decimals: str) -> Trial:
-    here = replace(place, folder=place.folder / schema, schema=schema)
+def _begin(target: Target, destination: Destination, server: Server, schema: str, decimals: str) -> Trial:
+    here = replace(destination, folder=destination.folder / schema, schema=schema)
     here.folder.mkdir(parents=True)
     settings = {"page_size": 50, "state_seconds": 0, "call_feedback_source": "feedback", "decimals": decimals}
     tap = Tap(server, here.folder.parent / f"{schema}-tap", **settings).select(*SIX, full_table=[DELETING])
@@ -112,7 +112,7 @@ def _loads(trial: Trial, fed: Fed) -> str:
     missing = []
     for stream in SIX:
         should = {row["sid"] for row in trial.tap.listed(stream)}
-        if lost := should - {row["sid"] for row in trial.held(stream).rows}:
+        if lost := should - {row["sid"] for row in trial.loaded(stream).rows}:
             missing.append(f"{len(lost)} of {len(should)} {stream}")
     return f"loses rows: {', '.join(missing)}" if missing else "yes"
 
@@ -127,7 +127,7 @@ def _when(fed: Fed, states: int) -> str:
 
 
 def _first(trial: Trial) -> Cells:
-    messages, calls, feedback = trial.held("messages"), trial.held("calls"), trial.held("call_feedback")
+    messages, calls, feedback = trial.loaded("messages"), trial.loaded("calls"), trial.loaded("call_feedback")
     return {
         "prices": _prices(trial),
         "newlines, emoji": _text(trial, messages),
@@ -138,16 +138,16 @@ def _first(trial: Trial) -> Cells:
     }
 
 
-def _by_sid(held: Held) -> dict[Any, Row]:
+def _by_sid(loaded: LoadedTable) -> dict[Any, Row]:
     """The last row of each key: what is appended counts where it came last."""
-    return {row["sid"]: row for row in held.rows}
+    return {row["sid"]: row for row in loaded.rows}
 
 
 def _prices(trial: Trial) -> str:
     kind, wrong = "", []
     for stream in ("messages", "calls"):
-        held = trial.held(stream)
-        kind, rows = held.types.get("price", "text" if trial.target.reader == "csv" else "JSON"), _by_sid(held)
+        loaded = trial.loaded(stream)
+        kind, rows = loaded.types.get("price", "text" if trial.target.reader == "csv" else "JSON"), _by_sid(loaded)
         for row in trial.tap.listed(stream):
             price = expected(stream, row)["price"]
             if row["sid"] in rows and _decimal(rows[row["sid"]]["price"]) != price:
@@ -169,7 +169,7 @@ def _decimal(value: Any) -> Decimal | None:
         return Decimal("NaN")
 
 
-def _text(trial: Trial, messages: Held) -> str:
+def _text(trial: Trial, messages: LoadedTable) -> str:
     rows, wrong = _by_sid(messages), []
     for row in trial.tap.listed("messages"):
         body = expected("messages", row)["body"]
@@ -178,12 +178,12 @@ def _text(trial: Trial, messages: Held) -> str:
     if not wrong:
         return "kept"
     marks = {"\n": "newlines", "😀": "emoji"}
-    lost = ", ".join(name for mark, name in marks.items() if not any(mark in str(held) for _, held in wrong))
+    lost = ", ".join(name for mark, name in marks.items() if not any(mark in str(loaded) for _, loaded in wrong))
     lost = lost or "other text"
     return f"**not kept**: {lost} ({wrong[0][1]!r:.60})".replace("|", "\\|").replace("\n", " ")
 
 
-def _empty(trial: Trial, messages: Held) -> str:
+def _empty(trial: Trial, messages: LoadedTable) -> str:
     rows = _by_sid(messages)
     found = {
         rows[row["sid"]]["body"] for row in trial.tap.listed("messages") if row["body"] == "" and row["sid"] in rows
@@ -191,7 +191,7 @@ def _empty(trial: Trial, messages: Held) -> str:
     return {frozenset({""}): "kept", frozenset({None}): "null"}.get(frozenset(found), str(found))
 
 
-def _from_to(trial: Trial, calls: Held) -> str:
+def _from_to(trial: Trial, calls: LoadedTable) -> str:
     for names in (("from", "to"), ("_from", "_to"), ("from_", "to_")):
         if calls.rows and names[0] in calls.rows[0] and names[1] in calls.rows[0]:
             rows = _by_sid(calls)
@@ -204,7 +204,7 @@ def _from_to(trial: Trial, calls: Held) -> str:
     return "no such columns"
 
 
-def _arrays(trial: Trial, feedback: Held) -> str:
+def _arrays(trial: Trial, feedback: LoadedTable) -> str:
     rows = _by_sid(feedback)
     full = [row["sid"] for row in trial.tap.listed("call_feedback") if row["issues"] == ["echo", "latency"]]
     values = [rows[sid]["issues"] for sid in full if sid in rows]
@@ -225,7 +225,7 @@ def _arrays(trial: Trial, feedback: Held) -> str:
 def _second(trial: Trial) -> Cells:
     """Changes, new rows and deleted ones."""
     twilio = trial.tap.twilio
-    before = len(trial.held(DELETING).rows)
+    before = len(trial.loaded(DELETING).rows)
     deleted = {row["sid"] for row in twilio.present(DELETING)[::5]}
     for sid in deleted:
         twilio.delete(sid)
@@ -236,21 +236,21 @@ def _second(trial: Trial) -> Cells:
     _, fed = trial.sync()
     if fed.exit_code:
         return {"upserts": f"second sync fails: {fed.why[:120]}"}
-    messages = trial.held("messages")
+    messages = trial.loaded("messages")
     times = Counter(row["sid"] for row in messages.rows)
     rows = _by_sid(messages)
     wrong = [sid for sid in changed if sid not in rows or _decimal(rows[sid]["price"]) != Decimal("-0.99")]
     upserts = "appends: the last row of a key counts" if max(times.values()) > 1 else "yes"
     return {
         "upserts": f"**{len(wrong)} of {len(changed)} changes are missing**" if wrong else upserts,
-        "deletions": _deletions(trial.held(DELETING), deleted, before),
+        "deletions": _deletions(trial.loaded(DELETING), deleted, before),
     }
 
 
-def _deletions(held: Held, deleted: set[str], before: int) -> str:
-    there = [row for row in held.rows if row["sid"] in deleted]
+def _deletions(loaded: LoadedTable, deleted: set[str], before: int) -> str:
+    there = [row for row in loaded.rows if row["sid"] in deleted]
     if not there:
-        return "rows leave" if held.rows else f"**all {before} rows are gone**"
+        return "rows leave" if loaded.rows else f"**all {before} rows are gone**"
     marked = all(row.get("_sdc_deleted_at") for row in there)
     return "`_sdc_deleted_at` is set" if marked else "rows stay"
 
@@ -264,7 +264,9 @@ def _killed(trial: Trial) -> str:
         return f"the next sync fails: {again.why[:120]}"
     lost = 0
     for stream in SIX:
-        lost += len({row["sid"] for row in trial.tap.listed(stream)} - {row["sid"] for row in trial.held(stream).rows})
+        lost += len(
+            {row["sid"] for row in trial.tap.listed(stream)} - {row["sid"] for row in trial.loaded(stream).rows}
+        )
     where = "from its last STATE" if fed.states else "from the start, since no STATE had come"
     return f"**{lost} rows are lost**" if lost else f"no row lost, {where}"
 

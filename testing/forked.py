@@ -25,7 +25,7 @@ CONTEXT.set_forkserver_preload([__name__])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use."""
+    """The part of `subprocess.Popen` that tests use."""
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], out: Path, err: Path) -> None:
         self._process = CONTEXT.Process(target=_run, args=(list(arguments), dict(env), str(out), str(err)))

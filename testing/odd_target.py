@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def printed(way: str, states: list[tuple[int, dict]]) -> list[str]:  # type: ignore[type-arg]
-    """What to print."""
+    """Return what to print."""
     values = [message["value"] for _, message in states]
     if way == "none":
         return []

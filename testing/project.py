@@ -1,4 +1,4 @@
-"""What pyproject.toml says of the package."""
+"""The package's metadata from pyproject.toml."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Api:
         return self.session.get(url, params=params, auth=auth, timeout=10)
 
     def path(self, name: str, values: dict[str, Any] | None = None, account: str = "") -> str:
-        """Of a list, or of a list below a parent."""
+        """Return the path of a list, or of a list below a parent."""
         one = fact(name)
         filled = one.fill(one.path, {"AccountSid": account or self.twilio.main} | (values or {}))
         return f"/{one.product}{filled}"

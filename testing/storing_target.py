@@ -30,7 +30,7 @@ class Killer:
             orders.unlink(missing_ok=True)
 
     def due(self, now: str) -> bool:
-        """Whether this is the moment."""
+        """Return whether it is time."""
         self.left -= self.when == now
         return self.when == now and self.left == 0
 

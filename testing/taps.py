@@ -115,7 +115,7 @@ def _storable(value: Any) -> Any:
 
 
 class Tables:
-    """What a target makes of Singer lines: rows by key, the last one wins; a version activated removes all others."""
+    """Tables as a target builds them from Singer lines: a key's last row wins; an activated version removes others."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, Json]] = {}
@@ -148,7 +148,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Run:
-    """How one run of the tap ended, and all that it printed; a line that a kill cut short is left out."""
+    """The end of one run of the tap, and its output; a line that a kill cut short is left out."""
 
     exit_code: int
     lines: list[bytes]
@@ -240,7 +240,7 @@ class Tap:
         return self
 
     def command(self, *arguments: str, **settings: Any) -> list[str]:
-        """What to run, with its files written; a setting that is None is left out."""
+        """Return the command, with its files written; a setting that is None is left out."""
         folder = self.folder / str(next(self._runs))
         folder.mkdir()
         config = {name: value for name, value in {**self.settings, **settings}.items() if value is not None}
@@ -300,7 +300,7 @@ class Tap:
         return list(self._listed[stream].values())
 
     def uncertain(self, sid: str) -> bool:
-        """Whether a row may also be as a run that was killed read it; it was deleted since."""
+        """Return whether a row may also be as a killed run read it; it was deleted since."""
         return sid in self._maybe
 
     def wrong(
@@ -310,7 +310,7 @@ class Tap:
         rows: Callable[[str], Iterable[Json]] | None = None,
     ) -> Json:
         """
-        What the tables hold otherwise than they should; {} where all is right.
+        Return the differences from the expected tables; {} if there are none.
 
         They should hold each row that Twilio listed when a run began that ended well, as it was when the last such run
         began; a row that was deleted since may also be as a run that was killed could read it. `but` leaves rows out

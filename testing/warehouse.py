@@ -35,7 +35,7 @@ CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Piped:
-    """How `tap | target` ended; `states` are the STATE values that the target let go of, in order."""
+    """The end of `tap | target`; `states` are the STATE values that the target printed, in order."""
 
     tap_exit: int
     target_exit: int
@@ -138,7 +138,7 @@ class Warehouse:
             return []
 
     def query(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """What a query gives, for what `rows` does not say: column types, say."""
+        """Return the result of a query, such as column types."""
         cursor = self._reader.execute(query, values)
         return cursor.fetchall() if cursor.description else []
 

@@ -1,1 +1,1 @@
-"""What a person runs by hand, with Twilio's OpenAPI documents at hand; nothing here runs with the tap."""
+"""Tools to run by hand, with Twilio's OpenAPI documents; nothing here runs with the tap."""

@@ -1,5 +1,5 @@
 """
-Hold the declarations and the schemas against Twilio's OpenAPI documents.
+Compare the declarations and the schemas with Twilio's OpenAPI documents.
 
 A contradiction is what a declaration or a schema says and the documents do not. That a list has no declaration yet is
 none, and neither is a property that a schema leaves out.
@@ -23,17 +23,17 @@ from .left_out import LEFT_OUT, UNDOCUMENTED
 ADDED = {"received_at"}  # to every row, by the tap
 NEVER_TAKEN = {"links", "subresource_uris"}  # addresses that follow from the SID
 
-Checkpoint = tuple[str, str]  # a product, and a path whose parameters have no names
+ListKey = tuple[str, str]  # a product, and a path whose parameters have no names
 
 
 @dataclass
 class Outcome:
-    """What a check found."""
+    """The result of a check."""
 
     streams: int
     contradictions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    undeclared: list[Checkpoint] = field(default_factory=list)
+    undeclared: list[ListKey] = field(default_factory=list)
     left_out: int = 0
 
 
@@ -41,31 +41,31 @@ def check(
     documents: Documents,
     streams: Sequence[Stream],
     schemas: Mapping[str, Json] | None = None,
-    left_out: Mapping[Checkpoint, str] = LEFT_OUT,
+    left_out: Mapping[ListKey, str] = LEFT_OUT,
 ) -> Outcome:
-    """Hold the streams against the documents. `schemas` by stream; None: those of the tap."""
+    """Compare the streams with the documents. `schemas` by stream; None: those of the tap."""
     there = Index(documents)
     outcome = Outcome(len(streams))
     for stream in streams:
         schema = load_schema(stream.name) if schemas is None else schemas[stream.name]
-        held = Held(stream, there, {other.name: other for other in streams}, schema)
-        outcome.contradictions += [f"{stream.name}: {what}" for what in held.contradictions()]
-        outcome.notes += [f"{stream.name}: {what}" for what in held.notes()]
-    declared = {place_of(stream.product, stream.path) for stream in streams}
-    skipped = {place(*one) for one in left_out}
+        stream_check = StreamCheck(stream, there, {other.name: other for other in streams}, schema)
+        outcome.contradictions += [f"{stream.name}: {what}" for what in stream_check.contradictions()]
+        outcome.notes += [f"{stream.name}: {what}" for what in stream_check.notes()]
+    declared = {stream_key(stream.product, stream.path) for stream in streams}
+    skipped = {list_key(*one) for one in left_out}
     for product, path in left_out:
-        if place(product, path) not in there.by_place:
+        if list_key(product, path) not in there.by_key:
             outcome.notes.append(f"{product} {path}: left out, and the documents have no such list")
-        if place(product, path) in declared:
+        if list_key(product, path) in declared:
             outcome.contradictions.append(f"{product} {path}: left out, and a stream reads it")
-    lists = {one: place(*one) for one, operation in documents.operations.items() if is_list(operation)}
+    lists = {one: list_key(*one) for one, operation in documents.operations.items() if is_list(operation)}
     outcome.undeclared = sorted(one for one, at in lists.items() if at not in declared | skipped)
     outcome.left_out = sum(at in skipped for at in lists.values())
     return outcome
 
 
 def text(outcome: Outcome) -> str:
-    """An outcome for a person to read."""
+    """Return an outcome as readable text."""
     parts = [f"not declared: {product} {path}" for product, path in outcome.undeclared]
     parts += [f"note: {note}" for note in outcome.notes]
     parts += [f"CONTRADICTION {what}" for what in outcome.contradictions]
@@ -79,23 +79,23 @@ def text(outcome: Outcome) -> str:
 # Finding lists
 
 
-def place(product: str, path: str) -> Checkpoint:
+def list_key(product: str, path: str) -> ListKey:
     """
-    A path without the names of its parameters and its suffix.
+    Return a path without its suffix and the names of its parameters.
 
-    >>> place("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
+    >>> list_key("api", "/2010-04-01/Accounts/{AccountSid}/Calls.json")
     ('api', '/2010-04-01/Accounts/{}/Calls')
     """
     return product, re.sub(r"\{\w+\}", "{}", path.removesuffix(".json"))
 
 
-def place_of(product: Product, path: str) -> Checkpoint:
-    """The place that a declaration means."""
-    return place(product.host, f"{product.root}/{path}")
+def stream_key(product: Product, path: str) -> ListKey:
+    """Return the list that a declaration reads."""
+    return list_key(product.host, f"{product.root}/{path}")
 
 
 def is_list(operation: Operation) -> bool:
-    """Whether it answers with rows. Some answer with a redirection, or with nothing that is described."""
+    """Return whether an operation answers with rows. Some redirect, or describe no answer."""
     try:
         return envelope_of(operation.answer())[0] != "single"
     except (KeyError, ValueError):
@@ -103,25 +103,25 @@ def is_list(operation: Operation) -> bool:
 
 
 class Index:
-    """The documents' operations by place."""
+    """The documents' operations by list."""
 
     def __init__(self, documents: Documents) -> None:
         self.documents = documents
-        self.by_place = {place(*name): operation for name, operation in documents.operations.items()}
+        self.by_key = {list_key(*name): operation for name, operation in documents.operations.items()}
 
     def find(self, product: Product, path: str) -> Operation | None:
-        """The operation that a declaration means; None where the path, or its suffix, is not the documents'."""
-        found = self.by_place.get(place_of(product, path))
+        """Return the operation that a declaration reads; None if the documents lack the path, or its suffix differs."""
+        found = self.by_key.get(stream_key(product, path))
         return found if found and found.path.endswith(".json") == (product.suffix == ".json") else None
 
     def row(self, stream: Stream) -> Json:
-        """The properties of a stream's rows; empty where the documents do not have the stream."""
+        """Return the properties of a stream's rows; empty if the documents do not have the stream."""
         found = self.find(stream.product, stream.path)
         return dict(row_schema(found).get("properties", {})) if found else {}
 
 
 def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
-    """The values that the documents give for a parameter or a property; empty where they give none."""
+    """Return the values that the documents give for a parameter or a property; empty if they give none."""
     schema = operation.resolve(schema)
     return ("true", "false") if schema.get("type") == "boolean" else tuple(schema.get("enum", ()))
 
@@ -130,8 +130,8 @@ def values_of(operation: Operation, schema: Json) -> Sequence[Any]:
 
 
 @dataclass
-class Held:
-    """A stream, held against the documents."""
+class StreamCheck:
+    """A stream, compared with the documents."""
 
     stream: Stream
     there: Index
@@ -139,7 +139,7 @@ class Held:
     schema: Json
 
     def contradictions(self) -> Iterator[str]:
-        """Whatever the declaration and the schema say and the documents do not."""
+        """Yield everything in the declaration and the schema that the documents contradict."""
         stream = self.stream
         found = self.there.find(stream.product, stream.path)
         if found is not None:
@@ -153,7 +153,7 @@ class Held:
             yield from scores(stream.second, self.there)
 
     def notes(self) -> Iterator[str]:
-        """What the documents say and the schema does not."""
+        """Yield everything in the documents that the schema lacks."""
         more = self.there.row(self.stream).keys() - self.schema["properties"].keys()
         for name in sorted(more - self.stream.hidden - NEVER_TAKEN):
             yield f"its schema does not have {name}"
@@ -171,7 +171,7 @@ class Held:
             yield "Twilio cannot be asked for one of its rows"
 
     def _row(self, row: Json) -> Iterator[str]:
-        """Properties: of the key, of the dates, hidden ones, and the schema's."""
+        """Check properties: of the key, of the dates, hidden ones, and the schema's."""
         stream = self.stream
         added = {*stream.derived, *ADDED}
         yield from missing("the key's", stream.key, {*row, *added})
@@ -185,13 +185,13 @@ class Held:
     def _query(self, found: Operation) -> Iterator[str]:
         stream = self.stream
         if stream.filter:
-            yield from filtered(stream.filter, found)
+            yield from filter_parameters(stream.filter, found)
         sent = [(name, value) for name, value in stream.query.items()]
         sent += [(name, value) for name, values in stream.query_variants.items() for value in values]
-        yield from asked(sent, found)
+        yield from query_parameters(sent, found)
 
     def _parent(self) -> Iterator[str]:
-        """What is taken from the parent's row: the path's values, and the conditions."""
+        """Check what comes from the parent's row: the path's values, and the conditions."""
         parent = self.stream.parent
         if parent is None:
             return
@@ -206,13 +206,13 @@ class Held:
 
 
 def missing(whose: str, names: Iterable[str], there: Iterable[str]) -> Iterator[str]:
-    """The names that are not there."""
+    """Yield the names that do not exist."""
     for name in sorted(set(names) - set(there)):
         yield f"there is no property {name} ({whose})"
 
 
 def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]:
-    """A condition on a parent's row."""
+    """Check a condition on a parent's row."""
     yield from missing(f"of {name}, the condition's", [has.column], row)
     known = values_of(found, row.get(has.column, {}))
     for value in has.among:
@@ -220,8 +220,8 @@ def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]
             yield f"{has.column} of {name} is never {value}"
 
 
-def filtered(filter_: Filter, found: Operation) -> Iterator[str]:
-    """The two parameters of a filter, and whether they take whole days."""
+def filter_parameters(filter_: Filter, found: Operation) -> Iterator[str]:
+    """Check the two parameters of a filter, and whether they take whole days."""
     query = {parameter["name"]: found.resolve(parameter["schema"]) for parameter in found.parameters("query")}
     for name in (filter_.after, filter_.before):
         if name not in query:
@@ -230,8 +230,8 @@ def filtered(filter_: Filter, found: Operation) -> Iterator[str]:
             yield f"{name} takes days, and the filter's unit is none"
 
 
-def asked(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
-    """Parameters that are sent, with their values."""
+def query_parameters(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
+    """Check the parameters that are sent, with their values."""
     query = {parameter["name"]: parameter["schema"] for parameter in found.parameters("query")}
     for name, value in sent:
         if name not in query:
@@ -241,7 +241,7 @@ def asked(sent: Iterable[tuple[str, str]], found: Operation) -> Iterator[str]:
 
 
 def scores(second: Scores, there: Index) -> Iterator[str]:
-    """A second source: what it asks its list besides, and what it asks for one row."""
+    """Check a second source: its list's parameters, and the path of one row."""
     product, path = second.stream.product, second.stream.path
     found, one = (there.find(product, path) for path in (path, second.one))
     if found is None or one is None:

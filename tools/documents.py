@@ -25,21 +25,21 @@ class Operation:
 
     @property
     def get(self) -> Json:
-        """The operation itself."""
+        """Return the operation itself."""
         return dict(self.document["paths"][self.path]["get"])
 
     @property
     def id(self) -> str:
-        """Its operationId: several documents use the same ones."""
+        """Return the operationId, which several documents may share."""
         return str(self.get["operationId"])
 
     @property
     def version(self) -> str:
-        """The first segment of its path: "2010-04-01", "v1"."""
+        """Return the first segment of the path: "2010-04-01", "v1"."""
         return self.path.split("/")[1]
 
     def parameters(self, where: str) -> Iterator[Json]:
-        """The parameters in the path or in the query, those of the path item included."""
+        """Return the parameters in the path or in the query, those of the path item included."""
         item = self.document["paths"][self.path]
         for parameter in [*item.get("parameters", ()), *item["get"].get("parameters", ())]:
             parameter = self.resolve(parameter)
@@ -47,11 +47,11 @@ class Operation:
                 yield parameter
 
     def answer(self) -> Json:
-        """The schema of a good answer."""
+        """Return the schema of a good answer."""
         return self.resolve(self._content()["schema"])
 
     def examples(self) -> Iterator[Json]:
-        """The published bodies of good answers."""
+        """Return the published bodies of good answers."""
         for example in map(self.resolve, self._content().get("examples", {}).values()):
             if isinstance(example.get("value"), dict):
                 yield example["value"]
@@ -62,7 +62,7 @@ class Operation:
 
     def resolve(self, schema: Json) -> Json:
         """
-        A schema without $ref, allOf, oneOf and anyOf at its top.
+        Return a schema without $ref, allOf, oneOf and anyOf at its top.
 
         A property of any of the alternatives counts, and is nullable if one of them says so.
         """
@@ -96,14 +96,14 @@ class Documents:
             raise SystemExit(f"{folder} holds no OpenAPI documents")
 
     def operation(self, product: str, path: str) -> Operation:
-        """The GET of a path; the program ends if there is none."""
+        """Return the GET of a path; exit if there is none."""
         try:
             return self.operations[product, path]
         except KeyError:
             raise SystemExit(f"The documents have no GET {path} of {product}") from None
 
     def one_of(self, operation: Operation) -> Operation | None:
-        """The GET of one row of a list, where there is one: the list's path and one more parameter."""
+        """Return the GET of one row of a list, if there is one: the list's path and one more parameter."""
         stem, dot, suffix = operation.path.partition(".json")
         for (product, path), other in self.operations.items():
             is_below = path.startswith(f"{stem}/{{") and path.count("/") == stem.count("/") + 1

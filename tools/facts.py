@@ -17,7 +17,7 @@ PAGING = ("PageSize", "Page", "PageToken")
 
 
 def value_facts(operation: Operation, schema: Json) -> Json:
-    """What a value may be; for an array also what its items may be."""
+    """Return the possible values; for an array also those of its items."""
     schema = operation.resolve(schema)
     facts = {name: schema[name] for name in KEPT if name in schema}
     if "items" in schema:
@@ -27,7 +27,7 @@ def value_facts(operation: Operation, schema: Json) -> Json:
 
 
 def envelope_of(answer: Json) -> tuple[str, str]:
-    """How the rows come, and under which name: classic, meta, none (a list without a next page) or single."""
+    """Return the envelope and the name of the rows: classic, meta, none (a list without a next page) or single."""
     properties = answer.get("properties", {})
     arrays = [name for name, schema in properties.items() if schema.get("type") == "array"]
     if "meta" in properties:
@@ -43,7 +43,7 @@ def envelope_of(answer: Json) -> tuple[str, str]:
 
 
 def envelope_in_use(operation: Operation) -> tuple[str, str]:
-    """The same, of a list; those whose published examples name no next page have none, whatever their schema says."""
+    """Return the envelope of a list; none if its published examples name no next page, whatever the schema says."""
     kind, rows = envelope_of(operation.answer())
     examples = list(operation.examples())
     if kind == "classic" and examples and not any("next_page_uri" in body for body in examples):
@@ -52,14 +52,14 @@ def envelope_in_use(operation: Operation) -> tuple[str, str]:
 
 
 def row_schema(operation: Operation) -> Json:
-    """The schema of one row."""
+    """Return the schema of one row."""
     answer = operation.answer()
     _, rows = envelope_of(answer)
     return operation.resolve(answer["properties"][rows]["items"]) if rows else answer
 
 
 def published(operation: Operation, one: Operation | None) -> list[Any]:
-    """The rows that Twilio published, each once: those of the list, and those read by themselves if they are alike."""
+    """Return the rows that Twilio published, each once: those of the list, and single ones of the same form."""
     _, rows = envelope_of(operation.answer())
     found: list[Any] = []
     for body in operation.examples():
@@ -70,7 +70,7 @@ def published(operation: Operation, one: Operation | None) -> list[Any]:
 
 
 def list_facts(documents: Documents, name: str, operation: Operation, singles: Collection[str] = ()) -> Json:
-    """What the sandbox needs to know of a list or a single resource; `singles` are paths with a line of their own."""
+    """Return the sandbox's facts of a list or a single resource; `singles` are paths with a line of their own."""
     envelope, rows = envelope_in_use(operation)
     one = documents.one_of(operation) if rows else None
     if one is not None and one.path in singles:  # what is there is a resource of its own: a country's prices

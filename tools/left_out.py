@@ -1,5 +1,5 @@
 """
-What the check does not ask for, and why: lists that no stream reads, and streams that the documents lack.
+Exceptions of the check, with reasons: lists that no stream reads, and streams that the documents lack.
 
 A list is named by its product (the host's first label) and its path, as in the documents.
 """

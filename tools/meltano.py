@@ -50,7 +50,7 @@ TARGET_SETTINGS: list[dict[str, Any]] = [
 
 def label(name: str) -> str:
     """
-    What a form calls a setting.
+    Return a setting's label in a form.
 
     >>> label("api_key_sid")
     'API Key SID'
@@ -60,7 +60,7 @@ def label(name: str) -> str:
 
 def sentence(text: str) -> str:
     """
-    A setting's description, standing alone.
+    Return a setting's description as a sentence.
 
     >>> sentence("rows a page")
     'Rows a page.'
@@ -69,7 +69,7 @@ def sentence(text: str) -> str:
 
 
 def setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting in the Hub's form, of its JSON Schema."""
+    """Return a setting in the Hub's form, from its JSON Schema."""
     made: dict[str, Any] = {"name": name, "label": label(name), "description": sentence(about["description"])}
     kind = KINDS[about["type"]] if isinstance(about["type"], str) else "string"
     if about.get("secret"):
@@ -85,7 +85,7 @@ def setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plugin() -> dict[str, Any]:
-    """What Meltano must know of the tap, wherever it is installed from."""
+    """Return the definition that Meltano needs, for any source of the package."""
     return {
         "name": ABOUT["name"],
         "namespace": "tap_twilio",
@@ -105,7 +105,7 @@ def plugin() -> dict[str, Any]:
 
 
 def definition() -> dict[str, Any]:
-    """The tap in the Hub's form."""
+    """Return the tap in the Hub's form."""
     return plugin() | {
         "variant": "exact",
         "label": "Twilio",
@@ -122,7 +122,7 @@ def definition() -> dict[str, Any]:
 
 
 def project() -> dict[str, Any]:
-    """A project with the tap of this checkout and the target of the tests, which runs every three hours."""
+    """Return a project with the tap of this checkout and the target of the tests, scheduled every three hours."""
     required = (ROOT / "demo/requirements.txt").read_text("utf-8").splitlines()
     (target,) = (line for line in required if line.startswith("meltanolabs-target-postgres"))
     return {
@@ -148,7 +148,7 @@ def project() -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """The text of each file, by its path from the root. Keys of the Hub's form are sorted, as its linter wants."""
+    """Return the text of each file, by its path from the root. The Hub's linter requires sorted keys."""
     return {
         DEFINITION: HEAD + yaml.safe_dump(definition(), allow_unicode=True),
         PROJECT: HEAD + yaml.safe_dump(project(), allow_unicode=True, sort_keys=False),

@@ -1,5 +1,5 @@
 """
-What differs between this tap and other connectors of Twilio, from both sides' columns: the tables of docs/moving.md.
+Differences between this tap and other connectors for Twilio, by columns: the tables of docs/moving.md.
 
 `python -m tools.moving` writes them anew, between the comments that name them. The other side stands in
 `tools/others.json`: names of tables and columns, and JSON types where they are known. `python -m tools.moving FOLDER`
@@ -63,7 +63,7 @@ RENAMED = {
 
 
 def kinds(schema: Json) -> str:
-    """A property's JSON types but null, with dates apart: `string`, `date-time`, `integer or string`."""
+    """Return a property's JSON types except null, with dates apart: `string`, `date-time`, `integer or string`."""
     if "anyOf" in schema:
         found = {kind for one in schema["anyOf"] for kind in kinds(one).split(" or ")}
     else:
@@ -75,12 +75,12 @@ def kinds(schema: Json) -> str:
 
 
 def ours(stream: str) -> dict[str, str]:
-    """A stream's columns here, with their types."""
+    """Return a stream's columns here, with their types."""
     return {name: kinds(about) for name, about in load_schema(stream)["properties"].items()}
 
 
 def theirs(name: str) -> Json:
-    """What is known of a connector."""
+    """Return the known facts of a connector."""
     known: Json = json.loads(FACTS.read_text("utf-8"))[name]
     return known
 
@@ -93,7 +93,7 @@ def code(names: list[str]) -> str:
 
 
 def differences(stream: str, columns: dict[str, str]) -> list[str]:
-    """Columns that are gone here, that are new, and that have another type; each as a table shows it."""
+    """Return the columns that are gone here, that are new, and that have another type, as table cells."""
     here = ours(stream)
     types = [
         f"`{name}`: {kind} → {here[name]}" for name, kind in columns.items() if name in here and here[name] != kind
@@ -141,12 +141,12 @@ def fivetran() -> Iterator[str]:
         names = {column: renamed(column, here) for column in columns if not column.startswith("_fivetran")}
         pairs = [f"`{column}` → `{name}`" for column, name in names.items() if name and name != column]
         gone = [column for column, name in names.items() if not name]
-        said = ", ".join(pairs) if columns else "not compared"
-        yield f"| `{table}` | `{stream}` | {said} | {code(gone)} |"
+        columns_text = ", ".join(pairs) if columns else "not compared"
+        yield f"| `{table}` | `{stream}` | {columns_text} | {code(gone)} |"
 
 
 def renamed(column: str, here: dict[str, str]) -> str | None:
-    """What a column of Fivetran's is called here."""
+    """Return the name here of one of Fivetran's columns."""
     for name in (column, RENAMED.get(column, ""), re.sub("_id$", "_sid", column)):
         if name in here:
             return name
@@ -171,7 +171,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def page(text: str) -> str:
-    """docs/moving.md with its tables made anew."""
+    """Return docs/moving.md with its tables generated again."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name}: made by python -m tools.moving -->\n", f"<!-- end of {name} -->"
         before, rest = text.split(begin)
@@ -184,7 +184,7 @@ def page(text: str) -> str:
 
 
 def derived(folder: Path) -> Json:
-    """Streams, keys, bookmarks and columns of singer-io's tap, from a clone of its repository."""
+    """Return streams, keys, bookmarks and columns of singer-io's tap, from a clone of its repository."""
     tree = ast.parse((folder / "tap_twilio" / "streams.py").read_text("utf-8"))
     assigned = next(node for node in tree.body if isinstance(node, ast.Assign))
     found: Json = {}

@@ -47,24 +47,24 @@ class Listed:
 
 
 def listed(path: Path = LISTS) -> list[Listed]:
-    """The lists that the project knows by name."""
+    """Return the lists that the project knows by name."""
     lines = [line.partition("#")[0].split() for line in path.read_text(encoding="utf-8").splitlines()]
     return [Listed(*line) for line in lines if line]
 
 
 def by_shape() -> dict[tuple[str, str], str]:
-    """The names of the lists by product and path, without the names of parameters and the suffix."""
+    """Return the names of the lists by product and path, without the names of parameters and the suffix."""
     return {(one.product, re.sub(r"\{\w+\}", "{}", one.path.removesuffix(".json"))): one.name for one in listed()}
 
 
 def facts_of(documents: Documents, one: Listed) -> Json:
-    """The facts of one list."""
+    """Return the facts of one list."""
     singles = [other.path for other in listed() if other.product == one.product]
     return list_facts(documents, one.name, documents.operation(one.product, one.path), singles)
 
 
 def all_facts(documents: Documents) -> dict[str, list[Json]]:
-    """The facts of all lists, by product."""
+    """Return the facts of all lists, by product."""
     found: dict[str, list[Json]] = defaultdict(list)
     for one in listed():
         found[one.product].append(facts_of(documents, one))
@@ -72,7 +72,7 @@ def all_facts(documents: Documents) -> dict[str, list[Json]]:
 
 
 def as_text(facts: list[Json]) -> str:
-    """The facts of a product as JSON, a list a line."""
+    """Return the facts of a product as JSON, a list a line."""
     lines = [json.dumps(fact, ensure_ascii=False, separators=(",", ":")) for fact in facts]
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
@@ -99,12 +99,12 @@ def checksums() -> str:
 
 
 def names_of(fact: Json) -> tuple[str, str, str]:
-    """By what a person may ask for a list."""
+    """Return the names by which a person may ask for a list."""
     return fact["name"], fact["operation"], f"{fact['product']}/{fact['operation']}"
 
 
 def asked_for(documents: Documents, lists: Sequence[str]) -> Iterator[Json]:
-    """The facts of each list; the program ends at a name that lists.txt does not have."""
+    """Yield the facts of each list; exit at a name that lists.txt does not have."""
     for wanted in lists:
         found = [fact for one in listed() for fact in [facts_of(documents, one)] if wanted in names_of(fact)]
         if not found:
@@ -127,7 +127,7 @@ def write_schemas(documents: Documents, lists: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 1 if a check found a contradiction."""
+    """Return the exit code: 1 if a check found a contradiction."""
     parser = argparse.ArgumentParser(prog="python -m tools.oai", description=(__doc__ or "").strip().split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     facts = commands.add_parser("facts", help="write sandbox/facts/")

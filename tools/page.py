@@ -45,16 +45,16 @@ The other lists of Twilio's OpenAPI documents, and why.
 """
 
 
-def how(stream: Stream) -> str:
-    """How a stream is read, in a word or two."""
+def read_method(stream: Stream) -> str:
+    """Return how a stream is read, in a word or two."""
     if isinstance(stream.reads, LogWindow):
         return f"window, {stream.reads.again // DAY} days"
     read = "date_updated" if isinstance(stream.reads, Rescan) else "whole"
     return f"{read}, once a day" if stream.scope == "twilio" else read
 
 
-def asked(stream: Stream) -> str:
-    """The parent, and which of its rows are asked."""
+def parent_and_visit(stream: Stream) -> str:
+    """Return the parent, and which of its rows are visited."""
     parent = stream.parent
     if parent is None:
         return ""
@@ -86,11 +86,12 @@ def lines(streams: list[Stream]) -> Iterator[str]:
         name = f"**{stream.name}**" if stream.default else stream.name
         what = load_schema(stream.name)["description"]
         key = ", ".join(stream.key)
-        yield f"| {name} | {what} | `{stream.path}` | {key} | {how(stream)} | {asked(stream)} | {stream.cost} |"
+        read, parent = read_method(stream), parent_and_visit(stream)
+        yield f"| {name} | {what} | `{stream.path}` | {key} | {read} | {parent} | {stream.cost} |"
 
 
 def page() -> str:
-    """docs/streams.md."""
+    """Return the text of docs/streams.md."""
     products: dict[str, list[Stream]] = {}
     for stream in STREAMS:
         root = stream.product.root.removesuffix("/Accounts/{account_sid}")
@@ -98,8 +99,8 @@ def page() -> str:
     parts = [HEAD]
     for product, streams in products.items():
         parts.append(f"\n## {product}\n\n" + "\n".join(lines(streams)) + "\n")
-    left = [f"| {product} | `{path}` | {why} |" for (product, path), why in LEFT_OUT.items()]
-    return "".join(parts) + LEFT + "\n".join(left) + "\n"
+    left_out = [f"| {product} | `{path}` | {why} |" for (product, path), why in LEFT_OUT.items()]
+    return "".join(parts) + LEFT + "\n".join(left_out) + "\n"
 
 
 if __name__ == "__main__":

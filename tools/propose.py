@@ -29,7 +29,7 @@ GUESSES = (("category", "start_date", "end_date"), ("call_sid",), ("iso_country"
 
 def snake(name: str) -> str:
     """
-    As a property has it.
+    Return a name in the form of a property.
 
     >>> snake("FlowSid"), snake("IsoCountry")
     ('flow_sid', 'iso_country')
@@ -38,7 +38,7 @@ def snake(name: str) -> str:
 
 
 def schema_of(fact: Json) -> Json:
-    """A JSON Schema of a row, in the style of schemas/."""
+    """Return a JSON Schema of a row, in the style of schemas/."""
     keys = key_of(fact)
     added = [snake(name) for name in fact["path_parameters"] if snake(name) in keys]
     properties: Json = {name: {"type": "string"} for name in added if name not in fact["properties"]}
@@ -58,7 +58,7 @@ def schema_of(fact: Json) -> Json:
 
 
 def property_schema(name: str, facts: Json) -> Json:
-    """The type of a column: numbers that Twilio writes as text are numbers, dates are date-time."""
+    """Return the type of a column: numbers that Twilio writes as text are numbers, dates are date-time."""
     kind, form = facts.get("type"), facts.get("format")
     if form in DATES:
         return {"type": ["null", "string"], "format": "date-time"}
@@ -77,7 +77,7 @@ def property_schema(name: str, facts: Json) -> Json:
 
 def words(name: str) -> str:
     """
-    A name as words.
+    Return a name as words.
 
     >>> words("studio_flows")
     'Studio flows'
@@ -86,23 +86,23 @@ def words(name: str) -> str:
 
 
 def description(name: str, schema: Json, fact: Json) -> str:
-    """What wording.py has; else its name and a question mark, until a person writes one."""
+    """Return the description of wording.py, or the name and a question mark until a person writes one."""
     one = fact["name"].rpartition("_")[2]
     row = one.removesuffix("ies") + "y" if one.endswith("ies") else one.removesuffix("s")
     facts = fact["properties"].get(name, {})
-    said = described(name, row, facts.get("pattern", ""))
+    texts = described(name, row, facts.get("pattern", ""))
     if name == "received_at":
         return RECEIVED_AT
     if facts.get("enum") and name not in ("status_callback_method", "webhook_method"):
-        said = f"{(said or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
-    return said or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}?"
+        texts = f"{(texts or words(name)).rstrip('.')}: {', '.join(map(str, facts['enum']))}."
+    return texts or f"{words(name)}{', UTC' if schema.get('format') == 'date-time' else ''}?"
 
 
 # The declaration
 
 
 def key_of(fact: Json) -> tuple[str, ...]:
-    """What tells the rows apart: by what Twilio finds one of them, in its place if that is not unique by itself."""
+    """Return the key: the property by which Twilio finds a row, with its parents' unless it is unique by itself."""
     properties, parents = fact["properties"], parameters(fact)
     account = ("account_sid",) if "{AccountSid}" in fact["path"] or "account_sid" in properties else ()
     last = snake((fact["one"] or "").removesuffix(".json").rpartition("/")[2].strip("{}"))
@@ -116,12 +116,12 @@ def key_of(fact: Json) -> tuple[str, ...]:
 
 
 def parameters(fact: Json) -> list[str]:
-    """What the path takes beside the account."""
+    """Return the path's parameters except the account."""
     return [name for name in re.findall(r"\{(\w+)\}", fact["path"]) if name != "AccountSid"]
 
 
 def filters_of(fact: Json) -> list[tuple[str, str, str]]:
-    """Pairs of parameters that bound a date, and the property that they seem to compare."""
+    """Return pairs of parameters that bound a date, and the property that they seem to compare."""
     query, found = fact["query"], []
     for name in query:
         if name.endswith(">"):
@@ -137,13 +137,13 @@ def filters_of(fact: Json) -> list[tuple[str, str, str]]:
 
 
 def path_of(fact: Json) -> str:
-    """The path as a declaration has it: without the version and the account, parents in snake case."""
+    """Return the path of a declaration: without the version and the account, parents in snake case."""
     path = fact["path"].removeprefix(f"/{fact['version']}/").removeprefix("Accounts/{AccountSid}/")
     return re.sub(r"\{(\w+)\}", lambda found: f"{{{snake(found[1])}}}", path.removesuffix(".json"))
 
 
 def parent_of(fact: Json, lists: dict[tuple[str, str], str]) -> str:
-    """The stream of the parent, and which of its properties fill the path."""
+    """Return the parent's stream, and the properties that fill the path."""
     names = parameters(fact)
     above = fact["path"][: fact["path"].index(f"/{{{names[-1]}}}")]
     shape = re.sub(r"\{\w+\}", "{}", above)
@@ -155,7 +155,7 @@ def parent_of(fact: Json, lists: dict[tuple[str, str], str]) -> str:
 
 
 def product_of(fact: Json) -> str:
-    """The name of the product, as its module has it; or else what would make one."""
+    """Return the product's name in its module, or an expression that creates it."""
     account = "/Accounts/{account_sid}" if "/Accounts/{AccountSid}/" in fact["path"] else ""
     place = (fact["product"], f"/{fact['version']}{account}")
     for module in PRODUCTS:
@@ -166,7 +166,7 @@ def product_of(fact: Json) -> str:
 
 
 def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
-    """A `Stream`, as Python; what is the default is left out."""
+    """Return a `Stream` as Python, without defaults."""
     rows = f'"{fact["rows"]}"' if fact["rows"] else None
     parts = [f'"{fact["name"]}"', product_of(fact), f'"{path_of(fact)}"', f"{rows}"]
     dated = [pair for pair in filters_of(fact) if pair[2] in fact["properties"]]
@@ -174,39 +174,39 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     if key_of(fact) != ("sid",):
         parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
     if "date_updated" not in fact["properties"]:
-        parts.append("reads=Window(again=2 * DAY)" if bounds else "reads=Whole()")
+        parts.append("reads=LogWindow(again=2 * DAY)" if bounds else "reads=FullRead()")
     if bounds:
         unit = ", unit=DAY" if fact["query"][bounds[0]].get("format") == "date" else ""
         always = "" if "date_updated" in fact["properties"] else ", nullable=False"
         parts.append(f'filter=Filter("{bounds[0]}", "{bounds[1]}", "{bounds[2]}"{unit}{always})')
     if parameters(fact):
         parts.append(f"parent={parent_of(fact, lists)}")
-    if lacking := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
-        parts.append("adds={" + ", ".join(f'"{name}": "{name}"' for name in lacking) + "}")
+    if missing := [name for name in key_of(fact) if name not in {*fact["properties"], "?"}]:
+        parts.append("derived={" + ", ".join(f'"{name}": "{name}"' for name in missing) + "}")
     if (fact["page_size"] or 1000) < 1000:
         parts.append(f"page_size={fact['page_size']}")
     if fact["one"] is None:
-        parts.append("fetch=False")
+        parts.append("has_item_endpoint=False")
     if "auth_token" in fact["properties"]:
         parts.append('hidden=frozenset({"auth_token"})')
     return f"Stream({', '.join(parts)}),"
 
 
 def notes(fact: Json) -> list[str]:
-    """What a person has to decide."""
-    said = [f"envelope: {fact['envelope']}"]
+    """Return what a person has to decide."""
+    texts = [f"envelope: {fact['envelope']}"]
     enums = [f"{name}={'|'.join(map(str, facts['enum']))}" for name, facts in fact["query"].items() if "enum" in facts]
     others = sorted(set(fact["query"]) - {name for pair in filters_of(fact) for name in pair[:2]})
-    said += [f"query: {', '.join(others)}"] if others else []
-    said += [f"values: {'; '.join(enums)}"] if enums else []
+    texts += [f"query: {', '.join(others)}"] if others else []
+    texts += [f"values: {'; '.join(enums)}"] if enums else []
     if set(key_of(fact)) <= {"?", "account_sid", *map(snake, parameters(fact))}:
-        said.append("key: the documents do not say what tells the rows apart")
+        texts.append("key: the documents do not say what tells the rows apart")
     if "account_sid" not in fact["properties"]:
-        said.append("no account_sid in the row: add it, or say that the list is everybody's")
-    return [f"# {line}" for line in said]
+        texts.append("no account_sid in the row: add it, or say that the list is everybody's")
+    return [f"# {line}" for line in texts]
 
 
 def propose(fact: Json, lists: dict[tuple[str, str], str]) -> str:
-    """The schema and the declaration of a list; `lists` has the names of all by product and path without names."""
+    """Return the schema and the declaration of a list; `lists` maps product and path to the names of all."""
     schema = json.dumps(schema_of(fact), indent=2, ensure_ascii=False)
     return "\n".join([f"# schemas/{fact['name']}.json", schema, "", *notes(fact), declaration(fact, lists), ""])

@@ -1,5 +1,5 @@
 """
-What properties of common names are, in words of our own: `propose` begins descriptions with them.
+Descriptions of properties with common names, in our own words: `propose` uses them.
 
 `{a}` is the row ("the task"), `{sid}` what its SIDs begin with. A name that is not here gets a placeholder.
 """
@@ -144,7 +144,7 @@ COMMON = {
 
 def described(name: str, row: str, pattern: str) -> str | None:
     """
-    A description; None where the name is not common. `row` names a row, `pattern` that of the property's values.
+    Return a description; None for a rare name. `row` names a row, `pattern` is the property's pattern.
 
     >>> described("flow_sid", "execution", "^FW[0-9a-fA-F]{32}$"), described("sid", "execution", "^FN[0-9a-fA-F]{32}$")
     ('SID (FW…) of the flow.', 'SID (FN…) of the execution.')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from targets import page, trial
-from targets.declared import BY_NAME, TARGETS, Checkpoint
+from targets.declared import BY_NAME, TARGETS, Destination
 from targets.environments import Refusal, made
 
 CELLS = {*page.RUNS, *page.VALUES}
@@ -42,5 +42,5 @@ def test_a_target_does_what_the_page_says(tmp_path: Path) -> None:
     except Refusal as refusal:
         pytest.skip(str(refusal))
     seen = page.load()[target.name]
-    cells = trial.tried(target, Checkpoint(tmp_path / "trial", "twilio", "", 0))
+    cells = trial.tried(target, Destination(tmp_path / "trial", "twilio", "", 0))
     assert cells == {name: cell for name, cell in seen.items() if name not in ("version", "Python", "seen")}

@@ -92,7 +92,7 @@ def test_every_list_is_served_page_by_page_in_its_envelope(api: Any, product: st
     for one in (one for one in GENERIC if one.product == product and one.name not in IN_PARTS):
         (first, *_) = it.twilio.add(one.name, n=3)
         item = it.twilio.generic.items[first]
-        place = dict(zip(one.parameters, item.checkpoint))
+        place = dict(zip(one.parameters, item.parents))
         if one.envelope == "single":
             assert it.get(it.path(one.name, place)).json() == it.twilio.present(one.name)[-1]
             continue
@@ -123,7 +123,7 @@ def test_what_twilio_published_comes_out_as_it_went_in(api: Any, product: str) -
         if one.name in IN_PARTS:
             continue
         handles = it.twilio.add_published(one.name)
-        place = dict(zip(one.parameters, it.twilio.generic.items[handles[0]].checkpoint))
+        place = dict(zip(one.parameters, it.twilio.generic.items[handles[0]].parents))
         fixed = {"IncludeSoftDeleted": "true"} if "IncludeSoftDeleted" in one.query else {}
         listed = [r | MOVES for r in it.rows(one.name, place, **fixed, **ALL_TIME.get(one.name, {}))]
         own = {"account_sid", "parent_sid", "index", one.key, *(one.property_of(p) for p in one.parameters)}

@@ -153,7 +153,7 @@ def test_what_a_page_token_names(api: Any, name: str) -> None:
     """A SID in some lists, an index, an offset or a country in others."""
     it = api(Twilio(start=OCTOBER))
     (first, *_) = it.twilio.add(name, n=5)
-    place = dict(zip(fact(name).parameters, it.twilio.generic.items[first].checkpoint))
+    place = dict(zip(fact(name).parameters, it.twilio.generic.items[first].parents))
     page = it.get(it.path(name, place), PageSize=2).json()
     following = page.get("next_page_uri") or page["meta"]["next_page_url"]
     assert re.fullmatch(TOKENS[name], unquote(following.rpartition("PageToken=")[2]))

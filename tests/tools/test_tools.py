@@ -15,7 +15,7 @@ from sandbox.catalog import Fact, fact, facts
 from tap_twilio.streams import BY_NAME, PRODUCTS, STREAMS, model
 from tap_twilio.streams.model import Filter, Has, OpenParents, Parent, Product, Stream
 from tap_twilio.timestamps import DAY
-from tools.check import Outcome, check, place, place_of, text
+from tools.check import Outcome, check, list_key, stream_key, text
 from tools.documents import Documents
 from tools.left_out import LEFT_OUT, UNDOCUMENTED
 from tools.oai import CHECKSUMS, FACTS, PUBLISHED, all_facts, as_text, by_shape, checksums, listed, main
@@ -176,9 +176,9 @@ def test_a_check_counts_the_lists_without_a_stream_and_finds_nothing_wrong_with_
         ({"filter": Filter("From", "Before", "date_created", unit=DAY)}, "there is no parameter From (the filter's)"),
         ({"filter": Filter("After", "Before", "date_sent", unit=DAY)}, "there is no property date_sent (the filter's)"),
         ({"filter": Filter("After", "Before", "date_created")}, "After takes days, and the filter's unit is none"),
-        ({"fixed": {"Order": "asc"}}, "there is no parameter Order"),
-        ({"fixed": {"Kind": "huge"}}, "Kind is never huge"),
-        ({"fixed": {"WithLids": "perhaps"}}, "WithLids is never perhaps"),
+        ({"query": {"Order": "asc"}}, "there is no parameter Order"),
+        ({"query": {"Kind": "huge"}}, "Kind is never huge"),
+        ({"query": {"WithLids": "perhaps"}}, "WithLids is never perhaps"),
         ({"query_variants": {"Kind": ("big", "huge")}}, "Kind is never huge"),
     ],
 )
@@ -269,9 +269,9 @@ def test_the_declarations_are_those_of_the_documents(capsys: pytest.CaptureFixtu
 
 def test_every_list_of_the_documents_is_a_stream_or_left_out_with_its_reason() -> None:
     """`tools/published.txt` has every list; none is forgotten, and none is both."""
-    published = {place(*line.split()) for line in PUBLISHED.read_text(encoding="utf-8").splitlines()}
-    declared = {place_of(stream.product, stream.path) for stream in STREAMS}
-    left = {place(*one) for one in LEFT_OUT}
+    published = {list_key(*line.split()) for line in PUBLISHED.read_text(encoding="utf-8").splitlines()}
+    declared = {stream_key(stream.product, stream.path) for stream in STREAMS}
+    left = {list_key(*one) for one in LEFT_OUT}
     assert published - declared - left == set()
     assert left <= published
     assert left & declared == set()
