@@ -423,7 +423,7 @@ def page(**body: Any) -> Any:
     ids=range(17),
 )
 def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], says: str) -> None:
-    """Whatever would lose rows, go round in a circle, or carry credentials elsewhere."""
+    """Answers that would lose rows, repeat pages without an end, or carry credentials elsewhere."""
     with pytest.raises(Retry, match=says) as error:
         page(**body)
 
@@ -569,7 +569,7 @@ def test_accounts_that_go_round_in_a_circle_are_an_error(
     run = tap_of(Twilio(seed=0)).run()
 
     assert run.exit_code == 1 and run.log.count("\n") == 1
-    assert "round in a circle" in run.log and "nothing was read" in run.log
+    assert "repeat without an end" in run.log and "nothing was read" in run.log
 
 
 def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
