@@ -43,7 +43,7 @@ from tap_twilio.twilio.request import Page, Row
 from .budget import ChildRequests
 from .page_reader import PageReader
 from .unconfirmed import Unconfirmed
-from .units import ATTEMPTS, IN_A_ROW, days_of, name_of
+from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
@@ -546,7 +546,7 @@ class ChildStreams:
             since = max(since, self.floor)
             if since >= until:
                 continue
-            parts = days_of(since, until)
+            parts = split_at_midnight(since, until)
             try:
                 attempts = ATTEMPTS if parts or self.unread else None
                 dispatcher = yield from self._read_pages(mode, endpoint, (since, until), attempts)
