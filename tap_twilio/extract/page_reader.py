@@ -1,18 +1,22 @@
 """
 Read one list page after page, and prove at each page that no row was skipped.
 
-A row that changes may move in its list between two requests. A row that moves up past the page token is on neither of
-two pages. The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a
-row whose content is unchanged has not moved. A new page is trusted in one of three ways:
+A page token names the last row of its page. If this row changes between two requests, it may move in its list. The
+next page then follows the row's new position, and the rows in between are skipped. Other tokens count rows: after a
+row above was deleted, such a token skips a row.
 
-1. The pages read so far show that the list has no order in which a change moves a row past the token (`Order`), or
-   the first row of the new page shows that the last row of the previous page has not moved.
+The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a row whose
+content is unchanged has not moved. A new page is trusted in one of three ways:
+
+1. The pages so far show that the list has no order in which a change moves a row (extract/list_order.py), or the first
+   row of the new page shows that the last row of the previous page has not moved.
 2. The reader asks Twilio again for the last row of the previous page, alone or with its page. That row is unchanged,
    so it had not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
-3. The previous page, read again, has an unchanged row. Below an unchanged row stand all unchanged rows that stood below
-   it before. The other rows of that page come next, in place of the new page.
+3. The previous page, read again, has an unchanged row. Below it stand all unchanged rows that stood below it before. So
+   the reader returns the other rows of that page in place of the new page, and goes on from there.
 
-Otherwise the reader raises PageShifted, and the caller decides whether to start from the top.
+Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows that move from a
+later page to an earlier one are the task of extract/second_look.py and of rescans.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ RETRIES = 10  # requests for a page whose next page was read before; previous pa
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
 CHECKPOINT_ROWS = 10
 SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`
-CIRCLE = "the pages repeat without an end"
+ENDLESS = "the pages repeat without end"
 SHIFTED = "rows moved between two pages"
 
 
@@ -115,7 +119,7 @@ class PageReader:
         try:
             page = yield from self._request_page()
         except PageShifted as shifted:
-            if proof is None or shifted.args == (CIRCLE,):
+            if proof is None or shifted.args == (ENDLESS,):
                 raise
             refusal = shifted
         else:
@@ -139,7 +143,7 @@ class PageReader:
             page = yield from self._request(self._fetch, self.rows)
             if page.next is None or page.next not in self._addresses:
                 return page
-        raise PageShifted(CIRCLE)
+        raise PageShifted(ENDLESS)
 
     def _request(self, fetch: Fetch, rows_before: int) -> PageRead:
         """Ask Twilio for a page once. Raises PageShifted when Twilio refuses the page token."""
@@ -173,7 +177,7 @@ class PageReader:
         self.empty = 0 if ids else self.empty + 1
         self._page_ends.add(ends)
         if self._repeated_pages > RETRIES:
-            raise PageShifted(CIRCLE)
+            raise PageShifted(ENDLESS)
         if self.empty > MAX_EMPTY_PAGES:
             raise Incomplete(f"{self.endpoint.path}: {MAX_EMPTY_PAGES} pages in a row without a row")
 

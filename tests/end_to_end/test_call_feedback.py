@@ -343,7 +343,7 @@ def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap
     run = tap.sync(exits=3)
     (line,) = [line for line in run.said if line.startswith("failed: ")]
     assert line.startswith(f"failed: call_feedback {twilio.main}: ")
-    assert "repeat without an end" in line
+    assert "repeat without end" in line
     assert len(tap.tables.rows["calls"]) == len(calls)
 
     tap.sync()

@@ -569,7 +569,7 @@ def test_accounts_that_go_round_in_a_circle_are_an_error(
     run = tap_of(Twilio(seed=0)).run()
 
     assert run.exit_code == 1 and run.log.count("\n") == 1
-    assert "repeat without an end" in run.log and "nothing was read" in run.log
+    assert "repeat without end" in run.log and "nothing was read" in run.log
 
 
 def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
