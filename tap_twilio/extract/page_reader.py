@@ -35,7 +35,7 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .list_order import CHANGED, Order
 
-RETRIES = 10  # requests for a page whose next page was read before; previous pages read again in a row
+RETRIES = 10  # requests for a page that names a page already read as the next one; also steps back in a row
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
 CHECKPOINT_ROWS = 10
 SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`

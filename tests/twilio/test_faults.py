@@ -556,7 +556,7 @@ def test_a_refusal_within_a_run_fails_its_partition_at_once(
     assert f"HTTP {status}, code 20003: No" in run.log and "Give these credentials the right to read it" in run.log
 
 
-def test_accounts_that_go_round_in_a_circle_are_an_error(
+def test_pages_of_accounts_that_repeat_without_end_are_an_error(
     tap_of: Callable[..., Tap], edit: Callable[[Edit], None]
 ) -> None:
     """Breaking off there would leave accounts out without a word. The last page says the same however often asked."""
