@@ -1,4 +1,4 @@
-"""What a sync may ask for: pages of older history and whose turn it is, and lists below rows of traffic."""
+"""Limit the requests of one sync: pages for rescans, shared by partitions, and requests for children."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ Key = tuple[str, str]
 @dataclass
 class Budget:
     """
-    The pages that one sync may read for rounds, over all partitions.
+    The pages that one sync may read for rescans, shared by all partitions.
 
-    Each partition has an even share, at least one page as far as there are any: `order` is the order, the least
-    recently swept first. What one leaves over, when it ends, goes to whoever asks.
+    Each partition has an even share. `order` lists the partitions, the least recently rescanned first; the first ones
+    get the remainder. When a partition ends, the rest of its share is free for any other.
     """
 
     left: int
     order: Sequence[Key] = ()
-    _claims: dict[Key, int] = field(default_factory=dict)  # pages that are kept for those that have not ended
+    _shares: dict[Key, int] = field(default_factory=dict)  # pages kept for the partitions that have not ended
 
     def __post_init__(self) -> None:
         share, rest = divmod(self.left, max(1, len(self.order)))
-        self._claims = {key: share + (number < rest) for number, key in enumerate(self.order)}
+        self._shares = {key: share + (index < rest) for index, key in enumerate(self.order)}
 
     def take(self, key: Key) -> bool:
-        """Whether there is a page for this partition now."""
-        claim = self._claims.get(key, 0)
-        if claim <= 0 and self.left <= sum(self._claims.values()):
+        """Take a page for a partition. Return whether there is one now."""
+        share = self._shares.get(key, 0)
+        if share <= 0 and self.left <= sum(self._shares.values()):
             return False
-        self._claims[key] = max(0, claim - 1)
+        self._shares[key] = max(0, share - 1)
         self.left -= 1
         return self.left >= 0
 
     def may_come(self, key: Key) -> bool:
-        """Whether others may leave a page over."""
-        return any(claim for other, claim in self._claims.items() if other != key)
+        """Return whether another partition may end with pages left."""
+        return any(share for other, share in self._shares.items() if other != key)
 
     def end(self, key: Key) -> None:
-        """This partition needs no more: its share goes to the others."""
-        self._claims.pop(key, None)
+        """Give the rest of a partition's share to the others."""
+        self._shares.pop(key, None)
 
 
 @dataclass
 class ChildRequests:
-    """How many more rows of traffic one sync may ask, in one account, for what is below them."""
+    """The parent rows whose children one sync may still request in one account (`max_child_requests`)."""
 
     left: int
-    exhausted: bool = False  # whether a row was not asked
+    exhausted: bool = False  # whether a parent row was skipped
 
     def take(self) -> bool:
+        """Take a request. Return whether there was one left."""
         self.left -= 1
         self.exhausted = self.exhausted or self.left < 0
         return self.left >= 0

@@ -43,7 +43,7 @@ from tap_twilio.twilio.request import Page, Row
 from .budget import ChildRequests
 from .page_reader import PageReader
 from .unconfirmed import Unconfirmed
-from .units import ATTEMPTS, IN_A_ROW, days_of, name_of
+from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
@@ -93,7 +93,7 @@ class PageDispatcher:
         readers: Mapping[str, Reader | None],
     ) -> None:
         self.consumers, self.mode, self.page_reader, self.readers = consumers, mode, page_reader, readers
-        self.checkpoint = page_reader.begins
+        self.checkpoint = page_reader.start
         self.may_stop = False  # whether the place moved, so that a walk that stops here has come further
         self.undone = False  # whether there are rows below which something is left to read
         self.when_failed: Callable[[], None] = lambda: None
@@ -155,7 +155,7 @@ class PageDispatcher:
 
     def _unread(self, page: Page) -> Page:
         """The rows after the one at which an earlier walk left off."""
-        after = self.page_reader.resumes_after if self.page_reader.pages == 1 else None
+        after = self.page_reader.resume_after if self.page_reader.pages == 1 else None
         ids = self.page_reader.endpoint.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
@@ -546,7 +546,7 @@ class ChildStreams:
             since = max(since, self.floor)
             if since >= until:
                 continue
-            parts = days_of(since, until)
+            parts = split_at_midnight(since, until)
             try:
                 attempts = ATTEMPTS if parts or self.unread else None
                 dispatcher = yield from self._read_pages(mode, endpoint, (since, until), attempts)

@@ -1,8 +1,9 @@
 """
-The orders that a list cannot have, as its pages show it. No number of pages proves an order; one page refutes it.
+Learn from the pages of a list which orders the list cannot have.
 
-The rows of one page are one moment's. Where they neither fall nor rise along a property, the list is not sorted by it,
-so a row that changes there stays where it is.
+No number of pages proves an order, but one page refutes it: Twilio reads the rows of a page at one time. Where these
+rows neither fall nor rise along a property, the list is not sorted by that property, so a change of the property moves
+no row.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Row
 
 CHANGED = "date_updated"
-DATES = (CHANGED, "end_time")  # which a change moves
-NAMES = ("friendly_name", "unique_name")  # which a change may be of
+DATES = (CHANGED, "end_time")  # each change of a row may set these
+NAMES = ("friendly_name", "unique_name")  # a user may change these
 
 
 class Sorting:
@@ -24,80 +25,88 @@ class Sorting:
 
     def __init__(self) -> None:
         self.falls = self.rises = True
-        self.null_above = self.null_below = False  # seen above, and below, a row that has it
+        self.null_above = self.null_below = False  # a row without the property was seen above, below a row with it
 
     def see(self, values: Sequence[Any]) -> None:
-        """Learn from a page: None for a row that lacks the property."""
-        known = [value for value in values if value is not None]
-        self.falls = self.falls and known == sorted(known, reverse=True)
-        self.rises = self.rises and known == sorted(known)
-        steps = {(one is None, other is None) for one, other in zip(values, values[1:])}
+        """Learn from the values of a page, None for a row without the property."""
+        present = [value for value in values if value is not None]
+        self.falls = self.falls and present == sorted(present, reverse=True)
+        self.rises = self.rises and present == sorted(present)
+        steps = {(value is None, next_value is None) for value, next_value in zip(values, values[1:])}
         self.null_above |= (True, False) in steps
         self.null_below |= (False, True) in steps
 
     @property
-    def refuted(self) -> bool:
-        """Whether the rows that have it are in no order of it."""
+    def is_refuted(self) -> bool:
+        """Return whether the list is not sorted by the property."""
         return not self.falls and not self.rises
 
     @property
-    def scattered(self) -> bool:
-        """Whether those that lack it stand neither all above nor all below the others."""
+    def mixes_nulls(self) -> bool:
+        """Return whether rows without the property stand between rows with it."""
         return self.null_above and self.null_below
 
 
 class Order:
-    """What the pages of one walk refute of the orders in which a change would move a row."""
+    """The orders that one list may still have, among those in which a change would move a row."""
 
     def __init__(self, endpoint: ListEndpoint) -> None:
         self.endpoint = endpoint
-        self._changes: dict[str, Sorting] | None = None  # by property, as far as they are not refuted; None: no row yet
-        self._listed = Sorting()
+        self._sortings: dict[str, Sorting] | None = None  # the possible ones, by property; None before the first row
+        self._by_list_date = Sorting()
 
     def see(self, rows: list[Row]) -> None:
         """Learn from a page."""
-        if self._changes != {} and rows:
+        if self._sortings != {} and rows:
             self._see_changes(rows)
-        if self.endpoint.stream.filter_hides_rows and not self._listed.refuted and not self._listed.scattered:
-            self._listed.see([timestamp_of(self.endpoint.listed(row)) for row in rows])
+        if self.endpoint.stream.filter_hides_rows and not self._list_date_is_refuted:
+            self._by_list_date.see([timestamp_of(self.endpoint.listed(row)) for row in rows])
 
     def _see_changes(self, rows: list[Row]) -> None:
-        if self._changes is None:
-            self._changes = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
-        for name, sorting in self._changes.items():
-            read = _casefolded if name in NAMES else timestamp_of
-            sorting.see([read(row.get(name)) for row in rows])
-        self._changes = {name: sorting for name, sorting in self._changes.items() if not sorting.refuted}
+        if self._sortings is None:
+            self._sortings = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
+        for name, sorting in self._sortings.items():
+            sort_value = _casefolded if name in NAMES else timestamp_of
+            sorting.see([sort_value(row.get(name)) for row in rows])
+        self._sortings = {name: sorting for name, sorting in self._sortings.items() if not sorting.is_refuted}
 
     @property
     def may_move_down(self) -> bool:
-        """Whether a change may move a row down, below rows that it stood above."""
-        return self._changes is None or any(one.rises or name in NAMES for name, one in self._changes.items())
+        """Return whether a change may move a row down."""
+        if self._sortings is None:
+            return True
+        return any(sorting.rises or name in NAMES for name, sorting in self._sortings.items())
 
     @property
     def may_rise(self) -> bool:
-        """Whether a change may move a row up, past a read: not where a row stays, nor where it can only sink."""
-        left = (self._changes or {}).items()
-        consumers = all(not (one.falls or one.null_above or one.null_below or name in NAMES) for name, one in left)
-        return not self.stays and not (left and consumers)
+        """Return whether a change may move a row up, from the pages not read yet to the pages already read."""
+        possible = (self._sortings or {}).items()
+        only_moves_down = possible and all(
+            not (sorting.falls or sorting.null_above or sorting.null_below or name in NAMES)
+            for name, sorting in possible
+        )
+        return not self.stays and not only_moves_down
 
-    def follows(self, above: Row, below: Row) -> bool:
+    def follows(self, row: Row, next_row: Row) -> bool:
         """
-        Whether a row may stand below another one that did not rise, in each order in which a change lets it rise.
+        Return whether the next row shows, in each possible order by date, that the row above it has not moved up.
 
-        Below a row that rose stand those that changed last.
+        Had the row moved to the top, the next row would be one of those that changed last.
         """
-        for name in self._changes or ():
-            one, other = timestamp_of(above.get(name)), timestamp_of(below.get(name))
-            if (one or "") < (other or "") or (one is None and name == CHANGED):
+        for name in self._sortings or ():
+            date, next_date = timestamp_of(row.get(name)), timestamp_of(next_row.get(name))
+            if (date or "") < (next_date or "") or (date is None and name == CHANGED):
                 return False
         return True
 
     @property
     def stays(self) -> bool:
-        """Whether a row stays where it is, whatever of it changes."""
-        listed_stays = not self.endpoint.stream.filter_hides_rows or self._listed.refuted or self._listed.scattered
-        return self._changes == {} and listed_stays
+        """Return whether no change moves a row."""
+        return self._sortings == {} and (not self.endpoint.stream.filter_hides_rows or self._list_date_is_refuted)
+
+    @property
+    def _list_date_is_refuted(self) -> bool:
+        return self._by_list_date.is_refuted or self._by_list_date.mixes_nulls
 
 
 def _casefolded(value: Any) -> str | None:

@@ -1,8 +1,22 @@
 """
-Reading one list, page after page, with proof at each step that no row was skipped. It knows no meaning of rows.
+Read one list page after page, and prove at each page that no row was skipped.
 
-Where a row stands in a list depends on what the row holds, so a row that holds what it held has not moved. That is
-all that is taken for granted of an order.
+A page token names the last row of its page. If this row changes between two requests, it may move in its list. The
+next page then follows the row's new position, and the rows in between are skipped. Other tokens count rows: after a
+row above was deleted, such a token skips a row.
+
+The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a row whose
+content is unchanged has not moved. A new page is trusted in one of three ways:
+
+1. The pages so far show that the list has no order in which a change moves a row (extract/list_order.py), or the first
+   row of the new page shows that the last row of the previous page has not moved.
+2. The reader asks Twilio again for the last row of the previous page, alone or with its page. That row is unchanged,
+   so it had not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
+3. The previous page, read again, has an unchanged row. Below it stand all unchanged rows that stood below it before. So
+   the reader returns the other rows of that page in place of the new page, and goes on from there.
+
+Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows that move from a
+later page to an earlier one are the task of extract/second_look.py and of rescans.
 """
 
 from __future__ import annotations
@@ -21,265 +35,271 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .list_order import CHANGED, Order
 
-RETRIES = 10  # how often a page that names a page already read as its next is asked for again
-EMPTY_PAGES = 1000  # in a row: a million rows that a filter hid; a list that goes on so may have no end
-SAMPLE = 10  # the rows that a place keeps
-SETTLED = 2 * SECOND  # after so long, a further change is sure to move the date of the last one
-CIRCLE = "the pages go round in a circle"
-SHIFTED = "rows moved between two of its pages"
+RETRIES = 10  # requests for a page that names a page already read as the next one; also steps back in a row
+MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
+CHECKPOINT_ROWS = 10
+SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`
+ENDLESS = "the pages repeat without end"
+SHIFTED = "rows moved between two pages"
 
 
 @dataclass
 class PageProof:
-    """What is kept of a page, to prove that the next one follows it."""
+    """Facts about a page that was read, to prove that the next page follows it."""
 
     fetch: Fetch
-    names: list[str]
-    contents: dict[str, int]  # by name; of the last row alone, where no row moves down
-    last: Row
-    date: Timestamp  # of the answer
-    before: int  # how many rows the pages before it held
-    known: set[str]  # the names on the page before it
+    keys: list[str]
+    contents: dict[str, int]  # by key; of the last row alone, where no change moves a row down
+    last_row: Row
+    answered_at: Timestamp
+    rows_before: int  # in the list, above this page
+    keys_before: set[str]  # of the pages just above, whose rows this page may show once more
 
 
 class PageReader:
-    """Page after page of one list, from its top or from a place. Raises Moved rather than skip a row."""
+    """One list, read page after page from its top or from a checkpoint, without skipping a row."""
 
     def __init__(self, endpoint: ListEndpoint, top: Fetch | None = None, checkpoint: Checkpoint | None = None) -> None:
         self.endpoint = endpoint
         self.order = Order(endpoint)
         self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
         self.ended = False
-        self.begins, self.resumed = checkpoint, checkpoint is not None
-        self.resumes_after: str | None = None  # the row of the place after which what is left begins
+        self.start, self.resumed = checkpoint, checkpoint is not None
+        self.resume_after: str | None = None  # the last row of the checkpoint that has not moved
         self.pages = self.rows = 0
-        self._ask = top or endpoint.top()
-        self._resumes = checkpoint
-        self._kept: PageProof | None = None  # of the last page that had a row
-        self._first: set[str] = set()  # the rows of the first page
-        self._tokens: set[str] = set()  # the addresses asked for
-        self._ends: set[tuple[str, str]] = set()  # of each page read, its first and last row
-        self._repeated = 0
-        self._steps_back = 0  # in a row
         self.empty = 0  # pages without a row, in a row
+        self._checkpoint = checkpoint  # until the first page is read
+        self._proof: PageProof | None = None  # of the last page that had a row
+        self._first_ids: set[str] = set()  # of the first page
+        self._addresses: set[str] = set()  # that were requested
+        self._page_ends: set[tuple[str, str]] = set()  # of each page read, its first and its last row
+        self._repeated_pages = 0
+        self._steps_back = 0  # previous pages read again in a row
+        self._fetch = top or endpoint.top()
         if checkpoint:
-            self._ask = endpoint.at(checkpoint.page, token=checkpoint.page != self._ask.uri)
+            self._fetch = endpoint.at(checkpoint.page, token=checkpoint.page != self._fetch.uri)
 
     def next_page(self) -> PageRead:
-        """Read the next page. Raises Moved when what comes next cannot be trusted to be what is left."""
-        page = yield from self._next()
+        """Read the next page. Raises PageShifted when rows may have been skipped."""
+        page = yield from self._next_trusted_page()
         ids = self.endpoint.ids(page.rows)
-        if self._resumes is not None:
-            self._recognise(page, ids)
-        self._guard(ids)
+        if self._checkpoint is not None:
+            checkpoint, self._checkpoint = self._checkpoint, None
+            self._find_unmoved_row(checkpoint, page, ids)
+        self._check_for_an_end(ids)
         self.pages += 1
         self.rows += len(ids)
-        self._first = self._first or set(ids)
-        if page.next is None and self.pages > 1 and self._kept and not self.endpoint.stream.resumable:
-            rest = yield from self._rest(self._kept)
+        self._first_ids = self._first_ids or set(ids)
+        if page.next is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
+            rest = yield from self._reread(self._proof)
             page = replace(page, rows=[*page.rows, *rest.rows], next=rest.next) if rest else page
         self.ended = page.next is None
         if page.next is not None:
-            self._ask = self.endpoint.at(page.next)
+            self._fetch = self.endpoint.at(page.next)
         return page
 
-    def _keep(self, page: Page, fetch: Fetch, before: int, known: Iterable[str]) -> None:
-        if not page.rows:
-            return
-        self.order.see(page.rows)
-        names, rows = self._names(page.rows), page.rows
-        moving = self.order.may_move_down or not self.endpoint.stream.resumable
-        contents = dict(zip(names, map(self._content, rows))) if moving else {names[-1]: self._content(rows[-1])}
-        self._kept = PageProof(fetch, names, contents, rows[-1], page.date, before, set(known))
+    def checkpoint(self, rows: Sequence[Row], last: Row) -> Checkpoint | None:
+        """Return where a later sync resumes, when of the page read last these rows were taken, down to `last`."""
+        if not self.endpoint.stream.resumable or self._proof is None:
+            return None
+        ids, last_id = self.endpoint.ids(rows), self.endpoint.id_of(last)
+        rows_above = rows[: ids.index(last_id)]
+        sample = [*rows_above[:: max(1, len(rows_above) // (CHECKPOINT_ROWS - 1))][: CHECKPOINT_ROWS - 1], last]
+        settled = earlier(self._proof.answered_at, SETTLED)
+        marks = [self._mark(row, (timestamp_of(row.get(CHANGED)) or settled) >= settled) for row in sample]
+        return Checkpoint(
+            self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.listed(row)] for row in sample], marks
+        )
 
-    def _next(self) -> PageRead:
-        """The page that follows, if it is proven to; else what is left of the one before it, and where that leads."""
-        kept, refused = self._kept, None
+    # -- requests
+
+    def _next_trusted_page(self) -> PageRead:
+        """Return the next page if it is proven to follow; else the rest of the previous page, as it is now."""
+        proof, refusal = self._proof, None
         try:
-            page = yield from self._page()
+            page = yield from self._request_page()
         except PageShifted as shifted:
-            if kept is None or shifted.args == (CIRCLE,):
+            if proof is None or shifted.args == (ENDLESS,):
                 raise
-            refused = shifted
+            refusal = shifted
         else:
-            if kept is None or not self._doubtful(kept, page, self.endpoint.ids(page.rows)):
-                return self._follows(page)
-        asked, rest = self._ask.uri, (yield from self._rest(kept))
-        if refused and (rest is None or rest.next == asked):
-            raise refused
+            if proof is None or not self._needs_proof(proof, page, self.endpoint.ids(page.rows)):
+                return self._trust(page)
+        refused_address, rest = self._fetch.uri, (yield from self._reread(proof))
+        if refusal and (rest is None or rest.next == refused_address):
+            raise refusal
         if rest is None:
-            return self._follows(page)
+            return self._trust(page)
         self._steps_back += 1
         if self._steps_back > RETRIES:
             raise PageShifted(SHIFTED)
-        self._ask = kept.fetch
+        self._fetch = proof.fetch
         return rest
 
-    def _follows(self, page: Page) -> Page:
-        self._steps_back = 0
-        self._keep(page, self._ask, self.rows, self._kept.names if self._kept else ())
-        return page
-
-    def checkpoint(self, rows: Sequence[Row], done: Row) -> Checkpoint | None:
-        """Where a later walk goes on, if of the page read last these rows were taken, down to `done`."""
-        if not self.endpoint.stream.resumable or self._kept is None:
-            return None
-        ids, last = self.endpoint.ids(rows), self.endpoint.id_of(done)
-        above = rows[: ids.index(last)]
-        sample = [*above[:: max(1, len(above) // (SAMPLE - 1))][: SAMPLE - 1], done]
-        settled = earlier(self._kept.date, SETTLED)
-        marks = [self._mark(row, (timestamp_of(row.get(CHANGED)) or settled) >= settled) for row in sample]
-        return Checkpoint(
-            self._kept.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.listed(row)] for row in sample], marks
-        )
-
-    def _page(self) -> PageRead:
-        """The page asked for, with a next page that was not read before: Twilio names none twice, a faulty hop may."""
-        self._tokens.add(self._ask.uri)
+    def _request_page(self) -> PageRead:
+        """Ask Twilio for a page, again when its next page was read before: a faulty proxy repeats pages."""
+        self._addresses.add(self._fetch.uri)
         for _ in range(RETRIES):
-            page = yield from self._answer(self._ask, self.rows)
-            if page.next is None or page.next not in self._tokens:
+            page = yield from self._request(self._fetch, self.rows)
+            if page.next is None or page.next not in self._addresses:
                 return page
-        raise PageShifted(CIRCLE)
+        raise PageShifted(ENDLESS)
 
-    def _answer(self, fetch: Fetch, before: int) -> PageRead:
+    def _request(self, fetch: Fetch, rows_before: int) -> PageRead:
+        """Ask Twilio for a page once. Raises PageShifted when Twilio refuses the page token."""
         try:
             page: Page = yield fetch
         except Refused as refused:
             if fetch.token and refused.status in (400, 404):
-                raise PageShifted(str(refused)) from refused  # perhaps the row that the token names is gone
+                raise PageShifted(str(refused)) from refused  # perhaps the row that the token names was deleted
             raise
-        return self.endpoint.complete(page, before)
+        return self.endpoint.complete(page, rows_before)
 
-    def _guard(self, ids: list[str]) -> None:
-        """A list whose pages come again and again under new tokens has no end: to walk it would take for ever."""
+    def _trust(self, page: Page) -> Page:
+        self._steps_back = 0
+        self._remember(page, self._fetch, self.rows, self._proof.keys if self._proof else ())
+        return page
+
+    def _remember(self, page: Page, fetch: Fetch, rows_before: int, keys_before: Iterable[str]) -> None:
+        """Keep the facts about a page that prove the next one."""
+        if not page.rows:
+            return
+        self.order.see(page.rows)
+        keys, rows = self._keys(page.rows), page.rows
+        needs_all = self.order.may_move_down or not self.endpoint.stream.resumable
+        contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
+        self._proof = PageProof(fetch, keys, contents, rows[-1], page.date, rows_before, set(keys_before))
+
+    def _check_for_an_end(self, ids: list[str]) -> None:
+        """Raise an error for a list without an end: one whose pages repeat under new tokens, or hold no rows."""
         ends = (ids[0], ids[-1]) if ids else ("", "")
-        self._repeated += bool(ids) and ends in self._ends
+        self._repeated_pages += bool(ids) and ends in self._page_ends
         self.empty = 0 if ids else self.empty + 1
-        self._ends.add(ends)
-        if self._repeated > RETRIES:
-            raise PageShifted(CIRCLE)
-        if self.empty > EMPTY_PAGES:
-            raise Incomplete(f"{self.endpoint.path}: {EMPTY_PAGES} pages in a row without a row")
+        self._page_ends.add(ends)
+        if self._repeated_pages > RETRIES:
+            raise PageShifted(ENDLESS)
+        if self.empty > MAX_EMPTY_PAGES:
+            raise Incomplete(f"{self.endpoint.path}: {MAX_EMPTY_PAGES} pages in a row without a row")
 
-    # -- between two syncs
+    # -- proof between two syncs
 
-    def _recognise(self, page: Page, ids: list[str]) -> None:
+    def _find_unmoved_row(self, checkpoint: Checkpoint, page: Page, ids: list[str]) -> None:
         """
-        Find a row of the place, at or above the one at which the earlier walk left off, that holds what it held.
+        Find the last row of the checkpoint that is unchanged, and so has not moved.
 
-        It has not moved. So a row that stood below it stands there still, unless that row changed; what changed since
-        the walk began is read by the next one. This holds in every order, since it needs none.
+        A row that stood below the unmoved row still stands below it, or has changed since the earlier sync; the next
+        read of the list reads such changes. The argument needs no order, so it holds in every order.
         """
-        assert self._resumes is not None
-        checkpoint, self._resumes = self._resumes, None
         marks = {key: mark for (key, _), mark in zip(checkpoint.rows, checkpoint.marks)}
-        for one, row in zip(ids, page.rows):
-            if one in marks and self._mark(row, marks[one].startswith("#")) == marks[one]:
-                self.resumes_after = one
-        if self._ask.token and self.resumes_after is None:
+        for row_id, row in zip(ids, page.rows):
+            if row_id in marks and self._mark(row, marks[row_id].startswith("#")) == marks[row_id]:
+                self.resume_after = row_id
+        if self._fetch.token and self.resume_after is None:
             raise PageShifted(SHIFTED)
 
     def _mark(self, row: Row, by_content: bool) -> str:
-        """What every change of a row that may move it changes too: its dates, or all that it holds."""
+        """Return a text that differs after each change that may move a row: a hash of its content, or its dates."""
         if by_content:
-            content = repr(sorted(self._compared(row).items())).encode("utf-8", "surrogatepass")
+            content = repr(sorted(self._stable_part(row).items())).encode("utf-8", "surrogatepass")
             return f"#{hashlib.blake2b(content, digest_size=8).hexdigest()}"
-        return " ".join(map(str, self._movers(row)))
+        return " ".join(map(str, self._moving_values(row)))
 
-    def _movers(self, row: Row) -> list[Any]:
-        """What moves a row whose `date_updated` tells its changes; or moves it to the list of another status."""
+    def _moving_values(self, row: Row) -> list[Any]:
+        """Return the values that change when a row with a reliable `date_updated` moves, also to another status."""
         return [timestamp_of(row.get(CHANGED)), timestamp_of(self.endpoint.listed(row)), row.get("status")]
 
-    # -- between two pages
+    # -- proof between two pages
 
-    def _doubtful(self, kept: PageProof, page: Page, ids: list[str]) -> bool:
-        """Whether the page may follow something other than the one before it."""
+    def _needs_proof(self, proof: PageProof, page: Page, ids: list[str]) -> bool:
+        """Return whether rows may have moved between the previous page and this page."""
         if not self.endpoint.stream.resumable:
             return True
         if not ids:
-            return page.next is None  # an end that shows no row; in the middle, a filter left the page empty
+            return page.next is None  # an end without a row proves nothing; in the middle, a filter hid the rows
         if self.order.stays:
             return False
-        if self.order.may_move_down or not self.order.follows(kept.last, page.rows[0]):
+        if self.order.may_move_down or not self.order.follows(proof.last_row, page.rows[0]):
             return True
-        if ids[0] in self._first or ids[0] in kept.names:
+        if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True
-        return not self.endpoint.listed(kept.last) and bool(self.endpoint.listed(page.rows[0]))
+        return not self.endpoint.listed(proof.last_row) and bool(self.endpoint.listed(page.rows[0]))
 
-    def _rest(self, kept: PageProof) -> Generator[Effect, Any, Page | None]:
+    def _reread(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
         """
-        Ask again for what the page before ended with. What has not moved by now, had not when the next page came.
+        Ask Twilio again for the last row of the previous page, or for that page.
 
-        Returns None if that page is proven to follow. Else what is left of the one before, as it is now: below a row
-        that has not moved stands all that stood there and did not move either. Raises Moved if there is no such row.
+        Returns None if the next page is proven to follow, else the rest of the previous page, as it is now. Raises
+        PageShifted if no row of that page is unchanged.
         """
-        names_row = self.endpoint.stream.resumable
-        if names_row and self.endpoint.stream.has_item_endpoint and (yield from self._says_it_stands(kept)):
+        resumable = self.endpoint.stream.resumable
+        if resumable and self.endpoint.stream.has_item_endpoint and (yield from self._last_row_is_unchanged(proof)):
             return None
-        again = yield from self._answer(kept.fetch, kept.before)
-        names = self._names(again.rows)
-        if self._stands(kept, names, again.rows) if names_row else self._is_foreseen(kept, names[: len(kept.names)]):
+        page = yield from self._request(proof.fetch, proof.rows_before)
+        keys = self._keys(page.rows)
+        if self._shows_last_row(proof, keys, page.rows) if resumable else self._is_same_page(proof, keys):
             return None
-        same = {name for name, row in zip(names, again.rows) if kept.contents.get(name) == self._content(row)}
-        if not same:
+        unchanged = {key for key, row in zip(keys, page.rows) if proof.contents.get(key) == self._content(row)}
+        if not unchanged:
             raise PageShifted(SHIFTED)
-        self._keep(again, kept.fetch, kept.before, kept.known.union(kept.names))
-        rows = [row for name, row in zip(names, again.rows) if name not in same and name not in kept.known]
-        return replace(again, rows=rows)
+        self._remember(page, proof.fetch, proof.rows_before, proof.keys_before.union(proof.keys))
+        rows = [row for key, row in zip(keys, page.rows) if key not in unchanged and key not in proof.keys_before]
+        return replace(page, rows=rows)
 
-    def _stands(self, kept: PageProof, names: Sequence[str], rows: Sequence[Row]) -> bool:
-        """Whether the row that a token names is still on its page, as it was."""
-        return any(name == kept.names[-1] and self._is_unchanged(kept, row) for name, row in zip(names, rows))
-
-    def _is_foreseen(self, kept: PageProof, names: Sequence[str]) -> bool:
-        """
-        Whether a page looks as it did, where a token counts rows: those above it may have become fewer.
-
-        They may have become more: then rows that are known come at its top, and no row is skipped.
-        """
-        left = [name for name in names if name in kept.contents]
-        pushed = [name for name in names if name not in kept.contents]
-        if not left or left != kept.names[: len(left)] or names[-1] != left[-1]:
-            return False
-        return not kept.fetch.token or kept.known.issuperset(pushed)
-
-    def _says_it_stands(self, kept: PageProof) -> Generator[Effect, Any, bool]:
-        """Whether the row that a token names, asked for alone, is seen not to have changed."""
-        row = kept.last
+    def _last_row_is_unchanged(self, proof: PageProof) -> Generator[Effect, Any, bool]:
+        """Ask Twilio for the last row alone, and return whether it is unchanged."""
+        last_row = proof.last_row
         try:
-            found: Page = yield self.endpoint.row(row)
+            answer: Page = yield self.endpoint.row(last_row)
         except Refused as refused:
             if refused.status in (401, 403, 404):
-                return False  # it is gone; or the right to read the list is all that there is
+                return False  # the row was deleted; or the credentials may read the list only
             raise
-        there = {**row, **{name: value for name, value in found.rows[0].items() if name in row}}
-        return self._is_unchanged(kept, there)
+        row = {**last_row, **{name: value for name, value in answer.rows[0].items() if name in last_row}}
+        return self._is_unchanged(proof, row)
 
-    def _is_unchanged(self, kept: PageProof, there: Row) -> bool:
-        """Whether a page's last row is as it was, as far as a change could move it."""
-        row, changed = kept.last, timestamp_of(kept.last.get(CHANGED))
-        told = changed is not None and changed < earlier(kept.date, SETTLED)
-        return self._compared(there) == self._compared(row) or (told and self._movers(there) == self._movers(row))
+    def _shows_last_row(self, proof: PageProof, keys: Sequence[str], rows: Sequence[Row]) -> bool:
+        """Return whether a page shows the last row unchanged."""
+        return any(key == proof.keys[-1] and self._is_unchanged(proof, row) for key, row in zip(keys, rows))
 
-    def _compared(self, row: Row) -> Row:
-        """Return a row without what moves with the clock."""
+    def _is_same_page(self, proof: PageProof, keys: Sequence[str]) -> bool:
+        """
+        Return whether a page whose token counts rows shows the same rows, or fewer of them below known rows.
+
+        Known rows at its top mean that rows were added above the page: the next page repeats rows, and skips none.
+        """
+        keys = keys[: len(proof.keys)]
+        remaining = [key for key in keys if key in proof.contents]
+        pushed_down = [key for key in keys if key not in proof.contents]
+        if not remaining or remaining != proof.keys[: len(remaining)] or keys[-1] != remaining[-1]:
+            return False
+        return not proof.fetch.token or proof.keys_before.issuperset(pushed_down)
+
+    def _is_unchanged(self, proof: PageProof, row: Row) -> bool:
+        """Return whether the last row has the content it had, or at least the values without which no row moves."""
+        changed = timestamp_of(proof.last_row.get(CHANGED))
+        is_settled = changed is not None and changed < earlier(proof.answered_at, SETTLED)
+        return self._stable_part(row) == self._stable_part(proof.last_row) or (
+            is_settled and self._moving_values(row) == self._moving_values(proof.last_row)
+        )
+
+    def _stable_part(self, row: Row) -> Row:
+        """Return a row without the properties that change with the clock."""
         volatile = self._volatile
         return {name: row[name] for name in row if name not in volatile} if volatile else row
 
     def _content(self, row: Row) -> int:
-        return hash(repr(self._compared(row)))
+        return hash(repr(self._stable_part(row)))
 
-    def _names(self, rows: Sequence[Row]) -> list[str]:
-        """What tells rows apart: their keys, or all that they hold where a key is the number of a row in its list."""
+    def _keys(self, rows: Sequence[Row]) -> list[str]:
+        """Return what identifies each row: its key, or its whole content where the key counts rows."""
         return list(map(repr, rows)) if "#" in self.endpoint.stream.derived.values() else self.endpoint.ids(rows)
 
 
 def read_pages(page_reader: PageReader, take: Callable[[Page], None]) -> Read:
     """
-    Hand on each page of a list that is read but once.
+    Read a list once, and hand each page to `take`.
 
-    Raises BadAnswer where its pages do not lead to an end, and Refused where Twilio says why.
+    Raises BadAnswer where the pages do not lead to an end, and Refused where Twilio says why.
     """
     try:
         while not page_reader.ended:

@@ -1,4 +1,9 @@
-"""Date-filtered reads of spans, side by side: quick, but blind to undated rows, so they are never a round's pages."""
+"""
+Read one list in time slices, side by side, by date filters.
+
+Time slices are quick, but a date filter hides undated rows. So time slices serve the backfill, the lookback and logs,
+and never a rescan.
+"""
 
 from __future__ import annotations
 
@@ -37,40 +42,41 @@ from .partition_read import PartitionRead
 from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
 
 LOGGER = logging.getLogger("tap_twilio")
-MOST_PARTS = 32  # the parts that a span is cut into at most, each of which may be cut again
+MOST_PARTS = 32  # in which a time slice is split at once; each part may be split again
 NO_TIME = timedelta(0)
 Refusal = Refused | ServerFailed
 
 
 @dataclass
-class Pace:
-    """How long a part of a slice is asked for at once. Any shorter than `limit` may be longer than the one before."""
+class PartLength:
+    """The length of the next part of a refused time slice, and how the last days were answered."""
 
-    step: timedelta
-    limit: timedelta
-    empty: int = 0  # single days in a row of which Twilio said that it has nothing
-    failed: int = 0  # single days in a row that Twilio failed to answer
+    length: timedelta
+    limit: timedelta  # Twilio refused a part of this length
+    empty_days: int = 0  # in a row, which Twilio answered with HTTP 404
+    failed_days: int = 0  # in a row
 
-    def shorten(self, length: timedelta, refused: bool) -> None:
-        """Ask for half; where the filter may not reach that, for a day, since nothing older is answered then."""
-        self.step, self.limit = min(DAY, length / 2) if refused else length / 2, length
+    def shorten(self, refused: timedelta, filter_refused: bool) -> None:
+        """Halve the length; go down to a day where the filter may not reach the part, nor anything older."""
+        self.length, self.limit = min(DAY, refused / 2) if filter_refused else refused / 2, refused
 
     def lengthen(self) -> None:
-        if 2 * self.step < self.limit:
-            self.step *= 2
+        if 2 * self.length < self.limit:
+            self.length *= 2
 
 
 @dataclass
 class TimeSlices:
     """
-    Dated rows of one list, read side by side. `left` is what is left to read: each slice leaves it when done.
+    Time slices of one list, read side by side. `left` holds what is left to read, and is saved in the state.
 
-    A slice that Twilio refuses, or fails to answer, is read in parts, the newest first. What becomes of a single day:
+    A time slice that Twilio refuses or fails to answer is read in parts, the newest first, down to single days. For a
+    single day, the answer decides:
 
-    - HTTP 400: the filter does not reach it, nor what is older. That is believed if Twilio answers a page without
-      a filter, and the newest day. Rounds read those rows.
-    - HTTP 404: it holds nothing.
-    - HTTP 500: it stays to be read, and the read ends with an error, after all other slices were read.
+    - HTTP 400: the filter reaches neither this day nor older ones, if Twilio answers a page without a filter and the
+      newest day. Rescans read those rows.
+    - HTTP 404: the day has no rows.
+    - HTTP 500: the day stays in `left`, and the read ends with an error after all other time slices were read.
     """
 
     reading: PartitionRead
@@ -79,367 +85,403 @@ class TimeSlices:
     mode: ReadMode
     backfill: Backfill | None = None
     by_day: Timestamp = END  # rows dated from then on are compared day by day, since the next sync reads other days
-    _refused: Refused | None = None  # for a day that the filter does not reach
-    _below: list[TimeSlice] = field(default_factory=list)  # what it does not reach
+    _refusal: Refused | None = None  # for a day that the filter does not reach
+    _out_of_reach: list[TimeSlice] = field(default_factory=list)
     _failing: list[TimeSlice] = field(default_factory=list)
-    _failure: ServerFailed | None = None  # that of a day which was asked for as long as `retry_minutes` says
-    _longest: timedelta | None = None  # the longest span that was answered
-    _by_creation: bool = False  # whether a period's sums are asked for from the day on which the account was created
+    _failure: ServerFailed | None = None  # of a day, after `retry_minutes`
+    _longest_answered: timedelta | None = None
+    _from_creation: bool = False  # whether sums are requested from the day on which the account was created
 
     def read(self) -> Read:
+        """Read what is left."""
         if not self.reading.state.finished and isinstance(self.endpoint.stream.reads, LogWindow):
-            # Nothing of it was asked yet, and it may turn out not to be there.
+            # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        yield from self._try_oldest()
-        yield [self._read(one) for one in self._todo()]
-        if self._below:
-            yield from self._leave_below()
-        if self._failing and not self.backfill:  # a look-back, whose days the round reads too
-            LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._failed())
+        yield from self._find_reach()
+        yield [self._read(time_slice) for time_slice in self._unread()]
+        if self._out_of_reach:
+            yield from self._leave_out_of_reach()
+        if self._failing and not self.backfill:  # a lookback: the rescan reads these days too
+            LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._server_failed())
         elif self._failing:
-            raise self._failed()
+            raise self._server_failed()
 
-    def _todo(self) -> list[TimeSlice]:
-        """The slices that are left to ask for, newest first."""
-        done = [*map(id, self._below), *map(id, self._failing)]
-        todo = [one for one in self.left if id(one) not in done]
-        return sorted(todo, key=lambda one: one.since, reverse=True)
+    def _unread(self) -> list[TimeSlice]:
+        """Return the time slices that Twilio was not asked for yet, newest first."""
+        given_up = [*map(id, self._out_of_reach), *map(id, self._failing)]
+        unread = [time_slice for time_slice in self.left if id(time_slice) not in given_up]
+        return sorted(unread, key=lambda time_slice: time_slice.since, reverse=True)
 
-    def _try_oldest(self) -> Read:
+    def _find_reach(self) -> Read:
         """
-        Ask for the oldest slice before the others.
+        Read the oldest time slice before the others.
 
-        Where the filter reaches it, it reaches all; else the first slice that it reaches is found by halving.
+        A filter that reaches the oldest time slice reaches all. Otherwise the oldest time slice within reach is found
+        by halving.
         """
-        reached = 0  # how many of the newest slices are known to be within reach
-        todo = self._todo()
-        at = len(todo) - 1
-        while at > 0:
+        reached = 0  # how many of the newest time slices are known to be within reach
+        unread = self._unread()
+        index = len(unread) - 1
+        while index > 0:
             floor = self.reading.floor
-            yield from self._read(todo[at])
+            yield from self._read(unread[index])
             if self.reading.floor == floor:
-                reached = at + 1
+                reached = index + 1
             if not self.reading.floor:
                 return
-            todo = [one for one in todo if one.until > self.reading.floor]
-            at = (reached + len(todo)) // 2 if reached < len(todo) else 0
+            unread = [time_slice for time_slice in unread if time_slice.until > self.reading.floor]
+            index = (reached + len(unread)) // 2 if reached < len(unread) else 0
 
-    def _read(self, one: TimeSlice) -> Read:
-        """Read a slice, at first as a whole; as far as Twilio does not answer, in parts, the newest first."""
-        length = _length(one)
-        pace = Pace(length, length)
+    def _read(self, time_slice: TimeSlice) -> Read:
+        """Read a time slice, at first as a whole; in parts, the newest first, as far as Twilio does not answer."""
+        whole = _length(time_slice)
+        part_length = PartLength(whole, whole)
         while True:
             floor = self.reading.floor
-            if one.until <= floor:
-                self._below.append(one)
+            if time_slice.until <= floor:
+                self._out_of_reach.append(time_slice)
                 return
-            part, is_unit = self._newest_part(one, pace.step, floor)
-            refusal = yield from self._read_part(part, is_unit)
-            if refusal is None:
-                pace.empty = pace.failed = 0
-                pace.lengthen()
-            elif self._ask_from_creation(part):
-                self._join(part, one)
+            part, is_unit = self._take_newest_part(time_slice, part_length.length, floor)
+            outcome = yield from self._read_part(part, is_unit)
+            if isinstance(outcome, list):
+                yield from self._read_side_by_side(part, outcome)
+                part_length.empty_days = part_length.failed_days = 0
+                part_length.lengthen()
+            elif self._begin_at_creation(part):
+                self._put_back(part, time_slice)
                 continue
-            elif not is_unit and not self._is_nothing(part, refusal, pace):
-                self._join(part, one)
-                pace.shorten(_length(part), isinstance(refusal, Refused) and refusal.status == 400)
+            elif not is_unit and not self._is_empty(part, outcome, part_length):
+                self._put_back(part, time_slice)
+                part_length.shorten(_length(part), isinstance(outcome, Refused) and outcome.status == 400)
                 continue
             else:
-                self._settle(part, refusal, pace)
-                pace.limit = _length(one)
-                pace.lengthen()
-            if part is one:
+                self._settle(part, outcome, part_length)
+                part_length.limit = _length(time_slice)
+                part_length.lengthen()
+            if part is time_slice:
                 return
-            if pace.failed >= IN_A_ROW:
-                self._leave_failing(one)
+            if part_length.failed_days >= IN_A_ROW:
+                self._leave_failing(time_slice)
                 return
 
-    def _newest_part(self, one: TimeSlice, step: timedelta, floor: Timestamp) -> tuple[TimeSlice, bool]:
-        """Part a slice, and say whether the part is a single day, or the period of a sum, which is not parted."""
+    def _take_newest_part(self, time_slice: TimeSlice, length: timedelta, floor: Timestamp) -> tuple[TimeSlice, bool]:
+        """
+        Cut the newest part off a time slice, or return the time slice itself.
+
+        Returns too whether the part is a unit: a single day, or the period of a sum, which cannot be split.
+        """
         sums = self._sums
-        unit = first_of(earlier(one.until, SECOND), sums)
-        since = one.since if step >= _length(one) else min(unit, ceiling(earlier(one.until, step), sums))
-        since = max(one.since, since, floor)
-        if since == one.since:
-            return one, unit <= since
-        part = TimeSlice(since, one.until, failed=one.failed)
-        self.left.insert(self._index(one), part)
-        one.until, one.checkpoint, one.read = since, None, {}
+        unit = first_of(earlier(time_slice.until, SECOND), sums)
+        since = time_slice.since
+        if length < _length(time_slice):
+            since = min(unit, ceiling(earlier(time_slice.until, length), sums))
+        since = max(time_slice.since, since, floor)
+        if since == time_slice.since:
+            return time_slice, unit <= since
+        part = TimeSlice(since, time_slice.until, failed=time_slice.failed)
+        self._replace(time_slice, [part, time_slice])
+        time_slice.until, time_slice.checkpoint, time_slice.read = since, None, {}
         return part, unit <= since
 
-    def _join(self, part: TimeSlice, one: TimeSlice) -> None:
-        """Put a part back that was not answered."""
+    def _put_back(self, part: TimeSlice, time_slice: TimeSlice) -> None:
+        """Join a part that Twilio did not answer with its time slice."""
         part.checkpoint, part.read = None, {}
-        if part is not one:
-            self._remove(part)
-            one.until = part.until
+        if part is not time_slice:
+            self._replace(part, [])
+            time_slice.until = part.until
 
-    def _is_nothing(self, part: TimeSlice, refusal: Refusal, pace: Pace) -> bool:
-        """Whether 404 means that a span longer than a day holds nothing, and not that it is too long."""
-        is_404 = isinstance(refusal, Refused) and refusal.status == 404
-        return is_404 and pace.empty >= IN_A_ROW and _length(part) <= (self._longest or NO_TIME)
+    def _read_side_by_side(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> Read:
+        """Replace a time slice by the parts that are left of it, and read these."""
+        if not parts:
+            self._finish(time_slice)
+        self._replace(time_slice, parts)
+        if parts:
+            yield [self._read(part) for part in parts]
 
-    def _ask_from_creation(self, part: TimeSlice) -> bool:
-        """Whether a period's sums may be asked for once more, without the days before the account was created."""
-        created, asked_before = self.reading.created, self._by_creation
-        self._by_creation |= bool(self._sums) and created is not None and part.since < created
-        return self._by_creation and not asked_before
+    def _replace(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> None:
+        """Put parts in the place of a time slice. Each read replaces its own time slice only."""
+        index = next(index for index, other in enumerate(self.left) if other is time_slice)
+        self.left[index : index + 1] = parts
 
-    def _settle(self, part: TimeSlice, refusal: Refusal, pace: Pace) -> None:
-        """Decide about a day that Twilio does not answer."""
-        if isinstance(refusal, ServerFailed):
-            self._failure = self._failure or refusal
-            pace.failed += 1
-            self._leave_failing(part)
-        elif refusal.status == 404:
-            pace.empty += 1
-            pace.failed = 0
-            self._finish(part, part.since)
-            self._remove(part)
-        else:
-            self._refused = refusal
-            self.reading.floor = max(self.reading.floor, part.until)
-            self._below.append(part)
-
-    def _read_part(self, one: TimeSlice, is_unit: bool) -> Generator[Effect, Any, Refusal | None]:
-        """Read a slice, or return why Twilio does not answer."""
+    def _read_part(self, time_slice: TimeSlice, is_unit: bool) -> Generator[Effect, Any, Refusal | list[TimeSlice]]:
+        """Read a time slice. Returns why Twilio does not answer, or the parts that are left, none when all was read."""
         reading, restarts = self.reading, 0
-        page_reader, dispatchers = self._open(one, is_unit), dict[str, PageDispatcher]()
+        page_reader, dispatchers = self._open(time_slice, is_unit), dict[str, PageDispatcher]()
         while page_reader and not page_reader.ended:
             try:
                 page = yield from page_reader.next_page()
             except PageShifted as shifted:
-                one.checkpoint, one.read = None, {}
+                time_slice.checkpoint, time_slice.read = None, {}
                 restarts += 1
                 if restarts > RESTARTS:
                     raise reading.incomplete(shifted) from None
-                page_reader, dispatchers = self._open(one, is_unit), {}
+                page_reader, dispatchers = self._open(time_slice, is_unit), {}
                 continue
             except (Refused, ServerFailed) as error:
-                if isinstance(error, Refused) and not self._is_of_the_span(error):
+                if isinstance(error, Refused) and not self._depends_on_dates(error):
                     raise
                 return error
-            self._longest = max(self._longest or NO_TIME, _length(one))
-            page, dates = _inside(reading, self.endpoint, one, page)
-            parts = _split_if_long(reading, self.endpoint, one, page_reader, page, dates)
-            if not parts:
-                for name, some in self._groups(one, page, dates):
-                    dispatcher = dispatchers[name] = dispatchers.get(name) or self._dispatcher(one, page_reader, name)
-                    yield from reading.take(dispatcher, some)
-                    self._keep(one, dispatcher)
-                if page_reader.ended:
-                    parts = [TimeSlice(*half) for half in halves(self.endpoint, page_reader.rows, one.since, one.until)]
-            if parts:
-                at = self._index(one)
-                self.left[at : at + 1] = parts
-                del page, dates, page_reader, dispatchers  # the parts may take long
-                yield [self._read(part) for part in parts]
-                return None
+            self._longest_answered = max(self._longest_answered or NO_TIME, _length(time_slice))
+            page, dates = _inside(reading, self.endpoint, time_slice, page)
+            if parts := _split_if_long(reading, self.endpoint, time_slice, page_reader, page, dates):
+                return parts
+            yield from self._dispatch(time_slice, page_reader, dispatchers, page, dates)
             del page, dates  # a read holds no rows while it waits for more
+        if page_reader and (both := halves(self.endpoint, page_reader.rows, time_slice.since, time_slice.until)):
+            return [TimeSlice(*half) for half in both]
         for dispatcher in dispatchers.values():
             yield from dispatcher.end()
-        self._finish(one, one.since)
-        self._remove(one)
-        return None
+        return []
 
-    def _groups(self, one: TimeSlice, page: Page, dates: list[Timestamp]) -> list[tuple[str, Page]]:
-        """The rows of a page that are compared together, each with a name that is the same in every sync."""
-        if self._has_sums:
+    def _dispatch(
+        self,
+        time_slice: TimeSlice,
+        page_reader: PageReader,
+        dispatchers: dict[str, PageDispatcher],
+        page: Page,
+        dates: list[Timestamp],
+    ) -> Read:
+        """Hand a page to the consumers, and save the progress in the time slice."""
+        for name, group in self._groups(time_slice, page, dates):
+            if name not in dispatchers:
+                dispatchers[name] = self._dispatcher(time_slice, page_reader, name)
+            yield from self.reading.take(dispatchers[name], group)
+            self._save_progress(time_slice, dispatchers[name])
+
+    def _groups(self, time_slice: TimeSlice, page: Page, dates: list[Timestamp]) -> list[tuple[str, Page]]:
+        """Return the rows of a page that are compared together, each group with the name it has in every sync."""
+        if self._is_rescanned:
             return [("", page)]
         groups: dict[str, list[Row]] = {}
         for row, date in zip(page.rows, dates):
-            groups.setdefault(first_of(date, self._sums) if date >= self.by_day else one.since, []).append(row)
+            name = first_of(date, self._sums) if date >= self.by_day else time_slice.since
+            groups.setdefault(name, []).append(row)
         return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 
-    def _is_of_the_span(self, refused: Refused) -> bool:
-        """Whether another span may be answered. The first 404 of a product host says that the account has no such."""
-        never = self.reading.state.finished is None and self._longest is None and not self.reading.rows
-        if refused.status == 404 and never and self.endpoint.stream.product.host != "api":
-            return False
-        return refused.status in (400, 404)
-
-    def _open(self, one: TimeSlice, is_unit: bool) -> PageReader | None:
-        """A slice's walk; None when the filter no longer reaches any of it. What it does not reach is owed."""
-        since = max(one.since, self.reading.reach)
-        if since > one.since and self.backfill:
-            self.backfill.resend_listed_before = max(
-                self.backfill.resend_listed_before or BEGINNING, min(since, one.until)
-            )
-        if since >= one.until:
+    def _open(self, time_slice: TimeSlice, is_unit: bool) -> PageReader | None:
+        """Return a reader of the part that the filter still reaches, None when it reaches nothing."""
+        since = max(time_slice.since, self.reading.reach)
+        if since > time_slice.since:
+            self._resend_before(min(since, time_slice.until))
+        if since >= time_slice.until:
             return None
-        if self._by_creation and self.reading.created:
-            since = max(since, min(day_of(self.reading.created), first_of(earlier(one.until, SECOND), "")))
-        top = self.endpoint.top(since, one.until)
-        if not is_unit or self._failure or one.failed:
+        if self._from_creation and self.reading.created:
+            newest_day = first_of(earlier(time_slice.until, SECOND), "")
+            since = max(since, min(day_of(self.reading.created), newest_day))
+        top = self.endpoint.top(since, time_slice.until)
+        if not is_unit or self._failure or time_slice.failed:
             top = replace(top, attempts=ATTEMPTS)
-        return PageReader(self.endpoint, top, one.checkpoint)
+        return PageReader(self.endpoint, top, time_slice.checkpoint)
 
-    def _dispatcher(self, one: TimeSlice, page_reader: PageReader, name: str) -> PageDispatcher:
+    def _dispatcher(self, time_slice: TimeSlice, page_reader: PageReader, name: str) -> PageDispatcher:
         readers: dict[str, Reader | None] = {}
         for consumer in self.reading.consumers if self.mode is ReadMode.BACKFILL else ():
-            slice_sums = consumer.slice_sums(self.mode, one.read.get(consumer.name)) if self._has_sums else None
-            readers[consumer.name] = slice_sums if self._has_sums else consumer.reader(self.mode, self.endpoint, name)
+            if self._is_rescanned:
+                readers[consumer.name] = consumer.slice_sums(self.mode, time_slice.read.get(consumer.name))
+            else:
+                readers[consumer.name] = consumer.reader(self.mode, self.endpoint, name)
         return self.reading.slice_dispatcher(self.mode, page_reader, readers)
 
-    # -- what Twilio does not answer
-
-    def _leave_below(self) -> Read:
-        """Leave what the filter does not reach to rounds, once Twilio answers all that is no such filter."""
-        if refused := self._refused:
-            try:
-                yield self.endpoint.top()
-                if self._longest is None:
-                    now = later(self.reading.now(), SECOND)
-                    yield self.endpoint.top(earlier(now, DAY), now)
-            except Refused as other:
-                if other.status == 400:
-                    raise refused from None
-        for one in self._below:
-            self._leave_to_rescans(one)
-        stream, account, floor = self.endpoint.stream, self.endpoint.account, self.reading.floor
-        if self._has_sums:
-            said = "%s %s: Twilio answers no filter on dates before %s; rounds read the older rows"
-            LOGGER.info(said, stream.name, account, floor, extra=about(stream.name))
-        else:
-            said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
-            LOGGER.warning(said, stream.name, account, floor, extra=about(stream.name))
-
-    def _leave_failing(self, one: TimeSlice) -> None:
-        """Leave a slice that Twilio fails to answer to the next sync; to rounds, where an earlier sync did that."""
-        if one.failed and self.backfill and self._has_sums:
-            self._leave_to_rescans(one)  # else no sync would come to what is newer than the first one
-        else:
-            self._failing.append(one)
-
-    def _leave_to_rescans(self, one: TimeSlice) -> None:
-        """Leave a slice to the rounds."""
-        if self.backfill and self._has_sums:
-            self.backfill.resend_listed_before = max(self.backfill.resend_listed_before or BEGINNING, one.until)
-        self._remove(one)
-
-    def _failed(self) -> ServerFailed:
-        """Join what is left, and name it."""
-        joined: list[TimeSlice] = []
-        for one in sorted(self._failing, key=lambda one: one.since, reverse=True):
-            if joined and one.until == joined[-1].since:
-                joined[-1].since = one.since
-            else:
-                joined.append(TimeSlice(one.since, one.until, failed=True))
-        self.left[:] = joined
-        spans = ", ".join(name_of(one.since, one.until) for one in joined[:IN_A_ROW])
-        more = f" and {len(joined) - IN_A_ROW} more spans" if len(joined) > IN_A_ROW else ""
-        return ServerFailed(
-            f"{self._failure}: {spans}{more} could not be read, all other days were; if the account is younger, "
-            "start_date at its first day ends this"
-        )
-
-    # -- what is left to read
-
-    def _index(self, one: TimeSlice) -> int:
-        return next(index for index, other in enumerate(self.left) if other is one)
-
-    def _remove(self, one: TimeSlice) -> None:
-        self.left[:] = [other for other in self.left if other is not one]
+    def _save_progress(self, time_slice: TimeSlice, dispatcher: PageDispatcher) -> None:
+        # A log has no checkpoint inside a time slice: its rows are pending in the dispatchers of several days.
+        time_slice.checkpoint = dispatcher.checkpoint if self._is_rescanned else None
+        sums = {name: reader for name, reader in dispatcher.readers.items() if isinstance(reader, SliceSums)}
+        time_slice.read = {name: text for name, reader in sums.items() if (text := reader.partial_sums.text())}
 
     @property
     def _sums(self) -> str:
-        """Of which periods the rows are sums, where it is not days."""
+        """Return the period of which each row is a sum, "month" or "year"; empty for days and for other rows."""
         reads = self.endpoint.stream.reads
         return reads.sums if isinstance(reads, LogWindow) else ""
 
     @property
-    def _has_sums(self) -> bool:
-        """Whether slices begin the digests, which rounds go on with; those of a window have their own."""
+    def _is_rescanned(self) -> bool:
+        """Return whether rescans read the list too, and continue the fingerprints that the time slices begin."""
         return isinstance(self.endpoint.stream.reads, Rescan)
 
-    def _keep(self, one: TimeSlice, dispatcher: PageDispatcher) -> None:
-        one.checkpoint = dispatcher.checkpoint if self._has_sums else None  # rows of a window wait in several feeds
-        slice_sums = {name: reader for name, reader in dispatcher.readers.items() if isinstance(reader, SliceSums)}
-        one.read = {name: text for name, slice_sums in slice_sums.items() if (text := slice_sums.partial_sums.text())}
+    # -- days that Twilio does not answer
 
-    def _finish(self, one: TimeSlice, since: Timestamp) -> None:
-        """A slice was read down to `since`."""
-        if not self.backfill or not self._has_sums:
+    def _depends_on_dates(self, refused: Refused) -> bool:
+        """Return whether Twilio may answer other dates. On a product host, a 404 may mean a missing product."""
+        never_answered = (
+            self.reading.state.finished is None and self._longest_answered is None and not self.reading.rows
+        )
+        if refused.status == 404 and never_answered and self.endpoint.stream.product.host != "api":
+            return False
+        return refused.status in (400, 404)
+
+    def _is_empty(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> bool:
+        """Return whether HTTP 404 for several days means that they have no rows, and not that they are too many."""
+        is_404 = isinstance(refusal, Refused) and refusal.status == 404
+        is_short = _length(part) <= (self._longest_answered or NO_TIME)
+        return is_404 and is_short and part_length.empty_days >= IN_A_ROW
+
+    def _begin_at_creation(self, part: TimeSlice) -> bool:
+        """
+        Leave the days before the account's creation out of requests for sums, which Twilio may refuse for them.
+
+        Returns whether this is new, so that the part is worth another request.
+        """
+        created, known_before = self.reading.created, self._from_creation
+        self._from_creation |= bool(self._sums) and created is not None and part.since < created
+        return self._from_creation and not known_before
+
+    def _settle(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
+        """Decide what becomes of a day that Twilio does not answer."""
+        if isinstance(refusal, ServerFailed):
+            self._failure = self._failure or refusal
+            part_length.failed_days += 1
+            self._leave_failing(part)
+        elif refusal.status == 404:
+            part_length.empty_days += 1
+            part_length.failed_days = 0
+            self._finish(part)
+            self._replace(part, [])
+        else:
+            self._refusal = refusal
+            self.reading.floor = max(self.reading.floor, part.until)
+            self._out_of_reach.append(part)
+
+    def _leave_out_of_reach(self) -> Read:
+        """Leave what the filter does not reach to rescans, if Twilio answers a page without a filter."""
+        if refusal := self._refusal:
+            try:
+                yield self.endpoint.top()
+                if self._longest_answered is None:
+                    now = later(self.reading.now(), SECOND)
+                    yield self.endpoint.top(earlier(now, DAY), now)
+            except Refused as other:
+                if other.status == 400:
+                    raise refusal from None
+        for time_slice in self._out_of_reach:
+            self._leave_to_rescans(time_slice)
+        stream, account, floor = self.endpoint.stream, self.endpoint.account, self.reading.floor
+        if self._is_rescanned:
+            message = "%s %s: Twilio answers no filter on dates before %s; rescans read the older rows"
+            LOGGER.info(message, stream.name, account, floor, extra=about(stream.name))
+        else:
+            message = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+            LOGGER.warning(message, stream.name, account, floor, extra=about(stream.name))
+
+    def _leave_failing(self, time_slice: TimeSlice) -> None:
+        """Leave a failing time slice to the next sync; or to rescans, if it failed in an earlier sync too."""
+        if time_slice.failed and self.backfill and self._is_rescanned:
+            self._leave_to_rescans(time_slice)  # a backfill that never ends would keep all newer rows waiting
+        else:
+            self._failing.append(time_slice)
+
+    def _leave_to_rescans(self, time_slice: TimeSlice) -> None:
+        if self._is_rescanned:
+            self._resend_before(time_slice.until)
+        self._replace(time_slice, [])
+
+    def _resend_before(self, date: Timestamp) -> None:
+        """Have rescans emit the rows listed before a date."""
+        if self.backfill:
+            self.backfill.resend_listed_before = max(self.backfill.resend_listed_before or BEGINNING, date)
+
+    def _server_failed(self) -> ServerFailed:
+        """Keep the failing time slices as all that is left, neighbours joined, and return the error that names them."""
+        joined: list[TimeSlice] = []
+        for time_slice in sorted(self._failing, key=lambda time_slice: time_slice.since, reverse=True):
+            if joined and time_slice.until == joined[-1].since:
+                joined[-1].since = time_slice.since
+            else:
+                joined.append(TimeSlice(time_slice.since, time_slice.until, failed=True))
+        self.left[:] = joined
+        days = ", ".join(name_of(time_slice.since, time_slice.until) for time_slice in joined[:IN_A_ROW])
+        more = f" and {len(joined) - IN_A_ROW} more time slices" if len(joined) > IN_A_ROW else ""
+        return ServerFailed(
+            f"{self._failure}: {days}{more} could not be read, all other days were; if the account is younger, "
+            "set start_date to its first day"
+        )
+
+    # -- what was read
+
+    def _finish(self, time_slice: TimeSlice) -> None:
+        """Note that a time slice was read, and join its range with its neighbours'."""
+        if not self.backfill or not self._is_rescanned:
             return
-        new, others = ReadRange(since, one.until, one.read), []
+        joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.read), []
         for other in self.backfill.read_ranges:
-            if other.until == new.since:
-                new = ReadRange(other.since, new.until, self._join_read(new.read, other.read))
-            elif other.since == new.until:
-                new = ReadRange(new.since, other.until, self._join_read(other.read, new.read))
+            if other.until == joined.since:
+                joined = ReadRange(other.since, joined.until, self._join_sums(joined.read, other.read))
+            elif other.since == joined.until:
+                joined = ReadRange(joined.since, other.until, self._join_sums(other.read, joined.read))
             else:
                 others.append(other)
-        self.backfill.read_ranges = [*others, new]
+        self.backfill.read_ranges = [*others, joined]
 
-    def _join_read(self, above: dict[str, str], below: dict[str, str]) -> dict[str, str]:
-        """What was read of two spans that touch."""
+    def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
+        """Return the sums of two neighbouring ranges, by consumer."""
         counted = self.reading.counted.items()
-        joined = ((name, join(known, above.get(name), below.get(name))) for name, known in counted)
+        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in counted)
         return {name: text for name, text in joined if text}
 
 
-def _length(one: TimeSlice) -> timedelta:
-    return parse_timestamp(one.until) - parse_timestamp(one.since)
+def _length(time_slice: TimeSlice) -> timedelta:
+    return parse_timestamp(time_slice.until) - parse_timestamp(time_slice.since)
 
 
-def _inside(reading: PartitionRead, endpoint: ListEndpoint, one: TimeSlice, page: Page) -> tuple[Page, list[Timestamp]]:
-    """The rows of a slice, with their list dates: filters may also list undated rows, and those a unit outside."""
+def _inside(
+    reading: PartitionRead, endpoint: ListEndpoint, time_slice: TimeSlice, page: Page
+) -> tuple[Page, list[Timestamp]]:
+    """Return the rows inside a time slice, with their list dates. A filter may list undated rows and neighbours too."""
     dates = dates_of(endpoint, page.rows)
     reading.slices_overlap |= BEGINNING in dates
-    inside = [(row, date) for row, date in zip(page.rows, dates) if one.since <= date < one.until]
+    inside = [(row, date) for row, date in zip(page.rows, dates) if time_slice.since <= date < time_slice.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
 
 
 def _split_if_long(
     reading: PartitionRead,
     endpoint: ListEndpoint,
-    one: TimeSlice,
+    time_slice: TimeSlice,
     page_reader: PageReader,
     page: Page,
     dates: list[Timestamp],
 ) -> list[TimeSlice] | None:
     """
-    The parts of a slice that turned out long, to be read side by side; None to read on.
+    Return the parts of a long time slice, to be read side by side; None to read on.
 
-    The parts hold the whole slice again. That pays after the first page, or when at least four times as much is left as
-    was read; a window is cut after the first page or not at all, and never where its rows are sums.
+    The parts hold the whole time slice again. That pays after the first page, or when at least four times as much is
+    left as was read.
     """
-    if (
-        reading.slices_overlap or not page.next or (page_reader.resumed and page_reader.pages == 1)
-    ):  # which was read before
+    is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
+    if reading.slices_overlap or not page.next or is_checkpoint_page:
         return None
-    left = pages_to(dates, one.since)
-    again = 0 if page_reader.pages == 1 else page_reader.pages
-    if isinstance(endpoint.stream.reads, LogWindow) and (again or endpoint.stream.reads.sums):
-        return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
-    if left < 1.5 * reading.slice_pages or left < 4 * again or (again and page_reader.resumed):
+    pages_left = pages_to(dates, time_slice.since)
+    pages_again = 0 if page_reader.pages == 1 else page_reader.pages
+    reads = endpoint.stream.reads
+    if isinstance(reads, LogWindow) and (pages_again or reads.sums):
+        return None  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
+    if pages_left < 1.5 * reading.slice_pages or pages_left < 4 * pages_again or (pages_again and page_reader.resumed):
         return None
-    parts = split_evenly(reading, endpoint, one.since, one.until, left)
+    parts = split_evenly(reading, endpoint, time_slice.since, time_slice.until, pages_left)
     return parts if len(parts) > 1 else None
 
 
 def split_evenly(
     reading: PartitionRead, endpoint: ListEndpoint, since: Timestamp, until: Timestamp, pages: float
 ) -> list[TimeSlice]:
-    """A span in even parts, newest first, of some `slice_pages` each if `pages` are spread evenly over it."""
+    """Return even time slices from `since` to `until`, newest first, of some `slice_pages` of the `pages` each."""
     assert endpoint.stream.filter
-    reading.slice_pages = max(
-        reading.slice_pages, pages / MOST_PARTS
-    )  # else all parts of a very long list were cut again
+    # Longer time slices for a very long list: otherwise each part would be split again.
+    reading.slice_pages = max(reading.slice_pages, pages / MOST_PARTS)
     start, end = parse_timestamp(since), parse_timestamp(until)
-    finest = (end - start) / endpoint.stream.filter.unit
-    parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, finest)))
-    cuts = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
-    if parts > 1 and isinstance(endpoint.stream.reads, LogWindow):  # at days, so that each sync compares the same rows
-        days = ceil((end - start) / DAY / MOST_PARTS)
-        cuts = [
-            since,
-            *(
-                format_timestamp(start.replace(hour=0, minute=0, second=0, microsecond=0) + number * days * DAY)
-                for number in range(1, MOST_PARTS + 1)
-            ),
-            until,
-        ]
-        cuts = [at for at in cuts if at <= until]
-    return [TimeSlice(low, high) for low, high in zip(cuts, cuts[1:]) if low < high][::-1]
+    most_units = (end - start) / endpoint.stream.filter.unit
+    parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, most_units)))
+    if parts > 1 and isinstance(endpoint.stream.reads, LogWindow):
+        bounds = _midnights(since, until)
+    else:
+        bounds = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
+    return [TimeSlice(low, high) for low, high in zip(bounds, bounds[1:]) if low < high][::-1]
+
+
+def _midnights(since: Timestamp, until: Timestamp) -> list[Timestamp]:
+    """Return bounds at midnights, so that each sync compares the same rows of a log."""
+    start, end = parse_timestamp(since), parse_timestamp(until)
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    step = ceil((end - start) / DAY / MOST_PARTS) * DAY
+    midnights = [format_timestamp(midnight + number * step) for number in range(1, MOST_PARTS + 1)]
+    return [date for date in (since, *midnights, until) if date <= until]

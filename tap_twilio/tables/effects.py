@@ -1,8 +1,9 @@
 """
-What a read yields, and nothing else: ask for a page, emit these rows, run these reads side by side.
+Define what a read asks its caller to do: fetch a page, emit rows, wait, run other reads side by side.
 
-A read is a generator. It is sent the page that answers an `Fetch`; it goes on once its rows are written, or the reads
-that it started are done. A failure of any of these is thrown into it. One place handles each: scheduler.py.
+A read is a generator that does no I/O itself. The pattern is called sans-I/O. The read yields an effect, and the
+scheduler (run/scheduler.py) carries it out: it sends the page back for a `Fetch`, and resumes the read after an `Emit`
+is written or after a list of reads has ended. An error of an effect is thrown into the read.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from tap_twilio.twilio.request import Fetch, Page, Stamp
 
 
 class Destination(Protocol):
-    """The table that rows go to: sinks.Table."""
+    """A table that rows go to, such as `tables.table.Table`."""
 
     @property
     def name(self) -> str:
-        """The stream's."""
+        """Return the name of the stream."""
 
     account: str
 
 
 @dataclass(frozen=True)
 class Emit:
-    """Write these records of a table, as JSON, all from one page."""
+    """Write records of a table: JSON, all from one page."""
 
     table: Destination
     stamp: Stamp
@@ -35,7 +36,7 @@ class Emit:
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait until another read has ended. What is sent back is true, or None where none is left that could."""
+    """Wait for another read. Sends True after another read ended, None when no other read is running."""
 
 
 Effect = Union[Fetch, Emit, Wait, "list[Read]"]

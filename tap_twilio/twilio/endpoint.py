@@ -1,4 +1,4 @@
-"""One list of Twilio's: how its pages are asked for, and what its rows are called."""
+"""List endpoint: build the requests for the pages of a list, and read keys and dates from its rows."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 
 def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
-    """A path under a product, its braces filled. Values are quoted, since identities and names are free text."""
+    """Return a path of a product with values in its braces, quoted, since identities and names are free text."""
     filled = f"{product.root}/{path}{product.suffix}"
     for name, value in values.items():
         filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
     return filled
 
 
-# What a row says of itself, as Twilio wrote it: when it changed, when it was sent or began, and when it was created.
+# The dates of a row as Twilio wrote them: of its last change, its list date, and of its creation.
 Dates = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
 class ListEndpoint:
-    """A stream's list in one account: of one value, where it has one list for each, and under one row of its parent."""
+    """The list of a stream in one account, for one value of a query parameter or one parent row where it has those."""
 
     stream: Stream
     account: str
     page_size: int
-    query: Mapping[str, str] = field(default_factory=dict)  # the value
-    values: Mapping[str, str] = field(default_factory=dict)  # that fill the path
-    counted_for: str = ""  # another stream, if its rows go there
+    query: Mapping[str, str] = field(default_factory=dict)  # one of the stream's `query_variants`
+    values: Mapping[str, str] = field(default_factory=dict)  # of the parent row, for the path
+    counted_for: str = ""  # the stream that the requests are counted for, if it is another one
 
     def top(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
         """
-        The first page; of the rows dated from `since` on and before `until`, where these are given.
+        Return the request for the first page, with a date filter from `since` to before `until` if these are given.
 
-        Whether Twilio's bounds are inclusive, and which end of a day a bare date means, is not established
-        (OpenAPI twilio_api_v2010, the descriptions of `StartTime<` and `DateSent<`), so the bounds sent reach a unit
-        further on each side; `slices.py` drops the rows outside.
+        Twilio does not document whether bounds are inclusive, nor which end of a day a bare date means (OpenAPI
+        twilio_api_v2010, the descriptions of `StartTime<` and `DateSent<`). So the filter is a unit wider on each side,
+        and extract/time_slices.py drops the rows outside.
 
         >>> from tap_twilio.streams import BY_NAME
         >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).top(
@@ -71,67 +71,63 @@ class ListEndpoint:
         return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)
 
     def at(self, uri: str, token: bool = True) -> Fetch:
-        stream = self.stream
-        has = tuple(name for name in stream.key if name not in stream.derived)
-        product = stream.product
-        name = self.counted_for or stream.name
+        """Return the request for a page at an address."""
+        stream, product = self.stream, self.stream.product
         return Fetch(
             self.account,
             uri,
             stream.rows,
             product.host,
             product.own_credentials,
-            has,
-            stream.has_next_page,
-            token,
-            name,
+            has=tuple(name for name in stream.key if name not in stream.derived),
+            has_next_page=stream.has_next_page,
+            token=token,
+            stream=self.counted_for or stream.name,
         )
 
     def row(self, row: Row) -> Fetch:
-        """The request for one row."""
-        folder = self.path.removesuffix(self.stream.product.suffix)
-        key = quote(str(row[self.stream.key[-1]]), safe="")
-        product, name = self.stream.product, self.counted_for or self.stream.name
-        uri = f"{folder}/{key}{product.suffix}"
+        """Return the request for one row."""
+        product = self.stream.product
+        folder, key = self.path.removesuffix(product.suffix), quote(str(row[self.stream.key[-1]]), safe="")
+        uri, name = f"{folder}/{key}{product.suffix}", self.counted_for or self.stream.name
         return Fetch(self.account, uri, None, product.host, product.own_credentials, (), stream=name)
 
     @cached_property
     def path(self) -> str:
-        values = {"account_sid": self.account, **self.values}
-        return path_of(self.stream.product, self.stream.path, values)
+        return path_of(self.stream.product, self.stream.path, {"account_sid": self.account, **self.values})
 
     @cached_property
     def column(self) -> str:
-        """The date that Twilio sorts and filters this list by."""
+        """Return the name of the list date: the property that Twilio sorts and filters the list by."""
         return self.stream.filter.column if self.stream.filter else "date_created"
 
-    def complete(self, page: Page, before: int = 0) -> Page:
+    def complete(self, page: Page, rows_before: int = 0) -> Page:
         """
-        A page's rows with what the declaration adds to each. `before`: how many rows the pages before it held.
+        Return a page with the stream's `derived` properties in each row, `rows_before` rows after the first page began.
 
-        Raises BadAnswer for a row of another account: on a product host, that is what wrong credentials give; and for
-        one that lacks what its key is taken from.
+        Raises BadAnswer for a row of another account, which a product host lists for wrong credentials; and for a row
+        without a property that its key is derived from.
         """
         account, derived = self.account, self.stream.derived
         for row in page.rows:
             if row.get("account_sid", account) not in (account, None):
                 raise BadAnswer(f"{self.path}: a row of another account came")
-        if derived:
-            values = {"account_sid": account, **self.values}
-            added = {name: values[source] for name, source in derived.items() if source in values}
-            rows = [{**row, **added} for row in page.rows]
-            for name, source in derived.items():
-                if source not in values:
-                    for position, row in enumerate(rows, before):
-                        row[name] = position if source == "#" else _member(row, source)
-                        if name in self.stream.key and row[name] is None:
-                            raise BadAnswer(f"{self.path}: a row came without {source}, which tells it from others")
-            return Page(rows, page.next, page.date, page.received_at)
-        return page
+        if not derived:
+            return page
+        values = {"account_sid": account, **self.values}
+        from_path = {name: values[source] for name, source in derived.items() if source in values}
+        rows = [{**row, **from_path} for row in page.rows]
+        for name, source in derived.items():
+            if source not in values:
+                for index, row in enumerate(rows, rows_before):
+                    row[name] = index if source == "#" else _member(row, source)
+                    if name in self.stream.key and row[name] is None:
+                        raise BadAnswer(f"{self.path}: a row came without {source}, which is part of its key")
+        return Page(rows, page.next, page.date, page.received_at)
 
     @cached_property
     def id_of(self) -> Callable[[Row], str]:
-        """A row's key as text."""
+        """Return the function that returns a row's key as text."""
         key = self.stream.key
         if len(key) == 1:
             return itemgetter(key[0])
@@ -141,12 +137,12 @@ class ListEndpoint:
         return list(map(self.id_of, rows))
 
     def listed(self, row: Row) -> Any:
-        """A row's list date (created, sent or started) as Twilio wrote it; null or empty: an undated row."""
+        """Return a row's list date (created, sent or started) as Twilio wrote it, null or empty for an undated row."""
         return row.get(self.column)
 
     @cached_property
     def dates(self) -> Callable[[Row], Dates]:
-        """What a row says of itself."""
+        """Return the function that returns a row's dates."""
         changed, listed = self.stream.changed or "", self.column
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
@@ -158,49 +154,56 @@ class ListEndpoint:
 
     def unsliceable_rows(self, rows: Sequence[Dates]) -> frozenset[int]:
         """
-        The indices of rows that slices do not see, or may see elsewhere than a walk does.
+        Return the indices of rows that time slices do not see, or see in another place of the list than a rescan.
 
-        Most rows began on the day on which they were created.
+        These are undated rows, and rows whose list date is more than a day after their creation.
         """
         if not self.stream.filter_hides_rows:
             return frozenset()
-        differ = (at for at, (_, one, other) in enumerate(rows) if not one or not other or one[:16] != other[:16])
-        return frozenset(at for at in differ if _stand_apart(timestamp_of(rows[at][1]), timestamp_of(rows[at][2])))
+        # Most rows are listed by the minute of their creation: comparing texts first is quicker than parsing dates.
+        differ = (
+            index
+            for index, (_, listed, created) in enumerate(rows)
+            if not listed or not created or listed[:16] != created[:16]
+        )
+        return frozenset(
+            index for index in differ if _is_unsliceable(timestamp_of(rows[index][1]), timestamp_of(rows[index][2]))
+        )
 
     @cached_property
     def name(self) -> str:
-        """What tells it from other lists whose rows go to the same table."""
+        """Return what distinguishes the list from others whose rows go to the same table."""
         return " ".join([*self.query.values(), *self.values.values()])
 
     def newest(self, row: Row) -> Timestamp | None:
-        """The later of a row's list date and its creation; None for an undated row."""
+        """Return the later of a row's list date and its creation, None for an undated row."""
         listed, created = timestamp_of(self.listed(row)), timestamp_of(row.get("date_created"))
         return listed and max(listed, created or listed)
 
     def all_older(self, page: Page, edge: Timestamp) -> bool:
         """
-        Whether every row of a page is from before `edge`, an undated one by its creation: where a list's head ends.
+        Return whether every row of a page is from before `edge`, an undated row by its creation.
 
-        One row at least must be dated: undated rows may all stand above those that are.
+        At least one row must be dated, since a list may show all undated rows above the dated ones.
         """
-        newest = (self.newest(row) or timestamp_of(row.get("date_created")) or END for row in page.rows)
-        return all(date < edge for date in newest) and any(timestamp_of(self.listed(row)) for row in page.rows)
+        dates = (self.newest(row) or timestamp_of(row.get("date_created")) or END for row in page.rows)
+        return all(date < edge for date in dates) and any(timestamp_of(self.listed(row)) for row in page.rows)
 
 
 def _member(row: Row, source: str) -> Any:
-    """Of an object in a row; null where there is none."""
+    """Return a value inside an object of a row, None where the row has none."""
     value: Any = row
     for name in source.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def _stand_apart(listed: Timestamp | None, created: Timestamp | None) -> bool:
+def _is_unsliceable(listed: Timestamp | None, created: Timestamp | None) -> bool:
     return not listed or not created or (listed[:10] != created[:10] and earlier(listed, DAY) > created)
 
 
 def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str]:
-    """The parameters that ask for a span; a unit further on each side, where it is not known whether those belong."""
+    """Return the query of a date filter, a unit wider on each side unless its bounds are known to be inclusive."""
 
     def bound(at: Timestamp) -> str:
         day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
@@ -216,9 +219,9 @@ def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str
 
 def halves(endpoint: ListEndpoint, rows: int, since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:
     """
-    Both halves of a span, where a query listed as many rows as Twilio lists at most, whether or not there are more.
+    Return the newer and the older half of a time slice if a query listed as many rows as Twilio lists at most.
 
-    Raises BadAnswer for a span that cannot be halved.
+    Raises BadAnswer for a time slice that is too short to be halved.
     """
     filter_ = endpoint.stream.filter
     if filter_ is None or filter_.most_rows is None or rows < filter_.most_rows:
@@ -236,13 +239,13 @@ def dates_of(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
 
 
 def pages_between(endpoint: ListEndpoint, page: Page, since: Timestamp) -> float:
-    """How many pages lie between this one and `since`, should rows stand there as densely as here."""
+    """Estimate the pages from this page back to `since`, assuming that rows are as dense there as on this page."""
     dates = [timestamp_of(endpoint.listed(row)) or timestamp_of(row.get("date_created")) for row in page.rows]
     return pages_to([date for date in dates if date], since)
 
 
 def pages_to(dates: list[Timestamp], since: Timestamp) -> float:
-    """How many pages lie between one that shows these dates and `since`, should rows stand there as densely."""
+    """Estimate the pages from one with these dates back to `since`, assuming that rows are as dense there."""
     if not dates or min(dates) <= since:
         return 0
     spread = max(parse_timestamp(max(dates)) - parse_timestamp(min(dates)), SECOND)

@@ -333,7 +333,7 @@ def test_on_a_bad_day_every_rating_arrives(tap_of: MakeTap, source: str) -> None
 
 
 @pytest.mark.parametrize("source", ["insights", "auto"])
-def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap, source: str) -> None:
+def test_pages_of_ratings_that_repeat_without_end_are_an_error(tap_of: MakeTap, source: str) -> None:
     """The list's end is never guessed at: exit code 3, one line; the calls are there, and the next sync has all."""
     twilio, calls = rated()
     for call in calls[-25:]:
@@ -343,7 +343,7 @@ def test_pages_of_ratings_that_go_round_in_a_circle_are_an_error(tap_of: MakeTap
     run = tap.sync(exits=3)
     (line,) = [line for line in run.said if line.startswith("failed: ")]
     assert line.startswith(f"failed: call_feedback {twilio.main}: ")
-    assert "round in a circle" in line
+    assert "repeat without end" in line
     assert len(tap.tables.rows["calls"]) == len(calls)
 
     tap.sync()

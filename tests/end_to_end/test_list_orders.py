@@ -1,4 +1,4 @@
-"""Lists in orders that the tap cannot know, which change between two of their pages: through the whole tap."""
+"""Lists in unknown orders, which change between two pages: the whole tap skips no row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = "incoming_phone_numbers"
 
 
 class Between:
-    """In the place of the sandbox's script of faults: what happens just before the answer to a request, once."""
+    """A script of faults that calls a function once, just before the answer to a request."""
 
     def __init__(self, twilio: Twilio, path: str, happens: Callable[[], Any]) -> None:
         self._path, self._happens, self.rng, self.done = path, happens, twilio.script.rng, False
@@ -55,7 +55,7 @@ def account(order: str, **switches: Any) -> Twilio:
 def test_a_number_that_is_edited_while_it_is_the_one_that_the_token_names(
     tap_of: TapOf, order: str, full_table: bool
 ) -> None:
-    """The next page then follows it at its new place, at the end or the top; no number is missing, and none dropped."""
+    """The next page follows its new position, at the end or at the top; no number is missing, and none is dropped."""
     twilio = account(order)
     twilio.add(NUMBERS, n=60, since="2025-03-01", until="2025-12-30")
     tap = tap_of(twilio, page_size=10).select(NUMBERS, full_table=[NUMBERS] if full_table else ())
@@ -72,7 +72,7 @@ def test_a_number_that_is_edited_while_it_is_the_one_that_the_token_names(
 
 @pytest.mark.parametrize("full_table", [False, True])
 def test_a_number_that_is_edited_before_it_is_read_is_in_the_first_sync(tap_of: TapOf, full_table: bool) -> None:
-    """The newest changes stand at the top, so it moves to a page that was read already."""
+    """The newest changes come first, so the number moves to a page that was read already."""
     twilio = account("updated")
     for row, sid in enumerate(twilio.add(NUMBERS, n=60, since="2025-03-01", until="2025-12-30")):
         twilio.generic.items[sid].data["friendly_name"] = f"number {row * 7 % 60}"  # in no order of names
@@ -85,11 +85,11 @@ def test_a_number_that_is_edited_before_it_is_read_is_in_the_first_sync(tap_of: 
     assert set(tap.tables.rows[NUMBERS]) == set(listed(twilio, NUMBERS))
     if not full_table:
         pages = [request for request in tap.requests if request.path.endswith("IncomingPhoneNumbers.json")]
-        assert len(pages) == 6 + 2 + 2  # two looks at its page and at one below, until none is left out
+        assert len(pages) == 6 + 2 + 2  # two second looks of two pages each
 
 
-def test_numbers_bought_after_a_start_date_stand_below_older_ones_that_were_edited_in_bulk(tap_of: TapOf) -> None:
-    """The first pages look like order of creation, and hold nothing newer: the list is read to its end all the same."""
+def test_numbers_bought_after_a_start_date_come_after_older_ones_that_were_edited_in_bulk(tap_of: TapOf) -> None:
+    """The first pages look sorted by creation and hold old rows only; the tap still reads the list to its end."""
     twilio = account("updated_ascending")
     old = twilio.add(NUMBERS, n=120, since="2025-01-01", until="2025-06-01")
     new = twilio.add(NUMBERS, n=5, since="2025-12-20", until="2025-12-30")
@@ -112,17 +112,17 @@ def test_numbers_bought_after_a_start_date_stand_below_older_ones_that_were_edit
         ("messaging_service_phone_numbers", "messaging_services", False),
     ],
 )
-def test_a_row_deleted_above_hides_none_where_tokens_count_rows(
+def test_a_deleted_row_hides_no_other_row_where_tokens_count_rows(
     tap_of: TapOf, stream: str, parent: str | None, full_table: bool
 ) -> None:
-    """What stood first on the next page comes, in a list of the account and in one below a parent."""
+    """The first row of the next page arrives, in a list of the account and in a child list."""
     twilio = account("created", tokens="offset")
-    above = twilio.add(parent)[0] if parent else None
-    rows = twilio.add(stream, parent=above, n=30, since="2025-03-01", until="2025-12-30")
+    parent_row = twilio.add(parent)[0] if parent else None
+    rows = twilio.add(stream, parent=parent_row, n=30, since="2025-03-01", until="2025-12-30")
     selected = [stream, *([parent] if parent else [])]
     tap = tap_of(twilio, page_size=10).select(*selected, full_table=selected if full_table else ())
     tap.settings["base_url"] += "/{product}"
-    gone = (rows[3], rows[-4])  # one of them on the first page, be it the newest or the oldest
+    gone = (rows[3], rows[-4])  # in either order, one of them is on the first page
     deletion = between(twilio, "&Page=1&", lambda: [twilio.delete(row) for row in gone])
     run = tap.run()
 
@@ -135,8 +135,8 @@ def test_a_row_deleted_above_hides_none_where_tokens_count_rows(
 
 
 @pytest.mark.parametrize("order", ["created", "first", "last"])
-def test_a_look_back_ends_where_every_page_holds_a_row_that_was_never_sent(tap_of: TapOf, order: str) -> None:
-    """Of 40 pages, it reads those of 15 days, and none for the sake of rows without a date."""
+def test_a_lookback_ends_although_every_page_holds_a_row_that_was_never_sent(tap_of: TapOf, order: str) -> None:
+    """Of 40 pages, the lookback reads those of 15 days, and no page for undated rows."""
     twilio = account(order)
     year = {"since": twilio.now - 360 * DAY, "until": twilio.now - 2 * DAY}
     twilio.messages(1960, **year)
@@ -146,14 +146,14 @@ def test_a_look_back_ends_where_every_page_holds_a_row_that_was_never_sent(tap_o
     for _ in range(2):
         twilio.advance(hours=3, busy=0)
         tap.sync()
-        assert len(tap.pages("messages")) <= 15  # with those that a round reads on to where it can stop
+        assert len(tap.pages("messages")) <= 15  # with the pages that a rescan reads until it can stop
 
 
 @pytest.mark.parametrize(("path", "exits"), [("/Accounts.json", 1), ("/Messages.json", 3)])
-def test_the_refusal_of_a_second_page_is_said(
+def test_the_refusal_of_a_second_page_is_logged(
     tap_of: TapOf, monkeypatch: pytest.MonkeyPatch, path: str, exits: int
 ) -> None:
-    """It is Twilio's own answer that the log names, of a list that is read once and of one that is begun again."""
+    """The log has Twilio's answer, for a list that is read once and for a list that is read again."""
     original = sandbox.server.answer
     refusal = Answer(400, json.dumps({"code": 70002, "message": "No such page", "status": 400}).encode())
 

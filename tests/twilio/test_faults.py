@@ -425,7 +425,7 @@ def page(**body: Any) -> Any:
     ids=range(17),
 )
 def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], says: str) -> None:
-    """Whatever would lose rows, go round in a circle, or carry credentials elsewhere."""
+    """Answers that would lose rows, repeat pages without an end, or carry credentials elsewhere."""
     with pytest.raises(Retry, match=says) as error:
         page(**body)
 
@@ -558,7 +558,7 @@ def test_a_refusal_within_a_run_fails_its_partition_at_once(
     assert f"HTTP {status}, code 20003: No" in run.log and "Give these credentials the right to read it" in run.log
 
 
-def test_accounts_that_go_round_in_a_circle_are_an_error(
+def test_pages_of_accounts_that_repeat_without_end_are_an_error(
     tap_of: Callable[..., Tap], edit: Callable[[Edit], None]
 ) -> None:
     """Breaking off there would leave accounts out without a word. The last page says the same however often asked."""
@@ -571,7 +571,7 @@ def test_accounts_that_go_round_in_a_circle_are_an_error(
     run = tap_of(Twilio(seed=0)).run()
 
     assert run.exit_code == 1 and run.log.count("\n") == 1
-    assert "round in a circle" in run.log and "nothing was read" in run.log
+    assert "repeat without end" in run.log and "nothing was read" in run.log
 
 
 def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:

@@ -1,4 +1,4 @@
-"""Spans of dates that Twilio refuses, or fails to answer: what is newer arrives, and nothing is lost."""
+"""Dates that Twilio refuses or fails to answer: newer rows arrive, and no row is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE_SIZE = 10
 
 
 def messages(days: float, rows: int = 2_000) -> Twilio:
-    """Two years of messages, of which Twilio lists those of some days to whoever asks by date."""
+    """Return an account with two years of messages, in which date filters reach back some days only."""
     twilio = Twilio(start="2024-03-01T00:00:00Z").at("2026-04-01T09:00:00Z")
     twilio.bulk("messages", rows, twilio.now - 700 * DAY, twilio.now - DAY / 24)
     twilio.reach_days = days
@@ -25,7 +25,7 @@ def messages(days: float, rows: int = 2_000) -> Twilio:
 
 
 def refused(tap: Tap) -> list[str]:
-    """The requests of the last run that Twilio answered with 400."""
+    """Return the requests of the last run that Twilio answered with HTTP 400."""
     return [request.query for request in tap.requests if request.status == 400]
 
 
@@ -34,8 +34,8 @@ def refused(tap: Tap) -> list[str]:
 
 @pytest.mark.parametrize("days", [30, *long(1, 90, 200, 399)])
 @pytest.mark.parametrize("kills", [False, True])
-def test_messages_that_an_account_keeps_for_some_days_only_arrive(tap_of: TapOf, days: int, kills: bool) -> None:
-    """The first sync ends, new messages come with the next one, and rescans bring all that Twilio lists."""
+def test_messages_arrive_although_date_filters_reach_some_days_only(tap_of: TapOf, days: int, kills: bool) -> None:
+    """The first sync ends, the next one has new messages, and rescans read all that Twilio lists."""
     twilio = messages(days)
     tap = tap_of(twilio, page_size=PAGE_SIZE, rescan_pages=50).select("messages")
     if kills:
@@ -46,8 +46,8 @@ def test_messages_that_an_account_keeps_for_some_days_only_arrive(tap_of: TapOf,
     assert "answers no filter on dates before 2026-" in first.log or days > 90 or kills
     assert len(refused(tap)) <= 25
     recent = [row for row in twilio.present("messages") if "Mar 2026" in (row["date_sent"] or "")]
-    held = tap.tables.rows["messages"]
-    assert not [row["sid"] for row in recent if row["sid"] not in held] or days < 31
+    stored = tap.tables.rows["messages"]
+    assert not [row["sid"] for row in recent if row["sid"] not in stored] or days < 31
     (new,) = twilio.messages(1)
     twilio.advance(hours=3, busy=0)
     tap.sync()
@@ -60,8 +60,8 @@ def test_messages_that_an_account_keeps_for_some_days_only_arrive(tap_of: TapOf,
 
 
 @pytest.mark.long
-def test_a_look_back_in_slices_ends_where_the_filter_does(tap_of: TapOf) -> None:
-    """It is longer than 500 pages; the rescan reads what is older."""
+def test_a_lookback_in_time_slices_ends_where_the_filter_does(tap_of: TapOf) -> None:
+    """The lookback has more than 500 pages; the rescan reads older rows."""
     twilio = Twilio(start="2026-01-01T00:00:00Z").at("2026-04-01T09:00:00Z")
     twilio.bulk("messages", 12_000, twilio.now - 20 * DAY, twilio.now - DAY / 24)
     tap = tap_of(twilio, page_size=10, rescan_pages=1500, lookback_days=15).select("messages")
@@ -76,7 +76,7 @@ def test_a_look_back_in_slices_ends_where_the_filter_does(tap_of: TapOf) -> None
 
 @pytest.mark.parametrize("stream", ["calls", *long("conferences")])
 def test_any_list_may_refuse_old_dates(tap_of: TapOf, stream: str) -> None:
-    """Twilio does not say so of calls; an account may."""
+    """Twilio does not document a limit for calls; an account may have one."""
     twilio = Twilio(start="2024-03-01T00:00:00Z").at("2026-04-01T09:00:00Z")
     twilio.bulk(stream, 1_000, twilio.now - 700 * DAY, twilio.now - DAY / 24)
     twilio.reaches = {stream: 100}
@@ -87,8 +87,8 @@ def test_any_list_may_refuse_old_dates(tap_of: TapOf, stream: str) -> None:
     assert tap.wrong([stream]) == {}
 
 
-def test_a_filter_that_is_refused_whatever_it_asks_is_an_error(tap_of: TapOf) -> None:
-    """Code 20004 is also that of a bad parameter. No row is taken for unreachable then."""
+def test_a_filter_that_twilio_refuses_for_every_date_is_an_error(tap_of: TapOf) -> None:
+    """Code 20004 may also mean a bad parameter. The tap then assumes no row to be out of reach."""
     tap = tap_of(messages(-1), page_size=PAGE_SIZE).select("messages")
     run = tap.sync(exits=3)
     assert "code 20004: The date cannot be more than -1 days in the past" in run.log
@@ -102,7 +102,7 @@ USAGE = "usage_records"
 
 
 def usage(first: str = "2024-03-01", born: str = "2024-03-01", **switches: Any) -> Twilio:
-    """Two categories a day, in an account that was created before."""
+    """Return an account with usage of two categories a day."""
     twilio = Twilio(seed=5, start=born).at("2026-04-01T09:00:00Z")
     days = (twilio.now.date() - date.fromisoformat(first)).days + 1
     for category in ("sms", "calls"):
@@ -114,7 +114,7 @@ def usage(first: str = "2024-03-01", born: str = "2024-03-01", **switches: Any) 
 
 
 def standard(tap_of: TapOf, twilio: Twilio, **settings: Any) -> Tap:
-    """A tap with a Standard key, which cannot see when the account was created."""
+    """Return a tap with a Standard key, which cannot see when the account was created."""
     sid, secret = twilio.add_key(kind="standard")
     settings = {
         "auth_token": None,
@@ -138,8 +138,10 @@ def days_of(twilio: Twilio) -> set[Any]:
 
 @pytest.mark.parametrize("status", [500, 404, 400])
 @pytest.mark.parametrize("longest", [30, *long(1, 5, 365)])
-def test_usage_that_answers_short_spans_only_is_read_in_short_ones(tap_of: TapOf, status: int, longest: int) -> None:
-    """HTTP 500, 404 or 400 to longer ones; the next sync asks for the last days only."""
+def test_usage_is_read_in_short_time_slices_where_twilio_refuses_long_ones(
+    tap_of: TapOf, status: int, longest: int
+) -> None:
+    """Twilio answers long ones with HTTP 500, 404 or 400; the next sync requests the last days only."""
     twilio = usage(usage_days=longest, usage_refusal=status)
     tap, found = tap_of(twilio, page_size=1000).select(USAGE), dict[Any, Any]()
     run = tap.run()
@@ -154,19 +156,19 @@ def test_usage_that_answers_short_spans_only_is_read_in_short_ones(tap_of: TapOf
     assert len(tap.requests) < 40
 
 
-def test_no_day_before_the_account_is_asked_for(tap_of: TapOf) -> None:
-    """Whoever may see when it was created, asks from that day on."""
+def test_no_day_before_the_account_is_requested(tap_of: TapOf) -> None:
+    """A tap that can see when the account was created requests the days since then."""
     twilio = usage(usage_since_creation=True)
     tap = tap_of(twilio).select(USAGE)
     assert tap.run().exit_code == 0
-    asked = [request.query for request in tap.requests if "Usage" in request.path]
-    assert all("StartDate=2024-03-01&EndDate=2026-04-01" in query for query in asked)
-    assert len(set(asked)) == 2  # pages, each of which is asked for once more, since its token counts rows
+    queries = [request.query for request in tap.requests if "Usage" in request.path]
+    assert all("StartDate=2024-03-01&EndDate=2026-04-01" in query for query in queries)
+    assert len(set(queries)) == 2  # pages, each requested twice, since its token counts rows
 
 
 @pytest.mark.parametrize("status", [404, 400])
 def test_a_standard_key_finds_out_when_usage_begins(tap_of: TapOf, status: int) -> None:
-    """Days before the account are refused: they hold nothing."""
+    """Twilio refuses days before the account was created, which have no rows."""
     twilio = usage(usage_since_creation=True, usage_refusal=status)
     tap, found = standard(tap_of, twilio), dict[Any, Any]()
     run = tap.run()
@@ -177,7 +179,7 @@ def test_a_standard_key_finds_out_when_usage_begins(tap_of: TapOf, status: int) 
 
 
 def test_days_before_the_account_that_fail_are_named_once(tap_of: TapOf) -> None:
-    """HTTP 500 never says that there is nothing: exit code 3, and what to do. All real days arrive, new ones too."""
+    """HTTP 500 does not prove that a day is empty: exit code 3, and the log says what to do. All other days arrive."""
     twilio = usage(usage_since_creation=True)
     tap, found = standard(tap_of, twilio), dict[Any, Any]()
     run = tap.run()
@@ -201,7 +203,7 @@ def test_days_before_the_account_that_fail_are_named_once(tap_of: TapOf) -> None
 
 
 def test_a_day_that_fails_is_named_and_all_others_arrive(tap_of: TapOf) -> None:
-    """Later and earlier ones, which are not asked for again; the day comes once Twilio answers it."""
+    """Later and earlier days are not requested again; the failing day arrives once Twilio answers it."""
     twilio = usage(usage_bad_days={"2025-02-03": 500})
     tap, found = tap_of(twilio, page_size=1000, retry_minutes=0.05).select(USAGE), dict[Any, Any]()
     run = tap.run()
@@ -222,8 +224,8 @@ def test_a_day_that_fails_is_named_and_all_others_arrive(tap_of: TapOf) -> None:
     assert set(found) == days_of(twilio)
 
 
-def test_a_day_that_holds_nothing_is_no_failure(tap_of: TapOf) -> None:
-    """HTTP 404 to each span that holds it."""
+def test_an_empty_day_is_no_failure(tap_of: TapOf) -> None:
+    """Twilio answers each time slice with this day with HTTP 404."""
     twilio = usage(usage_bad_days={"2025-02-03": 404})
     run = tap_of(twilio, page_size=1000).select(USAGE).run()
     assert run.exit_code == 0, run.log
@@ -232,7 +234,7 @@ def test_a_day_that_holds_nothing_is_no_failure(tap_of: TapOf) -> None:
 
 
 def test_an_outage_loses_nothing(tap_of: TapOf) -> None:
-    """Twilio answers everything with 500 for some hours, in the first sync: all comes with the next one."""
+    """Twilio answers the first sync with HTTP 500 only, and the next sync has all rows."""
     twilio = usage()
     tap, found = tap_of(twilio, page_size=1000, retry_minutes=0.02).select(USAGE), dict[Any, Any]()
     twilio.fail_next("500", 10_000, "Usage")
@@ -250,8 +252,8 @@ def test_an_outage_loses_nothing(tap_of: TapOf) -> None:
 
 @pytest.mark.parametrize("period", ["monthly", "yearly"])
 @pytest.mark.parametrize("status", [500, 404, 400])
-def test_the_first_period_of_an_account_is_asked_from_its_creation(tap_of: TapOf, period: str, status: int) -> None:
-    """Where Twilio refuses days before it: nothing was used before, so the sum is whole."""
+def test_the_first_period_of_an_account_is_requested_from_its_creation(tap_of: TapOf, period: str, status: int) -> None:
+    """Twilio refuses days before the creation; nothing was used then, so the sum is complete."""
     twilio = Twilio(seed=5, start="2025-11-17").at("2026-04-01T09:00:00Z")
     twilio.usage_since_creation, twilio.usage_refusal = True, status
     name = f"usage_records_{period}"
@@ -267,11 +269,11 @@ def test_the_first_period_of_an_account_is_asked_from_its_creation(tap_of: TapOf
     assert (again.exit_code, again.records(name)) == (0, [])
 
 
-# Logs below a parent -------------------------------------------------------------------------------------------------
+# Child logs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_log_below_a_parent_that_goes_back_some_days_only_is_read_that_far(tap_of: TapOf) -> None:
-    """HTTP 400 beyond: the sync ends well, says from which date on, and the next one has what is new."""
+def test_a_child_log_is_read_as_far_back_as_the_filter_reaches(tap_of: TapOf) -> None:
+    """Twilio refuses older dates with HTTP 400: the sync ends well and logs the first date; new rows arrive later."""
     twilio = Twilio(start="2025-01-01").at("2026-04-01T09:00:00Z")
     workspaces = twilio.add("taskrouter_workspaces", n=2)
     for workspace in workspaces:

@@ -1,7 +1,7 @@
 """
-The same, step by step: Hypothesis draws what happens, so that a history that fails shrinks to the steps that matter.
+The warehouse equals the list in the end, while the list changes, time passes, and syncs with small budgets are killed.
 
-A list changes, time passes, syncs run with small budgets and die; in the end the warehouse equals the list.
+Hypothesis draws each step, so a failing history shrinks to the steps that matter.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .test_child_streams import Tap as FamilyTap
 
 budgets, lives = st.integers(1, 6), st.none() | st.integers(0, 20)
 pauses = st.sampled_from([timedelta(seconds=1), HOUR, 3 * HOUR, DAY, 9 * DAY])
-seeds = st.integers(0, 99)  # of the order in which answers come, and of what happens meanwhile
+seeds = st.integers(0, 99)  # for the order of answers, and for the changes between them
 
 
 class OneList(RuleBasedStateMachine):
-    """A list by itself."""
+    """One list without children."""
 
     @initialize(
         stream=st.sampled_from(["messages", "calls", "conferences", "addresses"]),
@@ -64,7 +64,7 @@ class OneList(RuleBasedStateMachine):
 
 
 class OneFamily(RuleBasedStateMachine):
-    """A list, its children and theirs."""
+    """A list, its children and their children."""
 
     @initialize(rows=st.integers(0, 6))
     def begin(self, rows: int) -> None:

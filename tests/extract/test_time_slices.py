@@ -1,4 +1,4 @@
-"""Random histories of lists that refuse some spans of dates, and fail to answer others: each row arrives."""
+"""Each row arrives from lists that refuse some dates and fail to answer others, in random histories."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from testing.histories import DAY, FEW, HOUR, Tap, TwilioList, histories, live
 SEEDS = st.integers(0, 10**9)
 
 
-class Spans:
-    """Which spans a list answers: none that begins too long ago, is too long, or holds a bad day."""
+class RefusedDates:
+    """The dates that a list does not answer: too old ones, too many days at once, and some bad days."""
 
     def __init__(self, twilio: TwilioList, rng: random.Random) -> None:
         self.twilio, self.plain = twilio, twilio.filtered
@@ -29,9 +29,11 @@ class Spans:
 
     def filtered(self, rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
         assert self.twilio.stream.filter
-        names = (self.twilio.stream.filter.after, self.twilio.stream.filter.before)
-        if all(name in query for name in names):
-            low, high = (datetime.fromisoformat(query[name].rstrip("Z")).replace(tzinfo=timezone.utc) for name in names)
+        bounds = (self.twilio.stream.filter.after, self.twilio.stream.filter.before)
+        if all(bound in query for bound in bounds):
+            low, high = (
+                datetime.fromisoformat(query[name].rstrip("Z")).replace(tzinfo=timezone.utc) for name in bounds
+            )
             if low < self.twilio.now - self.reach:
                 raise Refused(400, 20004, "too far back", "")
             if isinstance(self.fails, ServerFailed) and any(low <= day <= high for day in self.bad):
@@ -41,15 +43,15 @@ class Spans:
         return self.plain(rows, query)
 
 
-def lists(seed: int, stream: str) -> tuple[TwilioList, Tap, Spans]:
+def lists(seed: int, stream: str) -> tuple[TwilioList, Tap, RefusedDates]:
     twilio, tap = histories(seed, stream)
-    return twilio, tap, Spans(twilio, random.Random(seed))
+    return twilio, tap, RefusedDates(twilio, random.Random(seed))
 
 
 @FEW
 @given(SEEDS, st.sampled_from(["messages", "calls", "conferences"]))
-def test_every_row_arrives_whatever_spans_are_refused(seed: int, stream: str) -> None:
-    """After kills as well. A span that fails for ever is left to the rescans by the second sync that meets it."""
+def test_every_row_arrives_whatever_dates_are_refused(seed: int, stream: str) -> None:
+    """Rows arrive after kills too. The second sync that meets a failing time slice leaves it to rescans."""
     twilio, tap, _ = lists(seed, stream)
     rng = twilio.rng
     for _ in range(rng.randrange(1, 5)):
@@ -67,16 +69,16 @@ def test_every_row_arrives_whatever_spans_are_refused(seed: int, stream: str) ->
 
 @FEW
 @given(SEEDS)
-def test_a_first_sync_asks_no_more_than_some_days_in_vain(seed: int) -> None:
-    """Where a list goes back some days only."""
-    twilio, tap, spans = lists(seed, "messages")
-    spans.fails = None
+def test_a_first_sync_makes_few_requests_for_days_out_of_reach(seed: int) -> None:
+    """The filter reaches back some days only, and Twilio refuses at most 30 requests."""
+    twilio, tap, dates = lists(seed, "messages")
+    dates.fails = None
     refused = 0
 
     def counting(rows: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:
         nonlocal refused
         try:
-            return spans.filtered(rows, query)
+            return dates.filtered(rows, query)
         except Refused:
             refused += 1
             raise

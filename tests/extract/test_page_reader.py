@@ -1,4 +1,4 @@
-"""Whatever order a list has, and whatever its page tokens name: no row is left out, and none is dropped."""
+"""The page reader skips no row and drops no row, in any order of a list and with any kind of page token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from testing.histories import DAY, FEW, HOUR, START, Killed, Tap, TwilioList, hi
 
 SEEDS = st.integers(0, 10**9)
 ORDERS = ("updated_ascending", "updated", "created", "sid", "name")
-LISTS = [  # the stream, its order, whether its tokens name rows, and whether it can be asked for one row
+LISTS = [  # the stream, its order, whether its tokens name rows, and whether a row can be requested alone
     ("addresses", "updated_ascending", True, True),
     ("addresses", "updated_ascending", True, False),
     ("addresses", "updated", True, True),
@@ -28,12 +28,12 @@ LISTS = [  # the stream, its order, whether its tokens name rows, and whether it
 ]
 DATED = itertools.product(("messages", "conferences"), ("first", "last", *ORDERS), (True,), (True,))
 OTHERS = [*itertools.product(("addresses",), ORDERS, (True, False), (True, False)), *DATED]
-SAMPLED = [one if one in LISTS else pytest.param(*one, marks=pytest.mark.long) for one in OTHERS]
+SAMPLED = [case if case in LISTS else pytest.param(*case, marks=pytest.mark.long) for case in OTHERS]
 each_list = pytest.mark.parametrize(("stream", "order", "by_row", "has_items"), SAMPLED)
 
 
 def begun(seed: int, stream: str, order: str, by_row: bool, has_items: bool) -> tuple[TwilioList, Tap]:
-    """A list of that kind with some past, and a tap that has not read it yet."""
+    """Return a list of that kind with older rows, and a tap that has not read it yet."""
     twilio, tap = histories(seed, stream)
     past = [row["date_created"] for row in twilio.rows.values()]
     twilio.rows.clear()
@@ -53,7 +53,7 @@ def settings(rng: Any) -> dict[str, Any]:
 def test_a_sync_that_ends_well_has_every_row_that_was_there(
     stream: str, order: str, by_row: bool, has_items: bool, seed: int
 ) -> None:
-    """Each that did not change while it was read; of slices, each that they see."""
+    """Rows that did not change during the sync arrive; of a list read in time slices, the rows that these see."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
     rng = twilio.rng
     for _ in range(rng.randrange(1, 6)):
@@ -78,38 +78,38 @@ def test_a_sync_that_ends_well_has_every_row_that_was_there(
 def test_one_first_sync_has_every_row_that_was_there_whatever_changes_meanwhile(
     stream: str, order: str, by_row: bool, has_items: bool, seed: int
 ) -> None:
-    """Also those that move up past the read: in some content that they had since it began; but for slices."""
+    """Rows that move up past the read arrive too, with a content they had since it began; not in time slices."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
     twilio.undated = twilio.rng.choice((0, 0.5))
     for _ in range(30):
         twilio.add(START - 20 * DAY * twilio.rng.random())
     twilio.now += twilio.rng.choice((HOUR, 30 * DAY))
-    before, held = shown(twilio), {sid: [row] for sid, row in shown(twilio).items()}
+    before, contents = shown(twilio), {sid: [row] for sid, row in shown(twilio).items()}
 
-    def answer(ask: Fetch) -> Page:
+    def answer(fetch: Fetch) -> Page:
         for sid, row in shown(twilio).items():
-            held.setdefault(sid, []).append(row)
-        return plain(ask)
+            contents.setdefault(sid, []).append(row)
+        return plain(fetch)
 
     plain, twilio.answer = twilio.answer, answer  # type: ignore[method-assign]
     chatter, page_size = twilio.rng.choice((0.1, 0.3)), twilio.rng.choice((3, 7, 20))
     if not tap.sync(chatter=chatter, page_size=page_size, short_pages=10**6) or tap.state.resend_listed_before:
         return
-    assert [sid for sid in before if sid in twilio.rows and tap.warehouse.get(sid) not in held[sid]] == []
+    assert [sid for sid in before if sid in twilio.rows and tap.warehouse.get(sid) not in contents[sid]] == []
 
 
 def shown(twilio: TwilioList) -> dict[str, dict[str, Any]]:
-    """The rows that are listed now, as answers show them."""
+    """Return the rows that Twilio lists now, as answers show them."""
     return {sid: twilio.wire(row) for sid, row in twilio.rows.items() if row["shown"] <= twilio.now}
 
 
 @each_list
 @FEW
 @given(SEEDS)
-def test_a_read_over_several_syncs_leaves_no_row_out(
+def test_a_read_over_several_syncs_skips_no_row(
     stream: str, order: str, by_row: bool, has_items: bool, seed: int
 ) -> None:
-    """Rows move, come and go between the syncs, and the budget ends each read in the middle; some are killed."""
+    """Rows change between the syncs, the budget ends each read in the middle, and some syncs are killed."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 9)):
@@ -129,7 +129,7 @@ def test_a_read_over_several_syncs_leaves_no_row_out(
 def test_a_first_sync_over_several_runs_ends_with_every_row(
     stream: str, order: str, by_row: bool, has_items: bool, seed: int
 ) -> None:
-    """What a first read of several runs covers by its bookmark is there: rows that did not change since it began."""
+    """The first bookmark after several runs covers each row that did not change since the first run began."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
     rng, before = twilio.rng, {sid: dict(row) for sid, row in twilio.rows.items() if row["shown"] <= twilio.now}
     for _ in range(30):
@@ -150,7 +150,7 @@ def test_a_first_sync_over_several_runs_ends_with_every_row(
 def test_a_full_table_version_drops_no_row_that_is_listed(
     stream: str, order: str, by_row: bool, has_items: bool, seed: int
 ) -> None:
-    """Read in one or several runs, while rows move: whoever was listed when it began, and still is, is in it."""
+    """A version, read in one run or several, holds each row that was listed when it began and still is."""
     twilio, tap = begun(seed, stream, order, by_row, has_items)
     rng = twilio.rng
     for version in range(1, 4):
@@ -168,4 +168,4 @@ def test_a_full_table_version_drops_no_row_that_is_listed(
             done = True
             break
         assert done
-        assert listed & set(twilio.rows) <= {sid for sid, held in tap.versions.items() if held == version}
+        assert listed & set(twilio.rows) <= {sid for sid, last in tap.versions.items() if last == version}
