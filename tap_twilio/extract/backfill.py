@@ -1,4 +1,4 @@
-"""The first read of a list: a short one is walked whole, a long one that can be filtered is read in slices."""
+"""The first read of an endpoint: page by page or, if the list is long and has a date filter, in time slices."""
 
 from __future__ import annotations
 
@@ -6,78 +6,97 @@ from collections.abc import Generator
 from typing import Any
 
 from tap_twilio.errors import PageShifted
-from tap_twilio.state.model import Backfill
+from tap_twilio.state.model import Backfill, Checkpoint
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import BEGINNING, SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page
 
-from .list_order import Order
+from .child_streams import PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .second_look import Seen, look_again
+from .read_list import read_list
+from .second_look import FirstRead, SeenRows, look_again
 from .time_slices import MOST_PARTS, TimeSlices, split_evenly
 
 
 def backfill(reading: PartitionRead) -> Read:
-    """Read everything once. Its bookmark is the start of the first sync that took part."""
-    state, in_one_go = reading.state, reading.state.backfill is None  # else the look-back and a round follow
+    """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
+    state, in_one_sync = reading.state, reading.state.backfill is None
     opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
-    lists = reading.endpoints
-    again: list[tuple[ListEndpoint, Seen, Order]] = []
-    while opened.at < len(lists):
-        endpoint = lists[opened.at]
+    endpoints = reading.endpoints
+    first_reads: list[FirstRead] = []
+    while opened.at < len(endpoints):
+        endpoint = endpoints[opened.at]
         if opened.time_slices is None:
-            page_reader, seen = yield from _read_pages(reading, endpoint, opened)
-            if page_reader.ended and page_reader.pages > 1 and page_reader.order.may_rise:
-                again.append((endpoint, seen, page_reader.order))
+            first_read = yield from _read_pages(reading, endpoint, opened)
+            if first_read and first_read.order.may_rise:
+                first_reads.append(first_read)
         if opened.time_slices is not None:
             yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
             reading.close(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
             opened.time_slices, opened.read_ranges = None, []
         opened.checkpoint = None
         opened.at += 1
-    for endpoint, seen, order in again if in_one_go else ():
-        yield from look_again(reading, endpoint, seen, order, opened.began)
+    if in_one_sync:  # otherwise a lookback and a rescan follow
+        for first_read in first_reads:
+            yield from look_again(reading, first_read, opened.began)
     reading.finish_backfill(opened)
 
 
 def _read_pages(
     reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill
-) -> Generator[Effect, Any, tuple[PageReader, Seen]]:
-    """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
-    page_reader, seen = PageReader(endpoint, checkpoint=opened.checkpoint), Seen(endpoint)
-    dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
-    judged = opened.checkpoint is not None or not reading.sliceable
-    while not page_reader.ended:
-        try:
-            page = yield from page_reader.next_page()
-        except PageShifted as shifted:
-            opened.checkpoint = None
-            if reading.may_restart():
-                page_reader, seen = PageReader(endpoint), Seen(endpoint)
-                dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
-                continue
-            if not reading.sliceable:
-                raise reading.incomplete(shifted) from None
-            _begin_slices(reading, endpoint, opened, MOST_PARTS)
-            break
-        if not judged and page.next:
+) -> Generator[Effect, Any, FirstRead | None]:
+    """
+    Read an endpoint to its end; or, if it proves long, plan its time slices in `opened`.
+
+    Return what several pages showed. Return None if there was one page, or if time slices are planned.
+    """
+    seen = SeenRows(endpoint)
+    is_length_known = opened.checkpoint is not None or not reading.sliceable
+
+    def dispatcher_from(checkpoint: Checkpoint | None) -> PageDispatcher:
+        return reading.dispatcher(ReadMode.BACKFILL, PageReader(endpoint, checkpoint=checkpoint))
+
+    def slice_if_long(page: Page) -> Page | None:
+        nonlocal is_length_known
+        if not is_length_known and page.next:
             pages = pages_between(endpoint, page, reading.oldest)
             if pages > reading.bounds.short_pages:
-                _begin_slices(reading, endpoint, opened, pages)
-                break
-        judged = judged or bool(page.rows)
+                _plan_slices(reading, endpoint, opened, pages)
+                return None
+        is_length_known = is_length_known or bool(page.rows)
         seen.add(endpoint.ids(page.rows), page.rows)
-        yield from reading.take(dispatcher, page)
+        return page
+
+    def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
         opened.checkpoint = dispatcher.checkpoint
-        del page  # a read holds no rows while it waits for more
-    if opened.time_slices is None:
-        yield from dispatcher.end()
-    return page_reader, seen
+
+    def restart(shifted: PageShifted) -> PageDispatcher | None:
+        nonlocal seen
+        opened.checkpoint, seen = None, SeenRows(endpoint)
+        if reading.may_restart():
+            return dispatcher_from(None)
+        if not reading.sliceable:
+            raise reading.incomplete(shifted) from None
+        _plan_slices(reading, endpoint, opened, MOST_PARTS)
+        return None
+
+    dispatcher = yield from read_list(
+        reading.take,
+        dispatcher_from(opened.checkpoint),
+        prepare_page=slice_if_long,
+        after_page=keep_checkpoint,
+        on_shift=restart,
+    )
+    if dispatcher is None or dispatcher.page_reader.pages == 1:
+        return None
+    return FirstRead(endpoint, seen, dispatcher.page_reader.order)
 
 
-def _begin_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
+def _plan_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
+    """Plan time slices for the whole endpoint. Rescans send the undated rows, which no slice shows."""
     since = reading.oldest
     opened.time_slices = split_evenly(reading, endpoint, since, later(opened.began, SECOND), pages)
     opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)

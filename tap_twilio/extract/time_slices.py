@@ -13,7 +13,6 @@ from tap_twilio.changes.chunks import SliceSums
 from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
-from tap_twilio.streams.model import LogWindow, Rescan
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import Reader, ReadMode, join
 from tap_twilio.timestamps import (
@@ -87,7 +86,7 @@ class TimeSlices:
     _by_creation: bool = False  # whether a period's sums are asked for from the day on which the account was created
 
     def read(self) -> Read:
-        if not self.reading.state.finished and isinstance(self.endpoint.stream.reads, LogWindow):
+        if not self.reading.state.finished and self.endpoint.stream.is_log:
             # Nothing of it was asked yet, and it may turn out not to be there.
             yield from self._read(self.left[0])
         yield from self._try_oldest()
@@ -345,13 +344,13 @@ class TimeSlices:
     @property
     def _sums(self) -> str:
         """Of which periods the rows are sums, where it is not days."""
-        reads = self.endpoint.stream.reads
-        return reads.sums if isinstance(reads, LogWindow) else ""
+        window = self.endpoint.stream.log_window
+        return window.sums if window else ""
 
     @property
     def _has_sums(self) -> bool:
         """Whether slices begin the digests, which rounds go on with; those of a window have their own."""
-        return isinstance(self.endpoint.stream.reads, Rescan)
+        return self.endpoint.stream.has_rescans
 
     def _keep(self, one: TimeSlice, dispatcher: PageDispatcher) -> None:
         one.checkpoint = dispatcher.checkpoint if self._has_sums else None  # rows of a window wait in several feeds
@@ -411,7 +410,8 @@ def _split_if_long(
         return None
     left = pages_to(dates, one.since)
     again = 0 if page_reader.pages == 1 else page_reader.pages
-    if isinstance(endpoint.stream.reads, LogWindow) and (again or endpoint.stream.reads.sums):
+    window = endpoint.stream.log_window
+    if window and (again or window.sums):
         return None  # rows that are read in two ways have two digests, of which each sync would find one outdated
     if left < 1.5 * reading.slice_pages or left < 4 * again or (again and page_reader.resumed):
         return None
@@ -431,7 +431,7 @@ def split_evenly(
     finest = (end - start) / endpoint.stream.filter.unit
     parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, finest)))
     cuts = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
-    if parts > 1 and isinstance(endpoint.stream.reads, LogWindow):  # at days, so that each sync compares the same rows
+    if parts > 1 and endpoint.stream.is_log:  # at days, so that each sync compares the same rows
         days = ceil((end - start) / DAY / MOST_PARTS)
         cuts = [
             since,

@@ -11,7 +11,6 @@ from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about
 from tap_twilio.singer.compat import Metric, Point, Tag, log_metric
 from tap_twilio.state.model import State
-from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.table import Table
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -107,7 +106,7 @@ def comes_next(reading: PartitionRead, table: Table, share: float, why: str | No
         return found
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
         return "begins to read it"
-    return "reads what is new" if isinstance(reading.stream.reads, LogWindow) else "looks at all of it again"
+    return "reads what is new" if reading.stream.is_log else "looks at all of it again"
 
 
 def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:

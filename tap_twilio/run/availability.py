@@ -17,7 +17,6 @@ from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import FEW, about, listed
 from tap_twilio.state.model import Partition, State
 from tap_twilio.streams import BY_NAME, STREAMS, Stream, top_of
-from tap_twilio.streams.model import LogWindow
 
 from .accounts import Accounts
 
@@ -169,7 +168,7 @@ def _knows_rows(stream: Stream, part: Partition) -> bool:
         return bool(part.fingerprints or part.rescan_fingerprints)
     if part.finished or part.date_updated:
         return True
-    if isinstance(stream.reads, LogWindow) and part.backfill:  # which notes what it is to read before it asks
+    if stream.is_log and part.backfill:  # which notes what it is to read before it asks
         return bool(part.full or part.backfill.read_ranges) or any(
             one.checkpoint for one in part.backfill.time_slices or ()
         )

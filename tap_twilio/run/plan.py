@@ -15,7 +15,6 @@ from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition, State
 from tap_twilio.streams import STREAMS, Stream, children
-from tap_twilio.streams.model import RecentParents
 from tap_twilio.tables.table import Table
 from tap_twilio.timestamps import BEGINNING, Timestamp, earlier
 from tap_twilio.twilio.request import Row
@@ -73,7 +72,7 @@ class RunPlan:
         if stream.name in self.selected:
             found.append(self._table(Table, stream, account, root))
         for child in children(stream):
-            if child.parent and isinstance(child.parent.visit, RecentParents):
+            if child.parent and child.parent.visits_recent:
                 if child.name in self.selected:
                     found.append(self._recent(child, account, root))
             elif below := self._consumers(child, account, root):

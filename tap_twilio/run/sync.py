@@ -33,7 +33,6 @@ from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
 from tap_twilio.state.model import State, selection
 from tap_twilio.streams import BY_NAME, PROBE, Stream
-from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.timestamps import DAY, HOUR, Timestamp, earlier, later, machine_now, parse_timestamp
 from tap_twilio.twilio.client import Client
@@ -277,7 +276,7 @@ class Sync:
         """Whether a subaccount has nothing in a list of a product's, be it that it does not have the product."""
         subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
         answered = error is None or (isinstance(error, Refused) and error.says_absent)
-        return subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, LogWindow)
+        return subaccount and answered and not reading.rows and not reading.stream.is_log
 
     # -- FULL_TABLE
 
