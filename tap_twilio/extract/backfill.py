@@ -24,18 +24,18 @@ from .time_slices import MOST_PARTS, TimeSlices, split_evenly
 def backfill(reading: PartitionRead) -> Read:
     """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
     state, in_one_sync = reading.state, reading.state.backfill is None
-    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
+    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served_tables())
     endpoints = reading.endpoints
     first_reads: list[FirstRead] = []
     while opened.at < len(endpoints):
         endpoint = endpoints[opened.at]
         if opened.time_slices is None:
-            first_read = yield from _read_pages(reading, endpoint, opened)
+            first_read = yield from _PagesOrSlices(reading, endpoint, opened).read()
             if first_read and first_read.order.may_rise:
                 first_reads.append(first_read)
         if opened.time_slices is not None:
             yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
-            reading.close(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
+            reading.finish_slices(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
             opened.time_slices, opened.read_ranges = None, []
         opened.checkpoint = None
         opened.at += 1
@@ -45,58 +45,54 @@ def backfill(reading: PartitionRead) -> Read:
     reading.finish_backfill(opened)
 
 
-def _read_pages(
-    reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill
-) -> Generator[Effect, Any, FirstRead | None]:
-    """
-    Read an endpoint to its end; or, if it proves long, plan its time slices in `opened`.
+class _PagesOrSlices:
+    """Read an endpoint to its end; or, if it proves long, plan its time slices in `opened`."""
 
-    Return what several pages showed. Return None if there was one page, or if time slices are planned.
-    """
-    seen = SeenRows(endpoint)
-    is_length_known = opened.checkpoint is not None or not reading.sliceable
+    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill) -> None:
+        self.reading, self.endpoint, self.opened = reading, endpoint, opened
+        self.seen = SeenRows(endpoint)
+        self.is_length_known = opened.checkpoint is not None or not reading.sliceable
 
-    def dispatcher_from(checkpoint: Checkpoint | None) -> PageDispatcher:
-        return reading.dispatcher(ReadMode.BACKFILL, PageReader(endpoint, checkpoint=checkpoint))
+    def read(self) -> Generator[Effect, Any, FirstRead | None]:
+        """Return what several pages showed; None after a single page, or if time slices are planned."""
+        dispatcher = yield from read_list(
+            self.reading.take,
+            self._dispatcher_from(self.opened.checkpoint),
+            prepare_page=self._plan_slices_if_long,
+            after_page=self._keep_checkpoint,
+            on_shift=self._restart,
+        )
+        if dispatcher is None or dispatcher.page_reader.pages == 1:
+            return None
+        return FirstRead(self.endpoint, self.seen, dispatcher.page_reader.order)
 
-    def slice_if_long(page: Page) -> Page | None:
-        nonlocal is_length_known
-        if not is_length_known and page.next:
-            pages = pages_between(endpoint, page, reading.oldest)
-            if pages > reading.bounds.short_pages:
-                _plan_slices(reading, endpoint, opened, pages)
+    def _dispatcher_from(self, checkpoint: Checkpoint | None) -> PageDispatcher:
+        return self.reading.dispatcher(ReadMode.BACKFILL, PageReader(self.endpoint, checkpoint=checkpoint))
+
+    def _plan_slices_if_long(self, page: Page) -> Page | None:
+        if not self.is_length_known and page.next:
+            pages = pages_between(self.endpoint, page, self.reading.oldest)
+            if pages > self.reading.bounds.short_pages:
+                self._plan_slices(pages)
                 return None
-        is_length_known = is_length_known or bool(page.rows)
-        seen.add(endpoint.ids(page.rows), page.rows)
+        self.is_length_known = self.is_length_known or bool(page.rows)
+        self.seen.add(self.endpoint.ids(page.rows), page.rows)
         return page
 
-    def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
-        opened.checkpoint = dispatcher.checkpoint
+    def _keep_checkpoint(self, dispatcher: PageDispatcher, page: Page) -> None:
+        self.opened.checkpoint = dispatcher.checkpoint
 
-    def restart(shifted: PageShifted) -> PageDispatcher | None:
-        nonlocal seen
-        opened.checkpoint, seen = None, SeenRows(endpoint)
-        if reading.may_restart():
-            return dispatcher_from(None)
-        if not reading.sliceable:
-            raise reading.incomplete(shifted) from None
-        _plan_slices(reading, endpoint, opened, MOST_PARTS)
+    def _restart(self, shifted: PageShifted) -> PageDispatcher | None:
+        self.opened.checkpoint, self.seen = None, SeenRows(self.endpoint)
+        if self.reading.may_restart():
+            return self._dispatcher_from(None)
+        if not self.reading.sliceable:
+            raise self.reading.incomplete(shifted) from None
+        self._plan_slices(MOST_PARTS)
         return None
 
-    dispatcher = yield from read_list(
-        reading.take,
-        dispatcher_from(opened.checkpoint),
-        prepare_page=slice_if_long,
-        after_page=keep_checkpoint,
-        on_shift=restart,
-    )
-    if dispatcher is None or dispatcher.page_reader.pages == 1:
-        return None
-    return FirstRead(endpoint, seen, dispatcher.page_reader.order)
-
-
-def _plan_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
-    """Plan time slices for the whole endpoint. Rescans send the undated rows, which no slice shows."""
-    since = reading.oldest
-    opened.time_slices = split_evenly(reading, endpoint, since, later(opened.began, SECOND), pages)
-    opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)
+    def _plan_slices(self, pages: float) -> None:
+        """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
+        since, opened = self.reading.oldest, self.opened
+        opened.time_slices = split_evenly(self.reading, self.endpoint, since, later(opened.began, SECOND), pages)
+        opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)

@@ -59,8 +59,8 @@ def read_full(reading: PartitionRead, version: int) -> Read:
     version holds every row that any of these reads showed.
     """
     full = reading.state.full
-    if reading.own:
-        reading.own.store.clear()  # the version may lack rows that were written earlier
+    if reading.own_table:
+        reading.own_table.store.clear()  # the version may lack rows that were written earlier
     while full is None or full.version != version or not full.done:
         if full is None or full.version != version:
             full = _begin(reading, version)
@@ -72,7 +72,7 @@ def read_full(reading: PartitionRead, version: int) -> Read:
                 raise reading.incomplete(shifted) from None
     reading.fail_unread()
     for table in reading.tables:
-        if table is not reading.own and table.name in full.tables and not table.failed:
+        if table is not reading.own_table and table.name in full.tables and not table.failed:
             table.finish_rescan(earlier(full.began, reading.bounds.lateness))
     reading.finish_visits(full.tables)
 
@@ -80,7 +80,7 @@ def read_full(reading: PartitionRead, version: int) -> Read:
 def _begin(reading: PartitionRead, version: int) -> Full:
     for feedback in reading.feedback_consumers:
         feedback.begin_window()
-    children = [table.name for table in reading.tables if table is not reading.own and table.in_rescans]
+    children = [table.name for table in reading.tables if table is not reading.own_table and table.in_rescans]
     return Full(version, reading.began, children)
 
 

@@ -27,7 +27,7 @@ def read_window(reading: PartitionRead) -> Read:
     opened = state.backfill
     resumed = opened is not None and bool(opened.time_slices)
     if opened is None or not resumed:
-        opened = Backfill(reading.began, reading.served(), time_slices=_window_slices(reading, window))
+        opened = Backfill(reading.began, reading.served_tables(), time_slices=_window_slices(reading, window))
         state.backfill, state.unread = opened, None
     assert opened.time_slices is not None
     failure: ServerFailed | None = None

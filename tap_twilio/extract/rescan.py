@@ -38,7 +38,7 @@ def refresh(reading: PartitionRead) -> Read:
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.served())
+    reading.state.rescan = OpenRescan(reading.began, reading.served_tables())
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
