@@ -18,7 +18,7 @@ from .read_list import read_list
 from .second_look import FirstRead, SeenRows, is_settled, look_again, rises_only
 
 
-def read_whole(reading: PartitionRead) -> Read:
+def read_all_rows(reading: PartitionRead) -> Read:
     """Read every row and hand it on. The read succeeds within this sync, or fails."""
     while True:
         try:
@@ -51,7 +51,7 @@ def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
         yield from look_again(reading, FirstRead(endpoint, seen, page_reader.order), reading.began)
 
 
-def read_full(reading: PartitionRead, version: int) -> Read:
+def read_version(reading: PartitionRead, version: int) -> Read:
     """
     Read every row into one version of the table, page by page, one endpoint after the other.
 

@@ -22,7 +22,7 @@ from .partition_read import PartitionRead
 from .read_list import YesOrNo, read_list
 
 
-def refresh(reading: PartitionRead) -> Read:
+def read_changes(reading: PartitionRead) -> Read:
     """Read the newest pages, then go on with the rescan. A rescan that begins now starts with the lookback's pages."""
     state = reading.state
     if state.rescan and not state.rescan.at and not state.rescan.checkpoint:

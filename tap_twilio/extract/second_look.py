@@ -65,7 +65,7 @@ class SeenRows:
 
 
 class FirstRead(NamedTuple):
-    """What the first read of an endpoint leaves for a second look."""
+    """The result of the first read of an endpoint, for a second look."""
 
     endpoint: ListEndpoint
     seen: SeenRows

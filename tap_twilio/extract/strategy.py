@@ -1,4 +1,4 @@
-"""How an endpoint is read: this module alone chooses, by what its stream declares and by what was read before."""
+"""The choice of how an endpoint is read: by the declaration of its stream, and by what was read before."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tap_twilio.streams.model import FullRead, LogWindow, Rescan
 from tap_twilio.tables.effects import Read
 
 from .backfill import backfill
-from .full_refresh import read_full, read_whole
+from .full_refresh import read_all_rows, read_version
 from .log_window import read_window
 from .partition_read import PartitionRead
-from .rescan import refresh
+from .rescan import read_changes
 
 
 def sync(reading: PartitionRead) -> Read:
@@ -28,12 +28,12 @@ def sync(reading: PartitionRead) -> Read:
 def _read_incrementally(reading: PartitionRead) -> Read:
     """Read everything the first time; from then on, what changed."""
     if reading.state.finished is not None:
-        yield from refresh(reading)
+        yield from read_changes(reading)
         return
     resumed = reading.state.backfill is not None
     yield from backfill(reading)
     if resumed:
-        yield from refresh(reading)  # rows changed since the backfill began in an earlier sync
+        yield from read_changes(reading)  # rows changed since the backfill began in an earlier sync
     else:
         yield from reading.read_feedback(whole=True)
 
@@ -41,7 +41,7 @@ def _read_incrementally(reading: PartitionRead) -> Read:
 STRATEGIES: Mapping[type, Callable[[PartitionRead], Read]] = {
     Rescan: _read_incrementally,
     LogWindow: read_window,
-    FullRead: read_whole,
+    FullRead: read_all_rows,
 }
 
 
@@ -51,5 +51,5 @@ def full(reading: PartitionRead, version: int) -> Read:
         feedback.begin()
     open_read = reading.state.full
     resumed = open_read is not None and open_read.version == version
-    yield from read_full(reading, version)
+    yield from read_version(reading, version)
     yield from reading.read_feedback(whole=not resumed)
