@@ -1,4 +1,13 @@
-"""The page loop: read an endpoint page by page, and hand each page to a dispatcher. All reads of whole lists use it."""
+"""
+The page loop: read an endpoint page by page, and hand each page to a dispatcher. Hooks say in what a read differs.
+
+- `take` hands a page to the dispatcher.
+- `may_read_page` asks the budget for one more page; the read stops at False.
+- `prepare_page` returns the page to hand on, or None to give the read up: something else reads the rows.
+- `after_page` keeps the checkpoint, and returns True to stop.
+- `on_shift` returns the dispatcher of a new read from the top, or None to give the read up. Without it, PageShifted is
+  raised, and the caller starts again.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +35,6 @@ def read_list(
 ) -> Generator[Effect, Any, PageDispatcher | None]:
     """
     Read pages until the endpoint ends or a hook stops the read, then close the dispatcher.
-
-    - `take` hands a page to the dispatcher.
-    - `may_read_page` asks for the budget of one more page; the read stops at False.
-    - `prepare_page` returns the page to hand on, or None to give the read up: something else reads the rows.
-    - `after_page` keeps the checkpoint, and returns True to stop.
-    - `on_shift` returns the dispatcher of a new read from the top, or None to give the read up. Without it, PageShifted
-      is raised, and the caller starts again.
 
     Return the dispatcher that was used last, or None if the read was given up. A dispatcher that was given up or
     replaced is never closed: its pending rows are read again. Neither is one that the caller goes on with (`closes`).
