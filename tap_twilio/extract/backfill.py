@@ -1,4 +1,4 @@
-"""The first read of a list: a short one is walked whole, a long one that can be filtered is read in slices."""
+"""The first read of an endpoint: page by page or, if the list is long and has a date filter, in time slices."""
 
 from __future__ import annotations
 
@@ -6,78 +6,93 @@ from collections.abc import Generator
 from typing import Any
 
 from tap_twilio.errors import PageShifted
-from tap_twilio.state.model import Backfill
+from tap_twilio.state.model import Backfill, Checkpoint
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import BEGINNING, SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page
 
-from .list_order import Order
+from .child_streams import PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .second_look import Seen, look_again
+from .read_list import read_list
+from .second_look import FirstRead, SeenRows, look_again
 from .time_slices import MOST_PARTS, TimeSlices, split_evenly
 
 
 def backfill(reading: PartitionRead) -> Read:
-    """Read everything once. Its bookmark is the start of the first sync that took part."""
-    state, in_one_go = reading.state, reading.state.backfill is None  # else the look-back and a round follow
-    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served())
-    lists = reading.endpoints
-    again: list[tuple[ListEndpoint, Seen, Order]] = []
-    while opened.at < len(lists):
-        endpoint = lists[opened.at]
+    """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
+    state, in_one_sync = reading.state, reading.state.backfill is None
+    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served_tables())
+    endpoints = reading.endpoints
+    first_reads: list[FirstRead] = []
+    while opened.at < len(endpoints):
+        endpoint = endpoints[opened.at]
         if opened.time_slices is None:
-            page_reader, seen = yield from _read_pages(reading, endpoint, opened)
-            if page_reader.ended and page_reader.pages > 1 and page_reader.order.may_rise:
-                again.append((endpoint, seen, page_reader.order))
+            first_read = yield from _PagesOrSlices(reading, endpoint, opened).read()
+            if first_read and first_read.order.may_rise:
+                first_reads.append(first_read)
         if opened.time_slices is not None:
             yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
-            reading.close(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
+            reading.finish_slices(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
             opened.time_slices, opened.read_ranges = None, []
         opened.checkpoint = None
         opened.at += 1
-    for endpoint, seen, order in again if in_one_go else ():
-        yield from look_again(reading, endpoint, seen, order, opened.began)
+    if in_one_sync:  # otherwise a lookback and a rescan follow
+        for first_read in first_reads:
+            yield from look_again(reading, first_read, opened.began)
     reading.finish_backfill(opened)
 
 
-def _read_pages(
-    reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill
-) -> Generator[Effect, Any, tuple[PageReader, Seen]]:
-    """Walk a list to its end; or, when it turns out long, leave the slices to read in `opened`."""
-    page_reader, seen = PageReader(endpoint, checkpoint=opened.checkpoint), Seen(endpoint)
-    dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
-    judged = opened.checkpoint is not None or not reading.sliceable
-    while not page_reader.ended:
-        try:
-            page = yield from page_reader.next_page()
-        except PageShifted as shifted:
-            opened.checkpoint = None
-            if reading.may_restart():
-                page_reader, seen = PageReader(endpoint), Seen(endpoint)
-                dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
-                continue
-            if not reading.sliceable:
-                raise reading.incomplete(shifted) from None
-            _begin_slices(reading, endpoint, opened, MOST_PARTS)
-            break
-        if not judged and page.next:
-            pages = pages_between(endpoint, page, reading.oldest)
-            if pages > reading.bounds.short_pages:
-                _begin_slices(reading, endpoint, opened, pages)
-                break
-        judged = judged or bool(page.rows)
-        seen.add(endpoint.ids(page.rows), page.rows)
-        yield from reading.take(dispatcher, page)
-        opened.checkpoint = dispatcher.checkpoint
-        del page  # a read holds no rows while it waits for more
-    if opened.time_slices is None:
-        yield from dispatcher.end()
-    return page_reader, seen
+class _PagesOrSlices:
+    """Read an endpoint to its end; or, if it proves long, plan its time slices in `opened`."""
 
+    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill) -> None:
+        self.reading, self.endpoint, self.opened = reading, endpoint, opened
+        self.seen = SeenRows(endpoint)
+        self.is_length_known = opened.checkpoint is not None or not reading.sliceable
 
-def _begin_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
-    since = reading.oldest
-    opened.time_slices = split_evenly(reading, endpoint, since, later(opened.began, SECOND), pages)
-    opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)
+    def read(self) -> Generator[Effect, Any, FirstRead | None]:
+        """Return what several pages showed; None after a single page, or if time slices are planned."""
+        dispatcher = yield from read_list(
+            self.reading.take,
+            self._dispatcher_from(self.opened.checkpoint),
+            prepare_page=self._plan_slices_if_long,
+            after_page=self._keep_checkpoint,
+            on_shift=self._restart,
+        )
+        if dispatcher is None or dispatcher.page_reader.pages == 1:
+            return None
+        return FirstRead(self.endpoint, self.seen, dispatcher.page_reader.order)
+
+    def _dispatcher_from(self, checkpoint: Checkpoint | None) -> PageDispatcher:
+        return self.reading.dispatcher(ReadMode.BACKFILL, PageReader(self.endpoint, checkpoint=checkpoint))
+
+    def _plan_slices_if_long(self, page: Page) -> Page | None:
+        if not self.is_length_known and page.next:
+            pages = pages_between(self.endpoint, page, self.reading.oldest)
+            if pages > self.reading.bounds.short_pages:
+                self._plan_slices(pages)
+                return None
+        self.is_length_known = self.is_length_known or bool(page.rows)
+        self.seen.add(self.endpoint.ids(page.rows), page.rows)
+        return page
+
+    def _keep_checkpoint(self, dispatcher: PageDispatcher, page: Page) -> None:
+        self.opened.checkpoint = dispatcher.checkpoint
+
+    def _restart(self, shifted: PageShifted) -> PageDispatcher | None:
+        self.opened.checkpoint, self.seen = None, SeenRows(self.endpoint)
+        if self.reading.may_restart():
+            return self._dispatcher_from(None)
+        if not self.reading.sliceable:
+            raise self.reading.incomplete(shifted) from None
+        self._plan_slices(MOST_PARTS)
+        return None
+
+    def _plan_slices(self, pages: float) -> None:
+        """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
+        since, opened = self.reading.oldest, self.opened
+        opened.time_slices = split_evenly(self.reading, self.endpoint, since, later(opened.began, SECOND), pages)
+        opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)

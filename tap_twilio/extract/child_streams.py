@@ -22,7 +22,7 @@ from tap_twilio.changes.power_sums import contents_of, keys_of
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Partition
-from tap_twilio.streams.model import AllParents, ChangedParents, LogWindow, OpenParents, Parent, Rescan, Stream
+from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import AT_LAST, NO_DATES, DateRule, Pauses, Reader, ReadMode, Table, chunk_length, store_of
 from tap_twilio.timestamps import (
@@ -290,11 +290,11 @@ class ChildStreams:
 
     @property
     def _every(self) -> bool:
-        return isinstance(self.parent.visit, AllParents)
+        return self.parent.visits_all
 
     @property
     def _is_log(self) -> bool:
-        return isinstance(self.stream.reads, LogWindow)
+        return self.stream.is_log
 
     def _alive(self) -> list[Table]:
         return [table for table in self.tables if not table.failed]
@@ -373,9 +373,9 @@ class ChildStreams:
         return found
 
     def _visit_of(self, endpoint: ListEndpoint, row: Row, is_over: bool) -> Visit:
-        visit, where = self.parent.visit, self.parent.where
+        where = self.parent.where
         values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
-        is_open = self._every or (isinstance(visit, OpenParents) and visit.while_.holds(row))
+        is_open = self.parent.is_open(row)
         expects = not self._every and where is not None and where.above is not None
         return Visit(values, {endpoint.stream.key[-1]: row[endpoint.stream.key[-1]]}, is_open, expects, is_over)
 
@@ -385,7 +385,7 @@ class ChildStreams:
 
         Below a log only what was never read matters, since its bookmark tells the rest; and that a row is no more open.
         """
-        if self._every or (self._is_log and not isinstance(self.parent.visit, ChangedParents)):
+        if self._every or (self._is_log and not self.parent.visits_changed):
             shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             held = [*visit.values.values()] if shared else [key, visit.is_open]
             return contents_of([repr(held).encode()])[0]
@@ -428,7 +428,7 @@ class ChildStreams:
         self, dispatcher: PageDispatcher, due: Sequence[PendingRow], counted: Collection[int]
     ) -> tuple[list[PendingRow], set[int]]:
         """The rows for which requests are left, and the keys of the others. Those `counted` take one each."""
-        traffic = not self._every and isinstance(dispatcher.page_reader.endpoint.stream.reads, Rescan)
+        traffic = not self._every and dispatcher.page_reader.endpoint.stream.has_rescans
         if not traffic or any(table.state.resend_listed_before == AT_LAST for table in self._alive()):
             return list(due), set()
         chosen: list[PendingRow] = []
@@ -582,13 +582,13 @@ class ChildStreams:
 
     def _since(self, mode: ReadMode, is_new: bool) -> Timestamp:
         """From when on a log is wanted, as far as it answers: of a row that was never visited, from the beginning."""
-        assert isinstance(self.stream.reads, LogWindow)
-        tables = self._alive()
+        window, tables = self.stream.log_window, self._alive()
+        assert window
         known = (
             BEGINNING if is_new else min((date_rule.since for date_rule in self._date_rules(mode)), default=BEGINNING)
         )
         # Whole days, so that the syncs of a day compare the same rows.
-        since = day_of(earlier(known, self.stream.reads.again)) if known else earlier(self.now(), OLDEST)
+        since = day_of(earlier(known, window.again)) if known else earlier(self.now(), OLDEST)
         since = max(since, min((table.start_date for table in tables), default=BEGINNING))
         reach = self.stream.filter and self.stream.filter.reach
         if not reach:

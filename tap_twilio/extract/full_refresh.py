@@ -1,4 +1,4 @@
-"""Reading a list whole: into one version of the table (FULL_TABLE), or because no date of its rows tells changes."""
+"""Reading all rows in one sync: into one version of the table (FULL_TABLE), or because no date shows changes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import earlier
 from tap_twilio.twilio.endpoint import ListEndpoint
+from tap_twilio.twilio.request import Page
 
+from .child_streams import PageDispatcher
 from .list_order import Order
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .second_look import Seen, is_settled, look_again, rises_only
+from .read_list import read_list
+from .second_look import FirstRead, SeenRows, is_settled, look_again, rises_only
 
 
-def read_whole(reading: PartitionRead) -> Read:
-    """Read every row, and hand on each. It is done in one sync, or not at all."""
+def read_all_rows(reading: PartitionRead) -> Read:
+    """Read every row and hand it on. The read succeeds within this sync, or fails."""
     while True:
         try:
             for endpoint in reading.endpoints:
@@ -26,49 +29,50 @@ def read_whole(reading: PartitionRead) -> Read:
             if not reading.may_restart():
                 raise reading.incomplete(shifted) from None
         except Refused as refused:
-            new = reading.state.finished is None and reading.stream.product.host != "api"  # perhaps no such product
-            if reading.stream.rows is not None or not refused.says_absent or new:
+            is_single = reading.stream.rows is None
+            may_lack_product = reading.state.finished is None and reading.stream.product.host != "api"
+            if not is_single or not refused.says_absent or may_lack_product:
                 raise
-            break  # a single resource that the account does not have
+            break  # the account does not have this single resource
     reading.finish_rescan([table.name for table in reading.tables], reading.began)
 
 
 def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
-    """Read a list to its end, and look again for rows that moved up past the read."""
-    page_reader, seen = PageReader(endpoint), Seen(endpoint)
-    dispatcher = reading.dispatcher(ReadMode.BACKFILL, page_reader)
-    while not page_reader.ended:
-        page = yield from page_reader.next_page()
+    """Read an endpoint to its end, then look again for rows that moved up during the read."""
+    seen = SeenRows(endpoint)
+
+    def remember(page: Page) -> Page:
         seen.add(endpoint.ids(page.rows), page.rows)
-        yield from reading.take(dispatcher, page)
-        del page
-    yield from dispatcher.end()
+        return page
+
+    page_reader = PageReader(endpoint)
+    yield from read_list(reading.take, reading.dispatcher(ReadMode.BACKFILL, page_reader), prepare_page=remember)
     if page_reader.pages > 1 and page_reader.order.may_rise:
-        yield from look_again(reading, endpoint, seen, page_reader.order, reading.began)
+        yield from look_again(reading, FirstRead(endpoint, seen, page_reader.order), reading.began)
 
 
-def read_full(reading: PartitionRead, version: int) -> Read:
+def read_version(reading: PartitionRead, version: int) -> Read:
     """
-    Read every row into one version of the table: walks only, one list strictly after the other.
+    Read every row into one version of the table, page by page, one endpoint after the other.
 
-    Rows move while a list is read, so each list of several pages is looked at again, until a look finds no row that
-    was there and was not read. The version holds all that any of the looks saw.
+    Rows may move during the read. So each endpoint of several pages is read again until no existing row is new. The
+    version holds every row that any of these reads showed.
     """
     full = reading.state.full
-    if reading.own:
-        reading.own.store.clear()  # a version may leave rows out that were written before it
+    if reading.own_table:
+        reading.own_table.store.clear()  # the version may lack rows that were written earlier
     while full is None or full.version != version or not full.done:
         if full is None or full.version != version:
             full = _begin(reading, version)
         try:
-            yield from _read_full(reading, full)
+            yield from _read_endpoints(reading, full)
         except PageShifted as shifted:
             full = _begin(reading, version)
             if not reading.may_restart():
                 raise reading.incomplete(shifted) from None
     reading.fail_unread()
     for table in reading.tables:
-        if table is not reading.own and table.name in full.tables and not table.failed:
+        if table is not reading.own_table and table.name in full.tables and not table.failed:
             table.finish_rescan(earlier(full.began, reading.bounds.lateness))
     reading.finish_visits(full.tables)
 
@@ -76,33 +80,43 @@ def read_full(reading: PartitionRead, version: int) -> Read:
 def _begin(reading: PartitionRead, version: int) -> Full:
     for feedback in reading.feedback_consumers:
         feedback.begin_window()
-    return Full(version, reading.began, [t.name for t in reading.tables if t is not reading.own and t.in_rescans])
+    children = [table.name for table in reading.tables if table is not reading.own_table and table.in_rescans]
+    return Full(version, reading.began, children)
 
 
-def _read_full(reading: PartitionRead, full: Full) -> Read:
-    lists = reading.endpoints
-    edge = earlier(full.began, reading.bounds.lateness)
-    again: list[tuple[ListEndpoint, Seen, Order]] = [
-        (endpoint, Seen(endpoint, by_content=True), Order(endpoint)) for endpoint in lists[: full.at]
+def _read_endpoints(reading: PartitionRead, full: Full) -> Read:
+    """Read the endpoints that are left, then look again at all of them."""
+    endpoints = reading.endpoints
+    first_reads = [  # an earlier sync read these: any of their rows may be new to this one
+        FirstRead(endpoint, SeenRows(endpoint, by_content=True), Order(endpoint)) for endpoint in endpoints[: full.at]
     ]
-    for index in range(full.at, len(lists)):
-        endpoint, heading, stays = lists[index], True, False
-        seen = Seen(endpoint, by_content=True)
-        page_reader = PageReader(endpoint, checkpoint=full.checkpoint)
-        dispatcher = reading.dispatcher(ReadMode.FULL_TABLE, page_reader)
-        while not page_reader.ended:
-            page = yield from page_reader.next_page()
-            reading.state.full = full  # not before: until a page came, what an earlier version read is known
-            yield from reading.take(dispatcher, page)
-            full.at, full.checkpoint = index, dispatcher.checkpoint
-            stays = rises_only(page_reader.order)
-            if heading or not stays:
-                seen.add(endpoint.ids(page.rows), page.rows)
-            heading = heading and not is_settled(endpoint, page, edge)
-        yield from dispatcher.end()
-        if page_reader.pages > 1 or page_reader.resumed:  # else it showed one moment
-            again.append((endpoint, seen, page_reader.order))
-        full.at, full.checkpoint = index + 1, None
-    for endpoint, seen, order in again:
-        yield from look_again(reading, endpoint, seen, order, full.began)
+    while full.at < len(endpoints):
+        endpoint = endpoints[full.at]
+        page_reader, seen = PageReader(endpoint, checkpoint=full.checkpoint), SeenRows(endpoint, by_content=True)
+        yield from _read_endpoint(reading, full, page_reader, seen)
+        if page_reader.pages > 1 or page_reader.resumed:  # a single page shows one point in time
+            first_reads.append(FirstRead(endpoint, seen, page_reader.order))
+        full.at, full.checkpoint = full.at + 1, None
+    for first_read in first_reads:
+        yield from look_again(reading, first_read, full.began)
     full.done = True
+
+
+def _read_endpoint(reading: PartitionRead, full: Full, page_reader: PageReader, seen: SeenRows) -> Read:
+    """Read an endpoint to its end, and remember the rows that a second look can show again."""
+    endpoint, edge = page_reader.endpoint, earlier(full.began, reading.bounds.lateness)
+    is_above_edge = True
+
+    def store_progress(page: Page) -> Page:
+        reading.state.full = full  # only now, since before the first page the progress of an earlier version counts
+        return page
+
+    def remember(dispatcher: PageDispatcher, page: Page) -> None:
+        nonlocal is_above_edge
+        full.checkpoint = dispatcher.checkpoint
+        if is_above_edge or not rises_only(page_reader.order):
+            seen.add(endpoint.ids(page.rows), page.rows)
+        is_above_edge = is_above_edge and not is_settled(endpoint, page, edge)
+
+    dispatcher = reading.dispatcher(ReadMode.FULL_TABLE, page_reader)
+    yield from read_list(reading.take, dispatcher, prepare_page=store_progress, after_page=remember)

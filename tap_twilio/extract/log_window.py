@@ -1,4 +1,4 @@
-"""Logs and periods: each sync reads the rows dated within some days before the bookmark, and all since, in slices."""
+"""Logs and sums of periods: each sync reads the new rows, and once more the rows of some days before the bookmark."""
 
 from __future__ import annotations
 
@@ -18,66 +18,63 @@ from .units import first_of
 
 def read_window(reading: PartitionRead) -> Read:
     """
-    Read the window; rows before it count as final. Its start, less the margin, becomes the bookmark.
+    Read the window in time slices; older rows are final. The start of the sync, less the lateness, is the bookmark.
 
-    Days that Twilio fails to answer are kept in the state, and each sync asks for them again.
+    The state keeps the days that Twilio fails to answer, and each sync requests them again.
     """
-    state, stream = reading.state, reading.stream
-    assert isinstance(stream.reads, LogWindow)
+    state, window = reading.state, reading.stream.log_window
+    assert window
     opened = state.backfill
     resumed = opened is not None and bool(opened.time_slices)
     if opened is None or not resumed:
-        opened = Backfill(reading.began, reading.served(), time_slices=_window(reading, stream.reads))
+        opened = Backfill(reading.began, reading.served_tables(), time_slices=_window_slices(reading, window))
         state.backfill, state.unread = opened, None
     assert opened.time_slices is not None
-    failed: ServerFailed | None = None
-    by_day = first_of(_reread(reading, stream.reads, opened.began), stream.reads.sums)
+    failure: ServerFailed | None = None
+    by_day = first_of(_next_start(reading, window, opened.began), window.sums)
+    slices = TimeSlices(reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day)
     try:
-        yield from TimeSlices(
-            reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day
-        ).read()
+        yield from slices.read()
     except ServerFailed as error:
-        failed = error
+        failure = error
     if resumed:
-        reading.finish_backfill(opened)  # what is owed since it began stays owed
+        reading.finish_backfill(opened)  # a resend that was scheduled after it began is still due
     else:
         reading.finish_rescan(opened.tables, opened.began)
         state.backfill = None
-    if failed:
+    if failure:
         state.unread = opened.time_slices
-        raise failed
+        raise failure
 
 
-def _window(reading: PartitionRead, reads: LogWindow) -> list[TimeSlice]:
-    """What is to be read: all, or the days of late, and those that no earlier sync could read."""
-    state, since = reading.state, reading.oldest
-    resend_listed_before = any(
-        table.state.resend_created_before or not table.state.date_updated for table in reading.tables
-    )
-    if state.finished and not resend_listed_before:
+def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]:
+    """Return the time slices to read: the window, or everything; and those that no earlier sync could read."""
+    state, oldest = reading.state, reading.oldest
+    resends = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
+    since = oldest
+    if state.finished and not resends:
         # Whole days, so that the syncs of a day compare the same rows.
         reach = midnight_after(reading.reach) if reading.reach else BEGINNING
-        since = max(since, reach, day_of(earlier(state.finished, reads.again)))
-    since = first_of(since, reads.sums) if reads.sums else since
-    first = reading.oldest
+        since = max(since, reach, day_of(earlier(state.finished, window.again)))
+    since = first_of(since, window.sums) if window.sums else since
     unread = [
-        replace(one, since=max(one.since, first), until=min(one.until, since))
-        for one in state.unread or ()
-        if max(one.since, first) < min(one.until, since)
+        replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
+        for unread in state.unread or ()
+        if max(unread.since, oldest) < min(unread.until, since)
     ]
-    return [*_spans(since, later(reading.began, SECOND), reading), *unread]
+    return [*_split(since, later(reading.began, SECOND), reading), *unread]
 
 
-def _reread(reading: PartitionRead, reads: LogWindow, began: Timestamp) -> Timestamp:
-    """Return from when on the days of a list are read again, after a sync that began then."""
-    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), reads.again))
+def _next_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -> Timestamp:
+    """Return the day from which the next sync reads, if this one began at `began`."""
+    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.again))
 
 
-def _spans(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
-    """The newest first, none longer than the list takes."""
+def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
+    """Split a range, newest first, into time slices that are no longer than the filter takes."""
     longest = reading.stream.filter and reading.stream.filter.longest
-    found = []
+    slices = []
     while longest and earlier(until, longest) > since:
-        found.append(TimeSlice(earlier(until, longest), until))
+        slices.append(TimeSlice(earlier(until, longest), until))
         until = earlier(until, longest)
-    return [*found, TimeSlice(since, until)]
+    return [*slices, TimeSlice(since, until)]

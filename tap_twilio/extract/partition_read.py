@@ -1,4 +1,4 @@
-"""One stream's list in one account: what a sync reads of it, and for whom. plan.py chooses how it is read."""
+"""One stream in one account: what one sync reads of it, and for which consumers. strategy.py chooses how."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from .call_feedback import CallFeedback
 from .child_streams import RESTARTS, ChildConsumer, ChildStreams, PageDispatcher
 from .page_reader import PageReader
 
-SLICE_PAGES = 4  # how long a slice is meant to be; longer ones leave workers idle at the end, shorter ones cost probes
+SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the settings say about reading, in the units that it reckons in."""
+    """The settings that bound a read."""
 
     start_date: Timestamp = BEGINNING
     lookback: timedelta = 15 * DAY
     lateness: timedelta = 6 * HOUR
     page_size: int = 1000
-    lookback_pages: int = 500  # a look-back of so many pages at most is walked, since slices go by dates
-    short_pages: int = 30  # a stretch of this many pages at most is walked, not sliced
+    lookback_pages: int = 500  # the longest lookback that is read page by page, where undated rows show too
+    short_pages: int = 30  # the longest list that is read page by page, not in time slices
 
 
 @dataclass
 class PartitionRead:
     """
-    A list with its sinks, and what a sync knows of it.
+    A stream of one account, its consumers, and what this sync knows of it.
 
-    `began` is the sync's start, and `now` tells Twilio's clock: a bookmark is never later than the former.
+    `began` is the start of the sync by Twilio's clock, which `now` reads. No bookmark is later than `began`.
     """
 
     stream: Stream
@@ -56,13 +56,13 @@ class PartitionRead:
     restarts: int = 0
     dates_at_start: list[tuple[Partition, Timestamp | None, Timestamp | None, Timestamp | None]] = field(
         default_factory=list
-    )  # at first
-    rescan_pages_read: int = 0  # in this sync, of the budget
-    rescanned_whole: bool = False  # in this sync: all history was read again
-    rows: int = 0  # that were read in this sync
-    slice_pages: float = SLICE_PAGES  # how long a slice is meant to be: what is longer by half is cut again
-    floor: Timestamp = BEGINNING  # filters on dates before it are refused, as this sync found
-    slices_overlap: bool = False  # filters list undated rows too, so that each further slice lists them again
+    )
+    rescan_pages_read: int = 0  # from the budget of this sync
+    rescanned_whole: bool = False  # this sync read every row again
+    rows: int = 0  # read by this sync
+    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; one that is longer by half is split
+    floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
+    slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
 
     @property
     def key(self) -> Key:
@@ -78,7 +78,7 @@ class PartitionRead:
 
     @property
     def child_streams(self) -> list[ChildStreams]:
-        """The children that are visited by what their parent's rows hold, and theirs."""
+        """Return the children that are visited by the content of their parents' rows, at every depth."""
         return [
             child_stream
             for consumer in self.consumers
@@ -88,26 +88,26 @@ class PartitionRead:
 
     @property
     def counted(self) -> dict[str, FingerprintStore]:
-        """What the consumers of its own rows know of them."""
+        """Return the fingerprints of each consumer, by its name."""
         return {
             consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
         }
 
-    def close(self, endpoint: ListEndpoint, read: dict[str, str]) -> None:
-        """All of a list was read by slices."""
-        for name, known in self.counted.items():
-            close(known, endpoint, read.get(name))
+    def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
+        """Store the fingerprints of an endpoint that was read in time slices."""
+        for name, store in self.counted.items():
+            close(store, endpoint, partial_sums.get(name))
 
     def keep(self) -> None:
-        """Write into the state what is known of rows."""
+        """Write the fingerprints into the state."""
         for table in self.tables:
             table.keep()
         for child_stream in self.child_streams:
             child_stream.keep()
 
     @property
-    def own(self) -> Table | None:
-        """The stream's own table, if that is selected."""
+    def own_table(self) -> Table | None:
+        """Return the stream's own table, or None if only children are selected."""
         return next((table for table in self.tables if table.state is self.state), None)
 
     @property
@@ -116,37 +116,37 @@ class PartitionRead:
 
     @property
     def has_pending_resend(self) -> bool:
-        """Whether a table lacks rows that did not change, or something is open."""
-        late = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
-        return late or bool(self.state.opened)
+        """Return whether a table lacks unchanged rows, or a read of several syncs is open."""
+        has_gaps = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
+        return has_gaps or bool(self.state.opened)
 
     # -- before anything is read
 
     def reconcile(self, added: Sequence[str] = ()) -> list[str]:
         """
-        Hold the state against what is asked for now; returns what to say of it in the log.
+        Adapt the state to the settings and the selection of this sync, and return messages for the log.
 
-        A state from the future is not believed: the only case in which a bookmark goes back. A property that was
-        added (`added` names the tables), or an earlier `start_date`, is owed by a round that begins afterwards.
+        A state from the future is reset: only then does a bookmark go back. After a property was added (`added` names
+        the tables), or `start_date` was moved back, the next rescan sends the older rows.
         """
-        said = []
+        messages = []
         if self._is_from_the_future():
             for state in self._states():
                 vars(state).update(vars(Partition()))
-            said.append("its state is from the future and not believed: everything is read again")
-        wants_more = [table.name for table in self.tables if self._owed(table, table.name in added)]
+            messages.append("its state is dated in the future and ignored: everything is read again")
+        with_resend = [table.name for table in self.tables if self._resend_before(table, table.name in added)]
         for table in self.tables:
-            said += self._schedule_resend(table, table.name in added)
+            messages += self._schedule_resend(table, table.name in added)
         for child_stream in self.child_streams:
-            if child_stream.reconcile(wants_more) and self.state.backfill:
-                for read in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
-                    read.read.pop(child_stream.name, None)
-        self._leave_out_unserved()
+            if child_stream.reconcile(with_resend) and self.state.backfill:
+                for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
+                    time_range.read.pop(child_stream.name, None)
+        self._close_unserved()
         self.dates_at_start = [(s, s.date_updated, s.lookback_done_at, s.finished) for s in self._states()]
-        return said
+        return messages
 
     def hold_back(self, now: Timestamp) -> None:
-        """Twilio's clock was put back: no moment that this sync took is later than it, whatever it showed then."""
+        """Lower every date that this sync took to `now`, after Twilio's clock was set back."""
         self.began = min(self.began, now)
         for opened in self.state.opened:
             opened.began = min(opened.began, now)
@@ -158,96 +158,96 @@ class PartitionRead:
                     setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.lateness))))
 
     def _states(self) -> list[Partition]:
-        parts = [
+        states = [
             self.state,
             *(table.state for table in self.tables),
             *(child_stream.state for child_stream in self.child_streams),
         ]
-        return list({id(part): part for part in parts}.values())
+        return list({id(state): state for state in states}.values())
 
     def _is_from_the_future(self) -> bool:
-        known = [
+        dates = [
             date for state in self._states() for date in (state.date_updated, state.lookback_done_at, state.finished)
         ]
-        known += [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
-        return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
+        dates += [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
+        return max(filter(None, dates), default=BEGINNING) > earlier(self.began, -HOUR)
 
-    def _owed(self, table: Table, added: bool) -> Timestamp:
-        """Before when rows were created that a table wants once more."""
-        start_date, before = self.bounds.start_date, table.state.start_date
-        covered = start_date if before is None else before
+    def _resend_before(self, table: Table, added: bool) -> Timestamp:
+        """Return the creation date before which a table needs every row again, or BEGINNING."""
+        start_date, last_start_date = self.bounds.start_date, table.state.start_date
+        covered = start_date if last_start_date is None else last_start_date
         return max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
 
     def _schedule_resend(self, table: Table, added: bool) -> list[str]:
-        state, resend_listed_before = table.state, self._owed(table, added)
+        state, resend_before = table.state, self._resend_before(table, added)
         state.start_date = self.bounds.start_date
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
-        if not resend_listed_before or not (state.date_updated or backfilled):
+        if not resend_before or not (state.date_updated or backfilled):
             return []
-        state.resend_created_before = max(resend_listed_before, state.resend_created_before or BEGINNING)
+        state.resend_created_before = max(resend_before, state.resend_created_before or BEGINNING)
         if self.state.rescan and table.name in self.state.rescan.tables:
             self.state.rescan.tables.remove(table.name)
         if table.state is self.state:
             self.state.full = None
-        what = "properties were added" if added else "start_date is earlier than before"
-        return [f"{what}, so older rows are read again"]
+        reason = "properties were added" if added else "start_date is earlier than before"
+        return [f"{reason}, so older rows are read again"]
 
-    def _leave_out_unserved(self) -> None:
-        """What is open and serves no table any more begins anew."""
+    def _close_unserved(self) -> None:
+        """Close the open backfill or rescan if it serves no table any more."""
         names = {table.name for table in self.tables}
         state = self.state
-        self._leave_out([name for opened in state.opened for name in opened.tables if name not in names])
+        self._remove_tables([name for opened in state.opened for name in opened.tables if name not in names])
         if state.rescan and not state.rescan.tables:
             state.rescan = None
         if state.backfill and not state.backfill.tables:
             state.backfill = None
 
-    def _leave_out(self, names: Sequence[str]) -> None:
-        """What is open goes on without these tables, and the next rounds pay them."""
+    def _remove_tables(self, names: Sequence[str]) -> None:
+        """Take these tables out of the open reads. The next rescan sends what they miss."""
         for opened in self.state.opened if names else ():
             opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
 
     def dispatcher(self, mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        """What hands the pages of a walk to the sinks."""
-        return self._watched(PageDispatcher.of(self.consumers, mode, page_reader))
+        """Return a dispatcher that hands pages to the consumers."""
+        return self._with_failures_noticed(PageDispatcher.of(self.consumers, mode, page_reader))
 
     def slice_dispatcher(
         self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None]
     ) -> PageDispatcher:
-        """The same for a slice; without readers, dates judge."""
-        return self._watched(PageDispatcher(self.consumers, mode, page_reader, readers))
+        """Return a dispatcher for a time slice. Dates decide for a consumer without a reader."""
+        return self._with_failures_noticed(PageDispatcher(self.consumers, mode, page_reader, readers))
 
-    def _watched(self, dispatcher: PageDispatcher) -> PageDispatcher:
-        dispatcher.when_failed = lambda: self._leave_out([table.name for table in self.tables if table.failed])
+    def _with_failures_noticed(self, dispatcher: PageDispatcher) -> PageDispatcher:
+        dispatcher.when_failed = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Hand a page to the sinks."""
+        """Hand a page to the consumers."""
         self.rows += len(page.rows)
         yield from dispatcher.take(page)
 
     def read_feedback(self, whole: bool) -> Read:
-        """What children read beside the list. `whole`: whether the look-back met all that they asked for."""
+        """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
     def finish_backfill(self, opened: Backfill) -> None:
-        """Everything was read once, for the tables that it served: its start, less the margin, is their bookmark."""
+        """Set the bookmark of the tables that a backfill served: its start, less the lateness."""
         bookmark = self._finish(opened.began)
         for table in self._unfailed(opened.tables):
             table.finish_backfill(bookmark, opened.resend_listed_before)
         self.state.backfill = None
 
     def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:
-        """Every change before `began` was read, for these tables: that, less the margin, is their bookmark."""
+        """Set the bookmark of the tables that a rescan served: its start, less the lateness."""
         bookmark = self._finish(began)
         for table in self._unfailed(served):
             table.finish_rescan(bookmark)
         self.finish_visits(served)
 
     def finish_visits(self, served: Sequence[str]) -> None:
-        """The whole list was read, for these tables."""
+        """Let the children drop the parents that a complete read for these tables did not show."""
         for child_stream in self.child_streams:
             child_stream.finish_rescan(served)
 
@@ -257,43 +257,44 @@ class PartitionRead:
         return bookmark
 
     def fail_unread(self) -> None:
-        """Fail the children of which Twilio did not answer some days, now that all else was read."""
+        """Fail the children with days that Twilio failed to answer, now that everything else is read."""
         for child_stream in self.child_streams:
             if child_stream.unread:
                 child_stream.fail(child_stream.unread)
-                self._leave_out([table.name for table in child_stream.tables])
+                self._remove_tables([table.name for table in child_stream.tables])
 
     def _unfailed(self, served: Sequence[str]) -> list[Table]:
         self.fail_unread()
         return [table for table in self.tables if table.name in served and not table.failed]
 
-    def served(self) -> list[str]:
-        """The tables that a round which begins now serves."""
+    def served_tables(self) -> list[str]:
+        """Return the names of the tables that a read which begins now serves."""
         return [table.name for table in self.tables if table.in_rescans]
 
-    # -- what the ways of reading share
+    # -- for the strategies
 
     @property
     def sliceable(self) -> bool:
-        """Whether slices may stand in for walks: not where a child needs every row, since slices hide some."""
+        """Return whether time slices may replace a read by pages: not where call feedback needs the undated rows."""
         return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
     def oldest(self) -> Timestamp:
-        """Return where slices begin: at `start_date`, else at the account's creation, as far as the filter reaches."""
+        """Return where time slices begin: at `start_date`, else at the account's creation; within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.closed:
-            since = max(since, day_of(self.created))  # Twilio may refuse sums of days before it
+            since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
         return max(since, self.reach)
 
     @property
     def reach(self) -> Timestamp:
-        """How far back the filter answers, for as long as a slice may take."""
+        """Return how far back the filter answers, less a day for the time slice to finish."""
         reach = self.stream.filter and self.stream.filter.reach
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 
     def may_restart(self) -> bool:
+        """Count a restart, and return whether this sync may start the read again."""
         self.restarts += 1
         return self.restarts <= RESTARTS
 

@@ -1,135 +1,71 @@
-"""The look-back over a list's head, for freshness; and rounds over all of it, within the budget, for exactness."""
+"""
+The rescan: read an endpoint again from top to bottom, within the page budget, over as many syncs as that takes.
+
+It finds the changes that the lookback cannot find: those of old rows, and those that no date shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import OpenRescan
 from tap_twilio.tables.effects import Effect, Read, Wait
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
-from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page
 
 from .child_streams import PageDispatcher
+from .lookback import Dispatchers, look_back
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .time_slices import TimeSlices, split_evenly
-
-EMPTY_HEAD = 10  # pages without a row after which a look-back leaves the rest to the round
-Dispatchers = Sequence["PageDispatcher | None"]
+from .read_list import YesOrNo, read_list
 
 
-def refresh(reading: PartitionRead) -> Read:
-    """The look-back, and rounds. Where a round begins, the look-back's pages are its first."""
+def read_changes(reading: PartitionRead) -> Read:
+    """Read the newest pages, then go on with the rescan. A rescan that begins now starts with the lookback's pages."""
     state = reading.state
     if state.rescan and not state.rescan.at and not state.rescan.checkpoint:
-        state.rescan = None  # nothing of it was read
-    begins = state.rescan is None
+        state.rescan = None  # it has read nothing yet
+    begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
         feedback.meet_window()
     reach = min((feedback.reach for feedback in reading.feedback_consumers if feedback.reach), default=None)
-    dispatchers, whole = yield from _look_back(reading, begins, reach)
-    if begins:
+    dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
+    if begins_rescan:
         _begin(reading)
-    yield [_rescans(reading, dispatchers if begins else None), reading.read_feedback(whole)]
-
-
-# -- the look-back
-
-
-def _look_back(
-    reading: PartitionRead, begins: bool, reach: Timestamp | None
-) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
-    """
-    Read the head of each list, and hand on what changed since the last look-back.
-
-    Returns the feeds to go on with, None for a list whose pages cannot be a round's; and whether all was met.
-    """
-    state, served = reading.state, [table for table in reading.tables if table.state.date_updated]
-    known = [table.state.lookback_done_at for table in served if table.state.lookback_done_at]
-    edge = earlier(min([date for date in (*known, state.finished) if date]), reading.bounds.lookback)
-    edge = min(edge, reach or edge)
-    dispatchers: list[PageDispatcher | None] = []
-    whole = True
-    for endpoint in reading.endpoints:
-        dispatcher, met = yield from _head(reading, endpoint, edge, begins)
-        dispatchers.append(dispatcher)
-        whole = whole and met
-    bookmark = earlier(reading.began, reading.bounds.lateness)
-    for table in served:
-        if not table.failed:
-            table.state.lookback_done_at = max(table.state.lookback_done_at or bookmark, bookmark)
-    return dispatchers, whole
-
-
-def _head(
-    reading: PartitionRead, endpoint: ListEndpoint, edge: Timestamp, begins: bool
-) -> Generator[Effect, Any, tuple[PageDispatcher | None, bool]]:
-    mode = ReadMode.LOOKBACK_OF_RESCAN if begins else ReadMode.LOOKBACK
-    dispatcher = _first(reading, endpoint, mode)
-    while not dispatcher.page_reader.ended:
-        page_reader = dispatcher.page_reader
-        try:
-            page = yield from page_reader.next_page()
-        except PageShifted:
-            if not reading.may_restart():
-                return None, False  # the round reads it
-            dispatcher = _first(reading, endpoint, mode)
-            continue
-        yield from reading.take(dispatcher, page)
-        if endpoint.all_older(page, edge) or page_reader.empty == EMPTY_HEAD:
-            break
-        if page_reader.pages == 1 and page.next and reading.sliceable:
-            pages = pages_between(endpoint, page, edge)
-            if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
-                slices = split_evenly(reading, endpoint, edge, later(reading.began, SECOND), pages)
-                yield from TimeSlices(reading, endpoint, slices, ReadMode.LOOKBACK).read()
-                return None, True
-    if not begins:
-        yield from dispatcher.end() if dispatcher.page_reader.ended else dispatcher.leave()
-    return dispatcher, True
-
-
-def _first(reading: PartitionRead, endpoint: ListEndpoint, mode: ReadMode) -> PageDispatcher:
-    for feedback in reading.feedback_consumers:
-        feedback.begin_look_back()
-    return reading.dispatcher(mode, PageReader(endpoint))
-
-
-# -- rounds
+    yield [_rescan(reading, dispatchers if begins_rescan else None), reading.read_feedback(is_complete)]
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.served())
+    reading.state.rescan = OpenRescan(reading.began, reading.served_tables())
 
 
-def _rescans(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
-    """Go on with the open round; when it ends with budget left, with one more, but never more than one whole."""
-    whole = dispatchers is not None
-    while (yield from _rescan(reading, dispatchers)):
-        _finish(reading, whole)
-        if whole:
+def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
+    """Finish the open rescan; if the budget lasts, run a second one. A sync runs one complete rescan at most."""
+    is_whole = dispatchers is not None
+    while (yield from _read_rest(reading, dispatchers)):
+        _finish(reading, is_whole)
+        if is_whole:
             return
-        whole, dispatchers = True, None
+        is_whole, dispatchers = True, None
         _begin(reading)
 
 
-def _finish(reading: PartitionRead, whole: bool) -> None:
+def _finish(reading: PartitionRead, is_whole: bool) -> None:
     ended = reading.state.rescan
     assert ended
     reading.finish_rescan(ended.tables, ended.began)
-    reading.state.pages = None if whole else ended.pages
+    reading.state.pages = None if is_whole else ended.pages
     reading.state.rescan = None
-    reading.rescanned_whole |= whole
+    reading.rescanned_whole |= is_whole
 
 
-def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Generator[Effect, Any, bool]:
-    """Whether the round ended. Where its place moved, it starts again from the top of its first list."""
+def _read_rest(reading: PartitionRead, dispatchers: Dispatchers | None) -> YesOrNo:
+    """Read what the rescan has not read, and return whether it ended. When pages shifted, begin a new rescan."""
     while True:
         try:
-            return (yield from _read_on(reading, dispatchers))
+            return (yield from _read_endpoints(reading, dispatchers))
         except PageShifted as shifted:
             dispatchers = None
             _begin(reading)
@@ -137,42 +73,51 @@ def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Generato
                 raise reading.incomplete(shifted) from None
 
 
-def _read_on(reading: PartitionRead, dispatchers: Dispatchers | None) -> Generator[Effect, Any, bool]:
-    opened = reading.state.rescan
-    assert opened
-    lists = reading.endpoints
-    for index in range(opened.at, len(lists)):
-        endpoint, dispatcher = lists[index], dispatchers[index] if dispatchers else None
+def _read_endpoints(reading: PartitionRead, dispatchers: Dispatchers | None) -> YesOrNo:
+    """Read one endpoint after the other, and return False when the budget ends first."""
+    rescan, endpoints = reading.state.rescan, reading.endpoints
+    assert rescan
+    for index in range(rescan.at, len(endpoints)):
+        dispatcher = dispatchers[index] if dispatchers else None
         if dispatcher:
-            opened.pages += dispatcher.page_reader.pages
+            rescan.pages += dispatcher.page_reader.pages
             dispatcher.mode = ReadMode.RESCAN
         else:
-            dispatcher = reading.dispatcher(ReadMode.RESCAN, PageReader(endpoint, checkpoint=opened.checkpoint))
-        opened.at, opened.checkpoint, page_reader = index, dispatcher.checkpoint, dispatcher.page_reader
-        while not page_reader.ended:
-            # Neither the page of the place counts again, nor those without a row, which show nothing.
-            again = (page_reader.resumed and page_reader.pages == 0) or page_reader.empty > 0
-            if not again and not (yield from _may_read_page(reading, dispatcher)):
-                for left in (dispatcher, *(dispatchers or ())[index + 1 :]):
-                    if left:
-                        yield from left.leave()
-                return False
-            page = yield from page_reader.next_page()
-            yield from reading.take(dispatcher, page)
-            opened.checkpoint = dispatcher.checkpoint
-            opened.pages += not again
-            del page
-        yield from dispatcher.end()
-        opened.at = index + 1
-        opened.checkpoint = None
+            page_reader = PageReader(endpoints[index], checkpoint=rescan.checkpoint)
+            dispatcher = reading.dispatcher(ReadMode.RESCAN, page_reader)
+        rescan.at, rescan.checkpoint = index, dispatcher.checkpoint
+        yield from _read_within_budget(reading, rescan, dispatcher)
+        if not dispatcher.page_reader.ended:
+            for unused in (dispatchers or ())[index + 1 :]:
+                if unused:
+                    yield from unused.leave()
+            return False
+        rescan.at, rescan.checkpoint = index + 1, None
     return True
 
 
-def _may_read_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
-    """
-    Whether the budget has a page for this round. A list of which no place is kept is read in one go.
+def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: PageDispatcher) -> Read:
+    page_reader, is_counted = dispatcher.page_reader, True
 
-    A round that did not come any further reads on to where it can stop, some pages more.
+    def may_read_page() -> YesOrNo:
+        nonlocal is_counted
+        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # the last sync counted it
+        is_counted = not is_page_of_checkpoint and not page_reader.empty
+        return not is_counted or (yield from _take_budget(reading, dispatcher))
+
+    def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
+        rescan.checkpoint = dispatcher.checkpoint
+        rescan.pages += is_counted
+
+    yield from read_list(reading.take, dispatcher, may_read_page=may_read_page, after_page=keep_checkpoint)
+
+
+def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
+    """
+    Take one page from the budget, and return whether the rescan may read it.
+
+    An endpoint without checkpoints is read in one sync. A rescan whose checkpoint did not move in this sync reads some
+    pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.resumable and not reading.budget.take(reading.key):
         if reading.budget.may_come(reading.key) and (yield Wait()) is not None:

@@ -1,7 +1,7 @@
 """
-A second look at a list that was read, for the rows that moved up past the read.
+The second look: read an endpoint again to find rows that moved up during the first read.
 
-A row that changes may move to the top, or to any place, while a list of several pages is read: then no page shows it.
+A row that changes during a read of several pages may move to a page that was already read. Then no page shows it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.tables.effects import Effect, Read
@@ -20,100 +20,116 @@ from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
-from .child_streams import RESTARTS
+from .child_streams import RESTARTS, PageDispatcher
 from .list_order import Order
 from .page_reader import PageReader
 from .partition_read import PartitionRead
+from .read_list import read_list
 
-SKEW = timedelta(minutes=1)  # between the clock that dates rows and the one that dates answers
+SKEW = timedelta(minutes=1)  # between the clock that dates rows and the clock that dates answers
 
 
-class Seen:
-    """The rows of one list that were read, by key, and by content where that is wanted: eight bytes each."""
+class SeenRows:
+    """The rows of one endpoint that were read, by key and, if `by_content`, by content. A hash takes eight bytes."""
 
     def __init__(self, endpoint: ListEndpoint, by_content: bool = False) -> None:
-        self._numbers, self._more, self.by_content = array("q"), set[int](), by_content
+        self._first_hashes, self._later_hashes, self.by_content = array("q"), set[int](), by_content
         self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
 
     def add(self, ids: Iterable[str], rows: Iterable[Row]) -> None:
-        """Add rows of the first reading, after which `sort` makes them known."""
-        self._numbers.extend(map(hash, ids := list(ids)))
+        """Add rows of the first read. Call `sort` after the last of them."""
+        self._first_hashes.extend(map(hash, ids := list(ids)))
         if self.by_content:
-            self._numbers.extend(map(self._content, ids, rows))
+            self._first_hashes.extend(map(self._content, ids, rows))
 
     def sort(self) -> None:
-        """Make the rows of the first reading known."""
-        self._numbers = array("q", sorted(self._numbers))
+        """Make the rows of the first read searchable."""
+        self._first_hashes = array("q", sorted(self._first_hashes))
 
-    def take(self, one: str, row: Row) -> tuple[bool, bool]:
-        """Return whether a row's key is new, and whether its content is; from now on neither is."""
-        is_new = self._is_new(hash(one))
-        return is_new, self._is_new(self._content(one, row)) if self.by_content else is_new
+    def take(self, row_id: str, row: Row) -> tuple[bool, bool]:
+        """Add a row of a later read, and return whether its key is new and whether its content is new."""
+        is_new = self._is_new(hash(row_id))
+        return is_new, self._is_new(self._content(row_id, row)) if self.by_content else is_new
 
-    def _content(self, one: str, row: Row) -> int:
+    def _content(self, row_id: str, row: Row) -> int:
         volatile = self._volatile
-        return hash((one, repr({name: row[name] for name in row if name not in volatile} if volatile else row)))
+        return hash((row_id, repr({name: row[name] for name in row if name not in volatile} if volatile else row)))
 
-    def _is_new(self, number: int) -> bool:
-        at = bisect_left(self._numbers, number)
-        if (at < len(self._numbers) and self._numbers[at] == number) or number in self._more:
+    def _is_new(self, hashed: int) -> bool:
+        index = bisect_left(self._first_hashes, hashed)
+        was_read = index < len(self._first_hashes) and self._first_hashes[index] == hashed
+        if was_read or hashed in self._later_hashes:
             return False
-        self._more.add(number)
+        self._later_hashes.add(hashed)
         return True
 
 
-def look_again(reading: PartitionRead, endpoint: ListEndpoint, seen: Seen, order: Order, began: Timestamp) -> Read:
-    """
-    Read a list again that was read since `began`, and emit what was not seen so, until a look leaves no row out.
+class FirstRead(NamedTuple):
+    """The result of the first read of an endpoint, for a second look."""
 
-    Where rows that change stay or come to the top, as the list's `order` shows, its head is read alone; so do rows that
-    get their list date. A look of one page shows one moment. What a longer one leaves out changed after it began.
+    endpoint: ListEndpoint
+    seen: SeenRows
+    order: Order  # which orders of the list the pages ruled out
+
+
+def look_again(reading: PartitionRead, first_read: FirstRead, began: Timestamp) -> Read:
     """
-    seen.sort()
+    Read an endpoint again, and emit the rows that are new, until a look finds no row that the reads before it missed.
+
+    `began` is the start of the first read. Where a row that changes stays or moves to the top, only the newest pages
+    are read. A look of one page is the last one, since it shows one point in time. A row that a longer look misses
+    changed after that look began.
+    """
+    first_read.seen.sort()
     edge = earlier(began, reading.bounds.lateness)
     for _ in range(RESTARTS):
-        looked = earlier(reading.now(), SKEW)
+        look_began = earlier(reading.now(), SKEW)
         while True:
             try:
-                left_out, pages = yield from _look(reading, endpoint, seen, edge, order, began)
+                found_missed, pages = yield from _look(reading, first_read, edge, began)
                 break
             except PageShifted as shifted:
                 if not reading.may_restart():
                     raise reading.incomplete(shifted) from None
-        if not left_out or pages == 1:
+        if not found_missed or pages == 1:
             return
-        edge = max(edge, looked)
-    if not (
-        rises_only(order) and seen.by_content
-    ):  # then a row that was seen, and changed, cannot be told from one left out
+        edge = max(edge, look_began)
+    # Where rows only rise, each changed row counts as missed. A busy list may always show one, and that is no error.
+    if not (rises_only(first_read.order) and first_read.seen.by_content):
         raise reading.incomplete()
 
 
 def _look(
-    reading: PartitionRead, endpoint: ListEndpoint, seen: Seen, edge: Timestamp, order: Order, began: Timestamp
+    reading: PartitionRead, first_read: FirstRead, edge: Timestamp, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
-    """Look once. Returns whether a row came that was there when the read began, and is new; and how many pages came."""
-    page_reader, left_out, stays = PageReader(endpoint), False, rises_only(order)
-    page_reader.order = order  # what a page refuted before stays refuted
+    """Read once more, and return whether that showed a row that the first read missed; and how many pages it read."""
+    endpoint, seen, order = first_read
+    page_reader = PageReader(endpoint)
+    page_reader.order = order  # what the first read ruled out stays ruled out
+    found_missed, only_rises = False, rises_only(order)
+
+    def keep_new_rows(page: Page) -> Page:
+        nonlocal found_missed
+        new_rows = []
+        for row_id, row in zip(endpoint.ids(page.rows), page.rows):
+            is_new, has_new_content = seen.take(row_id, row)
+            if has_new_content:
+                new_rows.append(row)
+            found_missed |= (is_new or (only_rises and has_new_content)) and _created(row) < began
+        return replace(page, rows=new_rows)
+
+    def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
+        nonlocal only_rises
+        only_rises = only_rises or rises_only(order)
+        return only_rises and is_settled(endpoint, page, edge)
+
     dispatcher = reading.dispatcher(ReadMode.FULL_TABLE_AGAIN, page_reader)
-    while not page_reader.ended:
-        page = yield from page_reader.next_page()
-        new = []
-        for one, row in zip(endpoint.ids(page.rows), page.rows):
-            is_new, is_other = seen.take(one, row)
-            if is_other:
-                new.append(row)
-            left_out |= (is_new or (stays and is_other)) and _created(row) < began
-        yield from reading.take(dispatcher, replace(page, rows=new))
-        stays = stays or rises_only(order)
-        if stays and is_settled(endpoint, page, edge):
-            break
-        del page
-    return left_out, page_reader.pages
+    yield from read_list(reading.take, dispatcher, prepare_page=keep_new_rows, after_page=is_enough)
+    return found_missed, page_reader.pages
 
 
 def rises_only(order: Order) -> bool:
-    """Return whether a row that changes stays or comes to the top, so that the head shows those left out."""
+    """Return whether a row that changes stays or moves to the top, so that the newest pages show all missed rows."""
     return not order.may_move_down and order.endpoint.stream.resumable
 
 
@@ -122,7 +138,7 @@ def _created(row: Row) -> Timestamp:
 
 
 def is_settled(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
-    """Return whether no row that moved up since `edge` stands below a page, in whatever order of dates."""
+    """Return whether all rows that moved up since `edge` stand above this page, in either order of dates."""
     return endpoint.all_older(page, edge) and all(
         (timestamp_of(row.get("date_updated")) or END) < edge for row in page.rows
     )

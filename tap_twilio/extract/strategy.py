@@ -1,44 +1,55 @@
-"""Which way a list is read: by the way that its stream declares, and by what was read of it before."""
+"""The choice of how an endpoint is read: by the declaration of its stream, and by what was read before."""
 
 from __future__ import annotations
 
-from tap_twilio.streams.model import LogWindow, Rescan
+from collections.abc import Callable, Mapping
+
+from tap_twilio.streams.model import FullRead, LogWindow, Rescan
 from tap_twilio.tables.effects import Read
 
 from .backfill import backfill
-from .full_refresh import read_full, read_whole
+from .full_refresh import read_all_rows, read_version
 from .log_window import read_window
 from .partition_read import PartitionRead
-from .rescan import refresh
+from .rescan import read_changes
 
 
 def sync(reading: PartitionRead) -> Read:
-    """What one sync reads of a list."""
+    """Read from an endpoint what one sync needs."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
-    if not any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
-        yield from reading.read_feedback(whole=True)
-    elif isinstance(reading.stream.reads, LogWindow):
-        yield from read_window(reading)
-    elif not isinstance(reading.stream.reads, Rescan):
-        yield from read_whole(reading)
-    elif reading.state.finished is None:
-        resumed = reading.state.backfill is not None
-        yield from backfill(reading)
-        if resumed:
-            yield from refresh(reading)
-        else:
-            yield from reading.read_feedback(whole=True)
+    if any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
+        yield from STRATEGIES[type(reading.stream.reads)](reading)
     else:
-        yield from refresh(reading)
+        yield from reading.read_feedback(whole=True)
     reading.fail_unread()
 
 
+def _read_incrementally(reading: PartitionRead) -> Read:
+    """Read everything the first time; from then on, what changed."""
+    if reading.state.finished is not None:
+        yield from read_changes(reading)
+        return
+    resumed = reading.state.backfill is not None
+    yield from backfill(reading)
+    if resumed:
+        yield from read_changes(reading)  # rows changed since the backfill began in an earlier sync
+    else:
+        yield from reading.read_feedback(whole=True)
+
+
+STRATEGIES: Mapping[type, Callable[[PartitionRead], Read]] = {
+    Rescan: _read_incrementally,
+    LogWindow: read_window,
+    FullRead: read_all_rows,
+}
+
+
 def full(reading: PartitionRead, version: int) -> Read:
-    """Read all of a list into one version of its table."""
+    """Read every row of an endpoint into one version of its table."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
-    before = reading.state.full
-    resumed = before is not None and before.version == version
-    yield from read_full(reading, version)
+    open_read = reading.state.full
+    resumed = open_read is not None and open_read.version == version
+    yield from read_version(reading, version)
     yield from reading.read_feedback(whole=not resumed)

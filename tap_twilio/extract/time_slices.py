@@ -18,7 +18,6 @@ from tap_twilio.changes.chunks import SliceSums
 from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
-from tap_twilio.streams.model import LogWindow, Rescan
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import Reader, ReadMode, join
 from tap_twilio.timestamps import (
@@ -94,7 +93,7 @@ class TimeSlices:
 
     def read(self) -> Read:
         """Read what is left."""
-        if not self.reading.state.finished and isinstance(self.endpoint.stream.reads, LogWindow):
+        if not self.reading.state.finished and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
         yield from self._find_reach()
@@ -291,13 +290,13 @@ class TimeSlices:
     @property
     def _sums(self) -> str:
         """Return the period of which each row is a sum, "month" or "year"; empty for days and for other rows."""
-        reads = self.endpoint.stream.reads
-        return reads.sums if isinstance(reads, LogWindow) else ""
+        window = self.endpoint.stream.log_window
+        return window.sums if window else ""
 
     @property
     def _is_rescanned(self) -> bool:
         """Return whether rescans read the list too, and continue the fingerprints that the time slices begin."""
-        return isinstance(self.endpoint.stream.reads, Rescan)
+        return self.endpoint.stream.has_rescans
 
     # -- days that Twilio does not answer
 
@@ -452,8 +451,8 @@ def _split_if_long(
         return None
     pages_left = pages_to(dates, time_slice.since)
     pages_again = 0 if page_reader.pages == 1 else page_reader.pages
-    reads = endpoint.stream.reads
-    if isinstance(reads, LogWindow) and (pages_again or reads.sums):
+    window = endpoint.stream.log_window
+    if window and (pages_again or window.sums):
         return None  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
     if pages_left < 1.5 * reading.slice_pages or pages_left < 4 * pages_again or (pages_again and page_reader.resumed):
         return None
@@ -471,7 +470,7 @@ def split_evenly(
     start, end = parse_timestamp(since), parse_timestamp(until)
     most_units = (end - start) / endpoint.stream.filter.unit
     parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, most_units)))
-    if parts > 1 and isinstance(endpoint.stream.reads, LogWindow):
+    if parts > 1 and endpoint.stream.is_log:
         bounds = _midnights(since, until)
     else:
         bounds = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]

@@ -11,7 +11,6 @@ from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about
 from tap_twilio.singer.compat import Metric, Point, Tag, log_metric
 from tap_twilio.state.store import State
-from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.table import Table
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -113,7 +112,7 @@ def next_sync(reading: PartitionRead, table: Table, share: float, reason: str | 
         return message
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
         return "begins the first read"
-    return "reads new rows" if isinstance(reading.stream.reads, LogWindow) else "rereads the whole list"
+    return "reads new rows" if reading.stream.is_log else "rereads the whole list"
 
 
 def summary(pages: int, requests: int, seconds: float, emitted: int) -> None:

@@ -20,7 +20,6 @@ from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
 from tap_twilio.streams import BY_NAME, STREAMS, Stream, top_of
-from tap_twilio.streams.model import LogWindow
 from tap_twilio.timestamps import DAY, earlier, later
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.server_clock import Clock
@@ -113,7 +112,7 @@ class Availability:
         """Return whether a product's list has no rows in a subaccount, or the subaccount lacks the product."""
         is_subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
         answered = error is None or (isinstance(error, Refused) and error.says_absent)
-        return is_subaccount and answered and not reading.rows and not isinstance(reading.stream.reads, LogWindow)
+        return is_subaccount and answered and not reading.rows and not reading.stream.is_log
 
     def settle(self) -> None:
         """Decide which refusals mean unavailable: nothing of the product was ever read in the account."""
@@ -219,7 +218,7 @@ def _knows_rows(stream: Stream, part: Partition) -> bool:
         return bool(part.fingerprints or part.rescan_fingerprints)
     if part.finished or part.date_updated:
         return True
-    if isinstance(stream.reads, LogWindow) and part.backfill:  # a log window writes its plan before its first request
+    if stream.is_log and part.backfill:  # a log window writes its plan before its first request
         return bool(part.full or part.backfill.read_ranges) or any(
             time_slice.checkpoint for time_slice in part.backfill.time_slices or ()
         )

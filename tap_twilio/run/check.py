@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.streams import BY_NAME, Stream, top_of
-from tap_twilio.streams.model import LogWindow
 from tap_twilio.timestamps import DAY, SECOND, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
@@ -96,7 +95,7 @@ class Check:
         account = self.sync.settings.account_sid
         endpoint = ListEndpoint(stream, account, ROWS, stream.values[-1], values)
         now = self.sync.clock.now
-        log = isinstance(stream.reads, LogWindow)
+        log = stream.is_log
         top = endpoint.top(earlier(now, DAY), later(now, SECOND)) if log else endpoint.top()
         try:
             return endpoint.complete(self.sync.scheduler.fetch(top))

@@ -16,7 +16,6 @@ from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS, Stream, children
-from tap_twilio.streams.model import RecentParents
 from tap_twilio.tables.table import Table
 from tap_twilio.timestamps import BEGINNING, Timestamp, earlier
 from tap_twilio.twilio.request import Row
@@ -73,7 +72,7 @@ class RunPlan:
         if stream.name in self.selected:
             consumers.append(self._table(Table, stream, account, root))
         for child in children(stream):
-            if child.parent and isinstance(child.parent.visit, RecentParents):
+            if child.parent and child.parent.visits_recent:
                 if child.name in self.selected:
                     consumers.append(self._call_feedback(child, account, root))
             elif child_consumers := self._consumers(child, account, root):

@@ -20,7 +20,6 @@ from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6,
 from tap_twilio import log
 from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
-from tap_twilio.streams.model import LogWindow
 
 from .compat import Catalog, CatalogEntry, Schema, metadata, should_sync_field
 from .options import Forms
@@ -126,7 +125,7 @@ def _automatic(stream: Stream) -> frozenset[str]:
 
 def _can_be_full(stream: Stream) -> bool:
     """Return whether one list has all rows: not of children, nor of logs, whose rows Twilio keeps for days."""
-    return stream.parent is None and not isinstance(stream.reads, LogWindow)
+    return stream.parent is None and not stream.is_log
 
 
 def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen

@@ -141,6 +141,25 @@ class Parent:
     where: Has | None = None  # other rows have no children
     within: timedelta | None = None  # rows that were created longer ago have none any more
 
+    @property
+    def visits_all(self) -> bool:
+        """Return whether every row is visited by every sync that reads it."""
+        return isinstance(self.visit, AllParents)
+
+    @property
+    def visits_recent(self) -> bool:
+        """Return whether rows are visited by their age."""
+        return isinstance(self.visit, RecentParents)
+
+    @property
+    def visits_changed(self) -> bool:
+        """Return whether rows are visited only when they changed."""
+        return isinstance(self.visit, ChangedParents)
+
+    def is_open(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row is visited by every sync that reads it."""
+        return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.while_.holds(row))
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -200,19 +219,19 @@ class Stream:
         braces = set(_BRACES.findall(self.path))
         filled = set(self.parent.path_params) if self.parent else set()
         child = self.parent is not None
-        recent = child and isinstance(self.parent.visit, RecentParents)  # type: ignore[union-attr]
+        recent = self.parent is not None and self.parent.visits_recent
         wrong = {
             "its path has braces that nothing fills, or fills what is no brace": braces != filled,
             "it derives a property from nowhere": not {v for v in self.derived.values() if "." not in v}
             <= filled | {"account_sid", "#"},
-            "it reads by a window, and has no filter": isinstance(self.reads, LogWindow) and not self.filter,
-            "it reads by a window, and its filter hides rows": isinstance(self.reads, LogWindow)
+            "it reads by a window, and has no filter": self.is_log and not self.filter,
+            "it reads by a window, and its filter hides rows": self.is_log
             and bool(self.filter and self.filter.nullable),
             "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
-            and not isinstance(self.reads, LogWindow),
+            and not self.is_log,
             "it is a child, and has one list for each value": child and bool(self.query_variants),
             "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
-            and not isinstance(self.reads, LogWindow),
+            and not self.is_log,
             "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.longest),
             "it has several parameters with one list for each value": len(self.query_variants) > 1,
             "it is a single resource, and has a filter or pages": self.rows is None
@@ -233,6 +252,21 @@ class Stream:
     def changed(self) -> str | None:
         """Return the date of a row's last change, which is the replication key."""
         return self.reads.changed
+
+    @property
+    def log_window(self) -> LogWindow | None:
+        """Return the window that each sync reads of a log; None if the stream is no log."""
+        return self.reads if isinstance(self.reads, LogWindow) else None
+
+    @property
+    def is_log(self) -> bool:
+        """Return whether rows are final once they are some days old."""
+        return self.log_window is not None
+
+    @property
+    def has_rescans(self) -> bool:
+        """Return whether the list is read again from top to bottom, as the budget allows."""
+        return isinstance(self.reads, Rescan)
 
     @property
     def filter_hides_rows(self) -> bool:

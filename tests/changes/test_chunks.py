@@ -537,7 +537,7 @@ def test_a_row_that_cannot_be_written_costs_the_others_nothing(seed: int) -> Non
 
     def reading(budget: int, **bounds: Any) -> Any:
         found = read(budget, **bounds)
-        records = found.own.records
+        records = found.own_table.records
 
         def refuse(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
             for row in rows:
@@ -545,7 +545,7 @@ def test_a_row_that_cannot_be_written_costs_the_others_nothing(seed: int) -> Non
                     raise InvalidRecord("no")
                 yield from records([row])
 
-        found.own.records = refuse
+        found.own_table.records = refuse
         return found
 
     tap.reading = reading  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The plan over random histories: whatever happens in a list, the warehouse becomes equal to it."""
+"""The strategies over random histories: whatever happens in a list, the warehouse becomes equal to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def changing_settings(rng):
 @FEW
 @given(SEEDS)
 def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, seed):
-    """With a small budget, kills at any answer, changed settings, deletions, late rows: all is there in the end."""
+    """Despite a small budget, kills at any answer, changed settings, deletions and late rows, no row is missing."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 12)):
@@ -39,7 +39,7 @@ def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, see
             **changing_settings(rng),
         )
     twilio.now += DAY
-    for _ in range(25 * (1 + twilio.hollow)):  # the budget counts pages without a row too
+    for _ in range(25 * (1 + twilio.hollow)):  # empty pages take from the budget too
         tap.sync(budget=5, chatter=0)
         twilio.now += 3 * HOUR
     assert not tap.wrong()
@@ -49,7 +49,7 @@ def test_once_nothing_changes_any_more_the_warehouse_equals_the_list(stream, see
 @FEW
 @given(SEEDS)
 def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, seed):
-    """Where the history fits the budget: every row that changed before the sync began; what is owed comes next."""
+    """If the history fits the budget, each row that changed before the sync began is there, or is due to be resent."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 10)):
@@ -73,7 +73,7 @@ def test_after_every_sync_that_ends_well_the_warehouse_equals_the_list(stream, s
 @FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_changed_emits_nothing(stream, seed):
-    """Beside rows within the lateness, rows without date_updated, and rows owed."""
+    """The history holds no row within the lateness, none without date_updated, and none that is due to be resent."""
     twilio, tap = histories(seed, stream)
     live(twilio)
     twilio.now += 2 * DAY
@@ -91,7 +91,7 @@ def test_a_sync_in_which_nothing_changed_emits_nothing(stream, seed):
 @FEW
 @given(SEEDS)
 def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
-    """Rows created before it never come; when it moves back, what was left out comes."""
+    """Rows created before start_date are never emitted; when it moves back, the skipped rows are."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
     start_dates = ["", *(text(twilio.now - days * DAY) for days in (5, 50, 200, 600))]
@@ -108,7 +108,7 @@ def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
             text(twilio.rows[sid]["date_created"]) >= (start_date or "") for sid in tap.emitted if sid in twilio.rows
         )
     twilio.now += DAY
-    for _ in range(25 * (1 + twilio.hollow)):  # the budget counts pages without a row too
+    for _ in range(25 * (1 + twilio.hollow)):  # empty pages take from the budget too
         tap.sync(budget=5, chatter=0, start_date=start_date)
         twilio.now += 3 * HOUR
     assert not tap.wrong(since=start_date or "")
@@ -118,7 +118,7 @@ def test_start_date_bounds_what_is_emitted_and_may_be_moved(stream, seed):
 @FEW
 @given(SEEDS)
 def test_rows_read_before_a_property_was_added_come_again(stream, seed):
-    """An added property is filled for every row that Twilio still lists."""
+    """Every row that Twilio still lists is emitted again with the added property."""
     twilio, tap = histories(seed, stream)
     tap.left_out = ("value",)
     for _ in range(3):
@@ -127,7 +127,7 @@ def test_rows_read_before_a_property_was_added_come_again(stream, seed):
     tap.left_out = ()
     tap.sync(budget=3, added=True)
     twilio.now += DAY
-    for _ in range(25 * (1 + twilio.hollow)):  # the budget counts pages without a row too
+    for _ in range(25 * (1 + twilio.hollow)):  # empty pages take from the budget too
         tap.sync(budget=5, chatter=0)
         twilio.now += 3 * HOUR
     assert not tap.wrong()
@@ -137,7 +137,7 @@ def test_rows_read_before_a_property_was_added_come_again(stream, seed):
 @FEW
 @given(SEEDS)
 def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
-    """Read in one or several runs: rows of the version that ended are those listed, as they were when it was read."""
+    """After one or several runs, a version holds the rows that are listed, as they were when they were read."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
     for version in range(1, 4):
@@ -154,11 +154,11 @@ def test_a_full_table_version_holds_just_what_is_listed(stream, seed):
             break
         in_version = {sid for sid, held in tap.versions.items() if held == version}
         assert listed & set(twilio.rows) <= in_version
-        # Once more while nothing changes: what the version holds is what is listed, row by row. Some appear meanwhile.
-        quiet = tap.reading(1)
+        # A version that is read while no row changes equals the list, row by row. New rows may still appear.
+        unchanging = tap.reading(1)
         shown = {sid for sid, row in twilio.rows.items() if row["shown"] <= twilio.now}
         tap.version = -version
-        tap.run(strategy.full(quiet, 10 * version), 0, None)
+        tap.run(strategy.full(unchanging, 10 * version), 0, None)
         again = {sid for sid, held in tap.versions.items() if held == -version}
         assert shown <= again <= {sid for sid, row in twilio.rows.items() if row["shown"] <= twilio.now}
         assert {sid: tap.warehouse[sid] for sid in again} == {sid: twilio.wire(twilio.rows[sid]) for sid in again}

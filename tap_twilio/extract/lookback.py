@@ -1,0 +1,96 @@
+"""The lookback: each sync reads the newest pages of an endpoint, so that fresh changes arrive without a full rescan."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from tap_twilio.errors import PageShifted
+from tap_twilio.tables.effects import Effect
+from tap_twilio.tables.table import ReadMode
+from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
+from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page
+
+from .child_streams import PageDispatcher
+from .page_reader import PageReader
+from .partition_read import PartitionRead
+from .read_list import close, read_list
+from .time_slices import TimeSlices, split_evenly
+
+MAX_EMPTY_PAGES = 10  # in a row, after which a lookback leaves the rest to the rescan
+Dispatchers = Sequence["PageDispatcher | None"]
+
+
+def look_back(
+    reading: PartitionRead, begins_rescan: bool, reach: Timestamp | None
+) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
+    """
+    Read the newest pages of each endpoint, and hand on what changed since the last lookback.
+
+    Return the dispatchers with which a rescan can go on, None for an endpoint that it must read from the top; and
+    whether the lookback reached its edge in every endpoint.
+    """
+    tables = [table for table in reading.tables if table.state.date_updated]
+    edge = _edge(reading, reach)
+    dispatchers: list[PageDispatcher | None] = []
+    is_complete = True
+    for endpoint in reading.endpoints:
+        dispatcher, reached_edge = yield from _read_newest(reading, endpoint, edge, begins_rescan)
+        dispatchers.append(dispatcher)
+        is_complete = is_complete and reached_edge
+    bookmark = earlier(reading.began, reading.bounds.lateness)
+    for table in tables:
+        if not table.failed:
+            table.state.lookback_done_at = max(table.state.lookback_done_at or bookmark, bookmark)
+    return dispatchers, is_complete
+
+
+def _edge(reading: PartitionRead, reach: Timestamp | None) -> Timestamp:
+    """Return the list date down to which the lookback reads. Call feedback may need to reach further (`reach`)."""
+    states = [table.state for table in reading.tables if table.state.date_updated]
+    lookbacks = [state.lookback_done_at for state in states if state.lookback_done_at]
+    edge = earlier(min([date for date in (*lookbacks, reading.state.finished) if date]), reading.bounds.lookback)
+    return min(edge, reach or edge)
+
+
+def _read_newest(
+    reading: PartitionRead, endpoint: ListEndpoint, edge: Timestamp, begins_rescan: bool
+) -> Generator[Effect, Any, tuple[PageDispatcher | None, bool]]:
+    """Read one endpoint down to the edge: page by page or, when the lookback is long, in time slices."""
+    mode = ReadMode.LOOKBACK_OF_RESCAN if begins_rescan else ReadMode.LOOKBACK
+    pages_to_slice = 0.0
+
+    def restart(shifted: PageShifted) -> PageDispatcher | None:
+        return _from_the_top(reading, endpoint, mode) if reading.may_restart() else None  # the rescan reads it
+
+    def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
+        nonlocal pages_to_slice
+        if endpoint.all_older(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
+            return True
+        if dispatcher.page_reader.pages == 1 and page.next and reading.sliceable:
+            pages = pages_between(endpoint, page, edge)
+            if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
+                pages_to_slice = pages
+        return pages_to_slice > 0
+
+    dispatcher = yield from read_list(
+        reading.take,
+        _from_the_top(reading, endpoint, mode),
+        after_page=is_enough,
+        on_shift=restart,
+        closes=False,
+    )
+    if pages_to_slice:
+        slices = split_evenly(reading, endpoint, edge, later(reading.began, SECOND), pages_to_slice)
+        yield from TimeSlices(reading, endpoint, slices, ReadMode.LOOKBACK).read()
+        return None, True
+    if dispatcher and not begins_rescan:
+        yield from close(dispatcher)
+    return dispatcher, dispatcher is not None
+
+
+def _from_the_top(reading: PartitionRead, endpoint: ListEndpoint, mode: ReadMode) -> PageDispatcher:
+    for feedback in reading.feedback_consumers:
+        feedback.begin_look_back()
+    return reading.dispatcher(mode, PageReader(endpoint))
