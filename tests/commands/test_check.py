@@ -38,7 +38,7 @@ def test_a_page_of_each_selected_stream_is_tried(tap: Tap) -> None:
     assert told(run) == {
         "calls": ("ok", "0", ""),
         "messages": ("ok", "3", ""),
-        "message_media": ("ok", "0", "no row of messages to ask below"),
+        "message_media": ("ok", "0", "no row of messages has children to read"),
         "studio_executions": ("ok", "2", ""),
         "studio_execution_steps": ("ok", "0", ""),
     }

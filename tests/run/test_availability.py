@@ -133,7 +133,7 @@ def test_refusals_of_many_accounts_are_a_line_for_each_product_and_code(tap_of: 
     assert len(lines) == 2
     (studio,) = (line for line in lines if "studio" in line)
     assert "failed: studio (studio_flows): Twilio refused 7 accounts (HTTP 403, code 70051): " in studio
-    assert "and 2 more. Give these credentials the right to read it, leave it out of the selection, or " in studio
+    assert "and 2 more. Give these credentials the right to read it, deselect the stream, or exclude " in studio
     assert sum(sid in studio for sid in others) == 5
     assert sum("failed, the other streams continue" in line for line in run.said) == 2
     assert all(sid in path.read_text("utf-8") for sid in others[:7])
