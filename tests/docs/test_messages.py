@@ -14,7 +14,7 @@ from tap_twilio import errors
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
 ENDING = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.Error)}
-ENDING -= {"Retry", "Moved", "Contradiction"}  # they never leave the tap
+ENDING -= {"Retry", "PageShifted", "DeclarationError"}  # they never leave the tap
 LOOSE = 10  # letters in a row; an entry with fewer of them matches no message but itself
 
 
