@@ -12,7 +12,7 @@ from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .time_slices import TimeSlices, split_evenly

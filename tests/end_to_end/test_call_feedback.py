@@ -110,8 +110,8 @@ def test_a_small_budget_comes_round_to_each_call_in_the_syncs_that_the_log_state
     twilio.at("2026-03-01T16:00:00Z")
     told = tap.sync()
     assert len(asked(tap, "Feedback")) <= 10
-    (line,) = [line for line in told.said if "all asked every" in line]
-    syncs = int(line.split("all asked every ")[1].split()[0])
+    (line,) = [line for line in told.said if "requested every" in line]
+    syncs = int(line.split("requested every ")[1].split()[0])
     twilio.feedback(calls[-25], 1)
     for hour in range(19, 19 + 3 * syncs, 3):
         twilio.at(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z")

@@ -228,7 +228,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "first walk": {},
     "first slices": {"short_pages": 1},
     "look-back": {"budget": 1},
-    "look-back by slices": {"walked_pages": 0, "short_pages": 0},
+    "look-back by slices": {"lookback_pages": 0, "short_pages": 0},
     "rescan": {"budget": 2, "lookback": timedelta(0)},
     "FULL_TABLE": {},
     "no room": {},
