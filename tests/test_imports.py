@@ -55,7 +55,7 @@ LIBRARIES = {
     "fsspec": {"run_sync.object_store"},
     "orjson": {"extract.child_streams", "singer.numbers", "singer.output", "singer.records", "state.store"},
 }
-LONGEST_FILE, LONGEST_FUNCTION = 620, 40  # lines
+LONGEST_FILE, LONGEST_FUNCTION = 600, 40  # lines
 # Functions that are longer, each with its reason.
 LONGER = {"singer.compile._source": "half of it is the example of what it writes"}
 # Who may say a stream's name outside streams/, and which; each with its reason.

@@ -13,7 +13,7 @@ from tap_twilio.timestamps import BEGINNING, SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list

@@ -1,64 +1,119 @@
 """
-A child without a date that tells when to ask for it: recent rows of the parent are asked again and again.
+Read call feedback: ratings of calls, which no list of recent changes shows.
 
-Each sync asks the rows of the last `feedback_days` that its look-back met, the newest first, then on from a cursor, as
-far as `feedback_requests` goes. Older rows are asked once, by the backfill or by rounds. Rounds also ask the rows that
-stand elsewhere in the list than their time says, which no look-back meets.
+There are two sources: a Feedback resource for each call, and the list of call summaries of Voice Insights, which can be
+filtered by score. If both have a rating, the Feedback resource counts.
+
+Each sync requests the feedback of recent calls again: of the last `feedback_days`, the newest first, then from a cursor
+on, up to `feedback_requests`. The feedback of older calls is requested once, by the backfill or by a rescan. A rescan
+also requests that of recent calls which the lookback cannot meet, because they stand lower in the list.
 """
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 from tap_twilio.changes.chunks import Chunks, SliceSums
-from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.errors import NotAvailable, PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
-from tap_twilio.streams.model import Parent, Stream
+from tap_twilio.streams.model import Parent, Scores, Stream
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, timestamp_of
-from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
-from tap_twilio.twilio.request import Page, Row
+from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
+from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
+from tap_twilio.twilio.request import Fetch, Page, Row
 
-from .asked import Dated, LogWindow
-from .call_scores import Found, SecondSource
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
+from .page_reader import PageReader, read_pages
 
 LOGGER = logging.getLogger("tap_twilio")
-SIDE_BY_SIDE = 100  # rows asked at once, before the cursor in the state moves past them
-MISSES = 2000  # after so many requests in a row that found nothing, rows are sampled,
-SAMPLE = 100  # so many a sync, until one answers
+SIDE_BY_SIDE = 100  # requests at the same time, before the cursor in the state moves past their calls
+MISSES = 2000  # after so many requests in a row without feedback, a sync only samples the newest calls
+SAMPLE = 100
+SCORE_SLICE = 40 * DAY  # longer than a call can be scored after its start, so that a usual sync needs one query a score
+Dated = tuple[Timestamp, str]  # a call's start (its creation, if it never started), and its SID
+ScoredCalls = dict[str, tuple[Page, Row]]  # by the SIDs of the calls
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the settings say: days and requests, whether older rows are asked once, and which sources there are."""
+    """The settings of call feedback."""
 
     days: timedelta
     requests: int
     backfill: bool
-    first: bool
-    second: bool
+    uses_calls: bool  # the Feedback resource of each call is a source
+    uses_scores: bool  # the list of call summaries is a source
+
+
+class Call(NamedTuple):
+    """A call that ended."""
+
+    started: Timestamp  # its creation, if it never started
+    sid: str
+    listed: Timestamp | None
+    created: Timestamp | None
+
+    @property
+    def is_listed_late(self) -> bool:
+        """Return whether the call never started, or over a day after its creation, by which Twilio may sort it."""
+        if not self.listed or not self.created:
+            return True
+        return self.listed[:10] != self.created[:10] and earlier(self.listed, DAY) > self.created
+
+
+@dataclass
+class RecentCalls:
+    """The recent calls that a read met: the newest ones, as many as a sync can request, of any number."""
+
+    limit: int
+    cursor: Dated | None = None
+    count: int = 0
+    newest: list[Dated] = field(default_factory=list)  # a heap
+    before_cursor: list[Dated] = field(default_factory=list)  # a heap of the newest calls before the cursor
+    has_more_before_cursor: bool = False
+
+    def add(self, call: Dated) -> None:
+        self.count += 1
+        self._push(self.newest, call)
+        if self.cursor and call < self.cursor:
+            self.has_more_before_cursor |= self._push(self.before_cursor, call)
+
+    def _push(self, heap: list[Dated], call: Dated) -> bool:
+        """Add a call to a heap. Return whether another one had to go."""
+        if len(heap) < self.limit:
+            heapq.heappush(heap, call)
+            return False
+        heapq.heappushpop(heap, call)
+        return True
 
 
 class CallFeedbackTable(Table):
-    """Its bookmark moves when a window was asked whole; by a round only where that one asked every older row."""
+    """
+    The table of call feedback.
 
-    asks_rows = True  # whether it wants the parent's rows
-    asks_all_again = False  # whether what a round asked so far is to be asked by another one
+    Its bookmark moves after the feedback of all recent calls was requested. A rescan moves it only if it requested the
+    feedback of all older calls as well.
+    """
+
+    reads_calls = True  # the table wants the rows of the calls
+    needs_another_rescan = False  # the calls that the open rescan met so far are to be requested again
     progress: FeedbackProgress
 
     @property
     def resends_older(self) -> bool:
+        """Return whether the feedback of older calls is to be requested."""
         return self.state.date_updated is None or self.state.resend_created_before is not None
 
     @property
     def in_rescans(self) -> bool:
-        return not self.failed and self.asks_rows
+        return not self.failed and self.reads_calls
 
     @property
     def only_when_served(self) -> bool:
@@ -71,7 +126,7 @@ class CallFeedbackTable(Table):
         self.note(bookmark)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
-        if self.asks_all_again:
+        if self.needs_another_rescan:
             return
         if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
@@ -79,53 +134,31 @@ class CallFeedbackTable(Table):
         self.note(bookmark)
 
     def note(self, late: Timestamp | None = None) -> None:
-        """Write the progress into the state."""
+        """Write the progress into the state. `late`: before this, late calls were requested too."""
         self.progress.late = late or self.progress.late
         self.state.feedback_progress = None if self.progress == FeedbackProgress() else self.progress
 
 
 @dataclass
 class CallFeedback:
-    """A child that is asked row by row, as a single resource each."""
+    """The consumer of calls that requests their feedback, in one account."""
 
     table: CallFeedbackTable
     limits: Limits
-    second: SecondSource | None
-    began: Timestamp  # the sync's start
+    scores: CallScores | None
+    began: Timestamp  # the start of the sync
     lateness: timedelta
-    oldest: Timestamp  # before every row of the parent
+    oldest: Timestamp  # no call is older
     failed: PartitionError | None = None
 
     def __post_init__(self) -> None:
-        self.table.asks_rows = self.limits.first
+        self.table.reads_calls = self.limits.uses_calls
         self.stream: Stream = self.table.stream
         self.account = self.table.account
         self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
-        self._asked: set[str] = set()  # in this sync
-        self._rated: set[str] = set()  # by the first source, in this sync
+        self._requested: set[str] = set()  # the SIDs of calls, in this sync
+        self._answered: set[str] = set()  # of these, the calls that have a Feedback resource
         self._announced = False
-
-    def begin(self) -> None:
-        """The sync begins, and the state holds what is owed."""
-        state = self.table.state
-        if self.table.resends_older and not self.limits.backfill:
-            state.date_updated = state.date_updated or earlier(self.began, self.lateness)
-            state.lookback_done_at = state.lookback_done_at or state.date_updated
-            state.resend_created_before = None
-            self.progress.unasked = True
-        self._older = self.table.resends_older  # whether this sync owes them
-        self.progress.second_source_pending |= self._older
-        self.meet_window()
-        self._looks = not self._older  # whether the rows of the window are met by this sync
-        self._window = LogWindow(self.limits.requests, self.progress.cursor)
-        self.table.note()
-
-    def hold_back(self, now: Timestamp) -> None:
-        """Twilio's clock was put back."""
-        self.began = min(self.began, now)
-        if self.progress.began:
-            self.progress.began = min(self.progress.began, now)
-            self.table.note()
 
     @property
     def name(self) -> str:
@@ -135,13 +168,6 @@ class CallFeedback:
     def tables(self) -> list[Table]:
         return [self.table]
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """The rows that it asks are chosen by their age."""
-        return None
-
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        return None
-
     @property
     def parent(self) -> Parent:
         assert self.stream.parent
@@ -149,100 +175,147 @@ class CallFeedback:
 
     @property
     def reads_list(self) -> bool:
-        """Whether it needs the parent's rows at all."""
-        return self.limits.first
+        """Return whether it needs the list of calls."""
+        return self.limits.uses_calls
+
+    @property
+    def reach(self) -> Timestamp | None:
+        """Return how far back the lookback must read the calls."""
+        return earlier(self._edge, DAY) if self.limits.uses_calls and self.table.state.date_updated else None
 
     def fail(self, error: PartitionError) -> None:
         self.failed = self.failed or error
         self.table.fail(error)
 
+    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+        """Return None: the age of a call decides, not what its row holds."""
+        return None
+
+    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
+        return None
+
+    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+        """Do nothing: no row is pending, since there is no reader."""
+        yield from ()
+
+    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+        yield from ()
+
+    # -- before the calls are read
+
+    def begin(self) -> None:
+        """Prepare a sync: decide which calls it requests."""
+        state = self.table.state
+        if self.table.resends_older and not self.limits.backfill:
+            state.date_updated = state.date_updated or earlier(self.began, self.lateness)
+            state.lookback_done_at = state.lookback_done_at or state.date_updated
+            state.resend_created_before = None
+            self.progress.unasked = True
+        self._resends_older = self.table.resends_older  # as the sync began
+        self.progress.second_source_pending |= self._resends_older
+        self.meet_window()
+        self._collects_recent = not self._resends_older
+        self.begin_window()
+        self.table.note()
+
+    def hold_back(self, now: Timestamp) -> None:
+        """Correct dates of this sync that are later than Twilio's clock, which was set back."""
+        self.began = min(self.began, now)
+        if self.progress.began:
+            self.progress.began = min(self.progress.began, now)
+            self.table.note()
+
     def meet_window(self) -> None:
-        """Where the window begins: by the bookmark before this sync asks it, that of a backfill of several syncs."""
+        """Set the date from which calls are recent: `feedback_days` before the bookmark."""
         state, root = self.table.state, self.table.root
         self._edge = earlier(state.date_updated or self.began, self.limits.days)
-        # A round that began earlier meets what was in its window then.
+        # A rescan that began earlier meets the calls that were recent then.
         known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
         self._edge_of_rescans = earlier(min(known, default=self.began), self.limits.days)
 
-    @property
-    def reach(self) -> Timestamp | None:
-        """How far back it needs the look-back to read."""
-        return earlier(self._edge, DAY) if self.limits.first and self.table.state.date_updated else None
-
-    @property
-    def _sampling(self) -> bool:
-        return self.progress.misses >= MISSES
-
-    # -- which rows
-
     def begin_look_back(self) -> None:
-        """A look-back begins, perhaps once more, at the top."""
-        self._looks = self.table.state.date_updated is not None
+        """Start to collect recent calls, at the top of the list, possibly again."""
+        self._collects_recent = self.table.state.date_updated is not None
         self.begin_window()
 
     def begin_window(self) -> None:
-        """The rows of the window are met from the first."""
-        self._window = LogWindow(self.limits.requests, self.progress.cursor)
+        """Forget the recent calls that were collected."""
+        self._recent = RecentCalls(self.limits.requests, self.progress.cursor)
+
+    # -- while the calls are read: which of them are requested
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Older rows are asked at once, the window's when all of it is known."""
-        mode, endpoint = dispatcher.mode, dispatcher.page_reader.endpoint
-        if not self.limits.first:
+        """Request the feedback of the calls due now, and collect the recent calls for `read_feedback`."""
+        if not self.limits.uses_calls:
             return
-        asked: list[str] = []
-        whole = (
-            mode in (ReadMode.BACKFILL, ReadMode.FULL_TABLE) and not self._older
-        )  # a read of the list that also meets the window
-        if self._looks and (mode in (ReadMode.LOOKBACK, ReadMode.LOOKBACK_OF_RESCAN) or whole):
-            for row in self._ended(endpoint, page.rows, self._edge):
-                self._window.add(row)
-        if self._looks and mode is ReadMode.FULL_TABLE_AGAIN and not self._older:
-            asked += [key for _, key in self._ended(endpoint, page.rows, self._edge)]
-        if mode in (ReadMode.RESCAN, ReadMode.FULL_TABLE) or (mode is ReadMode.BACKFILL and not self._older):
-            late = [row for row in page.rows if self._began_late(endpoint, row)]
-            asked += [key for _, key in self._ended(endpoint, late, self._edge_of_rescans)]
-        resend_listed_before = self.table.state.resend_listed_before
-        if resend_listed_before and mode in (ReadMode.LOOKBACK_OF_RESCAN, ReadMode.RESCAN, ReadMode.FULL_TABLE):
-            rows = [
-                row for row in page.rows if (timestamp_of(endpoint.listed(row)) or BEGINNING) < resend_listed_before
-            ]
-            asked += [key for _, key in self._ended(endpoint, rows, BEGINNING)]
-        if self._older and mode is not ReadMode.LOOKBACK and self._is_served(mode):
-            state = self.table.state
-            resend_created_before = END if state.date_updated is None else state.resend_created_before or END
-            rows = [
-                row for row in page.rows if (timestamp_of(row.get("date_created")) or BEGINNING) < resend_created_before
-            ]
-            asked += [key for _, key in self._ended(endpoint, rows, BEGINNING)]
+        mode, endpoint = dispatcher.mode, dispatcher.page_reader.endpoint
+        calls = list(self._ended_calls(endpoint, page.rows))
+        if self._collects(mode):
+            for call in self._recent_calls(calls):
+                self._recent.add((call.started, call.sid))
+        if self._requests_older(mode):
             self._announce(endpoint, page)
-        yield from self._ask_all([key for key in dict.fromkeys(asked) if key not in self._asked])
+        due = [
+            *(self._recent_calls(calls) if self._requests_changed(mode) else ()),
+            *(self._late_calls(calls) if self._requests_late(mode) else ()),
+            *(self._hidden_calls(calls) if self._requests_hidden(mode) else ()),
+            *(self._older_calls(calls) if self._requests_older(mode) else ()),
+        ]
+        yield from self._request_all(list(dict.fromkeys(call.sid for call in due)))
 
-    def _is_served(self, mode: ReadMode) -> bool:
-        return self.table.date_rule(mode) is not None
-
-    def _ended(self, endpoint: ListEndpoint, rows: list[Row], since: Timestamp) -> Iterator[Dated]:
-        key = next(iter(self.parent.path_params.values()))
+    def _ended_calls(self, endpoint: ListEndpoint, rows: Iterable[Row]) -> Iterator[Call]:
+        key, where = next(iter(self.parent.path_params.values())), self.parent.where
         for row in rows:
-            created = timestamp_of(row.get("date_created")) or END
-            began = timestamp_of(endpoint.listed(row)) or created
-            where = self.parent.where
-            if (not where or where.holds(row)) and created >= self.table.start_date and began >= since:
-                yield began, row[key]
+            if where and not where.holds(row):
+                continue
+            listed, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
+            if (created or END) >= self.table.start_date:
+                yield Call(listed or created or END, row[key], listed, created)
 
-    @staticmethod
-    def _began_late(endpoint: ListEndpoint, row: Row) -> bool:
-        """Whether a row never began, or more than a day after it was created, by which Twilio may sort it."""
-        began, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
-        if not began or not created:
-            return True
-        return began[:10] != created[:10] and earlier(began, DAY) > created  # most began on the day itself
+    def _recent_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
+        return (call for call in calls if call.started >= self._edge)
+
+    def _late_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
+        """Select recent calls that the lookback may not meet."""
+        return (call for call in calls if call.is_listed_late and call.started >= self._edge_of_rescans)
+
+    def _hidden_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
+        """Select the calls that the time slices of the backfill did not list: undated ones, and those dated before."""
+        before = self.table.state.resend_listed_before or BEGINNING
+        return (call for call in calls if (call.listed or BEGINNING) < before)
+
+    def _older_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
+        """Select calls of all time, or those before an earlier `start_date`."""
+        state = self.table.state
+        before = END if state.date_updated is None else state.resend_created_before or END
+        return (call for call in calls if (call.created or BEGINNING) < before)
+
+    def _collects(self, mode: ReadMode) -> bool:
+        is_first_read = mode in (ReadMode.BACKFILL, ReadMode.FULL_TABLE) and not self._resends_older
+        is_lookback = mode in (ReadMode.LOOKBACK, ReadMode.LOOKBACK_OF_RESCAN)
+        return self._collects_recent and (is_lookback or is_first_read)
+
+    def _requests_changed(self, mode: ReadMode) -> bool:
+        return self._collects_recent and mode is ReadMode.FULL_TABLE_AGAIN and not self._resends_older
+
+    def _requests_late(self, mode: ReadMode) -> bool:
+        is_whole = mode in (ReadMode.RESCAN, ReadMode.FULL_TABLE)
+        return is_whole or (mode is ReadMode.BACKFILL and not self._resends_older)
+
+    def _requests_hidden(self, mode: ReadMode) -> bool:
+        is_rescan = mode in (ReadMode.LOOKBACK_OF_RESCAN, ReadMode.RESCAN, ReadMode.FULL_TABLE)
+        return is_rescan and bool(self.table.state.resend_listed_before)
+
+    def _requests_older(self, mode: ReadMode) -> bool:
+        is_served = self.table.date_rule(mode) is not None
+        return self._resends_older and mode is not ReadMode.LOOKBACK and is_served
 
     def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._announced and page.rows:
             self._announced = True
             pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next else 0)
             LOGGER.info(
-                "%s %s: about %d requests, one for each row of %s; feedback_backfill: false skips them",
+                "%s %s: backfill: about %d requests, one per row of %s (set feedback_backfill: false to skip)",
                 self.stream.name,
                 self.account,
                 round(pages * len(page.rows)),
@@ -250,113 +323,135 @@ class CallFeedback:
                 extra=about(self.stream.name),
             )
 
-    # -- after the look-back, or the backfill
+    # -- after the lookback, or the backfill
 
     def read_feedback(self, whole: bool) -> Read:
-        """Ask the window, and the second source. `whole`: whether this sync met every row of the window."""
+        """Request the feedback of the recent calls, and list the scores. `whole`: this sync met all recent calls."""
         try:
-            if self.second and self.limits.second:
-                yield from self._ask_second(
-                    self.second, self.oldest if self.progress.second_source_pending else self._edge
-                )
-            if not self.limits.first:
-                self._finish_window(self.began)
+            if self.scores and self.limits.uses_scores:
+                since = self.oldest if self.progress.second_source_pending else self._edge
+                yield from self._read_scores(self.scores, since)
+            if not self.limits.uses_calls:
+                self._finish_pass(self.began)
                 self.table.state.resend_created_before = None
-            elif self._looks:
-                yield from self._ask_window(whole)
+            elif self._collects_recent:
+                yield from self._request_recent(whole)
         except PartitionError as error:
             self.fail(error)
 
-    def _ask_window(self, whole: bool) -> Read:
+    def _request_recent(self, whole: bool) -> Read:
         """
-        Ask the rows of the window, as far as the budget goes: the newest, then on from the cursor.
+        Go on with the open pass over the recent calls; when it ends, begin another one with what is left of the limit.
 
-        When the last of them was asked, the start of that round becomes the bookmark.
+        A pass may take several syncs: it requests the newest call first, and the cursor is the last call requested.
         """
-        window, progress = self._window, self.progress
-        if self._sampling:
-            yield from self._sample(sorted(window.newest, reverse=True))
+        newest, progress = sorted(self._recent.newest, reverse=True), self.progress
+        if self._is_sampling:
+            yield from self._sample(newest)
             return
-        left = self.limits.requests - len(self._asked)
-        left = max(1, left, self.limits.requests // 2)  # many scores do not use up what the window needs
-        newest = sorted(window.newest, reverse=True)
+        left = self.limits.requests - len(self._requested)
+        left = max(1, left, self.limits.requests // 2)  # many scores do not use up what the recent calls need
         if progress.began and progress.cursor:
-            fresh = [row for row in newest if row[0] >= progress.began][: left // 2]
-            yield from self._ask_rows(fresh)
-            below = sorted(window.below, reverse=True)[: left - len(fresh)]
-            yield from self._ask_rows(below, moves_cursor=True)
-            left -= len(fresh) + len(below)
-            if left <= 0 or window.more_below or not whole:
+            left = yield from self._continue_pass(newest, progress.began, left)
+            if left <= 0 or self._recent.has_more_before_cursor or not whole:
                 return
-            self._finish_window(progress.began)
-        progress.began, progress.cursor = self.began, None
-        todo = [row for row in newest if row[1] not in self._asked]
-        yield from self._ask_rows(todo[:left], moves_cursor=True)
-        if whole and len(todo) <= left and window.count <= len(window.newest):
-            self._finish_window(self.began)
+            self._finish_pass(progress.began)
+        yield from self._begin_pass(newest, left, whole)
+
+    def _continue_pass(self, newest: Sequence[Dated], began: Timestamp, left: int) -> Read:
+        """Request the calls since the pass began, then those before the cursor. Return how many requests are left."""
+        fresh = [call for call in newest if call[0] >= began][: left // 2]
+        yield from self._request_dated(fresh)
+        rest = sorted(self._recent.before_cursor, reverse=True)[: left - len(fresh)]
+        yield from self._request_dated(rest, moves_cursor=True)
+        return left - len(fresh) - len(rest)
+
+    def _begin_pass(self, newest: Sequence[Dated], left: int, whole: bool) -> Read:
+        """Request the newest calls. A pass that requests all recent calls ends at once."""
+        self.progress.began, self.progress.cursor = self.began, None
+        due = [call for call in newest if call[1] not in self._requested]
+        yield from self._request_dated(due[:left], moves_cursor=True)
+        count = self._recent.count
+        if whole and len(due) <= left and count <= len(newest):
+            self._finish_pass(self.began)
         elif whole:
-            syncs = -(-window.count // self.limits.requests)
-            said = "%s %s: %d rows, all asked every %d syncs"
-            LOGGER.info(said, self.stream.name, self.account, window.count, syncs, extra=about(self.stream.name))
+            LOGGER.info(
+                "%s %s: %d recent rows of %s, too many for one sync: each is requested every %d syncs (raise "
+                "feedback_requests to request it more often)",
+                self.stream.name,
+                self.account,
+                count,
+                self.parent.stream,
+                -(-count // self.limits.requests),
+                extra=about(self.stream.name),
+            )
         self.table.note()
 
-    def _ask_rows(self, rows: list[Dated], moves_cursor: bool = False) -> Read:
-        """Ask those that this sync did not ask yet, and move the cursor past all of them."""
-        for at in range(0, len(rows), SIDE_BY_SIDE):
-            chunk = rows[at : at + SIDE_BY_SIDE]
-            yield from self._ask_all([key for _, key in chunk if key not in self._asked])
-            if moves_cursor:
-                self.progress.cursor = chunk[-1]
-                self.table.note()
-
-    def _sample(self, newest: list[Dated]) -> Read:
-        """Ask a few; the window then counts as asked."""
-        yield [self._ask(key) for _, key in newest[:SAMPLE] if key not in self._asked]
-        if self._sampling:
-            self._finish_window(self.began, asked=False)
-
-    def _finish_window(self, began: Timestamp, asked: bool = True) -> None:
+    def _finish_pass(self, began: Timestamp, requested_all: bool = True) -> None:
+        """Move the bookmark to the start of the pass."""
         if not self.failed:
             self.table.advance(earlier(began, self.lateness))
         self.progress.began = self.progress.cursor = None
-        self.progress.unasked = self.progress.unasked and not asked
+        self.progress.unasked = self.progress.unasked and not requested_all
         self.table.note()
 
-    # -- the first source
+    @property
+    def _is_sampling(self) -> bool:
+        return self.progress.misses >= MISSES
 
-    def _ask_all(self, keys: list[str]) -> Read:
-        for at in range(0, len(keys), SIDE_BY_SIDE):
-            if not self._sampling:
-                yield [self._ask(key) for key in keys[at : at + SIDE_BY_SIDE]]
+    def _sample(self, newest: Sequence[Dated]) -> Read:
+        """Request a few calls; then all recent calls count as requested."""
+        yield [self._request(sid) for _, sid in newest[:SAMPLE] if sid not in self._requested]
+        if self._is_sampling:
+            self._finish_pass(self.began, requested_all=False)
 
-    def _ask(self, key: str) -> Read:
-        """What one row of the parent has below it: emitted when it changed. 404 is none."""
-        endpoint = ListEndpoint(self.stream, self.account, 1, values=dict.fromkeys(self.parent.path_params, key))
+    # -- the Feedback resource of a call
+
+    def _request_dated(self, calls: Sequence[Dated], moves_cursor: bool = False) -> Read:
+        """Request the feedback of calls, and move the cursor past them."""
+        for at in range(0, len(calls), SIDE_BY_SIDE):
+            batch = calls[at : at + SIDE_BY_SIDE]
+            yield from self._request_all([sid for _, sid in batch])
+            if moves_cursor:
+                self.progress.cursor = batch[-1]
+                self.table.note()
+
+    def _request_all(self, sids: Sequence[str]) -> Read:
+        """Request the feedback of the calls that this sync has not requested; of none while sampling."""
+        due = [sid for sid in sids if sid not in self._requested]
+        for at in range(0, len(due), SIDE_BY_SIDE):
+            if not self._is_sampling:
+                yield [self._request(sid) for sid in due[at : at + SIDE_BY_SIDE]]
+
+    def _request(self, sid: str) -> Read:
+        """Request the feedback of a call, and emit it if it changed. HTTP 404: the call has no feedback."""
+        endpoint = ListEndpoint(self.stream, self.account, 1, values=dict.fromkeys(self.parent.path_params, sid))
         try:
             page: Page = yield endpoint.top()
         except Refused as refused:
             if not refused.says_absent:
                 raise
-            self._asked.add(key)  # not before: who finds it there takes the answer for known
-            self._missed()
+            self._requested.add(sid)  # only after the answer, since `_emit_score` relies on it
+            self._count_miss()
             return
-        self._asked.add(key)
-        self._rated.add(key)
-        self._found()
+        self._requested.add(sid)
+        self._answered.add(sid)
+        self._reset_misses()
         page = endpoint.complete(page)
         row = {**page.rows[0]}
         if self.stream.second:
             row[self.stream.second.source] = self.stream.second.names[0]
-        yield from self.table.compare(key, row, page.stamp)
+        yield from self.table.compare(sid, row, page.stamp)
 
-    def _missed(self) -> None:
-        if self._rated:
-            return  # it answered in this sync: what the second source reports is asked first, and the rest in vain
+    def _count_miss(self) -> None:
+        # An answer in this sync may belong to a call that Voice Insights reported, and misses after it prove nothing.
+        if self._answered:
+            return
         self.progress.misses += 1
         if self.progress.misses == MISSES:
             LOGGER.warning(
-                "%s %s: %d requests in a row found nothing (Twilio announced the end of this resource for 2023), so %d "
-                "a sync sample it, until one answers",
+                "%s %s: %d requests in a row found nothing (Twilio announced the end of this resource for 2023): each "
+                "sync requests only the newest %d, until one has feedback",
                 self.stream.name,
                 self.account,
                 MISSES,
@@ -365,34 +460,124 @@ class CallFeedback:
             )
         self.table.note()
 
-    def _found(self) -> None:
-        """One that answers after samples means that others may, and older ones: all of them are asked again."""
-        if self._sampling:
-            self.progress.unasked = self.table.asks_all_again = True
+    def _reset_misses(self) -> None:
+        """Count from zero. If this sync sampled, request all calls again, since others may have feedback too."""
+        if self._is_sampling:
+            self.progress.unasked = self.table.needs_another_rescan = True
             self.table.state.resend_created_before = END
         self.progress.misses = 0
         self.table.note()
 
-    # -- the second source
+    # -- the scores of Voice Insights
 
-    def _ask_second(self, second: SecondSource, since: Timestamp) -> Read:
-        found: Found = {}
-        second.answered = self.progress.second_answered
+    def _read_scores(self, scores: CallScores, since: Timestamp) -> Read:
+        scored: ScoredCalls = {}
+        scores.has_answered = self.progress.second_answered
         try:
-            yield from second.find(max(since, self.table.start_date), earlier(self.began, -DAY), found)
+            yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
         finally:
-            self.progress.second_answered = second.answered
-        if second.is_off:
-            return  # what is owed stays so, for the day on which the account gets it
-        yield [self._rate(second, page, key, row) for key, (page, row) in found.items()]
+            self.progress.second_answered = scores.has_answered
+        if scores.is_off:
+            return  # `second_source_pending` stays, for the day on which the account gets Voice Insights
+        yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
         self.progress.second_source_pending = False
         self.table.note()
 
-    def _rate(self, second: SecondSource, page: Page, key: str, row: Row) -> Read:
-        """Emit what the second source has, unless the first one has a row, which then counts."""
-        if self.limits.first and key not in self._asked:
-            yield from self._ask(key)
-        if key not in self._rated:
-            filled = yield from second.record(page, key, row)
-            empty = dict.fromkeys(("date_created", "date_updated"))
-            yield from self.table.compare(key, {self.stream.key[0]: key, **empty, **filled}, page.stamp)
+    def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
+        """Emit the score of a call that has no Feedback resource."""
+        if self.limits.uses_calls and sid not in self._requested:
+            yield from self._request(sid)
+        if sid not in self._answered:
+            values = yield from scores.record(page, sid, row)
+            no_dates = dict.fromkeys(("date_created", "date_updated"))
+            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.stamp)
+
+
+@dataclass
+class CallScores:
+    """The scores of calls in one account, listed one score at a time (streams/model.py, `Scores`)."""
+
+    stream: Stream
+    account: str
+    main: str
+    page_size: int
+    is_only_source: bool
+    off: set[str]  # the accounts without the product, as this run learned
+    has_answered: bool = False  # so the account has the product
+
+    @property
+    def declaration(self) -> Scores:
+        assert self.stream.second
+        return self.stream.second
+
+    @property
+    def is_off(self) -> bool:
+        """Return whether the account does not have the product."""
+        return self.account in self.off
+
+    def read(self, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
+        """Read all scores of the calls that started between two dates into `scored`."""
+        while since < until and not self.is_off:
+            upper = min(until, later(since, SCORE_SLICE))
+            try:
+                yield [self._read_list(score, since, upper, scored) for score in self.declaration.scores]
+            except Refused as refused:
+                self._switch_off(refused)
+                return
+            since = upper
+
+    def record(self, page: Page, sid: str, row: Row) -> Any:
+        """Return the feedback's row of a scored call. Request what the list left out."""
+        declaration = self.declaration
+        annotation: Any = row.get(declaration.holds)
+        names = set(declaration.columns.values())
+        if not isinstance(annotation, dict) or not names - {"quality_issues"} <= set(annotation):
+            annotation = yield from self._request_annotation(sid, {declaration.score: row["score"]})
+        values = {name: annotation.get(source) for name, source in declaration.columns.items()}
+        score = next(name for name, source in declaration.columns.items() if source == declaration.score)
+        values[score] = values[score] or row["score"]
+        return {"account_sid": self.account, **values, declaration.source: declaration.names[1]}
+
+    def _request_annotation(self, sid: str, default: Mapping[str, Any]) -> Any:
+        stream = self.declaration.stream
+        uri = path_of(stream.product, self.declaration.one, {stream.key[0]: sid})
+        try:
+            page: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
+        except Refused as refused:
+            if not refused.says_absent:
+                raise
+            return default
+        return page.rows[0]
+
+    def _read_list(self, score: int, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
+        declaration = self.declaration
+        query = {declaration.parameter: str(score)}
+        if self.account != self.main:
+            query[declaration.subaccount] = self.account
+        endpoint = ListEndpoint(declaration.stream, self.account, self.page_size, query, counted_for=self.stream.name)
+
+        def take(page: Page) -> None:
+            self.has_answered = True
+            scored.update({endpoint.id_of(row): (page, {**row, "score": score}) for row in page.rows})
+
+        yield from read_pages(PageReader(endpoint, endpoint.top(since, until)), take)
+
+    def _switch_off(self, refused: Refused) -> None:
+        """Note that the account does not have the product; raise the refusal if it had, or if Twilio says otherwise."""
+        if not refused.says_absent or self.has_answered:
+            raise refused
+        names, product = self.declaration.names, self.declaration.called
+        if self.is_only_source:
+            raise NotAvailable(
+                f"call_feedback_source is {names[1]}, but this account has no {product} "
+                f"(HTTP {refused.status}, code {refused.code}): use auto or {names[0]}"
+            ) from None
+        self.off.add(self.account)
+        LOGGER.info(
+            "%s %s: this account has no %s (HTTP %d), so that source is skipped",
+            self.stream.name,
+            self.account,
+            product,
+            refused.status,
+            extra=about(self.stream.name),
+        )

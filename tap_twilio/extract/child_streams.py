@@ -1,30 +1,31 @@
 """
-Who wants the rows of a list: the stream's own table, and the lists of its children.
+Read the lists below the rows of a parent, such as the media of a message.
 
-A list is read once for all of its consumers. Each knows by itself, and by what a row holds, which rows are new to it:
-a table emits them, a child reads the list below them. Each fails by itself.
+A row of the parent is visited when what it holds changed since the last visit, while it is open, or in every sync, as
+the child's stream declares.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
 from tap_twilio.changes.chunks import Chunk, Chunks, FingerprintStore, PartialSums, PendingRow, SizeLimit, SliceSums
-from tap_twilio.changes.fingerprint_codec import pack
+from tap_twilio.changes.fingerprint_codec import pack, unpack
 from tap_twilio.changes.power_sums import contents_of, keys_of
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import AT_LAST, NO_DATES, DateRule, Pauses, Reader, ReadMode, Table, chunk_length, store_of
+from tap_twilio.tables.table import AT_LAST, NO_DATES, DateRule, ReadMode, Table, chunk_length, store_of
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -41,182 +42,118 @@ from tap_twilio.twilio.endpoint import ListEndpoint, halves
 from tap_twilio.twilio.request import Page, Row
 
 from .budget import ChildRequests
+from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
-from .unconfirmed import Unconfirmed
 from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
-SIDE_BY_SIDE = 100  # rows of a parent that are visited at once
-RESTARTS = 3  # how often a sync starts again a walk whose place moved
-OLDEST = 3650 * DAY  # where a log begins that says no reach
-PATIENCE = 7 * DAY  # after a row's last change, how long a list is asked for the rows that the row says there are
-LINKS = frozenset(("links", "subresource_uris"))  # they name addresses, which tell nothing of a row
+SIDE_BY_SIDE = 100  # visits at the same time
+OLDEST = 3650 * DAY  # the start of a log whose declaration names no reach
+PATIENCE = 7 * DAY  # after a row's last change, how long to wait for the children that the row announces
+LINKS = frozenset(("links", "subresource_uris"))  # properties that hold addresses of Twilio's, and no data
+MOST_UNCONFIRMED = 1000  # rows in the state whose answer awaits confirmation
 
 
-class Consumer(Protocol):
-    """Who wants a list's rows."""
+class Decision(Enum):
+    """The outcome for one row of the parent."""
 
-    failed: PartitionError | None
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def tables(self) -> list[Table]: ...
-
-    def fail(self, error: PartitionError) -> None: ...
-
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None: ...
-
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None: ...
-
-
-class ChildConsumer(Consumer, Protocol):
-    """A consumer that is no table: what is below the rows."""
-
-    def take(self, dispatcher: PageDispatcher, page: Page) -> Read: ...
-
-
-class PageDispatcher:
-    """
-    What a walk hands on to its consumers, page by page.
-
-    `checkpoint` is where a later walk may go on and leaves no row out. It stays behind the walk, since rows wait for
-    the end of their chunk. `readers`, by the consumers' names, tell what is new to them; where there is none, dates do.
-    """
-
-    def __init__(
-        self,
-        consumers: Sequence[Table | ChildConsumer],
-        mode: ReadMode,
-        page_reader: PageReader,
-        readers: Mapping[str, Reader | None],
-    ) -> None:
-        self.consumers, self.mode, self.page_reader, self.readers = consumers, mode, page_reader, readers
-        self.checkpoint = page_reader.start
-        self.may_stop = False  # whether the place moved, so that a walk that stops here has come further
-        self.undone = False  # whether there are rows below which something is left to read
-        self.when_failed: Callable[[], None] = lambda: None
-
-    @staticmethod
-    def of(consumers: Sequence[Table | ChildConsumer], mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        readers = {
-            consumer.name: consumer.reader(mode, page_reader.endpoint) for consumer in consumers if not consumer.failed
-        }
-        return PageDispatcher(consumers, mode, page_reader, readers)
-
-    def take(self, page: Page) -> Read:
-        """Hand a page to each consumer that did not fail; where none is left, raise what the first one failed with."""
-        page = self._unread(page)
-        mode, endpoint, pauses = self.mode, self.page_reader.endpoint, set(range(len(page.rows) + 1))
-        for consumer in self._alive():
-            try:
-                found: Pauses
-                if isinstance(consumer, Table):
-                    found = yield from consumer.take(mode, endpoint, page, self.readers.get(consumer.name))
-                else:
-                    found = yield from consumer.take(self, page)
-                pauses = pauses if found is None else pauses & found
-            except PartitionError as error:
-                consumer.fail(error)
-        self._notice_failure()
-        self._move(page.rows, max(pauses, default=0))
-
-    def stops(self) -> bool:
-        """Whether a walk that stops here has come further; else it does so soon."""
-        for reader in self.readers.values():
-            if isinstance(reader, Chunks):
-                reader.hurry = True
-        return self.may_stop
-
-    def end(self) -> Read:
-        """The list ended, or what of it is wanted."""
-        yield from self._stop(ended=True)
-
-    def leave(self) -> Read:
-        """The walk stops here for now."""
-        yield from self._stop(ended=False)
-
-    def _stop(self, ended: bool) -> Read:
-        for consumer in self._alive():
-            reader = self.readers.get(consumer.name)
-            if isinstance(reader, Chunks):
-                try:
-                    if isinstance(consumer, Table):
-                        yield from consumer.end(self.mode, reader) if ended else consumer.leave(self.mode, reader)
-                    elif isinstance(consumer, ChildStreams):
-                        yield from consumer.end(self, reader) if ended else consumer.leave(self, reader)
-                except PartitionError as error:
-                    consumer.fail(error)
-        self._notice_failure()
-
-    def _alive(self) -> Iterable[Table | ChildConsumer]:
-        return (consumer for consumer in self.consumers if consumer.failed is None)
-
-    def _unread(self, page: Page) -> Page:
-        """The rows after the one at which an earlier walk left off."""
-        after = self.page_reader.resume_after if self.page_reader.pages == 1 else None
-        ids = self.page_reader.endpoint.ids(page.rows) if after else []
-        return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
-
-    def _move(self, rows: Sequence[Row], done: int) -> None:
-        self.may_stop = self.may_stop or bool(done)
-        if done:
-            self.checkpoint = self.page_reader.checkpoint(rows, rows[done - 1])
-
-    def _notice_failure(self) -> None:
-        failures = [consumer.failed for consumer in self.consumers if consumer.failed]
-        if failures:
-            self.when_failed()
-        if failures and len(failures) == len(self.consumers):
-            raise failures[0]
-
-
-def _within(endpoint: ListEndpoint, page: Page, since: Timestamp, until: Timestamp) -> Page:
-    """The rows of a span: filters also list those a unit outside."""
-    return replace(
-        page, rows=[row for row in page.rows if since <= (timestamp_of(endpoint.listed(row)) or since) < until]
-    )
+    SKIP = auto()  # its children are known
+    DEFER = auto()  # no request is left: a later sync visits it
+    VISIT = auto()
 
 
 class Visit(NamedTuple):
-    """What it takes to read the list below a row."""
+    """The facts about a row of the parent that a visit needs."""
 
-    values: dict[str, str]  # that fill the path
-    row: Row  # the row, as far as its own address needs it
-    is_open: bool  # whether it is visited in every sync that reads it
-    expects: bool  # whether it says that there are rows below it
-    is_over: bool  # whether it is too old to have any
+    path_values: dict[str, str]
+    row: Row  # as far as the row's own address needs it
+    is_open: bool  # the row is visited in every sync that reads it
+    expects_children: bool  # the row says that it has children
+    is_too_old: bool  # Twilio has deleted the children of a row of this age
+
+
+@dataclass
+class Visits:
+    """The rows to visit, and the keys of the rows whose children are not all read, which shrink with each visit."""
+
+    rows: list[PendingRow]
+    unvisited: set[int]
+
+
+@dataclass
+class Unconfirmed:
+    """
+    Rows with an answer that counts only after a later sync got it again: the list is missing, or empty.
+
+    `older` holds rows of the previous rescan. The end of a rescan drops the rows that it did not meet again.
+    """
+
+    older: set[int] = field(default_factory=set)
+    newer: set[int] = field(default_factory=set)
+    is_dirty: bool = False  # differs from the state
+    _added_now: set[int] = field(default_factory=set)  # in this sync
+
+    @staticmethod
+    def parse(text: str | None) -> Unconfirmed:
+        keys = unpack(text or "")
+        return Unconfirmed(set(keys.get(0, ())), set(keys.get(1, ())))
+
+    def text(self) -> str | None:
+        keys_by_age = {0: frozenset(self.older), 1: frozenset(self.newer)}
+        return pack({age: keys for age, keys in keys_by_age.items() if keys})
+
+    def repeats(self, key: int) -> bool:
+        """Note an answer for a row. Return whether an earlier sync noted it too."""
+        key %= 2**48
+        known = key in self.older or key in self.newer
+        if known or len(self.older) + len(self.newer) >= MOST_UNCONFIRMED:
+            return known and key not in self._added_now
+        self.newer.add(key)
+        self._added_now.add(key)
+        self.is_dirty = True
+        return False
+
+    def settle(self, key: int) -> None:
+        """Forget a row whose list was read."""
+        key %= 2**48
+        self.is_dirty = self.is_dirty or key in self.older or key in self.newer
+        self.older.discard(key)
+        self.newer.discard(key)
+
+    def rotate(self) -> None:
+        """Drop the rows that the rescan that ended did not meet."""
+        self.is_dirty = self.is_dirty or bool(self.older or self.newer)
+        self.older, self.newer = self.newer, set()
 
 
 @dataclass
 class ChildStreams:
     """
-    A child: its list is read under each row of its parent that is to be visited, for the consumers below.
+    A child stream of one account, with the consumers of its rows: its own table, and its children in turn.
 
-    It knows by fingerprints of its own which rows of the parent were visited as they are now. A row joins them when its
-    list was read, and so were those below that. `state` is the child's part of the state, with or without a table.
+    Its fingerprints tell which rows of the parent were visited as they are now. A row gets a fingerprint after all that
+    is below it was read. `state` is the child's own partition, also where the child's table is not selected.
     """
 
     stream: Stream
     account: str
     page_size: int
-    below: Sequence[Table | ChildConsumer]
+    consumers: Sequence[Table | ChildConsumer]
     now: Callable[[], Timestamp]
     requests: ChildRequests
     state: Partition
     size_limit: SizeLimit
-    parent_rows: int = 1000  # the most rows of a page of the parent's
-    evicts_oldest: bool = False  # whether the parent's list is a child's too
+    parent_page_size: int = 1000
+    evicts_oldest: bool = False  # the parent is a child itself
     failed: PartitionError | None = None
-    unread: ServerFailed | None = None  # days of a log that Twilio fails to answer, when all else was read
-    floor: Timestamp = BEGINNING  # filters on dates before it are refused, as this sync found
-    given_up: int = 0  # rows that say that there are rows below, for so long in vain that they are not asked again
-    _visited: set[int] = field(default_factory=set)  # in this sync, because a date said so: what the rows held
-    _open: set[int] = field(default_factory=set)  # in this sync, because they stood open
+    unread: ServerFailed | None = None  # days of a log that Twilio did not answer
+    floor: Timestamp = BEGINNING  # Twilio refuses filters on earlier dates, as this sync learned
+    given_up: int = 0  # rows that announce children which Twilio has not listed in seven days
+    _visited_by_date: set[int] = field(default_factory=set)  # contents of rows, in this sync
+    _visited_open: set[int] = field(default_factory=set)  # contents of open rows, in this sync
 
     def __post_init__(self) -> None:
-        self.size_limit.used += sum(map(len, filter(None, (self.state.visited, self.state.rescan_visited))))
+        self.size_limit.used += self._packed_size()
 
     @property
     def name(self) -> str:
@@ -224,19 +161,13 @@ class ChildStreams:
 
     @property
     def tables(self) -> list[Table]:
-        return [table for consumer in self.below for table in consumer.tables]
+        return [table for consumer in self.consumers for table in consumer.tables]
 
     @property
     def child_streams(self) -> list[ChildStreams]:
-        return [
-            self,
-            *(
-                child_stream
-                for consumer in self.below
-                if isinstance(consumer, ChildStreams)
-                for child_stream in consumer.child_streams
-            ),
-        ]
+        """Return this child stream and those below it."""
+        below = [consumer for consumer in self.consumers if isinstance(consumer, ChildStreams)]
+        return [self, *(child_stream for consumer in below for child_stream in consumer.child_streams)]
 
     @property
     def parent(self) -> Parent:
@@ -248,31 +179,33 @@ class ChildStreams:
         for table in self.tables:
             table.fail(error)
 
-    # -- its part of the state
+    # -- the state
 
     @cached_property
     def store(self) -> FingerprintStore:
-        """The fingerprints of the parent's rows that were visited."""
+        """Return the fingerprints of the parent's rows that were visited."""
         return store_of(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
 
     @cached_property
     def unconfirmed(self) -> Unconfirmed:
-        return Unconfirmed.of(self.state.unconfirmed)
+        return Unconfirmed.parse(self.state.unconfirmed)
 
     def reconcile(self, changed: Collection[str]) -> bool:
         """
-        Forget what was visited for other tables, or for tables that want more now (`changed`); whether it was so.
+        Forget the visits if a table below was not selected then, or wants more rows now (`changed`).
+
+        Return whether they are forgotten.
         """
         names = {table.name for table in self.tables}
-        anew = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
-        if anew:
-            self.size_limit.used -= sum(map(len, filter(None, (self.state.visited, self.state.rescan_visited))))
+        forgets = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
+        if forgets:
+            self.size_limit.used -= self._packed_size()
             self.state.visited = self.state.rescan_visited = self.state.unconfirmed = None
         self.state.visited_for = " ".join(sorted(names))
-        return anew
+        return forgets
 
     def keep(self) -> None:
-        """Write what is known into the state."""
+        """Write the fingerprints and the unconfirmed answers into the state."""
         if "store" in vars(self) and self.store.is_dirty:
             self.state.visited, self.state.rescan_visited = pack(self.store.old), pack(self.store.new)
             self.store.is_dirty = False
@@ -280,225 +213,248 @@ class ChildStreams:
             self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
 
     def finish_rescan(self, served: Collection[str]) -> None:
-        """A round ended: what it did not meet is gone, if it served all that is below."""
+        """Forget the rows that a rescan did not meet, if it served all tables below."""
         if not self.failed and {table.name for table in self.tables} <= set(served):
             self.unconfirmed.rotate()
             if not self.evicts_oldest:
                 self.store.rotate()
 
-    # -- which rows
+    def _packed_size(self) -> int:
+        return sum(map(len, filter(None, (self.state.visited, self.state.rescan_visited))))
+
+    # -- what a read hands over
 
     @property
-    def _every(self) -> bool:
+    def _visits_all(self) -> bool:
         return self.parent.visits_all
 
     @property
     def _is_log(self) -> bool:
         return self.stream.is_log
 
-    def _alive(self) -> list[Table]:
+    @property
+    def _chunk_length(self) -> int:
+        return chunk_length(self.parent_page_size)
+
+    def _unfailed(self) -> list[Table]:
         return [table for table in self.tables if not table.failed]
 
     def _date_rules(self, mode: ReadMode) -> list[DateRule]:
-        return [date_rule for table in self._alive() if (date_rule := table.date_rule(mode))]
+        return [date_rule for table in self._unfailed() if (date_rule := table.date_rule(mode))]
 
     def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """What tells which rows of a walk are to be visited; None where that is every row, or dates tell."""
-        if mode is ReadMode.FULL_TABLE_AGAIN or (self._every and not self._is_log) or self.failed:
+        """Return what finds the rows to visit; None where every row is visited, or where dates decide."""
+        if mode is ReadMode.FULL_TABLE_AGAIN or (self._visits_all and not self._is_log) or self.failed:
             return None
-        looked = [table.state.lookback_done_at for table in self._alive()]
-        since = later(min(filter(None, looked)), self._alive()[0].lateness) if looked and all(looked) else BEGINNING
+        lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
+        all_done = lookbacks and all(lookbacks)
+        since = later(min(filter(None, lookbacks)), self._unfailed()[0].lateness) if all_done else BEGINNING
         several = len(endpoint.stream.values) > 1
-        return Chunks(self.store, self._length, endpoint.name + name, since, moves=several, gaps=True)
+        return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """What counts the rows of a slice that were visited."""
-        return None if self._every or self.failed else SliceSums(self.store, self._length, PartialSums.of(read))
-
-    @property
-    def _length(self) -> int:
-        return chunk_length(self.parent_rows)
+        """Return what sums up the visited rows of a time slice."""
+        if self._visits_all or self.failed:
+            return None
+        return SliceSums(self.store, self._chunk_length, PartialSums.of(read))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Visit the rows of a page that are to be, as far as that is known by now. Returns where nothing waits."""
+        """Visit the rows of a page that are due so far. Return the numbers of rows after which none is pending."""
         reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
-        rows = self._rows(dispatcher, page)
+        rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
             unsliceable = endpoint.unsliceable_rows(endpoint.dates_of(page.rows))
             for chunk in reader.cut(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
-            if reader.taken < len(rows):  # the state has no room for more
+            if reader.taken < len(rows):  # the state has no space for more fingerprints
                 yield from self._visit_by_date(dispatcher, rows[reader.taken :])
             return reader.pauses
-        counted = [row for row in rows if row.content]
+        rows = [row for row in rows if row.content]
         if isinstance(reader, SliceSums):
-            keys = set(map(_key_of, counted))
-            due = [row for row in counted if not row.record.is_over]
-            left = yield from self._visit(dispatcher, self._rationed(dispatcher, due, keys), keys)
-            apart = endpoint.unsliceable_rows([row.dates for row in counted])
-            reader.add(
-                [(row.key, row.content) for at, row in enumerate(counted) if row.key not in left and at not in apart]
-            )
+            yield from self._visit_slice(dispatcher, reader, rows)
         else:
-            yield from self._visit_by_date(dispatcher, counted)
+            yield from self._visit_by_date(dispatcher, rows)
         return None
 
     def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """The list ended."""
+        """Visit the pending rows that are due: the list ended."""
         for chunk in reader.last():
             yield from self._visit_chunk(dispatcher, reader, chunk)
 
     def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """The walk goes no further: the rows that wait are judged by date, for freshness, and once more by content."""
-        yield from self._visit_by_date(dispatcher, [row for row in reader.waiting if row.content], waiting=True)
+        """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
+        yield from self._visit_by_date(dispatcher, [row for row in reader.waiting if row.content], pending=True)
 
-    def _rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
-        """The rows of a page, in little. Rows without children have the content 0."""
+    # -- the parent's rows
+
+    def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
+        """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
         endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
-        keys, dates = keys_of(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
-        date_rules = (
-            self._date_rules(dispatcher.mode) if all(table.state.imported_bookmark for table in self._alive()) else []
-        )
-        over = earlier(self.now(), self.parent.within) if self.parent.within else BEGINNING
-        found = []
-        for key, row, said in zip(keys, page.rows, dates):
+        keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
+        imported = all(table.state.imported_bookmark for table in self._unfailed())
+        date_rules = self._date_rules(dispatcher.mode) if imported else []
+        too_old = earlier(self.now(), self.parent.within) if self.parent.within else BEGINNING
+        pending = []
+        for key, row, dates in zip(keys, page.rows, dates_of_rows):
             if (where and not where.holds(row)) or None in (row[name] for name in self.parent.path_params.values()):
-                found.append(PendingRow(key, 0, None, page.stamp, NO_DATES))
+                pending.append(PendingRow(key, 0, None, page.stamp, NO_DATES))
                 continue
-            visit = self._visit_of(endpoint, row, (timestamp_of(said[2]) or END) < over)
-            taken_as_read = bool(date_rules) and not any(date_rule.is_due(said) for date_rule in date_rules)
-            found.append(
-                PendingRow(key, self._content(endpoint, key, row, visit), visit, page.stamp, said, taken_as_read)
-            )
-        return found
+            visit = self._visit_of(endpoint, row, (timestamp_of(dates[2]) or END) < too_old)
+            content = self._content(endpoint, key, row, visit)
+            assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
+            pending.append(PendingRow(key, content, visit, page.stamp, dates, assume_sent))
+        return pending
 
-    def _visit_of(self, endpoint: ListEndpoint, row: Row, is_over: bool) -> Visit:
-        where = self.parent.where
-        values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
+    def _visit_of(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> Visit:
+        where, key = self.parent.where, endpoint.stream.key[-1]
+        path_values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
         is_open = self.parent.is_open(row)
-        expects = not self._every and where is not None and where.above is not None
-        return Visit(values, {endpoint.stream.key[-1]: row[endpoint.stream.key[-1]]}, is_open, expects, is_over)
+        expects_children = not self._visits_all and where is not None and where.above is not None
+        return Visit(path_values, {key: row[key]}, is_open, expects_children, is_too_old)
 
     def _content(self, endpoint: ListEndpoint, key: int, row: Row, visit: Visit) -> int:
         """
-        What stands for what a row holds, never 0.
+        Return a hash of what decides about a visit, never 0: what a row holds.
 
-        Below a log only what was never read matters, since its bookmark tells the rest; and that a row is no more open.
+        A log has a bookmark, so a row above a log is due only once, and once more after it is no longer open.
         """
-        if self._every or (self._is_log and not self.parent.visits_changed):
-            shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
-            held = [*visit.values.values()] if shared else [key, visit.is_open]
-            return contents_of([repr(held).encode()])[0]
-        leave_out = LINKS | getattr(endpoint.stream, "volatile", frozenset())
-        return contents_of([_sorted_json({name: value for name, value in row.items() if name not in leave_out})])[0]
+        if self._visits_all or (self._is_log and not self.parent.visits_changed):
+            is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
+            identity = [*visit.path_values.values()] if is_shared else [key, visit.is_open]
+            return contents_of([repr(identity).encode()])[0]
+        ignored = LINKS | endpoint.stream.volatile
+        return contents_of([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
+
+    # -- decisions
+
+    def decide(self, row: PendingRow, is_new: bool, is_limited: bool) -> Decision:
+        """Decide about a row. `is_new`: its content was never visited. `is_limited`: a new row takes a request."""
+        if row.record.is_too_old:
+            return Decision.SKIP
+        if is_new:
+            return Decision.VISIT if self.requests.left > 0 or not is_limited else Decision.DEFER
+        return Decision.VISIT if row.record.is_open and row.content not in self._visited_open else Decision.SKIP
+
+    def _choose(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], new: Collection[int]) -> Visits:
+        """Decide about each row, take the requests, and defer the rows for which no request is left."""
+        is_limited = self._is_limited(dispatcher)
+        visits = Visits([], set())
+        for row in rows:
+            decision = self.decide(row, row.key in new, is_limited)
+            if decision is Decision.SKIP:
+                continue
+            if is_limited and row.key in new:
+                self.requests.take()
+            if decision is Decision.VISIT:
+                visits.rows.append(row)
+            else:
+                visits.unvisited.add(row.key)
+                self._defer(row)
+        return visits
+
+    def _is_limited(self, dispatcher: PageDispatcher) -> bool:
+        """Return whether a sync may visit only some of the new rows: a parent such as calls grows without end."""
+        grows = not self._visits_all and dispatcher.page_reader.endpoint.stream.has_rescans
+        return grows and not any(table.state.resend_listed_before == AT_LAST for table in self._unfailed())
+
+    def _defer(self, row: PendingRow) -> None:
+        for table in self._unfailed():
+            table.defer(timestamp_of(row.dates[1]))
 
     # -- visits
 
     def _visit_chunk(self, dispatcher: PageDispatcher, reader: Chunks, chunk: Chunk) -> Read:
-        """Visit the rows of a chunk that are unknown, or stand open; then store what is known of it."""
-        unknown = {row.key for row in chunk.changed if not row.record.is_over and row.content not in self._visited}
-        due = [row for row in chunk.rows if row.key in unknown or self._stands_open(row)]
-        rationed = self._rationed(dispatcher, due, unknown)
-        yield from self._visit(dispatcher, rationed, unknown, lambda left: reader.store(chunk, left))
+        """Visit the rows of a chunk that changed or are open; then store the chunk's fingerprint."""
+        new = {row.key for row in chunk.changed if row.content not in self._visited_by_date}
+        visits = self._choose(dispatcher, chunk.rows, new)
+        try:
+            yield from self._visit(dispatcher, visits, new)
+        finally:
+            reader.store(chunk, visits.unvisited)
 
-    def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], waiting: bool = False) -> Read:
-        """Visit rows of which no content is known. `waiting`: it will be, by a later read."""
-        date_rules = [] if self._every else self._date_rules(dispatcher.mode)
-        rows = [row for row in rows if not row.record.is_over]
-        unvisited = [row for row in rows if row.content not in self._visited]
-        wanted = {row.key for row in unvisited if any(_is_due(date_rule, row, waiting) for date_rule in date_rules)}
-        if dispatcher.mode is ReadMode.FULL_TABLE_AGAIN and not self._every:
-            wanted = set(map(_key_of, unvisited))  # all of them are new, or changed
-        due = [row for row in rows if row.key in wanted or self._stands_open(row)]
-        new = {
-            row.key for row in due if any(_is_new(date_rule, row) for date_rule in self._date_rules(dispatcher.mode))
-        }
-        left = yield from self._visit(dispatcher, self._rationed(dispatcher, due, wanted), new)
-        for row in due:
-            if row.key in wanted and row.key not in left:
-                self._visited.add(row.content)
-            elif row.key in wanted and not waiting:
+    def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
+        """Visit all rows on a page of a time slice."""
+        new = set(map(_key_of, rows))
+        visits = self._choose(dispatcher, rows, new)
+        yield from self._visit(dispatcher, visits, new)
+        endpoint = dispatcher.page_reader.endpoint
+        unsliceable = endpoint.unsliceable_rows([row.dates for row in rows])
+        visited = [row for at, row in enumerate(rows) if row.key not in visits.unvisited and at not in unsliceable]
+        slice_sums.add([(row.key, row.content) for row in visited])
+
+    def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], pending: bool = False) -> Read:
+        """
+        Visit the rows that changed by date, or are open.
+
+        `pending`: a later read compares the contents of these rows, so only fresh ones are visited.
+        """
+        date_rules = self._date_rules(dispatcher.mode)
+        changed = {row.key for row in rows if self._is_changed(dispatcher, date_rules, row, pending)}
+        visits = self._choose(dispatcher, rows, changed)
+        never_visited = {row.key for row in rows if any(_may_be_new(date_rule, row) for date_rule in date_rules)}
+        yield from self._visit(dispatcher, visits, never_visited)
+        for row in rows:
+            if row.key in changed and row.key not in visits.unvisited:
+                self._visited_by_date.add(row.content)
+            elif row.key in changed and not pending:
                 self._defer(row)
 
-    def _stands_open(self, row: PendingRow) -> bool:
-        """Whether a row is visited though it is as it was."""
-        return row.record.is_open and not row.record.is_over and row.content not in self._open
+    def _is_changed(
+        self, dispatcher: PageDispatcher, date_rules: Sequence[DateRule], row: PendingRow, pending: bool
+    ) -> bool:
+        if self._visits_all or row.record.is_too_old or row.content in self._visited_by_date:
+            return False
+        if dispatcher.mode is ReadMode.FULL_TABLE_AGAIN:  # hands on only rows that are new or changed
+            return True
+        return any(_is_due(date_rule, row, pending) for date_rule in date_rules)
 
-    def _rationed(
-        self, dispatcher: PageDispatcher, due: Sequence[PendingRow], counted: Collection[int]
-    ) -> tuple[list[PendingRow], set[int]]:
-        """The rows for which requests are left, and the keys of the others. Those `counted` take one each."""
-        traffic = not self._every and dispatcher.page_reader.endpoint.stream.has_rescans
-        if not traffic or any(table.state.resend_listed_before == AT_LAST for table in self._alive()):
-            return list(due), set()
-        chosen: list[PendingRow] = []
-        left: set[int] = set()
-        for row in due:
-            if row.key not in counted or self.requests.take():
-                chosen.append(row)
-            else:
-                left.add(row.key)
-                self._defer(row)
-        return chosen, left
-
-    def _defer(self, row: PendingRow) -> None:
-        for table in self._alive():
-            table.defer(timestamp_of(row.dates[1]))
-
-    def _visit(
-        self,
-        dispatcher: PageDispatcher,
-        rationed: tuple[list[PendingRow], set[int]],
-        new: Collection[int],
-        done: Callable[[set[int]], None] = lambda left: None,
-    ) -> Generator[Effect, Any, set[int]]:
-        """Visit rows; returns the keys of those that are not done, and tells `done`, also where a visit failed."""
-        rows, left = rationed
-        if self._every:
-            rows = list({row.content: row for row in rows}.values())  # several may name one list
-        left |= {row.key for row in rows}
+    def _visit(self, dispatcher: PageDispatcher, visits: Visits, never_visited: Collection[int]) -> Read:
+        """Visit rows, some at the same time. A row leaves `unvisited` once all below it is read."""
+        rows, unvisited = visits.rows, visits.unvisited
+        if self._visits_all:
+            rows = list({row.content: row for row in rows}.values())  # several rows may share one list
+        unvisited.update(row.key for row in rows)
         try:
             for at in range(0, len(rows), SIDE_BY_SIDE):
-                yield [self._read(dispatcher, row, row.key in new, left) for row in rows[at : at + SIDE_BY_SIDE]]
+                batch = rows[at : at + SIDE_BY_SIDE]
+                yield [self._read_children(dispatcher, row, row.key in never_visited, unvisited) for row in batch]
         finally:
-            dispatcher.undone = dispatcher.undone or bool(left)
-            done(left)
-        return left
+            dispatcher.has_unvisited = dispatcher.has_unvisited or bool(unvisited)
 
-    def _read(self, dispatcher: PageDispatcher, row: PendingRow, is_new: bool, left: set[int]) -> Read:
+    def _read_children(self, dispatcher: PageDispatcher, row: PendingRow, is_new: bool, unvisited: set[int]) -> Read:
         """Read the list below a row."""
         if row.record.is_open:
-            self._open.add(row.content)
-        endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.values)
+            self._visited_open.add(row.content)
+        endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.path_values)
         try:
             if self._is_log:
                 done = yield from self._read_log(dispatcher.mode, endpoint, is_new)
             else:
-                below = yield from self._read_pages(
-                    ReadMode.FULL_TABLE if dispatcher.mode is ReadMode.FULL_TABLE_AGAIN else dispatcher.mode, endpoint
-                )
-                done = not below.undone and (below.page_reader.rows > 0 or self._may_be_empty(row))
+                is_again = dispatcher.mode is ReadMode.FULL_TABLE_AGAIN
+                mode = ReadMode.FULL_TABLE if is_again else dispatcher.mode
+                children = yield from self._read_pages(mode, endpoint)
+                done = not children.has_unvisited and (children.page_reader.rows > 0 or self._may_be_empty(row))
         except Refused as refused:
             if refused.status != 404:
                 raise
             done = yield from self._is_gone(dispatcher.page_reader.endpoint, row)
         if done and not any(table.failed for table in self.tables):
             self.unconfirmed.settle(row.key)
-            left.discard(row.key)
+            unvisited.discard(row.key)
 
     def _may_be_empty(self, row: PendingRow) -> bool:
-        """Whether an empty list is believed: the row may say that there are rows, which Twilio lists late or never."""
-        if not row.record.expects:
+        """Return whether to accept an empty list: Twilio lists the children that a row announces late, or never."""
+        if not row.record.expects_children:
             return True
         dates = [date for date in (timestamp_of(row.dates[0]), timestamp_of(row.dates[2])) if date]
-        over = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.repeats(row.key)
-        self.given_up += over
-        return over
+        accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.repeats(row.key)
+        self.given_up += accepts
+        return accepts
 
     def _is_gone(self, parent: ListEndpoint, row: PendingRow) -> Generator[Effect, Any, bool]:
-        """Whether 404 is believed: the row is gone itself, or a later sync has the same answer."""
-        if self._every:
-            return not self._is_log  # each sync asks again
+        """Return whether to accept HTTP 404: the row itself is deleted, or an earlier sync got the same answer."""
+        if self._visits_all:
+            return not self._is_log  # each sync visits the row again
         if self.unconfirmed.repeats(row.key):
             return True
         if parent.stream.has_item_endpoint and parent.stream.rows is not None:
@@ -512,37 +468,40 @@ class ChildStreams:
         self,
         mode: ReadMode,
         endpoint: ListEndpoint,
-        span: tuple[Timestamp, Timestamp] | None = None,
+        dates: tuple[Timestamp, Timestamp] | None = None,
         attempts: int | None = None,
     ) -> Generator[Effect, Any, PageDispatcher]:
-        """Read a list to its end; of a log, a span of it."""
-        shifted: PageShifted | None = None
+        """Read a list to its end; of a log, a range of dates."""
+        last: PageShifted | None = None
         for _ in range(RESTARTS):
-            page_reader = PageReader(endpoint, replace(endpoint.top(*span), attempts=attempts) if span else None)
-            dispatcher = PageDispatcher.of(self.below, mode, page_reader)
+            page_reader = PageReader(endpoint, replace(endpoint.top(*dates), attempts=attempts) if dates else None)
+            dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
             try:
                 while not page_reader.ended:
                     page = yield from page_reader.next_page()
-                    yield from dispatcher.take(_within(endpoint, page, *span) if span else page)
-                    del page  # a read holds no rows while it waits for more
+                    yield from dispatcher.take(_only_between(endpoint, page, *dates) if dates else page)
+                    del page  # free the memory of its rows while the read waits
                 yield from dispatcher.end()
                 return dispatcher
-            except PageShifted as is_dirty:
-                shifted = is_dirty
-        raise Incomplete.of(self.stream.name, self.account, shifted)
+            except PageShifted as shifted:
+                last = shifted
+        raise Incomplete.of(self.stream.name, self.account, last)
+
+    # -- logs
 
     def _read_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
         """
-        Read a log from the bookmark of those that want it; in halves, where a query lists no more rows.
+        Read a log from the bookmarks of its tables on. Return whether all below it was read.
 
-        A span that Twilio refuses, or fails to answer, is read in parts, down to single days, the newest first. A day
-        that is refused ends the log, if what is newer was answered; one that fails is left, and what is older goes on.
-        Returns whether nothing below it is left to read.
+        A range with as many rows as Twilio lists in a query is halved. A range that Twilio refuses or does not answer
+        is split down to single days, and the newest is read first. A refused day is the end of the log, if Twilio
+        answered a newer range. A day without an answer is left to the next sync, and the older days are read.
         """
-        spans, done, failing, in_a_row = [(self._since(mode, is_new), later(self.now(), SECOND))], True, [], 0
-        answered = False
-        while spans:
-            since, until = spans.pop()
+        ranges = [(self._log_start(mode, is_new), later(self.now(), SECOND))]
+        done, has_answered, unanswered_in_a_row = True, False, 0
+        unanswered: list[tuple[Timestamp, Timestamp]] = []
+        while ranges:
+            since, until = ranges.pop()
             since = max(since, self.floor)
             if since >= until:
                 continue
@@ -551,59 +510,66 @@ class ChildStreams:
                 attempts = ATTEMPTS if parts or self.unread else None
                 dispatcher = yield from self._read_pages(mode, endpoint, (since, until), attempts)
             except (Refused, ServerFailed) as error:
-                if isinstance(error, Refused) and (error.status != 400 or not (parts or answered)):
+                if isinstance(error, Refused) and (error.status != 400 or not (parts or has_answered)):
                     raise
                 if parts:
-                    spans += parts
+                    ranges += parts
                 elif isinstance(error, Refused):
                     self._end_log(until)
                 else:
-                    failing.append((since, until))
-                    in_a_row += 1
-                    self._leave_days(endpoint, error, [*spans, *failing] if in_a_row == IN_A_ROW else failing)
-                    spans = [] if in_a_row == IN_A_ROW else spans
+                    unanswered.append((since, until))
+                    unanswered_in_a_row += 1
+                    gives_up = unanswered_in_a_row == IN_A_ROW
+                    self._leave_days(endpoint, error, [*ranges, *unanswered] if gives_up else unanswered)
+                    ranges = [] if gives_up else ranges
                 continue
-            answered, in_a_row = True, 0
-            done = done and not dispatcher.undone
-            spans += halves(endpoint, dispatcher.page_reader.rows, since, until)
-        return done and not failing
+            has_answered, unanswered_in_a_row = True, 0
+            done = done and not dispatcher.has_unvisited
+            ranges += halves(endpoint, dispatcher.page_reader.rows, since, until)
+        return done and not unanswered
 
     def _end_log(self, floor: Timestamp) -> None:
-        """Note how far back filters on dates go."""
+        """Note the earliest date that Twilio's filter accepts."""
         self.floor = max(self.floor, floor)
-        said = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
-        LOGGER.warning(said, self.stream.name, self.account, self.floor, extra=about(self.stream.name))
+        message = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
+        LOGGER.warning(message, self.stream.name, self.account, self.floor, extra=about(self.stream.name))
 
     def _leave_days(self, endpoint: ListEndpoint, error: ServerFailed, days: list[tuple[Timestamp, Timestamp]]) -> None:
-        """Leave days to the next sync, which asks for them again, and name them once all else was read."""
+        """Leave days to the next sync. The error that names them is raised after all else was read."""
         named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
         more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
         self.unread = ServerFailed(f"{error}: {endpoint.path}: {named}{more} could not be read, all other days were")
 
-    def _since(self, mode: ReadMode, is_new: bool) -> Timestamp:
-        """From when on a log is wanted, as far as it answers: of a row that was never visited, from the beginning."""
-        window, tables = self.stream.log_window, self._alive()
+    def _log_start(self, mode: ReadMode, is_new: bool) -> Timestamp:
+        """Return the date from which to read a log: its first, for a row that was never visited, else by bookmark."""
+        window = self.stream.log_window
         assert window
-        known = (
-            BEGINNING if is_new else min((date_rule.since for date_rule in self._date_rules(mode)), default=BEGINNING)
-        )
-        # Whole days, so that the syncs of a day compare the same rows.
+        rules = [] if is_new else self._date_rules(mode)
+        known = min((date_rule.since for date_rule in rules), default=BEGINNING)
+        # Whole days, so that all syncs of a day compare the same rows.
         since = day_of(earlier(known, window.again)) if known else earlier(self.now(), OLDEST)
-        since = max(since, min((table.start_date for table in tables), default=BEGINNING))
+        since = max(since, min((table.start_date for table in self._unfailed()), default=BEGINNING))
         reach = self.stream.filter and self.stream.filter.reach
         if not reach:
             return since
-        answers = earlier(self.now(), reach - DAY)  # a day for the walk to take
-        return max(since, midnight_after(answers) if known else answers)
+        reached = earlier(self.now(), reach - DAY)  # less a day, for the time that the read takes
+        return max(since, midnight_after(reached) if known else reached)
 
 
-def _is_due(date_rule: DateRule, row: PendingRow, waiting: bool) -> bool:
-    """Whether a row is visited by its dates; one that waits only if it is fresh."""
-    return bool(date_rule.since) and date_rule.sees_change(row.dates) if waiting else date_rule.is_due(row.dates)
+def _only_between(endpoint: ListEndpoint, page: Page, since: Timestamp, until: Timestamp) -> Page:
+    """Return a page without the rows that a filter lists a unit outside of the dates."""
+    return replace(
+        page, rows=[row for row in page.rows if since <= (timestamp_of(endpoint.listed(row)) or since) < until]
+    )
 
 
-def _is_new(date_rule: DateRule, row: PendingRow) -> bool:
-    """Whether a row may never have been visited, as far as dates tell."""
+def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:
+    """Return whether a row is due by its dates; a pending row only if it is fresh."""
+    return bool(date_rule.since) and date_rule.sees_change(row.dates) if pending else date_rule.is_due(row.dates)
+
+
+def _may_be_new(date_rule: DateRule, row: PendingRow) -> bool:
+    """Return whether a row may never have been visited, by its dates."""
     return date_rule.must_resend(row.dates) or (timestamp_of(row.dates[2]) or END) >= date_rule.since
 
 
@@ -614,5 +580,5 @@ def _key_of(row: PendingRow) -> int:
 def _sorted_json(row: Row) -> bytes:
     try:
         return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a number or a text that it cannot write
+    except TypeError:  # orjson refuses a large integer or a lone surrogate
         return json.dumps(row, sort_keys=True, default=str).encode()

@@ -10,7 +10,7 @@ from tap_twilio.timestamps import earlier
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 from .list_order import Order
 from .page_reader import PageReader
 from .partition_read import PartitionRead

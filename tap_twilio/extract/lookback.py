@@ -12,7 +12,7 @@ from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import close, read_list

@@ -18,7 +18,8 @@ from tap_twilio.twilio.request import Page
 
 from .budget import Budget, Key
 from .call_feedback import CallFeedback
-from .child_streams import RESTARTS, ChildConsumer, ChildStreams, PageDispatcher
+from .child_streams import ChildStreams
+from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 
 SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
@@ -220,7 +221,7 @@ class PartitionRead:
         return self._with_failures_noticed(PageDispatcher(self.consumers, mode, page_reader, readers))
 
     def _with_failures_noticed(self, dispatcher: PageDispatcher) -> PageDispatcher:
-        dispatcher.when_failed = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
+        dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:

@@ -18,7 +18,7 @@ from tap_twilio.errors import PageShifted
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.twilio.request import Page
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 
 YesOrNo = Generator[Effect, Any, bool]
 

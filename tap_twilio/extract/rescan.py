@@ -15,7 +15,7 @@ from tap_twilio.tables.effects import Effect, Read, Wait
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.twilio.request import Page
 
-from .child_streams import PageDispatcher
+from .dispatch import PageDispatcher
 from .lookback import Dispatchers, look_back
 from .page_reader import PageReader
 from .partition_read import PartitionRead

@@ -20,7 +20,7 @@ from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
-from .child_streams import RESTARTS, PageDispatcher
+from .dispatch import RESTARTS, PageDispatcher
 from .list_order import Order
 from .page_reader import PageReader
 from .partition_read import PartitionRead

@@ -35,7 +35,7 @@ from tap_twilio.timestamps import (
 from tap_twilio.twilio.endpoint import ListEndpoint, dates_of, halves, pages_to
 from tap_twilio.twilio.request import Page, Row
 
-from .child_streams import RESTARTS, PageDispatcher
+from .dispatch import RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from tap_twilio.changes.chunks import SizeLimit
 from tap_twilio.extract.budget import Budget, ChildRequests
-from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Limits
-from tap_twilio.extract.call_scores import SecondSource
-from tap_twilio.extract.child_streams import ChildConsumer, ChildStreams
+from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, CallScores, Limits
+from tap_twilio.extract.child_streams import ChildStreams
+from tap_twilio.extract.dispatch import ChildConsumer
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
@@ -125,6 +125,6 @@ class RunPlan:
             first,
             settings.call_feedback_source in ("auto", "insights"),
         )
-        second = SecondSource(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
+        second = CallScores(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
         oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
         return CallFeedback(table, limits, second if stream.second else None, self.began, self.bounds.lateness, oldest)

@@ -1,4 +1,4 @@
-"""call_feedback as a user sees it: a real process, real HTTP, both sources of the simulated Twilio."""
+"""Test call feedback as a user sees it: a real process, real HTTP, and both sources of the simulated Twilio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BESIDE = pytest.mark.parametrize(
 
 
 def held(tap: Tap) -> dict[str, tuple[Any, Any]]:
-    """What the warehouse says of each rated call: its score and the source of it."""
+    """Return the score of each rated call in the warehouse, and its source."""
     return {sid: (row["quality_score"], row["source"]) for sid, row in tap.tables.rows.get("call_feedback", {}).items()}
 
 
@@ -29,7 +29,7 @@ def asked(tap: Tap, part: str) -> list[str]:
 
 
 def rated() -> tuple[Twilio, list[str]]:
-    """60 ended calls, one a day."""
+    """Return a Twilio with 60 ended calls, one a day, and their SIDs."""
     twilio = Twilio(seed=3)
     calls = twilio.calls(60, since="2026-01-01T12:00:00Z", until="2026-03-01T12:00:00Z")
     twilio.at("2026-03-01T13:00:00Z")
@@ -37,7 +37,7 @@ def rated() -> tuple[Twilio, list[str]]:
 
 
 def stopped_at(tap: Tap, call: str, **settings: Any) -> Run:
-    """A sync that was stopped when it asked for this call's feedback, which never came."""
+    """Stop a sync while it waits for the feedback of this call."""
     tap.twilio.fail_next("hang", path_contains=f"{call}/Feedback")
     started = tap.start(**settings)
     started.wait_for(lambda: any(call in path for path in asked(tap, "Feedback")))
@@ -61,7 +61,7 @@ def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None
 
 @BESIDE
 def test_a_rating_that_comes_or_changes_later_reaches_the_warehouse(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
-    """One changed from 2 to 5, and one given 29 days after the call; no other is sent again."""
+    """One changes from 2 to 5, one comes 29 days after the call; no other rating is emitted again."""
     twilio, calls = rated()
     twilio.feedback(calls[-1], 2)
     twilio.feedback(calls[0], 4)
@@ -80,7 +80,7 @@ def test_a_rating_that_comes_or_changes_later_reaches_the_warehouse(tap_of: Make
 
 
 def test_the_backfill_asks_each_call_once_and_says_how_many(tap_of: MakeTap) -> None:
-    """And later syncs only those of the last 30 days."""
+    """Later syncs request only the calls of the last 30 days."""
     twilio, calls = rated()
     tap = tap_of(twilio, call_feedback_source="feedback").select("calls", "call_feedback")
     first = tap.sync()
@@ -103,15 +103,15 @@ def test_without_the_backfill_older_calls_are_never_asked(tap_of: MakeTap) -> No
 
 
 def test_a_small_budget_comes_round_to_each_call_in_the_syncs_that_the_log_states(tap_of: MakeTap) -> None:
-    """`feedback_requests`: no more a sync, and every rating is there when the stated number of syncs has gone by."""
+    """`feedback_requests` limits each sync, and every rating arrives within the number of syncs that the log states."""
     twilio, calls = rated()
     tap = tap_of(twilio, call_feedback_source="feedback", feedback_requests=10).select("call_feedback")
     tap.sync()
     twilio.at("2026-03-01T16:00:00Z")
     told = tap.sync()
     assert len(asked(tap, "Feedback")) <= 10
-    (line,) = [line for line in told.said if "all asked every" in line]
-    syncs = int(line.split("all asked every ")[1].split()[0])
+    (line,) = [line for line in told.said if "requested every" in line]
+    syncs = int(line.split("requested every ")[1].split()[0])
     twilio.feedback(calls[-25], 1)
     for hour in range(19, 19 + 3 * syncs, 3):
         twilio.at(f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00Z")
@@ -121,7 +121,7 @@ def test_a_small_budget_comes_round_to_each_call_in_the_syncs_that_the_log_state
 
 
 def test_insights_alone_lists_ratings_and_asks_no_call(tap_of: MakeTap) -> None:
-    """Five lists a slice, whatever the number of calls; the columns that only annotations have are filled."""
+    """A sync reads five lists, whatever the number of calls, and fills the columns that only annotations have."""
     twilio, calls = rated()
     twilio.annotate(calls[-1], call_score=2, comment="crackling", spam=False, quality_issues=["static_noise"])
     tap = tap_of(twilio, call_feedback_source="insights").select("call_feedback")
@@ -166,7 +166,7 @@ def test_with_both_sources_the_classic_row_counts(tap_of: MakeTap) -> None:
 
 
 def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap) -> None:
-    """One line in the log says that the other is left out, and the exit code is 0. It is asked again by each sync."""
+    """One line in the log says that Insights is skipped, and the exit code is 0. Each sync tries Insights again."""
     twilio, calls = rated()
     twilio.insights_available = False
     twilio.feedback(calls[-1], 3)
@@ -180,7 +180,7 @@ def test_an_account_without_insights_has_the_classic_source(tap_of: MakeTap) -> 
     tap.sync()
     twilio.insights_available = True
     tap.sync()
-    assert held(tap) == {calls[-1]: (3, "feedback"), calls[-3]: (2, "insights")}, "of all time, as was owed"
+    assert held(tap) == {calls[-1]: (3, "feedback"), calls[-3]: (2, "insights")}, "of all time"
 
 
 @pytest.mark.parametrize("worked", [False, True])
@@ -204,7 +204,7 @@ def test_insights_that_refuse_are_a_failure_until_they_answer(tap_of: MakeTap, w
 
 
 def test_insights_asked_for_by_name_and_not_there_is_an_error_that_says_so(tap_of: MakeTap) -> None:
-    """It names the setting and what to set instead; the other streams are synced."""
+    """The error names the setting and what to set instead; the other streams are synced."""
     twilio, _ = rated()
     twilio.insights_available = False
     tap = tap_of(twilio, call_feedback_source="insights").select(*SIX)
@@ -261,7 +261,7 @@ def test_feedback_that_fails_while_its_backfill_goes_on_does_not_crash_all_later
 def test_a_start_date_lowered_while_the_backfill_is_open_brings_all_ratings(
     tap_of: MakeTap, streams: tuple[str, ...], source: str
 ) -> None:
-    """Those of the calls that were not asked yet, and those of the older ones."""
+    """The ratings of calls that were not requested yet, and of older calls."""
     twilio, calls = rated()
     for call in calls:
         twilio.feedback(call, 3)
@@ -280,7 +280,7 @@ def test_a_start_date_lowered_while_the_backfill_is_open_brings_all_ratings(
 
 @BESIDE
 def test_a_start_date_lowered_on_any_day_loses_no_rating(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
-    """It brings those of the older calls, and, as on every day, those that came since the last sync."""
+    """The ratings of older calls arrive, and those that came since the last sync."""
     twilio, calls = rated()
     for call in calls[:-1]:
         twilio.feedback(call, 3)
@@ -296,12 +296,12 @@ def test_a_start_date_lowered_on_any_day_loses_no_rating(tap_of: MakeTap, stream
     twilio.at("2026-03-02T16:00:00Z")
     tap.sync(start_date="2026-01-05T00:00:00Z")
     assert held(tap) == should
-    assert len(asked(tap, "Feedback")) <= 31, "the older ones are asked once"
+    assert len(asked(tap, "Feedback")) <= 31, "older calls are requested once"
 
 
 @BESIDE
 def test_a_last_rating_of_a_call_that_never_began_outlives_a_failure(tap_of: MakeTap, streams: tuple[str, ...]) -> None:
-    """Only the walk over all calls meets it; where its feedback fails in the sync in which it would be asked last."""
+    """Only a rescan meets the call, and its feedback fails in the sync that would request it last."""
     twilio, _ = rated()
     (canceled,) = twilio.calls(1, status="canceled", created="2026-02-01T12:00:00Z")
     tap = tap_of(twilio, call_feedback_source="feedback", retry_minutes=0, page_size=10).select(*streams)
@@ -351,7 +351,7 @@ def test_pages_of_ratings_that_repeat_without_end_are_an_error(tap_of: MakeTap, 
 
 
 def test_a_source_that_finds_nothing_is_sampled_until_it_answers(tap_of: MakeTap) -> None:
-    """2,000 requests in vain, one line, then 100 a sync, the newest; once one answers, all are asked again."""
+    """After 2,000 requests without feedback, a sync requests the newest 100; after one answers, all calls again."""
     twilio = Twilio(seed=3)
     calls = twilio.calls(2100, since="2026-02-01T12:00:00Z", until="2026-03-01T12:00:00Z")
     twilio.at("2026-03-01T13:00:00Z")
@@ -375,7 +375,7 @@ def test_a_source_that_finds_nothing_is_sampled_until_it_answers(tap_of: MakeTap
 
 @pytest.mark.long
 def test_a_source_that_answers_for_what_insights_reports_is_not_sampled(tap_of: MakeTap) -> None:
-    """Those calls are asked first, so that the long rest finds nothing in a row; the source is alive all the same."""
+    """The calls that Insights reports are requested first, and misses after an answer are not counted."""
     twilio = Twilio(seed=3)
     calls = twilio.calls(2100, since="2026-02-05T12:00:00Z", until="2026-03-01T12:00:00Z")
     twilio.at("2026-03-01T13:00:00Z")

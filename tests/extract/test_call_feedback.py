@@ -1,4 +1,4 @@
-"""call_feedback over random histories of calls, ratings and annotations, and over HTTP against the sandbox."""
+"""Test call feedback over random histories of calls, ratings and annotations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ANNOTATED = {"comment": None, "spam": None, "incident": None, "connectivity_issu
 
 
 class RatedCalls(TwilioList):
-    """Calls that end, and are rated up to 30 days after they began: by the classic source, by annotation, or both."""
+    """Calls that end, and get a rating up to 30 days after they started: as feedback, as an annotation, or both."""
 
     def __init__(self, rng: Any, insights: bool) -> None:
         super().__init__(rng, "calls", rng.choice(("created", "first", "last")), "taken", timedelta(0))
@@ -53,8 +53,8 @@ class RatedCalls(TwilioList):
         self.insights = insights
         self.ratings: dict[str, dict[str, Any]] = {}
         self.annotations: dict[str, int] = {}
-        self.feedback_asked: list[str] = []
-        self.trouble = 0.0  # which part of the answers about ratings are failures
+        self.feedback_requests: list[str] = []
+        self.trouble = 0.0  # the share of requests for ratings that fail
 
     def add(self, created: Any = None) -> None:
         super().add(created)
@@ -78,15 +78,15 @@ class RatedCalls(TwilioList):
                 self.ratings[row["sid"]] = {"quality_score": score, "date_updated": self.now}
         return None
 
-    def answer(self, ask: Fetch) -> Page:
-        path = urlsplit(ask.uri).path
+    def answer(self, fetch: Fetch) -> Page:
+        path = urlsplit(fetch.uri).path
         feedback = path.endswith("/Feedback.json")
-        if (feedback or ask.host == "insights") and self.rng.random() < self.trouble:
+        if (feedback or fetch.host == "insights") and self.rng.random() < self.trouble:
             down = Unreachable("HTTP 500, for 15 minutes")
             raise self.rng.choice((down, Refused(403, 20003, "no", path))) if feedback else down
         if feedback:
             sid = path.split("/")[-2]
-            self.feedback_asked.append(sid)
+            self.feedback_requests.append(sid)
             if sid not in self.ratings:
                 raise Refused(404, 20404, "none", path)
             rating = self.ratings[sid]
@@ -99,7 +99,7 @@ class RatedCalls(TwilioList):
         if path == "/v1/Voice/Summaries":
             if not self.insights:
                 raise Refused(404, 20404, "no Voice Insights", path)
-            query = parse_qs(urlsplit(ask.uri).query)
+            query = parse_qs(urlsplit(fetch.uri).query)
             score, since, until = int(query["CallScoreAnnotation"][0]), query["StartTime"][0], query["EndTime"][0]
             rows = [
                 {"call_sid": sid, "annotation": {"call_score": score, **ANNOTATED}}
@@ -108,10 +108,10 @@ class RatedCalls(TwilioList):
                 and since <= text(self.rows[sid]["start_time"] or self.rows[sid]["date_created"]) <= until
             ]
             return Page(rows, None, text(self.now))
-        return super().answer(ask)
+        return super().answer(fetch)
 
     def truth(self, start_date: str | None = None) -> dict[str, tuple[str, int]]:
-        """Each rating of the calls that were created since."""
+        """Return the ratings of the calls that were created since `start_date`."""
         since = start_date or ""
         return {sid: rating for sid, rating in self._ratings().items() if self.created(sid) >= since}
 
@@ -124,7 +124,7 @@ class RatedCalls(TwilioList):
 
 
 class FeedbackTap:
-    """The tap's call_feedback, beside calls or alone, and the warehouse that its rows make."""
+    """The tap's call_feedback, with calls or alone, and the warehouse that it loads."""
 
     def __init__(self, twilio: RatedCalls) -> None:
         self.twilio = twilio
@@ -178,7 +178,7 @@ def rated_calls(seed: int, insights: bool = True) -> tuple[RatedCalls, FeedbackT
 
 
 def start_dates(rng: Any) -> Iterator[str | None]:
-    """What is set from sync to sync: a date that is lowered now and then, in the end perhaps to none."""
+    """Yield the `start_date` of each sync, which becomes earlier now and then, and may end as None."""
     days = rng.choice((10, 40, 70, None))
     while True:
         yield None if days is None else text(START - days * DAY)
@@ -190,10 +190,10 @@ def start_dates(rng: Any) -> Iterator[str | None]:
 @pytest.mark.parametrize("source", ["auto", "feedback"])
 @FEW
 @given(SEEDS)
-def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
+def test_each_last_rating_arrives_in_the_end(source, alone, seed):
     """
-    With small budgets, pauses of the schedule, kills, failures and a start_date that is lowered: the warehouse has each
-    call's last rating.
+    The warehouse has each call's last rating, whatever went before: few requests, pauses of the schedule, kills,
+    failures, and an earlier start_date.
     """
     twilio, tap = rated_calls(seed, insights=source == "auto")
     rng, dates, chosen = twilio.rng, start_dates(twilio.rng), {"calls": not alone, "call_feedback_source": source}
@@ -218,7 +218,7 @@ def test_ratings_that_come_and_change_arrive_in_the_end(source, alone, seed):
 @FEW
 @given(SEEDS)
 def test_within_the_budget_ratings_are_right_after_every_sync(seed):
-    """Every rating given before a sync that ended well began is in the warehouse after it; the last sync does."""
+    """A rating that existed before a successful sync is in the warehouse after it. The last sync succeeds."""
     twilio, tap = rated_calls(seed)
     rng, start_date = twilio.rng, start_dates(twilio.rng)
     for left in reversed(range(rng.randrange(2, 10))):
@@ -242,7 +242,7 @@ def test_within_the_budget_ratings_are_right_after_every_sync(seed):
 @FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(seed):
-    """Its dates tell what changed; but calls that never began or late, which rounds alone meet, come again."""
+    """Except for calls that never started or started late: only rescans meet them, and they come again."""
     twilio, tap = rated_calls(seed, insights=False)
     for _ in range(3):
         twilio.now += DAY
@@ -257,7 +257,7 @@ def test_a_sync_in_which_nothing_was_rated_emits_nothing_of_the_classic_source(s
 @FEW
 @given(SEEDS)
 def test_selecting_calls_too_reads_the_calls_once(seed):
-    """As many pages of calls as there are, and their head once more; as many ratings asked as calls that ended."""
+    """Each page of calls is read once, and the first pages again; each call that ended has one request for feedback."""
     twilio, tap = rated_calls(seed, insights=False)
     twilio.hollow = 0
     assert tap.sync(chatter=0)
@@ -267,7 +267,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     )
     assert len(set(pages[:there])) == len(set(pages)) == there
     assert pages[there:] == pages[: len(pages) - there]
-    assert sorted(twilio.feedback_asked) == sorted(
+    assert sorted(twilio.feedback_requests) == sorted(
         sid for sid, row in twilio.rows.items() if row["status"] in ("completed", "canceled")
     )
     twilio.feedback_progress.clear()
@@ -279,13 +279,13 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
 
 @FEW
 @given(SEEDS)
-def test_without_the_backfill_only_the_window_is_asked(seed):
-    """`feedback_backfill: false`: no call older than the window, and each of the window."""
+def test_without_the_backfill_only_recent_calls_are_requested(seed):
+    """With `feedback_backfill: false`, the feedback of recent calls is requested, and that of older calls is not."""
     twilio, tap = rated_calls(seed, insights=False)
     assert tap.sync(chatter=0, feedback_backfill=False)
     edge = twilio.now - 31 * DAY
     assert all(
-        (row := twilio.rows[sid])["start_time"] is None or row["start_time"] > edge for sid in twilio.feedback_asked
+        (row := twilio.rows[sid])["start_time"] is None or row["start_time"] > edge for sid in twilio.feedback_requests
     )
     recent = {s for s in twilio.ratings if twilio.rows[s]["date_created"] > twilio.now - 30 * DAY}
     assert recent <= set(tap.warehouse)

@@ -1,4 +1,4 @@
-"""Logs below the rows of a parent, over random histories: each event is written, and none is asked for in vain."""
+"""Test logs below the rows of a parent over random histories: each event is emitted, with no needless request."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ TABLES = ("taskrouter_workspaces", LOG)
 
 
 class Workspaces(TwilioList):
-    """Workspaces, whose events come without them, some hours late."""
+    """Workspaces, whose events come some hours late. A workspace does not change with its events."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng, TABLES[0], "created", "taken", timedelta(0))
-        self.reach = 31 * DAY  # how far back a filter is answered
-        self.longest = 365 * DAY  # what is asked for at once
-        self.bad: list[datetime] = []  # moments of which no span is answered
-        self.trouble = 0.0  # which part of the answers about events are failures
+        self.reach = 31 * DAY  # Twilio answers filters on later dates only
+        self.longest = 365 * DAY  # the longest range that Twilio answers
+        self.bad: list[datetime] = []  # Twilio answers no range with one of these timestamps
+        self.trouble = 0.0  # the share of requests for events that fail
         self.events: dict[str, list[dict[str, Any]]] = {}
-        self.asked_since: list[datetime] = []  # of each request for events
+        self.requested_since: list[datetime] = []  # of each request for events
         self.descending = rng.random() < 0.5
 
     def happen(self) -> None:
@@ -50,7 +50,7 @@ class Workspaces(TwilioList):
         return None
 
     def log(self, workspace: str, at: datetime, shown: datetime | None = None) -> None:
-        """An event, which is listed at once or up to twelve hours later."""
+        """Add an event, which Twilio lists immediately or up to twelve hours later."""
         self.count += 1
         late = self.rng.choice((0, 0, 1, 12)) * HOUR
         row = {"sid": f"E{self.count:05d}", "event_date": at.replace(microsecond=0), "shown": shown or at + late}
@@ -67,7 +67,7 @@ class Workspaces(TwilioList):
             raise Refused(404, 20404, "not found", ask.uri)
         low, high = (datetime.fromisoformat(query[name].replace("Z", "+00:00")) for name in ("StartDate", "EndDate"))
         assert self.now - low <= 30 * DAY, "further back than Twilio keeps"
-        self.asked_since.append(low)
+        self.requested_since.append(low)
         if low < self.now - self.reach:
             raise Refused(400, 20004, "too far back", ask.uri)
         if high - low > self.longest or any(low <= bad <= high for bad in self.bad):
@@ -87,7 +87,7 @@ class Workspaces(TwilioList):
         return {"sid": row["sid"], "event_date": row["event_date"].strftime("%Y-%m-%dT%H:%M:%SZ")}
 
     def truth(self, at: datetime) -> dict[str, dict[str, Any]]:
-        """The events that are listed at a moment."""
+        """Return the events that Twilio lists at a timestamp."""
         return {
             row["sid"]: self.event(row)
             for workspace in self.rows
@@ -97,7 +97,7 @@ class Workspaces(TwilioList):
 
 
 class Tap:
-    """The tap's reading of workspaces and their events, and its warehouse."""
+    """The tap, and the warehouse that it loads."""
 
     def __init__(self, twilio: Workspaces) -> None:
         self.twilio, self.written = twilio, None
@@ -109,9 +109,9 @@ class Tap:
     def sync(
         self, budget: int = 10**6, lives: int | None = None, size: int = 3, still: bool = False, **bounds: Any
     ) -> bool:
-        """Whether it ended well."""
+        """Run a sync. Return whether it succeeded."""
         twilio, self.emitted = self.twilio, []
-        twilio.asked_since.clear()
+        twilio.requested_since.clear()
         self.began = twilio.now
         state, now = State(json.loads(json.dumps(self.written))), text(twilio.now)
         selected = frozenset(TABLES if twilio.rng.random() < 0.5 else (LOG,))
@@ -141,7 +141,7 @@ class Tap:
             self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in TABLES})))
 
     def wrong(self) -> dict[str, Any]:
-        """The events that were listed when the last sync began, and are not written so."""
+        """Return the events that Twilio listed as the last sync began, and that the warehouse lacks."""
         truth = self.twilio.truth(self.began)
         return {sid: row for sid, row in truth.items() if self.warehouse.get(sid) != row}
 
@@ -152,7 +152,7 @@ class Tap:
 
 
 def workspaces(seed: int) -> tuple[Workspaces, Tap]:
-    """Some workspaces of the last year, with events of the last twenty days."""
+    """Return workspaces of the last year with events of the last twenty days, and a tap."""
     twilio = Workspaces(random.Random(seed))
     twilio.now = datetime(2026, 6, 1, 9, 30, tzinfo=timezone.utc)
     for _ in range(twilio.rng.randrange(0, 8)):
@@ -165,7 +165,7 @@ def workspaces(seed: int) -> tuple[Workspaces, Tap]:
 @FEW
 @given(SEEDS)
 def test_every_event_is_written_whatever_was_killed_or_failed(seed: int) -> None:
-    """Of workspaces old and new, in pages of three; late ones too; after each sync that ended well."""
+    """After each successful sync: events of old and new workspaces, also late events."""
     twilio, tap = workspaces(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 8)):
@@ -180,7 +180,7 @@ def test_every_event_is_written_whatever_was_killed_or_failed(seed: int) -> None
 @FEW
 @given(SEEDS)
 def test_with_a_budget_of_some_pages_every_event_is_written_in_the_end(seed: int) -> None:
-    """Rounds take several syncs then, and some days fail meanwhile."""
+    """A rescan then takes several syncs, and some days fail meanwhile."""
     twilio, tap = workspaces(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 6)):
@@ -199,7 +199,7 @@ def test_with_a_budget_of_some_pages_every_event_is_written_in_the_end(seed: int
 @FEW
 @given(SEEDS)
 def test_a_sync_asks_for_a_day_or_two_and_the_next_of_that_day_writes_nothing_again(seed: int) -> None:
-    """Where nothing happened: no event of before is asked for, and none that is asked for again is written again."""
+    """Without new events, a sync reads no earlier day, and emits no event again."""
     twilio, tap = workspaces(seed)
     for _ in range(300 if twilio.rows else 0):
         at = twilio.now + 3 * DAY * twilio.rng.random()
@@ -209,30 +209,30 @@ def test_a_sync_asks_for_a_day_or_two_and_the_next_of_that_day_writes_nothing_ag
         twilio.now += step
         assert tap.sync(size=size, still=True)
     assert tap.emitted == []
-    assert all(since >= tap.began - 3 * DAY for since in twilio.asked_since)
+    assert all(since >= tap.began - 3 * DAY for since in twilio.requested_since)
 
 
 @FEW
 @given(SEEDS)
 def test_a_workspace_that_is_new_to_the_table_is_asked_for_all_that_twilio_keeps(seed: int) -> None:
-    """The first sync, and the first of a workspace that was made since; never further back than Twilio answers."""
+    """Only the first read of a workspace goes back to the earliest date that Twilio answers, and never further."""
     twilio, tap = workspaces(seed)
     assert tap.sync()
     twilio.now += DAY
     twilio.add()
     assert tap.sync()
-    assert sum(since < tap.began - 27 * DAY for since in twilio.asked_since) == 1
+    assert sum(since < tap.began - 27 * DAY for since in twilio.requested_since) == 1
 
 
 @FEW
 @given(SEEDS)
 def test_nothing_before_start_date_is_asked_for(seed: int) -> None:
-    """The events say no date of creation: the date that the list is asked by counts."""
+    """Events have no creation date: `start_date` applies to the date of the filter."""
     twilio, tap = workspaces(seed)
     start = twilio.now - 5 * DAY
     assert tap.sync(start_date=text(start))
     first = f"{start:%Y-%m-%dT%H:%M:%SZ}"
-    assert all(since >= start - timedelta(seconds=1) for since in twilio.asked_since)
+    assert all(since >= start - timedelta(seconds=1) for since in twilio.requested_since)
     assert all(row["event_date"] >= first for row in tap.warehouse.values())
     assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= first}
 
@@ -240,14 +240,14 @@ def test_nothing_before_start_date_is_asked_for(seed: int) -> None:
 @FEW
 @given(SEEDS, st.sampled_from((2, 9, 17)))
 def test_a_log_that_goes_back_some_days_only_is_read_that_far(seed: int, days: int) -> None:
-    """Filters beyond are refused with HTTP 400. Each sync ends well, and few requests are made in vain."""
+    """Twilio refuses earlier filters with HTTP 400. Each sync succeeds, with few refused requests."""
     twilio, tap = workspaces(seed)
     twilio.reach = days * DAY
     for _ in range(3):
         assert tap.sync(still=True)
         answered = text(twilio.now - twilio.reach + DAY)
         assert not {sid for sid, row in tap.wrong().items() if row["event_date"] >= answered}
-        assert sum(since < twilio.now - twilio.reach for since in twilio.asked_since) <= 8 * len(twilio.rows)
+        assert sum(since < twilio.now - twilio.reach for since in twilio.requested_since) <= 8 * len(twilio.rows)
         twilio.now += 5 * HOUR
         for _ in range(twilio.rng.randrange(9)):
             twilio.happen()
@@ -256,7 +256,7 @@ def test_a_log_that_goes_back_some_days_only_is_read_that_far(seed: int, days: i
 @FEW
 @given(SEEDS)
 def test_a_day_of_a_log_that_fails_is_named_and_all_others_arrive(seed: int) -> None:
-    """HTTP 500 to a day, and to spans of more than three. Once the day is answered, its events come too."""
+    """Twilio answers HTTP 500 for a day and for long ranges. The events of that day come after Twilio answers it."""
     twilio, tap = workspaces(seed)
     twilio.longest = 4 * DAY
     twilio.bad = [twilio.now - twilio.rng.choice((2, 9)) * DAY]

@@ -1,4 +1,4 @@
-"""A list and its children over random histories: each table becomes equal to Twilio, whatever becomes of the others."""
+"""Test a list and its children over random histories: each table becomes equal to Twilio, also if others fail."""
 
 from __future__ import annotations
 
@@ -44,36 +44,36 @@ TABLES = ("studio_flows", "studio_executions", "studio_execution_steps")
 
 
 class Family(TwilioList):
-    """Flows, whose executions come and change without them, whose steps come while they are active."""
+    """Studio flows with executions, which get steps while active. Executions come and change without their flow."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng, "studio_flows", "created", "taken", timedelta(0))
-        self.below: dict[str, dict[str, dict[str, Any]]] = {}  # the rows below each row
-        self.trouble = 0.0  # which part of the answers about children are failures
-        self.silent_below = 0.5  # which part of the changes of children leaves date_updated alone
+        self.children: dict[str, dict[str, dict[str, Any]]] = {}  # the children of each row
+        self.trouble = 0.0  # the share of requests for children that fail
+        self.undated_share = 0.5  # the share of the changes of children that leave date_updated as it was
 
-    def _add_below(self, parent: str, **more: Any) -> dict[str, Any]:
+    def _add_child(self, parent: str, **more: Any) -> dict[str, Any]:
         self.count += 1
         row = {"sid": f"R{self.count:05d}", "date_created": self.now, "date_updated": self.now, "value": 0, **more}
-        self.below.setdefault(parent, {})[row["sid"]] = row
+        self.children.setdefault(parent, {})[row["sid"]] = row
         return row
 
     def executions(self) -> list[dict[str, Any]]:
-        return [row for flow in self.rows for row in self.below.get(flow, {}).values()]
+        return [row for flow in self.rows for row in self.children.get(flow, {}).values()]
 
     def happen(self) -> None:
         """
-        A flow changes, an execution begins, changes or ends, or a step is added to one that is active.
+        Change a flow; begin, change or end an execution; or add a step to an active one.
 
-        Whatever is asked may change without a new date: executions always, and steps of those that are active; and as
-        an execution ends, since it is asked once more then.
+        Executions and the steps of active executions may change without a new date, since each sync reads them. So may
+        the steps of an execution that ends, since the next sync reads them once more.
         """
         chance, active = self.rng.random(), [row for row in self.executions() if row["status"] == "active"]
         if chance < 0.3 or not self.rows:
             return super().happen()
         if chance < 0.5 or not active:
             flow = self.rng.choice(list(self.rows))
-            self._add_below(flow, status="active", flow_sid=flow)
+            self._add_child(flow, status="active", flow_sid=flow)
             return None
         execution = self.rng.choice(active)
         if chance < 0.7:
@@ -81,20 +81,20 @@ class Family(TwilioList):
         elif chance < 0.8:
             self._change_step(execution)
         elif chance < 0.9:
-            self._add_below(execution["sid"], execution_sid=execution["sid"])
+            self._add_child(execution["sid"], execution_sid=execution["sid"])
         else:
             self._change_step(execution)
-            self._add_below(execution["sid"], execution_sid=execution["sid"])
+            self._add_child(execution["sid"], execution_sid=execution["sid"])
             execution.update(status="ended", date_updated=self.now)
         return None
 
     def _change(self, row: dict[str, Any]) -> None:
         row["value"] += 1
-        if self.rng.random() >= self.silent_below:
+        if self.rng.random() >= self.undated_share:
             row["date_updated"] = self.now
 
     def _change_step(self, execution: dict[str, Any]) -> None:
-        if steps := list(self.below.get(execution["sid"], {}).values()):
+        if steps := list(self.children.get(execution["sid"], {}).values()):
             self._change(self.rng.choice(steps))
 
     def answer(self, ask: Fetch) -> Page:
@@ -103,10 +103,10 @@ class Family(TwilioList):
             return super().answer(ask)
         if self.rng.random() < self.trouble:
             raise Unreachable("HTTP 500, for 15 minutes")
-        parents = self.rows if len(parts) == 3 else self.below.get(parts[1], {})
+        parents = self.rows if len(parts) == 3 else self.children.get(parts[1], {})
         if parts[-2] not in parents or parts[1] not in self.rows:
             raise Refused(404, 20404, "not found", ask.uri)
-        rows = self.below.get(parts[-2], {}).values()
+        rows = self.children.get(parts[-2], {}).values()
         return Page([self.row(row) for row in rows], None, text(self.now))
 
     def row(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Family(TwilioList):
 
     def truth(self) -> dict[str, dict[str, Any]]:
         executions = self.executions()
-        steps = [step for execution in executions for step in self.below.get(execution["sid"], {}).values()]
+        steps = [step for execution in executions for step in self.children.get(execution["sid"], {}).values()]
         return {
             "studio_flows": {sid: self.wire(row) for sid, row in self.rows.items()},
             "studio_executions": {row["sid"]: self.row(row) for row in executions},
@@ -123,7 +123,7 @@ class Family(TwilioList):
 
 
 class Tap:
-    """The tap's reading of a family, and its warehouse."""
+    """The tap, and the warehouse that it loads."""
 
     def __init__(self, twilio: Family) -> None:
         self.twilio, self.written = twilio, None
@@ -139,7 +139,7 @@ class Tap:
         requests: int = 5000,
         **bounds: Any,
     ) -> bool:
-        """Whether it ended well, for every table."""
+        """Run a sync. Return whether it succeeded for every table."""
         twilio, self.emitted = self.twilio, []
         state = State(json.loads(json.dumps(self.written)))
         run_plan = RunPlan(
@@ -194,7 +194,7 @@ def some_tables(rng: random.Random) -> tuple[str, ...]:
 @FEW
 @given(SEEDS)
 def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(seed: int) -> None:
-    """Children that fail, that are selected late or without their parent, kills in between, parents that vanish."""
+    """Children fail, or are selected late or without their parent; runs are killed; parents are deleted."""
     twilio, tap = family(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 12)):
@@ -211,8 +211,8 @@ def test_every_table_is_right_in_the_end_whatever_was_selected_killed_or_failed(
 
 @FEW
 @given(SEEDS)
-def test_rows_that_a_sync_may_not_ask_have_their_turn(seed: int) -> None:
-    """In whatever order the list stands, with kills and failures between: few requests a sync lose nothing."""
+def test_rows_that_a_sync_may_not_visit_are_visited_later(seed: int) -> None:
+    """A small request limit loses no row, in any order of the list, with kills and failures."""
     twilio, tap = family(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 9)):
@@ -230,7 +230,7 @@ def test_rows_that_a_sync_may_not_ask_have_their_turn(seed: int) -> None:
 @FEW
 @given(SEEDS)
 def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(seed: int) -> None:
-    """Also those selected without what is above them."""
+    """Also a table whose parent is not selected."""
     twilio, tap = family(seed)
     rng = twilio.rng
     for _ in range(rng.randrange(2, 9)):
@@ -244,7 +244,7 @@ def test_within_the_budget_every_table_is_right_after_a_sync_that_ended_well(see
 @FEW
 @given(SEEDS)
 def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
-    """Where every answer about children fails, the parent's table is right, and the children are paid later."""
+    """All requests for children fail: the parent's table is right, and a later sync emits the children."""
     twilio, tap = family(seed)
     twilio.trouble = 1
     for _ in range(3):
@@ -260,7 +260,7 @@ def test_a_table_that_fails_costs_the_others_nothing(seed: int) -> None:
 @FEW
 @given(SEEDS)
 def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
-    """Open rows are asked again, and what has not changed below them is not emitted."""
+    """Open rows are visited again, and their unchanged children are not emitted."""
     twilio, tap = family(seed)
     twilio.without_date_updated = False
     for _ in range(3):
@@ -272,18 +272,18 @@ def test_a_sync_in_which_nothing_changed_emits_nothing(seed: int) -> None:
 @FEW
 @given(SEEDS)
 def test_children_that_change_without_a_date_are_written_alone(seed: int) -> None:
-    """An execution, and steps below executions that are active; and where an execution ends, its steps with it."""
+    """An execution, steps of active executions, and an execution that ends."""
     twilio, tap = family(seed)
     for _ in range(3):
         twilio.now += DAY
         assert tap.sync(chatter=0)
-    rng, asked = twilio.rng, [row for row in twilio.executions() if row["status"] == "active"]
-    steps = [step for row in asked for step in twilio.below.get(row["sid"], {}).values()]
+    rng, active = twilio.rng, [row for row in twilio.executions() if row["status"] == "active"]
+    steps = [step for row in active for step in twilio.children.get(row["sid"], {}).values()]
     changed = rng.sample(twilio.executions(), min(1, len(twilio.executions()))) + rng.sample(steps, min(2, len(steps)))
     for row in changed:
         row["value"] += 1
-    if asked and rng.random() < 0.5:
-        ended = rng.choice(asked)
+    if active and rng.random() < 0.5:
+        ended = rng.choice(active)
         ended.update(status="ended", date_updated=twilio.now)
         changed.append(ended)
     twilio.now += HOUR

@@ -1,7 +1,7 @@
 """
-Each child of a row that is new or changed is read, whatever its parent's dates say, on every way of reading.
+Test that the children of each new or changed row are read, whatever the row's dates say, on every way of reading.
 
-Lists with all kinds of children, whose parents change silently, are listed late, or are asked too early.
+The parents have all kinds of children. They change without a date, are listed late, or are visited too early.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from testing.histories import (
 )
 
 SEEDS = st.integers(0, 10**9)
-# A row that has children, by its stream: what its declaration's conditions want of it.
+# By stream: the properties that a row with children must have.
 SHOWN: dict[str, dict[str, Any]] = {
     "messages": {"num_media": "1"},
     "calls": {"status": "completed"},
@@ -59,7 +59,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     "video_room_participants": {"status": "connected"},
     "studio_executions": {"status": "active"},
 }
-TREES = {
+FAMILIES = {
     "messages": ("message_media",),
     "calls": ("call_events", "call_feedback"),
     "recordings": ("recording_add_on_results", "recording_add_on_result_payloads"),
@@ -68,20 +68,20 @@ TREES = {
     "addresses": ("dependent_phone_numbers",),
     "taskrouter_workspaces": ("taskrouter_events",),
 }
-BELOW = [(root, child) for root, tree in TREES.items() for child in tree]
+BELOW = [(root, child) for root, tree in FAMILIES.items() for child in tree]
 
 
 class Families(TwilioList):
-    """A list, and what is below each of its rows. Every row below bears a tag of its own, which tells it apart."""
+    """A list with the children of each row. Each child has a tag of its own."""
 
     def __init__(self, rng: random.Random, stream: str, order: str = "created") -> None:
         super().__init__(rng, stream, order, "taken", timedelta(0))
         self.without_date_updated, self.hollow, self.hides_null = False, 0, True
-        self.below: dict[str, list[dict[str, Any]]] = {}  # by path
-        self.tags: dict[str, set[str]] = {name: set() for name in TREES[stream]}
-        self.refused: Counter[str] = Counter()  # how often a path answers 404 yet
-        self.hidden: Counter[str] = Counter()  # how often a path is listed empty yet
-        self.asked_below: list[str] = []
+        self.children_by_path: dict[str, list[dict[str, Any]]] = {}  # by path
+        self.tags: dict[str, set[str]] = {name: set() for name in FAMILIES[stream]}
+        self.refused: Counter[str] = Counter()  # how many more times a path answers 404
+        self.hidden: Counter[str] = Counter()  # how many more times a path is listed empty
+        self.visited_paths: list[str] = []
 
     def add(self, created: datetime | None = None) -> None:
         super().add(created)
@@ -89,10 +89,10 @@ class Families(TwilioList):
         if self.column != "date_created":
             row[self.column] = row["date_created"]
         row.update(SHOWN.get(self.stream.name, {}))
-        self.bear(self.stream, row, {}, row["shown"])
+        self.add_children(self.stream, row, {}, row["shown"])
 
-    def bear(self, stream: Stream, row: dict[str, Any], values: dict[str, str], at: datetime) -> None:
-        """Each child of a row gets a row, and so do theirs."""
+    def add_children(self, stream: Stream, row: dict[str, Any], values: dict[str, str], at: datetime) -> None:
+        """Add a row to each child list of a row, and to the child lists of that row."""
         for child in children(stream):
             if child.name not in self.tags or not child.parent:
                 continue
@@ -105,15 +105,15 @@ class Families(TwilioList):
             made |= SHOWN.get(child.name, {}) | {"event_date": f"{at:%Y-%m-%dT%H:%M:%SZ}", "quality_score": 1}
             if isinstance(child.parent.visit, RecentParents):
                 made["sid"] = row["sid"]
-                self.below[path] = [made]
+                self.children_by_path[path] = [made]
                 self.tags[child.name] -= {sid}
             else:
-                self.below.setdefault(path, []).append(made)
+                self.children_by_path.setdefault(path, []).append(made)
             self.tags[child.name].add(sid)
-            self.bear(child, made, {**values, **filled}, at)
+            self.add_children(child, made, {**values, **filled}, at)
 
     def happen(self) -> None:
-        """A row comes, or one changes with or without a date, and with it what is below."""
+        """Add a row, or change one and its children, with or without a new date."""
         if self.rng.random() < 0.4 or not self.rows:
             return self.add()
         self.change(self.rng.choice(list(self.rows.values())), silently=self.rng.random() < 0.5)
@@ -124,43 +124,43 @@ class Families(TwilioList):
         if not silently:
             row["date_updated"] = self.now
         if "call_feedback" not in self.tags:
-            self.bear(self.stream, row, {}, self.now)
+            self.add_children(self.stream, row, {}, self.now)
 
     def answer(self, ask: Fetch) -> Page:
         path = urlsplit(ask.uri).path
         root = ListEndpoint(self.stream, ACCOUNT, 50).path
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
-        if path == root or (not ask.rows and single and path not in self.below):
+        if path == root or (not ask.rows and single and path not in self.children_by_path):
             return super().answer(ask)
         folder, key = path.removesuffix(".json").rsplit("/", 1)
-        read_feedback = [*self.below.get(folder, ()), *self.below.get(f"{folder}.json", ())]
-        if found := [dict(row) for row in read_feedback if row["sid"] == key and not ask.rows]:
-            return Page(found, None, text(self.now))
-        self.asked_below.append(path)
+        rows = [*self.children_by_path.get(folder, ()), *self.children_by_path.get(f"{folder}.json", ())]
+        if items := [dict(row) for row in rows if row["sid"] == key and not ask.rows]:
+            return Page(items, None, text(self.now))
+        self.visited_paths.append(path)
         for answers in (self.refused, self.hidden):
             if answers[path]:
                 answers[path] -= 1
                 if answers is self.refused:
                     raise Refused(404, 20404, "not yet", path)
                 return Page([], None, text(self.now))
-        if path not in self.below:
+        if path not in self.children_by_path:
             raise Refused(404, 20404, "not found", path)
-        return Page([dict(row) for row in self.below[path]], None, text(self.now))
+        return Page([dict(row) for row in self.children_by_path[path]], None, text(self.now))
 
 
 class FamilyTap:
-    """The tap's reading of families, and the tags that its rows bear, by table."""
+    """The tap, and the tags of the rows that it emitted, by table."""
 
     def __init__(self, twilio: Families, *selected: str) -> None:
         self.twilio, self.written = twilio, None
-        self.selected = selected or (twilio.stream.name, *TREES[twilio.stream.name])
+        self.selected = selected or (twilio.stream.name, *FAMILIES[twilio.stream.name])
         self.tags: dict[str, set[str]] = {name: set() for name in self.selected}
         self.version = 0
         self.given_up = 0
         self.states: list[Any] = []
 
     def sync(self, way: str = "", lives: int | None = None, chatter: float = 0.0, **given: Any) -> bool:
-        """Whether it ended well. `way` is one of those of `WAYS`."""
+        """Run a sync on one of the `WAYS`. Return whether it succeeded."""
         twilio, budget = self.twilio, given.pop("budget", 10**6)
         state = State(json.loads(json.dumps(self.written)))
         chosen = Settings(
@@ -181,12 +181,12 @@ class FamilyTap:
             dict.fromkeys(self.selected, all_as_json),
         )
         run_plan.bounds = Bounds(page_size=3, lateness=HOUR, **{"short_pages": 300, **given})
-        run_plan.size_limit.limit = 0 if way == "no room" else 10**6
+        run_plan.size_limit.limit = 0 if way == "full state" else 10**6
         name = twilio.stream.name
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
         reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
         reading.reconcile()
-        self.state, twilio.asked_below = state, []
+        self.state, twilio.visited_paths = state, []
         try:
             with suppress(Killed, PartitionError):
                 pages = Pages(twilio, chatter, lives, lambda: self._note(reading))
@@ -225,22 +225,22 @@ def families(seed: int, stream: str, *selected: str, rows: int = 14) -> tuple[Fa
 
 
 WAYS: dict[str, dict[str, Any]] = {
-    "first walk": {},
+    "first read": {},
     "first slices": {"short_pages": 1},
     "look-back": {"budget": 1},
     "look-back by slices": {"lookback_pages": 0, "short_pages": 0},
     "rescan": {"budget": 2, "lookback": timedelta(0)},
     "FULL_TABLE": {},
-    "no room": {},
+    "full state": {},
 }
-DATED = ("look-back by slices", "no room")  # where no content is compared
+DATED = ("look-back by slices", "full state")  # contents are not compared
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("root", "child"), BELOW, ids=[child for _, child in BELOW])
 def test_every_kind_of_child_gets_its_rows_on_every_way_of_reading(way: str, root: str, child: str) -> None:
-    """Of rows there from the first, rows that changed, and rows listed late; alone, and beside all of its family."""
-    for selected in ((child,), (root, *TREES[root])):
+    """Children of old rows, changed rows and rows listed late arrive, with one table selected and with all of them."""
+    for selected in ((child,), (root, *FAMILIES[root])):
         twilio, tap = families(7, root, *selected)
         given = dict(WAYS[way])
         assert tap.sync(way, **given) or way == "first slices"
@@ -253,32 +253,32 @@ def test_every_kind_of_child_gets_its_rows_on_every_way_of_reading(way: str, roo
             twilio.change(row, silently=way not in DATED)
         twilio.now += 9 * HOUR
         if way not in (*DATED, "look-back"):
-            twilio.add(twilio.now - 10 * DAY)  # listed ten days late
+            twilio.add(twilio.now - 10 * DAY)  # Twilio lists it ten days late
         for _ in range(1 if way in ("look-back", "look-back by slices", "FULL_TABLE") else 8):
             assert tap.sync(way, **given)
             twilio.now += HOUR
         assert not tap.missing(), (way, selected)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "no room"])
-@pytest.mark.parametrize("root", TREES)
-def test_an_account_in_which_nothing_changed_is_asked_for_nothing_below_anew(way: str, root: str) -> None:
-    """But for rows that stand open, logs, and the window of call_feedback: these are asked in every sync."""
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "full state"])
+@pytest.mark.parametrize("root", FAMILIES)
+def test_without_changes_no_row_is_visited_again(way: str, root: str) -> None:
+    """Except for open rows, logs and recent calls, which every sync visits."""
     twilio, tap = families(11, root)
     for _ in range(12):
         twilio.now += HOUR
         assert tap.sync(way, **WAYS[way])
-    asked_anew = {path.split("/")[-1].removesuffix(".json") for path in twilio.asked_below}
-    for child in map(STREAM.__getitem__, TREES[root]):
+    visited_again = {path.split("/")[-1].removesuffix(".json") for path in twilio.visited_paths}
+    for child in map(STREAM.__getitem__, FAMILIES[root]):
         visit = child.parent.visit if child.parent else None
         last = child.path.split("/")[-1]
-        assert (last in asked_anew) <= isinstance(visit, (AllParents, OpenParents, RecentParents)), (way, child.name)
+        assert (last in visited_again) <= isinstance(visit, (AllParents, OpenParents, RecentParents)), (way, child.name)
 
 
 @FEW
-@given(SEEDS, st.sampled_from(sorted(TREES)))
-def test_kills_and_older_states_lose_no_row_below(seed: int, root: str) -> None:
-    """A run that died at any page, and a STATE from any moment before, put back: in the end all is there."""
+@given(SEEDS, st.sampled_from(sorted(FAMILIES)))
+def test_kills_and_older_states_lose_no_child(seed: int, root: str) -> None:
+    """After kills at any page, and after an older STATE was restored, later syncs emit every row."""
     twilio, tap = families(seed, root, rows=random.Random(seed).randrange(0, 12))
     rng = twilio.rng
     for _ in range(rng.randrange(2, 8)):
@@ -296,83 +296,87 @@ def test_kills_and_older_states_lose_no_row_below(seed: int, root: str) -> None:
 
 @pytest.mark.parametrize("requests", [1, 3])
 def test_a_few_requests_a_sync_come_to_every_row(requests: int) -> None:
-    """`max_child_requests`: where a chunk has more rows than a sync may ask, the next sync goes on where it ended."""
+    """`max_child_requests`: if a chunk has more rows than a sync may visit, the next sync continues there."""
     twilio, tap = families(3, "messages")
-    for asked in range(1, 30):
+    for syncs in range(1, 30):
         twilio.now += HOUR
         tap.sync(requests=requests)
-        assert len(tap.tags["message_media"]) >= min(14, requests * asked)
+        assert len(tap.tags["message_media"]) >= min(14, requests * syncs)
     assert not tap.missing()
 
 
 @pytest.mark.parametrize("root", ["messages", "recordings", "video_rooms"])
 @pytest.mark.parametrize("there", [True, False], ids=["parent is there", "parent is gone"])
-def test_a_list_that_answers_404_is_asked_again_in_a_later_sync(root: str, there: bool) -> None:
-    """Once: its rows come with the next sync. Where the parent answers 404 too, or the list does again, it is done."""
+def test_a_list_that_answers_404_is_read_again_by_a_later_sync(root: str, there: bool) -> None:
+    """The rows come with the next sync. A 404 counts if the parent answers 404 too, or if the list repeats it."""
     twilio, tap = families(5, root, rows=3)
-    child = STREAM[TREES[root][0]]
-    paths = [path for path in twilio.below if path.count("/") == min(one.count("/") for one in twilio.below)]
+    child = STREAM[FAMILIES[root][0]]
+    paths = [
+        path
+        for path in twilio.children_by_path
+        if path.count("/") == min(one.count("/") for one in twilio.children_by_path)
+    ]
     twilio.refused.update(paths if there else ())
     if not there:
-        twilio.below.clear()
+        twilio.children_by_path.clear()
         for tags in twilio.tags.values():
             tags.clear()
-    asked = []
+    visits = []
     for _ in range(4):
         twilio.now += HOUR
         assert tap.sync()
-        asked.append(len(twilio.asked_below))
+        visits.append(len(twilio.visited_paths))
     assert not tap.missing()
     assert child.parent
     if not there and not isinstance(child.parent.visit, (AllParents, OpenParents)):
-        assert asked[0] and asked[-1] == 0, "it is believed in the end"
+        assert visits[0] and visits[-1] == 0, "the 404 counts in the end"
 
 
 @pytest.mark.parametrize("root", ["recordings", "studio_flows", "video_rooms"])
-def test_a_list_two_levels_down_that_answers_404_once_is_asked_again(root: str) -> None:
-    """Its parent's list is read again for it, although neither that row nor the one above it changed."""
+def test_a_list_two_levels_down_that_answers_404_once_is_read_again(root: str) -> None:
+    """The list of its parent is read again too, although no row of the parents changed."""
     twilio, tap = families(5, root, rows=3)
-    twilio.refused.update(list(twilio.below))
+    twilio.refused.update(list(twilio.children_by_path))
     for _ in range(4):
         twilio.now += HOUR
         assert tap.sync()
     assert not tap.missing()
 
 
-def test_a_list_that_is_empty_although_its_parent_says_there_are_rows_is_asked_again() -> None:
-    """`num_media` is above 0: asked until the media are listed, for seven days after the message's last change."""
+def test_an_empty_list_whose_parent_announces_rows_is_read_again() -> None:
+    """`num_media` is above 0: each sync reads the media until Twilio lists them, or for seven days."""
     twilio, tap = families(5, "messages", rows=0)
     twilio.add(twilio.now)
-    (path,) = twilio.below
+    (path,) = twilio.children_by_path
     twilio.hidden[path] = 3
     for _ in range(4):
         twilio.now += HOUR
         assert tap.sync()
-        assert twilio.asked_below == [path]
+        assert twilio.visited_paths == [path]
     assert not tap.missing() and not tap.given_up
-    assert tap.sync() and not twilio.asked_below
+    assert tap.sync() and not twilio.visited_paths
 
 
 def test_a_list_that_stays_empty_is_given_up_after_seven_days() -> None:
-    """And the sync that gives up says so, once."""
+    """The sync that gives up reports it once."""
     twilio, tap = families(5, "messages", rows=0)
     twilio.add(twilio.now)
-    (path,) = twilio.below
+    (path,) = twilio.children_by_path
     twilio.hidden[path] = 1000
     for day in range(1, 10):
         twilio.now += DAY
         assert tap.sync()
-        assert len(twilio.asked_below) == (day <= 7)
+        assert len(twilio.visited_paths) == (day <= 7)
         assert tap.given_up == (day >= 7)
 
 
 def test_media_that_come_to_an_old_message_without_a_date_are_read() -> None:
-    """num_media goes from 0 to 1, and nothing else changes."""
+    """Only num_media changes, from 0 to 1."""
     twilio, tap = families(5, "messages")
     row = list(twilio.rows.values())[9]
     row["num_media"] = "0"
-    (path,) = (path for path in twilio.below if row["sid"] in path)
-    (media,) = twilio.below[path]
+    (path,) = (path for path in twilio.children_by_path if row["sid"] in path)
+    (media,) = twilio.children_by_path[path]
     twilio.tags["message_media"] -= {media["tag"]}
     for _ in range(3):
         twilio.now += HOUR
@@ -382,25 +386,25 @@ def test_media_that_come_to_an_old_message_without_a_date_are_read() -> None:
     twilio.now += HOUR
     assert tap.sync()
     assert media["tag"] in tap.tags["message_media"]
-    assert twilio.asked_below == [path]
+    assert twilio.visited_paths == [path]
 
 
 def test_a_child_selected_later_is_read_below_every_row() -> None:
-    """Also where its parent was read for another child already, and where its siblings know each row."""
+    """Its parent was read before, for another child."""
     twilio, _ = families(5, "recordings")
     tap = FamilyTap(twilio, "recordings", "recording_add_on_result_payloads")
     for _ in range(3):
         twilio.now += HOUR
         assert tap.sync()
-    tap.selected = ("recordings", *TREES["recordings"])
+    tap.selected = ("recordings", *FAMILIES["recordings"])
     tap.tags["recording_add_on_results"] = set()
     twilio.now += HOUR
     assert tap.sync()
     assert not tap.missing()
 
 
-def test_two_chunks_never_share_a_digest() -> None:
-    """Of 100,000 lists below rows, keys of 32 bits had a pair of a same key: each sync wrote both again."""
+def test_two_chunks_never_share_a_fingerprint() -> None:
+    """100,000 child lists have 100,000 keys. Two lists with one key would be emitted in every sync."""
     from tap_twilio.changes.power_sums import end_key
 
     keys = {end_key(unsliceable, f"{number:032x}") for number in range(100_000) for unsliceable in (0, 1)}

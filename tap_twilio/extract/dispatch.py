@@ -1,0 +1,156 @@
+"""
+Hand the pages of a list to its consumers: the stream's own table, and the streams of its children.
+
+A list is read once for all of its consumers. Each consumer finds the rows that changed by its own fingerprints, and
+each fails alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tap_twilio.changes.chunks import Chunks, SliceSums
+from tap_twilio.errors import PartitionError
+from tap_twilio.tables.effects import Read
+from tap_twilio.tables.table import Pauses, Reader, ReadMode, Table
+from tap_twilio.twilio.endpoint import ListEndpoint
+from tap_twilio.twilio.request import Page, Row
+
+from .page_reader import PageReader
+
+RESTARTS = 3  # how often a sync reads a list again from its top, after rows moved between two pages
+
+
+class Consumer(Protocol):
+    """A consumer of a list's rows."""
+
+    failed: PartitionError | None
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tables(self) -> list[Table]: ...
+
+    def fail(self, error: PartitionError) -> None: ...
+
+    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None: ...
+
+    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None: ...
+
+
+class ChildConsumer(Consumer, Protocol):
+    """A consumer that reads the children of a list's rows."""
+
+    def take(self, dispatcher: PageDispatcher, page: Page) -> Read: ...
+
+    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read: ...
+
+    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read: ...
+
+
+class PageDispatcher:
+    """
+    Hands the pages of one read to the consumers.
+
+    A later read may resume at `checkpoint` without a loss. The checkpoint lags behind the read, because rows are
+    pending until their chunk ends. `readers` holds, by the names of the consumers, what finds the changed rows; a
+    consumer without a reader decides by dates.
+    """
+
+    def __init__(
+        self,
+        consumers: Sequence[Table | ChildConsumer],
+        mode: ReadMode,
+        page_reader: PageReader,
+        readers: Mapping[str, Reader | None],
+    ) -> None:
+        self.consumers, self.mode, self.page_reader, self.readers = consumers, mode, page_reader, readers
+        self.checkpoint = page_reader.start
+        self.has_advanced = False  # the checkpoint moved, so a read that stops here made progress
+        self.has_unvisited = False  # some rows have children that are not all read
+        self.on_failure: Callable[[], None] = lambda: None
+
+    @staticmethod
+    def of(consumers: Sequence[Table | ChildConsumer], mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
+        """Return a dispatcher with a reader for each consumer that has not failed."""
+        readers = {
+            consumer.name: consumer.reader(mode, page_reader.endpoint) for consumer in consumers if not consumer.failed
+        }
+        return PageDispatcher(consumers, mode, page_reader, readers)
+
+    def take(self, page: Page) -> Read:
+        """Hand a page to each consumer that has not failed. Once all have failed, raise the first one's error."""
+        page = self._without_resumed_rows(page)
+        pauses = set(range(len(page.rows) + 1))
+        for consumer in self._unfailed():
+            try:
+                consumer_pauses = yield from self._hand_to(consumer, page)
+                pauses = pauses if consumer_pauses is None else pauses & consumer_pauses
+            except PartitionError as error:
+                consumer.fail(error)
+        self._report_failures()
+        self._move_checkpoint(page.rows, max(pauses, default=0))
+
+    def _hand_to(self, consumer: Table | ChildConsumer, page: Page) -> Read:
+        """Hand a page to one consumer. Return the numbers of rows after which none of its rows is pending."""
+        pauses: Pauses
+        if isinstance(consumer, Table):
+            pauses = yield from consumer.take(
+                self.mode, self.page_reader.endpoint, page, self.readers.get(consumer.name)
+            )
+        else:
+            pauses = yield from consumer.take(self, page)
+        return pauses
+
+    def stops(self) -> bool:
+        """Return whether a read that stops here made progress, and end the open chunks soon, so that it does."""
+        for reader in self.readers.values():
+            if isinstance(reader, Chunks):
+                reader.hurry = True
+        return self.has_advanced
+
+    def end(self) -> Read:
+        """Compare the pending rows: the list ended, or its wanted part did."""
+        yield from self._stop(ended=True)
+
+    def leave(self) -> Read:
+        """Leave the pending rows to a later read: this read stops before the end of the list."""
+        yield from self._stop(ended=False)
+
+    def _stop(self, ended: bool) -> Read:
+        for consumer in self._unfailed():
+            reader = self.readers.get(consumer.name)
+            if isinstance(reader, Chunks):
+                try:
+                    if isinstance(consumer, Table):
+                        yield from consumer.end(self.mode, reader) if ended else consumer.leave(self.mode, reader)
+                    else:
+                        yield from consumer.end(self, reader) if ended else consumer.leave(self, reader)
+                except PartitionError as error:
+                    consumer.fail(error)
+        self._report_failures()
+
+    def _unfailed(self) -> Iterable[Table | ChildConsumer]:
+        return (consumer for consumer in self.consumers if consumer.failed is None)
+
+    def _without_resumed_rows(self, page: Page) -> Page:
+        """Return a page without the rows that an earlier read took: on the first page, those down to the checkpoint."""
+        after = self.page_reader.resume_after if self.page_reader.pages == 1 else None
+        ids = self.page_reader.endpoint.ids(page.rows) if after else []
+        return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
+
+    def _move_checkpoint(self, rows: Sequence[Row], done: int) -> None:
+        """Move the checkpoint behind the first `done` rows."""
+        if done:
+            self.has_advanced = True
+            self.checkpoint = self.page_reader.checkpoint(rows, rows[done - 1])
+
+    def _report_failures(self) -> None:
+        failures = [consumer.failed for consumer in self.consumers if consumer.failed]
+        if failures:
+            self.on_failure()
+        if failures and len(failures) == len(self.consumers):
+            raise failures[0]
