@@ -7,9 +7,10 @@ from typing import Any
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import Backfill
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, SECOND, later
+from tap_twilio.timestamps import SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 
 from .list_order import Order
@@ -80,4 +81,4 @@ def _read_pages(
 def _begin_slices(reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill, pages: float) -> None:
     since = reading.oldest
     opened.time_slices = split_evenly(reading, endpoint, since, later(opened.began, SECOND), pages)
-    opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)
+    bookmarks.leave_to_rescans(opened, since)

@@ -18,6 +18,7 @@ from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
 from tap_twilio.streams.model import Parent, Stream
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, timestamp_of
@@ -67,7 +68,7 @@ class CallFeedbackTable(Table):
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
-            self.state.resend_listed_before = resend_listed_before
+            bookmarks.resend_listed(self.state, resend_listed_before)
         self.note(bookmark)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
@@ -75,7 +76,7 @@ class CallFeedbackTable(Table):
             return
         if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
-        self.state.resend_listed_before = self.state.resend_created_before = None
+        bookmarks.finish_resend(self.state)
         self.note(bookmark)
 
     def note(self, late: Timestamp | None = None) -> None:
@@ -109,9 +110,7 @@ class CallFeedback:
         """The sync begins, and the state holds what is owed."""
         state = self.table.state
         if self.table.resends_older and not self.limits.backfill:
-            state.date_updated = state.date_updated or earlier(self.began, self.lateness)
-            state.lookback_done_at = state.lookback_done_at or state.date_updated
-            state.resend_created_before = None
+            bookmarks.skip_older(state, earlier(self.began, self.lateness))
             self.progress.unasked = True
         self._older = self.table.resends_older  # whether this sync owes them
         self.progress.second_source_pending |= self._older
@@ -261,7 +260,7 @@ class CallFeedback:
                 )
             if not self.limits.first:
                 self._finish_window(self.began)
-                self.table.state.resend_created_before = None
+                bookmarks.skip_resend(self.table.state)
             elif self._looks:
                 yield from self._ask_window(whole)
         except PartitionError as error:
@@ -369,7 +368,7 @@ class CallFeedback:
         """One that answers after samples means that others may, and older ones: all of them are asked again."""
         if self._sampling:
             self.progress.unasked = self.table.asks_all_again = True
-            self.table.state.resend_created_before = END
+            bookmarks.resend_all(self.table.state)
         self.progress.misses = 0
         self.table.note()
 

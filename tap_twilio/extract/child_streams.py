@@ -23,8 +23,9 @@ from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, 
 from tap_twilio.log import about
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import AllParents, ChangedParents, LogWindow, OpenParents, Parent, Rescan, Stream
+from tap_twilio.tables.bookmarks import NO_LIMIT
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import AT_LAST, NO_DATES, DateRule, Pauses, Reader, ReadMode, Table, chunk_length, store_of
+from tap_twilio.tables.table import NO_DATES, DateRule, Pauses, Reader, ReadMode, Table, chunk_length, store_of
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -429,7 +430,7 @@ class ChildStreams:
     ) -> tuple[list[PendingRow], set[int]]:
         """The rows for which requests are left, and the keys of the others. Those `counted` take one each."""
         traffic = not self._every and isinstance(dispatcher.page_reader.endpoint.stream.reads, Rescan)
-        if not traffic or any(table.state.resend_listed_before == AT_LAST for table in self._alive()):
+        if not traffic or any(table.state.resend_listed_before == NO_LIMIT for table in self._alive()):
             return list(due), set()
         chosen: list[PendingRow] = []
         left: set[int] = set()

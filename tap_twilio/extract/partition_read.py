@@ -10,6 +10,8 @@ from tap_twilio.changes.chunks import FingerprintStore
 from tap_twilio.errors import Error, Incomplete
 from tap_twilio.state.model import Backfill, Partition
 from tap_twilio.streams.model import Stream
+from tap_twilio.tables import bookmarks
+from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import Reader, ReadMode, Table, close
 from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
@@ -54,9 +56,7 @@ class PartitionRead:
     bounds: Bounds = field(default_factory=Bounds)
     created: Timestamp | None = None  # of the account
     restarts: int = 0
-    dates_at_start: list[tuple[Partition, Timestamp | None, Timestamp | None, Timestamp | None]] = field(
-        default_factory=list
-    )  # at first
+    bookmarks_at_start: list[BookmarksAtStart] = field(default_factory=list)
     rescan_pages_read: int = 0  # in this sync, of the budget
     rescanned_whole: bool = False  # in this sync: all history was read again
     rows: int = 0  # that were read in this sync
@@ -132,7 +132,7 @@ class PartitionRead:
         said = []
         if self._is_from_the_future():
             for state in self._states():
-                vars(state).update(vars(Partition()))
+                bookmarks.reset(state)
             said.append("its state is from the future and not believed: everything is read again")
         wants_more = [table.name for table in self.tables if self._owed(table, table.name in added)]
         for table in self.tables:
@@ -142,7 +142,7 @@ class PartitionRead:
                 for read in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     read.read.pop(child_stream.name, None)
         self._leave_out_unserved()
-        self.dates_at_start = [(s, s.date_updated, s.lookback_done_at, s.finished) for s in self._states()]
+        self.bookmarks_at_start = [BookmarksAtStart.of(state) for state in self._states()]
         return said
 
     def hold_back(self, now: Timestamp) -> None:
@@ -152,10 +152,8 @@ class PartitionRead:
             opened.began = min(opened.began, now)
         for feedback in self.feedback_consumers:
             feedback.hold_back(now)
-        for state, *before in self.dates_at_start:
-            for name, known in zip(("date_updated", "lookback_done_at", "finished"), before):
-                if date := getattr(state, name):
-                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.lateness))))
+        for at_start in self.bookmarks_at_start:
+            at_start.hold_back(now, self.bounds.lateness)
 
     def _states(self) -> list[Partition]:
         parts = [
@@ -166,11 +164,8 @@ class PartitionRead:
         return list({id(part): part for part in parts}.values())
 
     def _is_from_the_future(self) -> bool:
-        known = [
-            date for state in self._states() for date in (state.date_updated, state.lookback_done_at, state.finished)
-        ]
-        known += [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
-        return max(filter(None, known), default=BEGINNING) > earlier(self.began, -HOUR)
+        opened = [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
+        return bookmarks.is_from_the_future(self._states(), opened, self.began)
 
     def _owed(self, table: Table, added: bool) -> Timestamp:
         """Before when rows were created that a table wants once more."""
@@ -180,11 +175,11 @@ class PartitionRead:
 
     def _schedule_resend(self, table: Table, added: bool) -> list[str]:
         state, resend_listed_before = table.state, self._owed(table, added)
-        state.start_date = self.bounds.start_date
+        bookmarks.request_from(state, self.bounds.start_date)
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
         if not resend_listed_before or not (state.date_updated or backfilled):
             return []
-        state.resend_created_before = max(resend_listed_before, state.resend_created_before or BEGINNING)
+        bookmarks.resend(state, resend_listed_before)
         if self.state.rescan and table.name in self.state.rescan.tables:
             self.state.rescan.tables.remove(table.name)
         if table.state is self.state:
@@ -253,7 +248,7 @@ class PartitionRead:
 
     def _finish(self, began: Timestamp) -> Timestamp:
         bookmark = earlier(began, self.bounds.lateness)
-        self.state.finished = max(self.state.finished or BEGINNING, bookmark)
+        bookmarks.finish_list(self.state, bookmark)
         return bookmark
 
     def fail_unread(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import OpenRescan
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read, Wait
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
@@ -60,7 +61,7 @@ def _look_back(
     bookmark = earlier(reading.began, reading.bounds.lateness)
     for table in served:
         if not table.failed:
-            table.state.lookback_done_at = max(table.state.lookback_done_at or bookmark, bookmark)
+            bookmarks.finish_lookback(table.state, bookmark)
     return dispatchers, whole
 
 
@@ -181,5 +182,5 @@ def _may_read_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Genera
             return False
         break
     reading.rescan_pages_read += 1
-    reading.state.rescanned_at = reading.began
+    bookmarks.note_rescan(reading.state, reading.began)
     return True

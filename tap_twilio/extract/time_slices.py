@@ -14,6 +14,7 @@ from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
 from tap_twilio.streams.model import LogWindow, Rescan
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import Reader, ReadMode, join
 from tap_twilio.timestamps import (
@@ -263,9 +264,7 @@ class TimeSlices:
         """A slice's walk; None when the filter no longer reaches any of it. What it does not reach is owed."""
         since = max(one.since, self.reading.reach)
         if since > one.since and self.backfill:
-            self.backfill.resend_listed_before = max(
-                self.backfill.resend_listed_before or BEGINNING, min(since, one.until)
-            )
+            bookmarks.leave_to_rescans(self.backfill, min(since, one.until))
         if since >= one.until:
             return None
         if self._by_creation and self.reading.created:
@@ -315,7 +314,7 @@ class TimeSlices:
     def _leave_to_rescans(self, one: TimeSlice) -> None:
         """Leave a slice to the rounds."""
         if self.backfill and self._has_sums:
-            self.backfill.resend_listed_before = max(self.backfill.resend_listed_before or BEGINNING, one.until)
+            bookmarks.leave_to_rescans(self.backfill, one.until)
         self._remove(one)
 
     def _failed(self) -> ServerFailed:

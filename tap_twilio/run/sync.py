@@ -34,6 +34,7 @@ from tap_twilio.singer.records import Recorder
 from tap_twilio.state.model import State, selection
 from tap_twilio.streams import BY_NAME, PROBE, Stream
 from tap_twilio.streams.model import LogWindow
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.timestamps import DAY, HOUR, Timestamp, earlier, later, machine_now, parse_timestamp
 from tap_twilio.twilio.client import Client
@@ -204,10 +205,8 @@ class Sync:
         """A bookmark of another tap's, or one written by hand, is where emitting starts."""
         bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
         table = next(table for table in reading.tables if table.name == name)
-        table.advance(bookmark)
-        table.state.imported_bookmark = bookmark
-        if table.state is reading.state and reading.state.finished is None:
-            reading.state.finished = bookmark
+        own = table.state is reading.state
+        bookmarks.import_bookmark(table.state, reading.state if own else None, bookmark)
 
     # -- reading
 

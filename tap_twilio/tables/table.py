@@ -22,13 +22,12 @@ from tap_twilio.changes.power_sums import ZERO, contents_of, end_key, hashed, ke
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Stream
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, later, timestamp_of
+from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timestamp_of
 from tap_twilio.twilio.endpoint import Dates, ListEndpoint
 from tap_twilio.twilio.request import Page, Row, Stamp
 
-AT_LAST: Timestamp = "9000-01-01T00:00:00.000000Z"  # all that is owed is asked, however much that is
-LONG_AGO: Timestamp = "1970-01-01T00:00:00.000000Z"
 LONGEST_CHUNK = 1024  # rows, on average
 Reader = Chunks | SliceSums
 Pauses = set[int] | None  # after how many rows of a page nothing waits; None: after each
@@ -313,35 +312,24 @@ class Table:
 
     def advance(self, bookmark: Timestamp) -> None:
         """Every change before `bookmark` is in the warehouse. It never moves backwards."""
-        self.state.date_updated = max(self.state.date_updated or BEGINNING, bookmark)
-        self.state.lookback_done_at = max(self.state.lookback_done_at or BEGINNING, bookmark)
+        bookmarks.advance(self.state, bookmark)
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         """
         A backfill that served this table ended. `resend_listed_before`: rows undated, or dated before this, it did not
         see.
         """
-        self.advance(bookmark)
-        self.state.resend_listed_before, self.state.deferred_before = (
-            max(resend_listed_before or BEGINNING, self.state.deferred_before or BEGINNING) or None,
-            None,
-        )
+        bookmarks.finish_backfill(self.state, bookmark, resend_listed_before)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
         """A round that served this table ended."""
-        self.advance(bookmark)
-        state = self.state
-        if state.deferred_before and state.resend_listed_before and state.deferred_before >= state.resend_listed_before:
-            state.deferred_before = AT_LAST  # in the order of this list, the turn of the same rows would never come
-        state.resend_listed_before, state.deferred_before = state.deferred_before, None
-        state.resend_created_before = state.imported_bookmark = None
+        bookmarks.finish_rescan(self.state, bookmark)
         if not self.store.evicts_oldest:
             self.store.rotate()
 
     def defer(self, listed: Timestamp | None) -> None:
         """A row of the parent was not asked in this sync: it is owed, with the undated and those listed before it."""
-        until = later(listed, SECOND) if listed else LONG_AGO
-        self.state.deferred_before = max(self.state.deferred_before or BEGINNING, until)
+        bookmarks.defer(self.state, listed)
 
     def _opened(self, mode: ReadMode) -> list[str] | None:
         """The tables that what is read serves; None where that is all."""
