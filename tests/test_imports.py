@@ -30,7 +30,7 @@ LAYERS = {
     "extract": "tables changes state singer twilio streams timestamps log errors",
     "tables": "changes state singer twilio streams timestamps log errors",
     "state": "changes singer twilio streams files timestamps log errors",
-    "changes": "singer timestamps",
+    "changes": "singer twilio timestamps",
     "singer": "twilio streams files timestamps log errors",
     "twilio": "streams settings files timestamps errors",
     "settings": "files base_url timestamps errors",

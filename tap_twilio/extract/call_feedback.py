@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tap_twilio.changes.chunks import Chunks, SliceSums
+from tap_twilio.changes.chunks import Chunks
+from tap_twilio.changes.slice_sums import SliceSums
 from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress

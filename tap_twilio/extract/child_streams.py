@@ -16,16 +16,20 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from tap_twilio.changes.chunks import Chunk, Chunks, FingerprintStore, PartialSums, PendingRow, SizeLimit, SliceSums
+from tap_twilio.changes.chunks import Chunks, chunk_length
+from tap_twilio.changes.comparison import Chunk
+from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
 from tap_twilio.changes.power_sums import contents_of, keys_of
+from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import AllParents, ChangedParents, LogWindow, OpenParents, Parent, Rescan, Stream
 from tap_twilio.tables.bookmarks import NO_LIMIT
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import NO_DATES, DateRule, Pauses, Reader, ReadMode, Table, chunk_length, store_of
+from tap_twilio.tables.table import Pauses, Reader, ReadMode, Table
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -127,7 +131,7 @@ class PageDispatcher:
         """Whether a walk that stops here has come further; else it does so soon."""
         for reader in self.readers.values():
             if isinstance(reader, Chunks):
-                reader.hurry = True
+                reader.flush_soon = True
         return self.may_stop
 
     def end(self) -> Read:
@@ -333,7 +337,7 @@ class ChildStreams:
             return reader.pauses
         counted = [row for row in rows if row.content]
         if isinstance(reader, SliceSums):
-            keys = set(map(_key_of, counted))
+            keys = {row.key for row in counted}
             due = [row for row in counted if not row.record.is_over]
             left = yield from self._visit(dispatcher, self._rationed(dispatcher, due, keys), keys)
             apart = endpoint.unsliceable_rows([row.dates for row in counted])
@@ -409,7 +413,7 @@ class ChildStreams:
         unvisited = [row for row in rows if row.content not in self._visited]
         wanted = {row.key for row in unvisited if any(_is_due(date_rule, row, waiting) for date_rule in date_rules)}
         if dispatcher.mode is ReadMode.FULL_TABLE_AGAIN and not self._every:
-            wanted = set(map(_key_of, unvisited))  # all of them are new, or changed
+            wanted = {row.key for row in unvisited}  # all of them are new, or changed
         due = [row for row in rows if row.key in wanted or self._stands_open(row)]
         new = {
             row.key for row in due if any(_is_new(date_rule, row) for date_rule in self._date_rules(dispatcher.mode))
@@ -606,10 +610,6 @@ def _is_due(date_rule: DateRule, row: PendingRow, waiting: bool) -> bool:
 def _is_new(date_rule: DateRule, row: PendingRow) -> bool:
     """Whether a row may never have been visited, as far as dates tell."""
     return date_rule.must_resend(row.dates) or (timestamp_of(row.dates[2]) or END) >= date_rule.since
-
-
-def _key_of(row: PendingRow) -> int:
-    return row.key
 
 
 def _sorted_json(row: Row) -> bytes:

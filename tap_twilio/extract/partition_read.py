@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_twilio.changes.chunks import FingerprintStore
+from tap_twilio.changes.fingerprints import FingerprintStore
+from tap_twilio.changes.slice_sums import close
 from tap_twilio.errors import Error, Incomplete
 from tap_twilio.state.model import Backfill, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
-from tap_twilio.tables.table import Reader, ReadMode, Table, close
+from tap_twilio.tables.table import Reader, ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
@@ -96,7 +97,7 @@ class PartitionRead:
     def close(self, endpoint: ListEndpoint, read: dict[str, str]) -> None:
         """All of a list was read by slices."""
         for name, known in self.counted.items():
-            close(known, endpoint, read.get(name))
+            close(known, endpoint.name, read.get(name))
 
     def keep(self) -> None:
         """Write into the state what is known of rows."""

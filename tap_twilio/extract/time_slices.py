@@ -9,14 +9,14 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from tap_twilio.changes.chunks import SliceSums
+from tap_twilio.changes.slice_sums import SliceSums, join
 from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
 from tap_twilio.streams.model import LogWindow, Rescan
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import Reader, ReadMode, join
+from tap_twilio.tables.table import Reader, ReadMode
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
