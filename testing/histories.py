@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hypothesis import settings
 
-from tap_twilio.changes.chunks import SizeLimit
+from tap_twilio.changes.fingerprints import SizeLimit
 from tap_twilio.errors import Incomplete, PartitionError, Refused
 from tap_twilio.extract import strategy
 from tap_twilio.extract.budget import Budget

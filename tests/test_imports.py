@@ -7,11 +7,13 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tap_twilio import errors
+from tap_twilio.state.model import Partition
 from tap_twilio.streams import BY_NAME
 from testing.project import PROJECT
 
@@ -28,7 +30,7 @@ LAYERS = {
     "extract": "tables changes state singer twilio streams timestamps log errors",
     "tables": "changes state singer twilio streams timestamps log errors",
     "state": "changes singer twilio streams files timestamps log errors",
-    "changes": "singer timestamps",
+    "changes": "singer twilio timestamps",
     "singer": "twilio streams files timestamps log errors",
     "twilio": "streams settings files timestamps errors",
     "settings": "files base_url timestamps errors",
@@ -54,6 +56,18 @@ LIBRARIES = {
     "msgspec": {"twilio.response"},
     "fsspec": {"run_sync.object_store"},
     "orjson": {"extract.child_streams", "singer.numbers", "singer.output", "singer.records", "state.store"},
+}
+# The dates of a partition, which one module writes.
+BOOKMARKS = {
+    "date_updated",
+    "lookback_done_at",
+    "finished",
+    "rescanned_at",
+    "start_date",
+    "imported_bookmark",
+    "resend_listed_before",
+    "resend_created_before",
+    "deferred_before",
 }
 LONGEST_FILE, LONGEST_FUNCTION = 600, 40  # lines
 # Functions that are longer, each with its reason.
@@ -213,6 +227,34 @@ def test_a_name_is_found_wherever_it_stands(text: str) -> None:
     """But not in a docstring, nor in the name of a setting."""
     assert said(ast.parse(f"x = {text}"))
     assert not said(ast.parse(f"def f():\n    {text!r}\n    return 'call_feedback_source'"))
+
+
+def written(tree: ast.Module) -> Iterator[str]:
+    """Yield each bookmark that a module assigns to an object, and each call by which it could do so unseen."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in BOOKMARKS and not isinstance(node.ctx, ast.Load):
+            yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
+            yield node.func.id
+        elif isinstance(node, ast.Call) and re.match(r"vars\(.*\)\.update\(", ast.unparse(node)):
+            yield "vars().update"
+
+
+def test_one_module_writes_the_bookmarks() -> None:
+    """Others call it, so that the rule that a bookmark never goes back stands in one place."""
+    readers_of_states = {name for name in TREES if unit(name) == "state"}  # which copy whole states
+    assert {name for name, tree in TREES.items() if list(written(tree))} - readers_of_states == {"tables.bookmarks"}
+    assert not [name for name in readers_of_states if BOOKMARKS & set(written(TREES[name]))]
+    assert {field.name for field in fields(Partition)} >= BOOKMARKS
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x.finished = 1", "x.y.finished: str = 1", "a, x.start_date = 1, 2", "x.date_updated += 'a'", "setattr(x, n, 1)"],
+)
+def test_an_assignment_is_found_however_it_is_written(text: str) -> None:
+    assert list(written(ast.parse(text)))
+    assert not list(written(ast.parse("finished = x.finished == 1; d['finished'] = x.start_date")))
 
 
 def test_the_sandbox_knows_nothing_of_the_tap() -> None:

@@ -1,28 +1,28 @@
-"""Digests as the state holds them: bytes as text, in the order in which they were made."""
+"""Pack fingerprints into a text for the state, in the order in which they were made."""
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
-Sums = tuple[int, int, int, int, int]  # five power sums over the rows of a chunk (changes/chunks.py)
-Hashes = frozenset[int]  # what each row of a part holds, one by one
+Sums = tuple[int, int, int, int, int]  # five power sums over the rows of a chunk (power_sums.py)
+Hashes = frozenset[int]  # one for each row of a subchunk
 Fingerprint = Sums | Hashes
 
 KEY, COUNT, NUMBER = 8, 2, 6  # bytes
-MOST = 2 ** (8 * COUNT) - 2  # the most hashes of one digest
-_SUMS = MOST + 1  # the count that says that sums follow
+MAX_HASHES = 2 ** (8 * COUNT) - 2  # of one fingerprint
+_SUMS = MAX_HASHES + 1  # in place of a count: sums follow
 _WIDTH = 5
 
 
 def size_of(fingerprint: Fingerprint) -> int:
-    """How many bytes it takes, as text."""
+    """Return how many bytes of text a fingerprint takes."""
     return (KEY + COUNT + NUMBER * len(fingerprint)) * 4 // 3
 
 
 def pack(fingerprints: Mapping[int, Fingerprint]) -> str | None:
     """
-    Digests by their keys as text; None where there are none.
+    Return fingerprints by their keys as text; None where there are none.
 
     >>> pack({7: frozenset([1])}), unpack("AAAAAAAAAAcAAQAAAAAAAQ==")
     ('AAAAAAAAAAcAAQAAAAAAAQ==', {7: frozenset({1})})
@@ -36,9 +36,9 @@ def pack(fingerprints: Mapping[int, Fingerprint]) -> str | None:
 
 
 def unpack(text: str) -> dict[int, Fingerprint]:
-    """The same digests again. Raises ValueError for a text that `pack` did not make."""
+    """Return the fingerprints that were packed. Raises ValueError for a text that `pack` did not make."""
     data, at = b64decode(text, validate=True), 0
-    found: dict[int, Fingerprint] = {}
+    fingerprints: dict[int, Fingerprint] = {}
     while at < len(data):
         key, count = (int.from_bytes(data[at : at + KEY], "big"), data[at + KEY : at + KEY + COUNT])
         at += KEY + COUNT
@@ -46,7 +46,9 @@ def unpack(text: str) -> dict[int, Fingerprint]:
         end = at + NUMBER * (_WIDTH if summed else int.from_bytes(count, "big"))
         if end > len(data):
             raise ValueError("cut short")
-        numbers = [int.from_bytes(data[one : one + NUMBER], "big") for one in range(at, end, NUMBER)]
-        found[key] = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]) if summed else frozenset(numbers)
+        numbers = [int.from_bytes(data[start : start + NUMBER], "big") for start in range(at, end, NUMBER)]
+        fingerprints[key] = (
+            (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]) if summed else frozenset(numbers)
+        )
         at = end
-    return found
+    return fingerprints

@@ -1,14 +1,13 @@
 """
-Power sums over the rows of a chunk: what tells that rows changed, and which, from five numbers.
+Tell from five numbers whether rows of a chunk changed, and which: power sums.
 
-S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h stands for what a row holds and x for its key:
+S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h is the hash of a row's content and x that of its key:
 
-1. Equal sums: nothing changed. Else the difference of new and old sums is Σ e·x^k, and rows that did not change have
-   no part in it, whatever they are.
+1. Equal sums: nothing changed. Else the difference of new and old sums is Σ e·x^k over the changed rows alone.
 2. n terms of that form obey a linear recurrence of length n, whose characteristic polynomial has their x as roots.
-3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums tell up to two rows.
+3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums identify up to two rows.
 4. The fifth sum checks it: three changes never agree with it, and more do by chance once in 2^48 chunks.
-5. Where it does not agree, nothing is told, and the rows are compared in smaller parts, or one by one.
+5. Where it does not agree, the rows are compared by subchunks, or one by one.
 """
 
 from __future__ import annotations
@@ -23,35 +22,35 @@ from tap_twilio.singer.records import compared
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
-DECODABLE = 2  # how many rows the sums can tell
+DECODABLE = 2  # how many changed rows the sums can identify
 SID = 34  # the length of a SID: two letters and 32 digits
 
 
 def hashed(data: bytes) -> int:
-    """64 bits."""
+    """Return 64 bits."""
     return xxh3_64_intdigest(data)
 
 
 def keys_of(ids: Sequence[str]) -> list[int]:
-    """64 bits that stand for each row's key. SIDs are random by themselves."""
+    """Return 64 bits for each row's key. The digits of a SID are random already."""
     try:
-        return [int(one[-16:], 16) if len(one) == SID else hashed(one.encode()) for one in ids]
+        return [int(key[-16:], 16) if len(key) == SID else hashed(key.encode()) for key in ids]
     except ValueError:
-        return [hashed(one.encode()) for one in ids] if len(ids) == 1 else [keys_of([one])[0] for one in ids]
+        return [hashed(key.encode()) for key in ids] if len(ids) == 1 else [keys_of([key])[0] for key in ids]
 
 
 def contents_of(records: Iterable[bytes]) -> list[int]:
-    """What stands for the content of each row, never 0."""
+    """Return a hash of the content of each row, never 0."""
     return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
 
 
 def end_key(unsliceable: int, name: str) -> int:
-    """The key of a list's last chunk."""
+    """Return the key of a list's last chunk."""
     return hashed(f"{unsliceable} {name}".encode())
 
 
 def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
-    """Of rows as (key, content, …)."""
+    """Return the sums of rows as (key, content, …)."""
     xs, a = [1 + row[0] % (PRIME - 1) for row in rows], [row[1] for row in rows]
     b = [h * x % PRIME for h, x in zip(a, xs)]
     c = [h * x % PRIME for h, x in zip(b, xs)]
@@ -70,11 +69,11 @@ def minus(one: Sums, other: Sums) -> Sums:
 
 def recurrence(sums: Sums) -> list[int] | None:
     """
-    The polynomial whose roots are the x of the rows that make these sums; None where they are more than can be told.
+    Return the polynomial whose roots are the x of the rows that make these sums; None if there are too many rows.
 
     >>> rows = [(5, 70), (8, 90)]
-    >>> found = recurrence(power_sums(rows))
-    >>> [is_root(found, key) for key in (5, 6, 8)]
+    >>> polynomial = recurrence(power_sums(rows))
+    >>> [is_root(polynomial, key) for key in (5, 6, 8)]
     [True, False, True]
     """
     now, before = [1], [1]

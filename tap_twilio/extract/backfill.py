@@ -7,9 +7,10 @@ from typing import Any
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import Backfill, Checkpoint
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, SECOND, later
+from tap_twilio.timestamps import SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
@@ -95,4 +96,4 @@ class _PagesOrSlices:
         """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
         since, opened = self.reading.oldest, self.opened
         opened.time_slices = split_evenly(self.reading, self.endpoint, since, later(opened.began, SECOND), pages)
-        opened.resend_listed_before = max(since, opened.resend_listed_before or BEGINNING)
+        bookmarks.leave_to_rescans(opened, since)

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from tap_twilio.changes.chunks import Chunks, SliceSums
+from tap_twilio.changes.chunks import Chunks
+from tap_twilio.changes.slice_sums import SliceSums
 from tap_twilio.errors import NotAvailable, PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
 from tap_twilio.streams.model import Parent, Scores, Stream
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
@@ -122,7 +124,7 @@ class CallFeedbackTable(Table):
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
-            self.state.resend_listed_before = resend_listed_before
+            bookmarks.resend_listed(self.state, resend_listed_before)
         self.note(bookmark)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
@@ -130,7 +132,7 @@ class CallFeedbackTable(Table):
             return
         if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
-        self.state.resend_listed_before = self.state.resend_created_before = None
+        bookmarks.finish_resend(self.state)
         self.note(bookmark)
 
     def note(self, late: Timestamp | None = None) -> None:
@@ -207,9 +209,7 @@ class CallFeedback:
         """Prepare a sync: decide which calls it requests."""
         state = self.table.state
         if self.table.resends_older and not self.limits.backfill:
-            state.date_updated = state.date_updated or earlier(self.began, self.lateness)
-            state.lookback_done_at = state.lookback_done_at or state.date_updated
-            state.resend_created_before = None
+            bookmarks.skip_older(state, earlier(self.began, self.lateness))
             self.progress.unasked = True
         self._resends_older = self.table.resends_older  # as the sync began
         self.progress.second_source_pending |= self._resends_older
@@ -333,7 +333,7 @@ class CallFeedback:
                 yield from self._read_scores(self.scores, since)
             if not self.limits.uses_calls:
                 self._finish_pass(self.began)
-                self.table.state.resend_created_before = None
+                bookmarks.skip_resend(self.table.state)
             elif self._collects_recent:
                 yield from self._request_recent(whole)
         except PartitionError as error:
@@ -464,7 +464,7 @@ class CallFeedback:
         """Count from zero. If this sync sampled, request all calls again, since others may have feedback too."""
         if self._is_sampling:
             self.progress.unasked = self.table.needs_another_rescan = True
-            self.table.state.resend_created_before = END
+            bookmarks.resend_all(self.table.state)
         self.progress.misses = 0
         self.table.note()
 

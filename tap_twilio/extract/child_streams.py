@@ -17,15 +17,20 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tap_twilio.changes.chunks import Chunk, Chunks, FingerprintStore, PartialSums, PendingRow, SizeLimit, SliceSums
+from tap_twilio.changes.chunks import Chunks, chunk_length
+from tap_twilio.changes.comparison import Chunk
+from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack, unpack
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
 from tap_twilio.changes.power_sums import contents_of, keys_of
+from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Parent, Stream
+from tap_twilio.tables.bookmarks import NO_LIMIT
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import AT_LAST, NO_DATES, DateRule, ReadMode, Table, chunk_length, store_of
+from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -44,6 +49,7 @@ from tap_twilio.twilio.request import Page, Row
 from .budget import ChildRequests
 from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
+from .read_list import read_list
 from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -355,7 +361,7 @@ class ChildStreams:
     def _is_limited(self, dispatcher: PageDispatcher) -> bool:
         """Return whether a sync may visit only some of the new rows: a parent such as calls grows without end."""
         grows = not self._visits_all and dispatcher.page_reader.endpoint.stream.has_rescans
-        return grows and not any(table.state.resend_listed_before == AT_LAST for table in self._unfailed())
+        return grows and not any(table.state.resend_listed_before == NO_LIMIT for table in self._unfailed())
 
     def _defer(self, row: PendingRow) -> None:
         for table in self._unfailed():
@@ -374,7 +380,7 @@ class ChildStreams:
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
         """Visit all rows on a page of a time slice."""
-        new = set(map(_key_of, rows))
+        new = {row.key for row in rows}
         visits = self._choose(dispatcher, rows, new)
         yield from self._visit(dispatcher, visits, new)
         endpoint = dispatcher.page_reader.endpoint
@@ -472,20 +478,26 @@ class ChildStreams:
         attempts: int | None = None,
     ) -> Generator[Effect, Any, PageDispatcher]:
         """Read a list to its end; of a log, a range of dates."""
-        last: PageShifted | None = None
-        for _ in range(RESTARTS):
+        restarts = 0
+
+        def open_dispatcher() -> PageDispatcher:
             page_reader = PageReader(endpoint, replace(endpoint.top(*dates), attempts=attempts) if dates else None)
-            dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
-            try:
-                while not page_reader.ended:
-                    page = yield from page_reader.next_page()
-                    yield from dispatcher.take(_only_between(endpoint, page, *dates) if dates else page)
-                    del page  # free the memory of its rows while the read waits
-                yield from dispatcher.end()
-                return dispatcher
-            except PageShifted as shifted:
-                last = shifted
-        raise Incomplete.of(self.stream.name, self.account, last)
+            return PageDispatcher.of(self.consumers, mode, page_reader)
+
+        def restart(shifted: PageShifted) -> PageDispatcher:
+            nonlocal restarts
+            restarts += 1
+            if restarts == RESTARTS:
+                raise Incomplete.of(self.stream.name, self.account, shifted) from None
+            return open_dispatcher()
+
+        def keep_dates(page: Page) -> Page:
+            return _only_between(endpoint, page, *dates) if dates else page
+
+        dispatcher = open_dispatcher()
+        return (
+            yield from read_list(PageDispatcher.take, dispatcher, prepare_page=keep_dates, on_shift=restart)
+        ) or dispatcher
 
     # -- logs
 
@@ -571,10 +583,6 @@ def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:
 def _may_be_new(date_rule: DateRule, row: PendingRow) -> bool:
     """Return whether a row may never have been visited, by its dates."""
     return date_rule.must_resend(row.dates) or (timestamp_of(row.dates[2]) or END) >= date_rule.since
-
-
-def _key_of(row: PendingRow) -> int:
-    return row.key
 
 
 def _sorted_json(row: Row) -> bytes:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tap_twilio.changes.chunks import Chunks, SliceSums
+from tap_twilio.changes.chunks import Chunks
+from tap_twilio.changes.slice_sums import SliceSums
 from tap_twilio.errors import PartitionError
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import Pauses, Reader, ReadMode, Table
@@ -109,7 +110,7 @@ class PageDispatcher:
         """Return whether a read that stops here made progress, and end the open chunks soon, so that it does."""
         for reader in self.readers.values():
             if isinstance(reader, Chunks):
-                reader.hurry = True
+                reader.flush_soon = True
         return self.has_advanced
 
     def end(self) -> Read:

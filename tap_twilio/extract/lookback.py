@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from tap_twilio.errors import PageShifted
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
@@ -42,7 +43,7 @@ def look_back(
     bookmark = earlier(reading.began, reading.bounds.lateness)
     for table in tables:
         if not table.failed:
-            table.state.lookback_done_at = max(table.state.lookback_done_at or bookmark, bookmark)
+            bookmarks.finish_lookback(table.state, bookmark)
     return dispatchers, is_complete
 
 

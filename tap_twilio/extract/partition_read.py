@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_twilio.changes.chunks import FingerprintStore
+from tap_twilio.changes.fingerprints import FingerprintStore
+from tap_twilio.changes.slice_sums import close
 from tap_twilio.errors import Error, Incomplete
 from tap_twilio.state.model import Backfill, Partition
 from tap_twilio.streams.model import Stream
+from tap_twilio.tables import bookmarks
+from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
-from tap_twilio.tables.table import Reader, ReadMode, Table, close
+from tap_twilio.tables.table import Reader, ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
@@ -55,9 +58,7 @@ class PartitionRead:
     bounds: Bounds = field(default_factory=Bounds)
     created: Timestamp | None = None  # of the account
     restarts: int = 0
-    dates_at_start: list[tuple[Partition, Timestamp | None, Timestamp | None, Timestamp | None]] = field(
-        default_factory=list
-    )
+    bookmarks_at_start: list[BookmarksAtStart] = field(default_factory=list)
     rescan_pages_read: int = 0  # from the budget of this sync
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
@@ -97,7 +98,7 @@ class PartitionRead:
     def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
         """Store the fingerprints of an endpoint that was read in time slices."""
         for name, store in self.counted.items():
-            close(store, endpoint, partial_sums.get(name))
+            close(store, endpoint.name, partial_sums.get(name))
 
     def keep(self) -> None:
         """Write the fingerprints into the state."""
@@ -133,7 +134,7 @@ class PartitionRead:
         messages = []
         if self._is_from_the_future():
             for state in self._states():
-                vars(state).update(vars(Partition()))
+                bookmarks.reset(state)
             messages.append("its state is dated in the future and ignored: everything is read again")
         with_resend = [table.name for table in self.tables if self._resend_before(table, table.name in added)]
         for table in self.tables:
@@ -143,7 +144,7 @@ class PartitionRead:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.read.pop(child_stream.name, None)
         self._close_unserved()
-        self.dates_at_start = [(s, s.date_updated, s.lookback_done_at, s.finished) for s in self._states()]
+        self.bookmarks_at_start = [BookmarksAtStart.of(state) for state in self._states()]
         return messages
 
     def hold_back(self, now: Timestamp) -> None:
@@ -153,10 +154,8 @@ class PartitionRead:
             opened.began = min(opened.began, now)
         for feedback in self.feedback_consumers:
             feedback.hold_back(now)
-        for state, *before in self.dates_at_start:
-            for name, known in zip(("date_updated", "lookback_done_at", "finished"), before):
-                if date := getattr(state, name):
-                    setattr(state, name, min(date, max(known or BEGINNING, earlier(now, self.bounds.lateness))))
+        for at_start in self.bookmarks_at_start:
+            at_start.hold_back(now, self.bounds.lateness)
 
     def _states(self) -> list[Partition]:
         states = [
@@ -167,11 +166,8 @@ class PartitionRead:
         return list({id(state): state for state in states}.values())
 
     def _is_from_the_future(self) -> bool:
-        dates = [
-            date for state in self._states() for date in (state.date_updated, state.lookback_done_at, state.finished)
-        ]
-        dates += [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
-        return max(filter(None, dates), default=BEGINNING) > earlier(self.began, -HOUR)
+        opened = [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
+        return bookmarks.is_from_the_future(self._states(), opened, self.began)
 
     def _resend_before(self, table: Table, added: bool) -> Timestamp:
         """Return the creation date before which a table needs every row again, or BEGINNING."""
@@ -181,11 +177,11 @@ class PartitionRead:
 
     def _schedule_resend(self, table: Table, added: bool) -> list[str]:
         state, resend_before = table.state, self._resend_before(table, added)
-        state.start_date = self.bounds.start_date
+        bookmarks.request_from(state, self.bounds.start_date)
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
         if not resend_before or not (state.date_updated or backfilled):
             return []
-        state.resend_created_before = max(resend_before, state.resend_created_before or BEGINNING)
+        bookmarks.resend(state, resend_before)
         if self.state.rescan and table.name in self.state.rescan.tables:
             self.state.rescan.tables.remove(table.name)
         if table.state is self.state:
@@ -254,7 +250,7 @@ class PartitionRead:
 
     def _finish(self, began: Timestamp) -> Timestamp:
         bookmark = earlier(began, self.bounds.lateness)
-        self.state.finished = max(self.state.finished or BEGINNING, bookmark)
+        bookmarks.finish_list(self.state, bookmark)
         return bookmark
 
     def fail_unread(self) -> None:

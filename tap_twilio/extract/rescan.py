@@ -11,6 +11,7 @@ from typing import Any
 
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import OpenRescan
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read, Wait
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.twilio.request import Page
@@ -126,5 +127,5 @@ def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generato
             return False
         break
     reading.rescan_pages_read += 1
-    reading.state.rescanned_at = reading.began
+    bookmarks.note_rescan(reading.state, reading.began)
     return True

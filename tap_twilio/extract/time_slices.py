@@ -14,12 +14,13 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
-from tap_twilio.changes.chunks import SliceSums
+from tap_twilio.changes.slice_sums import SliceSums, join
 from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import Reader, ReadMode, join
+from tap_twilio.tables.table import Reader, ReadMode
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -377,7 +378,7 @@ class TimeSlices:
     def _resend_before(self, date: Timestamp) -> None:
         """Have rescans emit the rows listed before a date."""
         if self.backfill:
-            self.backfill.resend_listed_before = max(self.backfill.resend_listed_before or BEGINNING, date)
+            bookmarks.leave_to_rescans(self.backfill, date)
 
     def _server_failed(self) -> ServerFailed:
         """Keep the failing time slices as all that is left, neighbours joined, and return the error that names them."""

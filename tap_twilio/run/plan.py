@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from tap_twilio.changes.chunks import SizeLimit
+from tap_twilio.changes.fingerprints import SizeLimit
 from tap_twilio.extract.budget import Budget, ChildRequests
 from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, CallScores, Limits
 from tap_twilio.extract.child_streams import ChildStreams

@@ -33,6 +33,7 @@ from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
 from tap_twilio.state.store import State, selection
 from tap_twilio.streams import PROBE, Stream
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, parse_timestamp
 from tap_twilio.twilio.client import Client
@@ -189,10 +190,8 @@ class Sync:
         """Begin to emit at a bookmark that another tap, or a person, wrote."""
         bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
         table = next(table for table in reading.tables if table.name == name)
-        table.advance(bookmark)
-        table.state.imported_bookmark = bookmark
-        if table.state is reading.state and reading.state.finished is None:
-            reading.state.finished = bookmark
+        own = table.state is reading.state
+        bookmarks.import_bookmark(table.state, reading.state if own else None, bookmark)
 
     # -- reading
 

@@ -1,100 +1,79 @@
 """
-A stream's own table in one account: which rows are written to it, and its bookmark, which moves only here.
+Choose the rows of a page that are written to a stream's table in one account.
 
-What changed is known by content, as far as there are digests (digests.py). Where there are none, since the state has no
-room for more, and where a read is for freshness only, dates judge.
+Changes are found by fingerprints of the rows' content (changes/chunks.py). Dates decide where the state has no room for
+more fingerprints, and where a read is for freshness only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from itertools import groupby, repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
-from tap_twilio.changes.chunks import Chunks, FingerprintStore, PartialSums, PendingRow, SizeLimit, SliceSums
-from tap_twilio.changes.fingerprint_codec import pack, size_of, unpack
-from tap_twilio.changes.power_sums import ZERO, contents_of, end_key, hashed, keys_of
+from tap_twilio.changes.chunks import Chunks, chunk_length
+from tap_twilio.changes.date_rule import NO_DATES, DateRule
+from tap_twilio.changes.fingerprint_codec import pack
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
+from tap_twilio.changes.power_sums import contents_of, hashed, keys_of
+from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Stream
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, later, timestamp_of
-from tap_twilio.twilio.endpoint import Dates, ListEndpoint
+from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timestamp_of
+from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row, Stamp
 
-AT_LAST: Timestamp = "9000-01-01T00:00:00.000000Z"  # all that is owed is asked, however much that is
-LONG_AGO: Timestamp = "1970-01-01T00:00:00.000000Z"
-LONGEST_CHUNK = 1024  # rows, on average
-Reader = Chunks | SliceSums
-Pauses = set[int] | None  # after how many rows of a page nothing waits; None: after each
+Pauses = set[int] | None  # after how many rows of a page no row is pending; None: after each
 
 
 class ReadMode(Enum):
-    """On what occasion a page is read, which decides by which bound its rows are judged."""
+    """Why a page is read, which decides the date from which its rows are due."""
 
     BACKFILL = auto()
     LOOKBACK = auto()
-    LOOKBACK_OF_RESCAN = auto()  # a look-back whose pages are the first of a round
+    LOOKBACK_OF_RESCAN = auto()  # a lookback whose pages are the first of a rescan
     RESCAN = auto()
     FULL_TABLE = auto()
-    FULL_TABLE_AGAIN = auto()  # rows that a FULL read met before, and that changed or moved since
+    FULL_TABLE_AGAIN = auto()  # rows of a FULL_TABLE read that changed or moved meanwhile
 
 
-@dataclass(frozen=True)
-class DateRule:
-    """Which rows may have changed by their dates: those that say so, and those that are owed."""
+class Reader(Protocol):
+    """Find the changed rows of one list: `Chunks`, or `SliceSums` for a time slice of a backfill."""
 
-    since: Timestamp = BEGINNING
-    resend_listed_before: Timestamp = BEGINNING  # rows undated, or dated before this, are owed
-    resend_created_before: Timestamp = BEGINNING  # so are rows created before this
+    taken: int  # how many of the rows given last it took
+    changed: list[PendingRow]
+    seen: set[int]  # the keys of changed rows that differ from a fingerprint
 
-    def is_due(self, dates: Dates) -> bool:
-        return self.sees_change(dates) or self.must_resend(dates)
+    @property
+    def all_new(self) -> bool:
+        """Return whether every row is written as it comes."""
 
-    def sees_change(self, dates: Dates) -> bool:
-        """By its date; a row without counts as changed."""
-        return not self.since or (timestamp_of(dates[0]) or END) >= self.since
+    @property
+    def pauses(self) -> Pauses:
+        """Return after how many of the rows given last no row was pending."""
 
-    def must_resend(self, dates: Dates) -> bool:
-        """Whether it is to be emitted whatever its date says."""
-        _, listed, created = dates
-        if self.resend_listed_before and (timestamp_of(listed) or BEGINNING) < self.resend_listed_before:
-            return True
-        return bool(self.resend_created_before) and (timestamp_of(created) or BEGINNING) < self.resend_created_before
+    def take(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> None: ...
+
+    def forget(self, keys: Iterable[int]) -> None: ...
 
 
-NO_DATES: Dates = (None, None, None)
 _stamp = attrgetter("stamp")
-_held: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = (
-    tuple.__new__
-)  # quicker than Held._make, for every row read
-
-
-def chunk_length(page_size: int) -> int:
-    """A power of two: about a page, so that a place is seldom more than a page behind."""
-    length = 2
-    while length < min(page_size, LONGEST_CHUNK):
-        length *= 2
-    return length
-
-
-def store_of(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
-    """The digests that a state holds as two texts."""
-    was, now = unpack(old or ""), unpack(new or "")
-    packed = len(old or "") + len(new or "")  # which the room counts already
-    size_limit.used += sum(map(size_of, [*was.values(), *now.values()])) - packed
-    return FingerprintStore(size_limit, was, now, evicts_oldest)
+# Quicker than PendingRow._make, for each row that is read.
+_pending: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = tuple.__new__
 
 
 @dataclass
 class Table:
     """
-    Its `state` is its part of the Singer state, `root` that of the list read.
+    A stream's table in one account. `state` is its part of the Singer state, `root` that of the list that is read.
 
     `records` makes the JSON of rows' records, or raises InvalidRecord.
     """
@@ -109,13 +88,13 @@ class Table:
     lateness: timedelta = HOUR
     page_size: int = 1000
     failed: PartitionError | None = None
-    undated: int = 0  # rows written in this sync that changed although their date says nothing
+    undated: int = 0  # rows of undated changes, written in this sync
     by_date_from: Timestamp | None = None  # the newest row for which the state had no room
 
     def __post_init__(self) -> None:
-        self._sent: set[int] = set()  # the content of rows written by their dates in this sync
-        kept = [text for text in (self.state.fingerprints, self.state.rescan_fingerprints) if text]
-        self.size_limit.used += sum(map(len, kept))
+        self._sent: set[int] = set()  # the content of rows that this sync wrote because of their dates
+        packed = (self.state.fingerprints, self.state.rescan_fingerprints)
+        self.size_limit.used += sum(map(len, filter(None, packed)))
 
     @property
     def tables(self) -> list[Table]:
@@ -127,23 +106,23 @@ class Table:
 
     @property
     def in_rescans(self) -> bool:
-        """Whether a round that begins serves it."""
+        """Return whether a rescan that begins serves this table."""
         return not self.failed
 
     @property
     def only_when_served(self) -> bool:
-        """Whether it takes rows only of reads that serve it. A child's come when a row of the parent is visited."""
+        """Return whether rows come only from reads that serve this table. A child's come with each visit."""
         return self.stream.parent is None
 
     @cached_property
     def store(self) -> FingerprintStore:
-        """The digests of what was written. Those of a child stay until there is no room: seldom is all of it read."""
+        """Return the fingerprints of the rows that were written."""
         return store_of(
             self.size_limit, self.state.fingerprints, self.state.rescan_fingerprints, self.stream.parent is not None
         )
 
     def keep(self) -> None:
-        """Write the digests into the state."""
+        """Write the fingerprints into the state."""
         if "store" in vars(self) and self.store.is_dirty:
             self.state.fingerprints, self.state.rescan_fingerprints = pack(self.store.old), pack(self.store.new)
             self.store.is_dirty = False
@@ -151,33 +130,31 @@ class Table:
     # -- which rows
 
     def date_rule(self, mode: ReadMode) -> DateRule | None:
-        """By which bound rows are judged where dates do it; None: none of them is wanted."""
-        state, opened = self.state, self._opened(mode)
-        if self.only_when_served and opened is not None and self.name not in opened:
+        """Return which rows are due by their dates; None if the table takes no row of such a read."""
+        state, served = self.state, self._served(mode)
+        if self.only_when_served and served is not None and self.name not in served:
             return None
         if mode is ReadMode.BACKFILL or self._in_version(mode):
             return DateRule()
         if mode is ReadMode.LOOKBACK:
-            return (
-                None
-                if self.only_when_served and state.date_updated is None
-                else DateRule(state.lookback_done_at or BEGINNING)
-            )
+            if self.only_when_served and state.date_updated is None:
+                return None
+            return DateRule(state.lookback_done_at or BEGINNING)
         since = state.date_updated or BEGINNING
         if mode is ReadMode.LOOKBACK_OF_RESCAN and since:
             since = min(since, state.lookback_done_at or since)
         return DateRule(since, state.resend_listed_before or BEGINNING, state.resend_created_before or BEGINNING)
 
     def _in_version(self, mode: ReadMode) -> bool:
-        """Whether all rows go into a version of it."""
+        """Return whether all rows go into a FULL_TABLE version of this table."""
         return mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN) and self.state is self.root
 
     def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """What reads a walk for it; None where every row is wanted, or none."""
+        """Return a reader of the pages of a list; None where every row is wanted, or none."""
         if self.date_rule(mode) is None or self._in_version(mode):
             return None
-        looked = self.state.lookback_done_at
-        since = later(looked, self.lateness) if looked else BEGINNING  # when the last sync began
+        done_at = self.state.lookback_done_at
+        since = later(done_at, self.lateness) if done_at else BEGINNING  # when the last sync began
         return Chunks(
             self.store,
             chunk_length(self.page_size),
@@ -189,16 +166,16 @@ class Table:
         )
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """What reads a slice of a backfill for it, going on from what was read of that."""
-        return (
-            SliceSums(self.store, chunk_length(self.page_size), PartialSums.of(read)) if self.date_rule(mode) else None
-        )
+        """Return a reader of a time slice of a backfill, which goes on from what was `read` of it."""
+        if self.date_rule(mode) is None:
+            return None
+        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.of(read))
 
     def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, reader: Reader | None) -> Read:
         """
-        Emit those rows of a page that are not in the warehouse, as far as the reader knows by now.
+        Emit the rows of a page that are known to have changed by now; others wait for the end of their chunk.
 
-        Returns after how many rows nothing waits.
+        Returns after how many rows no row is pending.
         """
         date_rule, rows, stamp = self.date_rule(mode), page.rows, page.stamp
         if date_rule is None:
@@ -211,20 +188,15 @@ class Table:
         records, invalid = self._records(rows)
         if reader.all_new and records:
             yield Emit(self, stamp, records)
-        taken = self._read(endpoint, rows[: len(records)], records, stamp, reader, date_rule)
-        if isinstance(reader, Chunks):
-            yield from self.emit_changed(reader, date_rule)
-        if invalid and (reader.all_new or taken == len(records)):
-            raise invalid  # the rows above it are written, as the digests say
-        if taken < len(rows):
-            _, listed, created = endpoint.dates(rows[taken])
-            self.by_date_from = self.by_date_from or timestamp_of(listed) or timestamp_of(created)
-            reader.forget(keys_of(endpoint.ids(rows[taken:])))
-            if not reader.all_new:
-                yield from self._emit_by_date(mode, endpoint, rows[taken:], stamp, date_rule)
-        return _among(reader.pauses, page.rows, rows) if isinstance(reader, Chunks) else None
+        reader.take(*self._pending(endpoint, rows[: len(records)], records, stamp, reader, date_rule))
+        yield from self.emit_changed(reader, date_rule)
+        if invalid and (reader.all_new or reader.taken == len(records)):
+            raise invalid  # the rows before it are written, as their fingerprints say
+        if reader.taken < len(rows):
+            yield from self._emit_beyond_limit(mode, endpoint, rows[reader.taken :], stamp, reader, date_rule)
+        return None if reader.pauses is None else _among(reader.pauses, page.rows, rows)
 
-    def _read(
+    def _pending(
         self,
         endpoint: ListEndpoint,
         rows: Sequence[Row],
@@ -232,22 +204,34 @@ class Table:
         stamp: Stamp,
         reader: Reader,
         date_rule: DateRule,
-    ) -> int:
-        """Hand rows to the reader. Returns how many it took."""
+    ) -> tuple[list[PendingRow], Collection[int]]:
+        """Return rows as a reader takes them, and the indices of the unsliceable ones."""
         keys, contents, dates = keys_of(endpoint.ids(rows)), contents_of(records), endpoint.dates_of(rows)
-        unsliceable = endpoint.unsliceable_rows(dates)
-        if isinstance(reader, SliceSums):
-            reader.add([pair for at, pair in enumerate(zip(keys, contents)) if at not in unsliceable])
-            return len(rows)
-        assume_sent = (
-            repeat(False) if self.state.imported_bookmark is None else [not date_rule.is_due(of) for of in dates]
-        )
+        assume_sent: Iterable[bool] = repeat(False)
+        if self.state.imported_bookmark is not None:
+            assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
         kept = (repeat(b""), repeat(stamp), repeat(NO_DATES)) if reader.all_new else (records, repeat(stamp), dates)
-        reader.take(list(map(_held, repeat(PendingRow), zip(keys, contents, *kept, assume_sent))), unsliceable)
-        return reader.taken
+        pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
+        return pending, endpoint.unsliceable_rows(dates)
+
+    def _emit_beyond_limit(
+        self,
+        mode: ReadMode,
+        endpoint: ListEndpoint,
+        rows: Sequence[Row],
+        stamp: Stamp,
+        reader: Reader,
+        date_rule: DateRule,
+    ) -> Read:
+        """Emit by date the rows for whose fingerprints the state has no room."""
+        _, listed, created = endpoint.dates(rows[0])
+        self.by_date_from = self.by_date_from or timestamp_of(listed) or timestamp_of(created)
+        reader.forget(keys_of(endpoint.ids(rows)))
+        if not reader.all_new:
+            yield from self._emit_by_date(mode, endpoint, rows, stamp, date_rule)
 
     def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
-        """The rows' records, up to one that cannot be written."""
+        """Return the rows' records up to the first invalid one, and that one's error."""
         records: list[bytes] = []
         try:
             for record in self.records(rows):
@@ -256,24 +240,24 @@ class Table:
             return records, invalid
         return records, None
 
-    def emit_changed(self, reader: Chunks, date_rule: DateRule) -> Read:
-        """Emit what the reader found changed."""
+    def emit_changed(self, reader: Reader, date_rule: DateRule) -> Read:
+        """Emit the rows that the reader found changed."""
         changed, reader.changed = reader.changed, []
-        for stamp, rows in groupby(changed, _stamp):
-            found = list(rows)
+        for stamp, group in groupby(changed, _stamp):
+            rows = list(group)
             if reader.seen:
-                self.undated += sum(row.key in reader.seen and not date_rule.is_due(row.dates) for row in found)
-            yield Emit(self, stamp, [row.record for row in found])
+                self.undated += sum(row.key in reader.seen and not date_rule.is_due(row.dates) for row in rows)
+            yield Emit(self, stamp, [row.record for row in rows])
         reader.seen.clear()
 
     def end(self, mode: ReadMode, reader: Chunks) -> Read:
-        """The list ended."""
+        """Emit the changed rows of the chunks that end with the list."""
         if date_rule := self.date_rule(mode):
             reader.end()
             yield from self.emit_changed(reader, date_rule)
 
     def leave(self, mode: ReadMode, reader: Chunks) -> Read:
-        """A read goes no further: what waits is judged by date, for freshness. A round will look at its content."""
+        """Emit the pending rows whose date changed, as a read stops within a chunk; a rescan compares the others."""
         date_rule = self.date_rule(mode)
         if date_rule is not None and date_rule.since:
             fresh = [row for row in reader.waiting if date_rule.sees_change(row.dates)]
@@ -282,6 +266,7 @@ class Table:
     def _emit_by_date(
         self, mode: ReadMode, endpoint: ListEndpoint, rows: Sequence[Row], stamp: Stamp, date_rule: DateRule
     ) -> Read:
+        """Emit the rows that are due by their dates."""
         records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
         if mode is ReadMode.LOOKBACK:
             yield from self._emit_once(list(zip(contents_of(records), records, repeat(stamp))))
@@ -289,17 +274,17 @@ class Table:
             yield Emit(self, stamp, records)
 
     def _emit_once(self, rows: Iterable[tuple[int, bytes, Stamp]]) -> Read:
-        """Emit what this sync did not emit so already."""
+        """Emit rows, except those that this sync emitted with the same content."""
         for content, record, stamp in rows:
             if content not in self._sent:
                 self._sent.add(content)
                 yield Emit(self, stamp, [record])
 
     def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
-        """Emit one row, should it differ from what was written under that name."""
+        """Emit a single row if it differs from the one that was written under this name."""
         [record], key = self.records([row]), hashed(name.encode())
         content = frozenset(contents_of([record]))
-        if content not in self.store.get(key):
+        if content != self.store.get(key):
             yield Emit(self, stamp, [record])
             used = self.size_limit.used
             self.store.set(key, content)
@@ -308,76 +293,44 @@ class Table:
     # -- the bookmark
 
     def fail(self, error: PartitionError) -> None:
-        """Nothing more is written to it in this sync."""
+        """Write nothing more to this table in this sync."""
         self.failed = self.failed or error
 
     def advance(self, bookmark: Timestamp) -> None:
-        """Every change before `bookmark` is in the warehouse. It never moves backwards."""
-        self.state.date_updated = max(self.state.date_updated or BEGINNING, bookmark)
-        self.state.lookback_done_at = max(self.state.lookback_done_at or BEGINNING, bookmark)
+        """Note that every change before `bookmark` was written."""
+        bookmarks.advance(self.state, bookmark)
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
-        """
-        A backfill that served this table ended. `resend_listed_before`: rows undated, or dated before this, it did not
-        see.
-        """
-        self.advance(bookmark)
-        self.state.resend_listed_before, self.state.deferred_before = (
-            max(resend_listed_before or BEGINNING, self.state.deferred_before or BEGINNING) or None,
-            None,
-        )
+        """Note the end of a backfill, which did not see rows that are undated or listed before a date."""
+        bookmarks.finish_backfill(self.state, bookmark, resend_listed_before)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
-        """A round that served this table ended."""
-        self.advance(bookmark)
-        state = self.state
-        if state.deferred_before and state.resend_listed_before and state.deferred_before >= state.resend_listed_before:
-            state.deferred_before = AT_LAST  # in the order of this list, the turn of the same rows would never come
-        state.resend_listed_before, state.deferred_before = state.deferred_before, None
-        state.resend_created_before = state.imported_bookmark = None
+        """Note the end of a rescan that served this table."""
+        bookmarks.finish_rescan(self.state, bookmark)
         if not self.store.evicts_oldest:
             self.store.rotate()
 
     def defer(self, listed: Timestamp | None) -> None:
-        """A row of the parent was not asked in this sync: it is owed, with the undated and those listed before it."""
-        until = later(listed, SECOND) if listed else LONG_AGO
-        self.state.deferred_before = max(self.state.deferred_before or BEGINNING, until)
+        """Note that the request limit was reached at a parent row with this list date."""
+        bookmarks.defer(self.state, listed)
 
-    def _opened(self, mode: ReadMode) -> list[str] | None:
-        """The tables that what is read serves; None where that is all."""
-        opened = {
-            ReadMode.BACKFILL: self.root.backfill,
-            ReadMode.RESCAN: self.root.rescan,
-            ReadMode.FULL_TABLE: self.root.full,
-        }
-        opened[ReadMode.FULL_TABLE_AGAIN] = self.root.full
+    def _served(self, mode: ReadMode) -> list[str] | None:
+        """Return the names of the tables that the open read serves; None where it serves all."""
         if self._in_version(mode):
             return None
-        found = opened.get(mode)
-        return found.tables if found else None
-
-
-def join(known: FingerprintStore, above: str | None, below: str | None) -> str | None:
-    """What was read of two spans that touch."""
-    return PartialSums.of(above).join(PartialSums.of(below), known).text()
-
-
-def close(known: FingerprintStore, endpoint: ListEndpoint, read: str | None) -> None:
-    """All of a list was read by slices."""
-    partial_sums = PartialSums.of(read)
-    if partial_sums.key is not None:
-        known.set(partial_sums.key, partial_sums.head)
-    if partial_sums.tail != ZERO:
-        known.set(end_key(0, endpoint.name), partial_sums.tail)
+        full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)
+        by_mode = {ReadMode.BACKFILL: self.root.backfill, ReadMode.RESCAN: self.root.rescan}
+        opened = self.root.full if full else by_mode.get(mode)
+        return opened.tables if opened else None
 
 
 def _among(pauses: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
-    """Pauses among some rows of a page, as pauses among all of them."""
+    """Return pauses, which count the rows taken, as pauses that count all rows of a page."""
     if len(taken) == len(rows):
         return pauses
-    chosen, count, found = set(map(id, taken)), 0, {0} & pauses
-    for at, row in enumerate(rows, 1):
-        count += id(row) in chosen
+    taken_ids, count, among_all = set(map(id, taken)), 0, {0} & pauses
+    for number, row in enumerate(rows, 1):
+        count += id(row) in taken_ids
         if count in pauses:
-            found.add(at)
-    return found
+            among_all.add(number)
+    return among_all

@@ -1,4 +1,4 @@
-"""Digests: their algebra, and what they promise over random histories in which rows change without a new date."""
+"""Test fingerprints: their algebra, and their promises over random histories with undated changes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_twilio.changes.chunks import Chunks, FingerprintStore, PartialSums, PendingRow, SizeLimit, SliceSums
+from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.fingerprint_codec import pack, size_of, unpack
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit
 from tap_twilio.changes.power_sums import (
     PRIME,
     ZERO,
@@ -26,9 +27,9 @@ from tap_twilio.changes.power_sums import (
     power_sums,
     recurrence,
 )
+from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.extract import strategy
-from tap_twilio.tables.table import chunk_length
 from tap_twilio.timestamps import format_timestamp as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Tap, TwilioList, histories, live
@@ -36,7 +37,7 @@ from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Ta
 SEEDS = st.integers(0, 10**9)
 HALF = settings(max_examples=settings().max_examples // 2)
 LISTED = st.sampled_from(["messages", "calls", "conferences", "addresses"])
-KEYS = st.integers(0, 2**64 - 2**33)  # the state holds the last of all keys, where a span's tail stands
+KEYS = st.integers(0, 2**64 - 2**33)  # the state holds the last of all keys, under which a range's tail is kept
 CONTENTS = st.integers(1, PRIME - 1)
 ROWS = st.dictionaries(KEYS, CONTENTS, max_size=60)
 
@@ -82,13 +83,13 @@ def test_sums_never_claim_to_tell_more(rows: dict[int, int], number: int, seed: 
         max_size=20,
     )
 )
-def test_digests_come_back_from_the_state_as_they_were_and_in_their_order(fingerprints: dict[int, Any]) -> None:
+def test_fingerprints_are_read_from_the_state_unchanged_and_in_order(fingerprints: dict[int, Any]) -> None:
     packed = pack(fingerprints)
     assert (packed is None) == (not fingerprints)
     assert list(unpack(packed or "").items()) == list(fingerprints.items())
 
 
-def _held(key: int, content: int) -> PendingRow:
+def _pending(key: int, content: int) -> PendingRow:
     return PendingRow(key, content, f"{key} {content}".encode(), ("", ""), (None, None, None))
 
 
@@ -96,8 +97,8 @@ LISTS = st.lists(st.tuples(KEYS, CONTENTS), max_size=80, unique_by=lambda row: r
 
 
 @given(LISTS, st.sampled_from([2, 4, 16]), SEEDS)
-def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], length: int, seed: int) -> None:
-    """However a list is cut into slices, those into pages, some of them interrupted: the digests are the same."""
+def test_ranges_joined_in_any_order_equal_the_whole_list(rows: list[Any], length: int, seed: int) -> None:
+    """Slices, pages and interruptions at any row give the same fingerprints."""
     rng = random.Random(seed)
     whole, joined = FingerprintStore(SizeLimit(10**6)), FingerprintStore(SizeLimit(10**6))
     one = SliceSums(whole, length, PartialSums())
@@ -122,13 +123,11 @@ def test_spans_joined_in_whatever_order_are_the_whole_walk(rows: list[Any], leng
 
 @pytest.mark.parametrize("before", [1, 2, 3])
 @pytest.mark.parametrize("after", [6, 10])
-def test_rows_that_did_not_change_are_not_written_wherever_the_first_part_of_a_chunk_ends(
-    before: int, after: int
-) -> None:
-    """The digest of a last part is not taken for that of the chunk, which it would differ from by the rows before."""
+def test_unchanged_rows_are_not_written_wherever_the_first_subchunk_ends(before: int, after: int) -> None:
+    """The fingerprint of the last subchunk is not mistaken for that of the chunk."""
     keys = [number << 34 | 1 for number in range(1, before)] + [before << 34 | 4]
     keys += [number << 34 | 1 for number in range(before + 1, before + after + 1)]
-    rows, known = [_held(key, number + 1) for number, key in enumerate(keys)], FingerprintStore(SizeLimit(10**6))
+    rows, known = [_pending(key, number + 1) for number, key in enumerate(keys)], FingerprintStore(SizeLimit(10**6))
     for page_reader in range(4):
         chunks = Chunks(known, 64)
         chunks.take(rows)
@@ -137,7 +136,7 @@ def test_rows_that_did_not_change_are_not_written_wherever_the_first_part_of_a_c
 
 
 @given(LISTS, st.sampled_from([2, 4, 16, 64]))
-def test_a_walk_knows_what_slices_have_read(rows: list[Any], length: int) -> None:
+def test_a_read_of_the_list_knows_the_rows_of_time_slices(rows: list[Any], length: int) -> None:
     known = FingerprintStore(SizeLimit(10**6))
     slice_sums = SliceSums(known, length, PartialSums())
     slice_sums.add(rows)
@@ -146,24 +145,24 @@ def test_a_walk_knows_what_slices_have_read(rows: list[Any], length: int) -> Non
     if slice_sums.partial_sums.tail != ZERO:
         known.set(end_key(0, ""), slice_sums.partial_sums.tail)
     chunks = Chunks(known, length)
-    chunks.take([_held(*row) for row in rows])
+    chunks.take([_pending(*row) for row in rows])
     chunks.end()
     assert chunks.changed == []
 
 
 @given(LISTS, st.sampled_from([2, 4, 16, 64]), SEEDS)
-def test_pages_of_any_length_make_the_same_digests(rows: list[Any], length: int, seed: int) -> None:
-    """Row by row, or many at once; with odd ones, and rows that come again."""
+def test_pages_of_any_length_make_the_same_fingerprints(rows: list[Any], length: int, seed: int) -> None:
+    """Row by row or many together; with unsliceable and repeated rows."""
     rng = random.Random(seed)
     rows = rows + rng.sample(rows, len(rows) // 8)
     unsliceable = {at for at in range(len(rows)) if rng.random() < 0.2}
     one, other = (Chunks(FingerprintStore(SizeLimit(10**6)), length) for _ in range(2))
     for at, row in enumerate(rows):
-        one.take([_held(*row)], [0] if at in unsliceable else [])
+        one.take([_pending(*row)], [0] if at in unsliceable else [])
     at = 0
     while at < len(rows):
         upto = at + rng.choice((1, 3, 20, 80))
-        other.take([_held(*row) for row in rows[at:upto]], {each - at for each in unsliceable if at <= each < upto})
+        other.take([_pending(*row) for row in rows[at:upto]], {each - at for each in unsliceable if at <= each < upto})
         at = upto
     one.end()
     other.end()
@@ -174,8 +173,8 @@ def test_pages_of_any_length_make_the_same_digests(rows: list[Any], length: int,
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.frozensets(CONTENTS, max_size=4), st.sampled_from("sssdt")), max_size=20)
 )
-def test_a_new_digest_replaces_the_old_one(steps: list[Any]) -> None:
-    """So each key has one, and the room counts what there is."""
+def test_a_new_fingerprint_replaces_the_old_one(steps: list[Any]) -> None:
+    """Each key has one, and the size limit counts what is stored."""
     known, last = FingerprintStore(SizeLimit(10**6)), dict[int, Any]()
     for key, fingerprint, step in steps:
         if step == "s":
@@ -187,15 +186,13 @@ def test_a_new_digest_replaces_the_old_one(steps: list[Any]) -> None:
         elif step == "t":
             last = dict(known.new)
             known.rotate()
-        assert {one: known.get(one) for one in range(6)} == {
-            one: [last[one]] if one in last else [] for one in range(6)
-        }
+        assert known.find(range(6)) == last
         assert known.size_limit.used == sum(map(size_of, last.values()))
 
 
 @given(SEEDS)
 def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> None:
-    """Where many change, each row's hash is kept; that a second walk of one sync finds nothing new takes none away."""
+    """A volatile subchunk keeps a hash for each row, even after a second read in one sync finds no change."""
     rng = random.Random(seed)
     truth = {rng.getrandbits(64): 0 for _ in range(400)}
     old: dict[int, Any] = {}
@@ -204,13 +201,13 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
         known = FingerprintStore(SizeLimit(10**6), old, new)
         changed = set(rng.sample(list(truth), 200)) if sync > 1 else set(truth)
         truth |= dict.fromkeys(changed, sync)
-        for again in (False, True):  # the round that ended, and the one that begins
+        for again in (False, True):  # the rescan that ended, and the one that begins
             chunks = Chunks(known, 1024)
-            chunks.take([_held(key, _content(key, value)) for key, value in truth.items()])
+            chunks.take([_pending(key, _content(key, value)) for key, value in truth.items()])
             chunks.end()
             found = {row.key for row in chunks.changed}
             assert found >= (set() if again else changed)
-            if sync != 2:  # by which it is known which rows are restless
+            if sync != 2:  # after which the volatile rows are known
                 assert len(found) <= (0 if again else len(changed) * 1.3)
             known.rotate()
         old, new = (unpack(pack(fingerprints) or "") for fingerprints in (known.old, known.new))
@@ -222,17 +219,17 @@ def _content(key: int, value: int) -> int:
 
 
 @given(SEEDS)
-def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
+def test_reads_that_stop_anywhere_write_every_changed_row(seed: int) -> None:
     """
-    Rows in chunks of any length, odd ones among them, of a list that changes, by walks some of which do not end.
+    Chunks of any length, unsliceable rows among them, of a list that changes; some reads do not end.
 
-    Where rows stay where they are, what one holds may be what it held before.
+    Where rows stay in place, a row may return to an earlier content.
     """
     rng = random.Random(seed)
     comes_back = rng.random() < 0.5
     length = rng.choice((2, 8, 16, 64, 256))
     truth = {rng.getrandbits(64): 1 for _ in range(rng.choice((3, 30, 300)))}
-    unsliceable, restless = {key for key in truth if rng.random() < 0.2}, 0 if comes_back else rng.choice((0, 0, 0.05))
+    unsliceable, volatile = {key for key in truth if rng.random() < 0.2}, 0 if comes_back else rng.choice((0, 0, 0.05))
     known, written, new = FingerprintStore(SizeLimit(10**6)), dict[int, int](), 1
     for page_reader in range(8):
         for _ in range(rng.choice((0, 1, 1, 2, 3, 9))):
@@ -248,12 +245,12 @@ def test_walks_that_stop_anywhere_write_what_is_not_written(seed: int) -> None:
         chunks, read = Chunks(known, length), list[int]()
         for key in list(truth) if comes_back or rng.random() < 0.9 else list(truth)[::-1]:
             read.append(key)
-            chunks.take([_held(key, _content(key, truth[key]))], [0] if key in unsliceable else [])
-            if rng.random() < restless:  # a row that was read changes, moves, and is read again
+            chunks.take([_pending(key, _content(key, truth[key]))], [0] if key in unsliceable else [])
+            if rng.random() < volatile:  # a row that was read changes, moves, and is read again
                 new, again = new + 1, rng.choice(read[-5:])
                 truth[again] = new
                 unsliceable ^= {again}
-                chunks.take([_held(again, _content(again, new))], [0] if again in unsliceable else [])
+                chunks.take([_pending(again, _content(again, new))], [0] if again in unsliceable else [])
             written.update((row.key, row.content) for row in chunks.changed)
             chunks.changed.clear()
             if page_reader < 7 and rng.random() < 1 / len(truth):
@@ -368,7 +365,7 @@ def _settled(seed: int, stream: str, rows: int = 250, **bounds: Any) -> tuple[Tw
 
 @FEW
 @given(LISTED, SEEDS)
-def test_isolated_silent_changes_are_written_alone(stream: str, seed: int) -> None:
+def test_isolated_undated_changes_are_written_alone(stream: str, seed: int) -> None:
     """One row, two rows, in whatever chunk each is: they come, and no other."""
     twilio, tap, bounds = _settled(seed, stream)
     for number in (1, 2, 1):
@@ -406,15 +403,15 @@ def test_what_did_not_change_is_not_written_whatever_its_dates_say(stream: str, 
         twilio.happen()
     for number in range(4):
         twilio.now += timedelta(minutes=5)
-        tap.sync(chatter=0, lookback_pages=10**9)  # a look-back by slices judges by dates
-        assert number < 2 or tap.emitted == []  # the first round comes upon rows that slices do not see
+        tap.sync(chatter=0, lookback_pages=10**9)  # a lookback by slices goes by dates
+        assert number < 2 or tap.emitted == []  # the first rescan meets rows that slices do not see
         assert not tap.wrong() or number == 0
 
 
 @FEW
 @given(LISTED, SEEDS)
-def test_what_silently_comes_back_is_a_change(stream: str, seed: int) -> None:
-    """Where each round reads all. (A row that was written by its date, and is in no digest yet, may not tell it.)"""
+def test_an_undated_return_to_an_earlier_content_is_a_change(stream: str, seed: int) -> None:
+    """Where each rescan reads all. (A row that was written by its date, and has no fingerprint yet, may be missed.)"""
     twilio, tap = histories(seed, stream)
     twilio.undated, twilio.prices = 0.9, 2
     twilio.late = timedelta(0)
@@ -428,7 +425,7 @@ def test_what_silently_comes_back_is_a_change(stream: str, seed: int) -> None:
 @HALF
 @given(LISTED, SEEDS)
 def test_the_state_forgets_rows_that_are_gone(stream: str, seed: int) -> None:
-    """A chunk that no round meets leaves it, and so does every one of a list that is empty."""
+    """A rescan drops the chunks that it did not meet; of an empty list, all."""
     twilio, tap = histories(seed, stream)
     live(twilio)
     _settle(tap, 2)
@@ -440,8 +437,8 @@ def test_the_state_forgets_rows_that_are_gone(stream: str, seed: int) -> None:
 
 @FEW
 @given(SEEDS)
-def test_slices_begin_the_digests(seed: int) -> None:
-    """Of a list in order of its dates, however it is cut: the round after the backfill writes nothing again."""
+def test_time_slices_make_the_first_fingerprints(seed: int) -> None:
+    """A list in order of its dates, cut anywhere: the rescan after the backfill writes nothing again."""
     rng = random.Random(seed)
     twilio = TwilioList(rng, "recordings", "created", "taken", timedelta(0))
     twilio.hollow, twilio.without_date_updated = 0, False
@@ -461,7 +458,7 @@ def test_slices_begin_the_digests(seed: int) -> None:
 @HALF
 @given(SEEDS)
 def test_what_a_date_tells_comes_at_once_whatever_the_budget(seed: int) -> None:
-    """A look-back hands on what its dates tell, also of lists that the round behind it does not come to."""
+    """A lookback emits every dated change, even in lists that the rescan after it does not reach."""
     twilio, tap, bounds = _settled(seed, "conferences", 80, page_size=5, lookback_pages=10**9)
     twilio.undated, twilio.without_date_updated = 0, False
     for row in twilio.rows.values():
@@ -477,7 +474,7 @@ def test_what_a_date_tells_comes_at_once_whatever_the_budget(seed: int) -> None:
 
 @FEW
 @given(LISTED, SEEDS)
-def test_where_the_state_has_no_room_dates_judge(stream: str, seed: int) -> None:
+def test_dates_decide_where_the_state_is_full(stream: str, seed: int) -> None:
     """Of some chunks or of all: with dates that tell each change, all is right in the end."""
     twilio, tap = histories(seed, stream)
     rng = twilio.rng
@@ -557,7 +554,7 @@ def test_a_row_that_cannot_be_written_costs_the_others_nothing(seed: int) -> Non
     assert not tap.wrong()
 
 
-# -- lists without rounds
+# -- lists without rescans
 
 
 class Numbers(TwilioList):
@@ -610,7 +607,7 @@ def _numbers(seed: int, stream: str) -> tuple[Numbers, Tap]:
     return twilio, Tap(twilio)
 
 
-WITHOUT_ROUNDS = (
+WITHOUT_RESCANS = (
     "pricing_voice_countries",
     "account_balance",
     "available_phone_number_countries",
@@ -620,10 +617,10 @@ WITHOUT_ROUNDS = (
 )
 
 
-@pytest.mark.parametrize("stream", WITHOUT_ROUNDS)
+@pytest.mark.parametrize("stream", WITHOUT_RESCANS)
 @FEW
 @given(SEEDS)
-def test_lists_without_rounds_write_just_what_changed(stream: str, seed: int) -> None:
+def test_lists_without_rescans_write_just_what_changed(stream: str, seed: int) -> None:
     """Read whole, or by a window, which moves once a day: rows that changed in place come, and no other."""
     twilio, tap = _numbers(seed, stream)
     twilio.now += 2 * HOUR
@@ -649,10 +646,10 @@ def test_lists_without_rounds_write_just_what_changed(stream: str, seed: int) ->
     assert moves <= 2  # 26 hours touch three days
 
 
-@pytest.mark.parametrize("stream", WITHOUT_ROUNDS)
+@pytest.mark.parametrize("stream", WITHOUT_RESCANS)
 @FEW
 @given(SEEDS)
-def test_lists_without_rounds_are_right_after_kills_and_older_states(stream: str, seed: int) -> None:
+def test_lists_without_rescans_are_right_after_kills_and_older_states(stream: str, seed: int) -> None:
     twilio, tap = _numbers(seed, stream)
     rng, states = twilio.rng, [None]
     for _ in range(8):

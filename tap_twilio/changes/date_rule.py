@@ -1,0 +1,33 @@
+"""Decide by its dates whether a row may have changed: where no fingerprint can tell, and where freshness is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, timestamp_of
+from tap_twilio.twilio.endpoint import Dates
+
+NO_DATES: Dates = (None, None, None)
+
+
+@dataclass(frozen=True)
+class DateRule:
+    """Select the rows that changed since a date, and those that a table must resend."""
+
+    since: Timestamp = BEGINNING
+    resend_listed_before: Timestamp = BEGINNING  # with these, undated rows
+    resend_created_before: Timestamp = BEGINNING
+
+    def is_due(self, dates: Dates) -> bool:
+        return self.sees_change(dates) or self.must_resend(dates)
+
+    def sees_change(self, dates: Dates) -> bool:
+        """Return whether a row's date says that it changed. A row without a date counts as changed."""
+        return not self.since or (timestamp_of(dates[0]) or END) >= self.since
+
+    def must_resend(self, dates: Dates) -> bool:
+        """Return whether a row is due even if it did not change."""
+        _, listed, created = dates
+        if self.resend_listed_before and (timestamp_of(listed) or BEGINNING) < self.resend_listed_before:
+            return True
+        return bool(self.resend_created_before) and (timestamp_of(created) or BEGINNING) < self.resend_created_before

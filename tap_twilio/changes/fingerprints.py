@@ -1,0 +1,137 @@
+"""
+Keep the fingerprints of the rows that were written, within the size that the state may take.
+
+Safety: a fingerprint is stored only after its rows were written. A missing or wrong fingerprint causes extra writes,
+never a lost row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tap_twilio.changes.fingerprint_codec import MAX_HASHES, Fingerprint, size_of, unpack
+from tap_twilio.timestamps import Timestamp
+
+
+class PendingRow(NamedTuple):
+    """A row that waits for the end of its chunk."""
+
+    key: int  # 64 bits of its key's hash
+    content: int  # the hash of its record
+    record: Any  # the JSON to write, or what a visit of the row needs
+    stamp: tuple[Timestamp, Timestamp]  # of its page
+    dates: tuple[Any, Any, Any]  # twilio.endpoint.Dates
+    assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
+
+
+# Pending rows by key, in the order of the list: those that time slices see, and the unsliceable ones.
+PendingChains = tuple[dict[int, PendingRow], dict[int, PendingRow]]
+
+
+@dataclass
+class SizeLimit:
+    """The bytes of the state that the fingerprints of all tables may take, and do take."""
+
+    limit: int
+    used: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.used >= self.limit
+
+
+@dataclass
+class FingerprintStore:
+    """
+    The fingerprints of one table, by the keys of their chunks, the oldest first.
+
+    `new` holds those that were made or confirmed since the open rescan began, `old` those of the rescan before it.
+    `evicts_oldest` (children): when full, drop the oldest fingerprints, whose rows are then sent again. A child is
+    seldom read whole, so no rescan tells which of its fingerprints are outdated.
+    """
+
+    size_limit: SizeLimit
+    old: dict[int, Fingerprint] = field(default_factory=dict)
+    new: dict[int, Fingerprint] = field(default_factory=dict)
+    evicts_oldest: bool = False
+    is_dirty: bool = False  # whether it differs from the state
+    made: set[int] = field(default_factory=set)  # the keys of the fingerprints that this sync made
+    waiting: dict[str, PendingChains] = field(default_factory=dict)  # the pending rows of each list that is being read
+
+    def __bool__(self) -> bool:
+        return bool(self.old or self.new)
+
+    def get(self, key: int) -> Fingerprint | None:
+        found = self.new.get(key)
+        return self.old.get(key) if found is None else found
+
+    def find(self, keys: Iterable[int]) -> dict[int, Fingerprint]:
+        """Return the fingerprints that are stored under some of these keys."""
+        return {key: fingerprint for key in keys if (fingerprint := self.get(key)) is not None}
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the limit is reached and no unconfirmed fingerprint is left that could be dropped."""
+        return self.size_limit.full and not self.old and not self.evicts_oldest
+
+    def set(self, key: int, fingerprint: Fingerprint) -> None:
+        """Replace a fingerprint. Were both kept, a row that changes and changes back would look unchanged."""
+        self.drop(key)
+        if len(fingerprint) > MAX_HASHES:
+            return  # rows without a fingerprint are written again
+        self.is_dirty = True
+        self.new[key] = fingerprint
+        self.made.add(key)
+        self.size_limit.used += size_of(fingerprint)
+
+    def keep(self, keys: Iterable[int]) -> None:
+        """Confirm fingerprints: their rows were read again, unchanged."""
+        for key in keys:
+            if key in self.old:
+                self.new[key], self.is_dirty = self.old.pop(key), True
+
+    def evict(self, used_before: int) -> None:
+        """
+        Drop fingerprints while the limit is exceeded and more is used than before the last change.
+
+        Without the second condition, a full state would lose one fingerprint for each that is made again. Children
+        leave half of the limit to the other tables.
+        """
+        limit = self.size_limit.limit // 2 if self.evicts_oldest else self.size_limit.limit
+        evictable = self._evictable()
+        while self.size_limit.used >= limit and self.size_limit.used > used_before and evictable:
+            self.drop(next(iter(evictable) if self.evicts_oldest else reversed(evictable)))
+            evictable = self._evictable()
+
+    def _evictable(self) -> dict[int, Fingerprint]:
+        return self.old or self.new if self.evicts_oldest else self.old
+
+    def drop(self, key: int) -> None:
+        for fingerprints in (self.old, self.new):
+            fingerprint = fingerprints.pop(key, None)
+            if fingerprint is not None:
+                self.is_dirty = True
+                self.size_limit.used -= size_of(fingerprint)
+
+    def others(self, mine: Sequence[dict[int, PendingRow]]) -> list[dict[int, PendingRow]]:
+        """Return the pending rows of other lists: a row may have moved from one list to another."""
+        return [chain for chains in self.waiting.values() if chains is not mine for chain in chains]
+
+    def rotate(self) -> None:
+        """End a rescan: drop the fingerprints that it did not confirm."""
+        self.size_limit.used -= sum(map(size_of, self.old.values()))
+        self.old, self.new, self.is_dirty = self.new, {}, True
+
+    def clear(self) -> None:
+        self.rotate()
+        self.rotate()
+
+
+def store_of(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
+    """Return the fingerprints that a state holds as two texts."""
+    before, since = unpack(old or ""), unpack(new or "")
+    packed = len(old or "") + len(new or "")  # which the limit counts already
+    size_limit.used += sum(map(size_of, [*before.values(), *since.values()])) - packed
+    return FingerprintStore(size_limit, before, since, evicts_oldest)
