@@ -66,7 +66,7 @@ def test_a_list_longer_than_a_sync_rereads_is_not_complete_and_says_for_how_many
         complete, because, left = verdicts(tap, tmp_path, rescan_pages=30)[key]
         lefts.append(left)
         twilio.at(twilio.now + 3 * HOUR)
-    assert not complete and "longer than one sync reads again" in because[0]
+    assert not complete and "longer than one sync rescans" in because[0]
     assert {1, 2, 3} & set(lefts)
     run = tap.run(rescan_pages=30)
     assert any(line.startswith(f"messages: not complete in {twilio.main}: the list is longer") for line in run.said)
