@@ -218,7 +218,7 @@ def test_no_piece_drops_the_rows_of_other_accounts(tap_of: MakeTap, tmp_path: Pa
     twilio.delete(gone[0])
     path = written(tmp_path, "state.json", tap.state)
     cut = state(tap, "split", path, "--into", tmp_path / "pieces")
-    assert "addresses: while it is in pieces, no deleted row leaves" in cut.log
+    assert "addresses: until the shards are merged, deleted rows stay" in cut.log
     for piece in printed(cut):
         tap.state = json.loads(Path(piece["state"]).read_text("utf-8"))
         run = tap.sync(subaccounts=piece["subaccounts"])
