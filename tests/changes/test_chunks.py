@@ -63,9 +63,9 @@ def _changed(rng: random.Random, rows: dict[int, int], number: int) -> tuple[dic
 def test_sums_tell_up_to_two_rows_that_changed_came_or_went(rows: dict[int, int], number: int, seed: int) -> None:
     new, which = _changed(random.Random(seed), rows, number)
     difference = minus(power_sums(new.items()), power_sums(rows.items()))
-    found = recurrence(difference)
-    assert found is not None
-    assert {key for key in {**rows, **new} if is_root(found, key)} == which
+    polynomial = recurrence(difference)
+    assert polynomial is not None
+    assert {key for key in {**rows, **new} if is_root(polynomial, key)} == which
     assert (difference == ZERO) == (number == 0)
 
 
@@ -101,23 +101,23 @@ def test_ranges_joined_in_any_order_equal_the_whole_list(rows: list[Any], length
     """Slices, pages and interruptions at any row give the same fingerprints."""
     rng = random.Random(seed)
     whole, joined = FingerprintStore(SizeLimit(10**6)), FingerprintStore(SizeLimit(10**6))
-    one = SliceSums(whole, length, PartialSums())
+    in_order = SliceSums(whole, length, PartialSums())
     for row in rows:
-        one.add([row])
+        in_order.add([row])
     cuts = sorted([0, len(rows), *(rng.randrange(len(rows) + 1) for _ in range(rng.randrange(6)))])
-    spans: list[str | None] = [None] * (len(cuts) - 1)
-    for number in rng.sample(range(len(spans)), len(spans)):
+    ranges: list[str | None] = [None] * (len(cuts) - 1)
+    for number in rng.sample(range(len(ranges)), len(ranges)):
         slice_sums = SliceSums(joined, length, PartialSums())
         for row in rows[cuts[number] : cuts[number + 1]]:
             slice_sums.add([row])
             if rng.random() < 0.1:  # it is interrupted, and goes on
                 slice_sums = SliceSums(joined, length, PartialSums.of(slice_sums.partial_sums.text()))
-        spans[number] = slice_sums.partial_sums.text()
-    while len(spans) > 1:
-        at = rng.randrange(len(spans) - 1)
-        above, below = map(PartialSums.of, spans[at : at + 2])
-        spans[at : at + 2] = [above.join(below, joined).text()]
-    assert PartialSums.of(spans[0]) == one.partial_sums
+        ranges[number] = slice_sums.partial_sums.text()
+    while len(ranges) > 1:
+        at = rng.randrange(len(ranges) - 1)
+        newer, older = map(PartialSums.of, ranges[at : at + 2])
+        ranges[at : at + 2] = [newer.join(older, joined).text()]
+    assert PartialSums.of(ranges[0]) == in_order.partial_sums
     assert joined.new == whole.new
 
 
@@ -128,11 +128,11 @@ def test_unchanged_rows_are_not_written_wherever_the_first_subchunk_ends(before:
     keys = [number << 34 | 1 for number in range(1, before)] + [before << 34 | 4]
     keys += [number << 34 | 1 for number in range(before + 1, before + after + 1)]
     rows, known = [_pending(key, number + 1) for number, key in enumerate(keys)], FingerprintStore(SizeLimit(10**6))
-    for page_reader in range(4):
+    for number_of_reads in range(4):
         chunks = Chunks(known, 64)
         chunks.take(rows)
         chunks.end()
-        assert len(chunks.changed) == (0 if page_reader else len(rows))
+        assert len(chunks.changed) == (0 if number_of_reads else len(rows))
 
 
 @given(LISTS, st.sampled_from([2, 4, 16, 64]))
@@ -156,18 +156,20 @@ def test_pages_of_any_length_make_the_same_fingerprints(rows: list[Any], length:
     rng = random.Random(seed)
     rows = rows + rng.sample(rows, len(rows) // 8)
     unsliceable = {at for at in range(len(rows)) if rng.random() < 0.2}
-    one, other = (Chunks(FingerprintStore(SizeLimit(10**6)), length) for _ in range(2))
+    by_row, by_page = (Chunks(FingerprintStore(SizeLimit(10**6)), length) for _ in range(2))
     for at, row in enumerate(rows):
-        one.take([_pending(*row)], [0] if at in unsliceable else [])
+        by_row.take([_pending(*row)], [0] if at in unsliceable else [])
     at = 0
     while at < len(rows):
         upto = at + rng.choice((1, 3, 20, 80))
-        other.take([_pending(*row) for row in rows[at:upto]], {each - at for each in unsliceable if at <= each < upto})
+        by_page.take(
+            [_pending(*row) for row in rows[at:upto]], {each - at for each in unsliceable if at <= each < upto}
+        )
         at = upto
-    one.end()
-    other.end()
-    assert one.changed == other.changed
-    assert one._store.new == other._store.new
+    by_row.end()
+    by_page.end()
+    assert by_row.changed == by_page.changed
+    assert by_row._store.new == by_page._store.new
 
 
 @given(
@@ -205,10 +207,10 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
             chunks = Chunks(known, 1024)
             chunks.take([_pending(key, _content(key, value)) for key, value in truth.items()])
             chunks.end()
-            found = {row.key for row in chunks.changed}
-            assert found >= (set() if again else changed)
+            written = {row.key for row in chunks.changed}
+            assert written >= (set() if again else changed)
             if sync != 2:  # after which the volatile rows are known
-                assert len(found) <= (0 if again else len(changed) * 1.3)
+                assert len(written) <= (0 if again else len(changed) * 1.3)
             known.rotate()
         old, new = (unpack(pack(fingerprints) or "") for fingerprints in (known.old, known.new))
 
@@ -231,7 +233,7 @@ def test_reads_that_stop_anywhere_write_every_changed_row(seed: int) -> None:
     truth = {rng.getrandbits(64): 1 for _ in range(rng.choice((3, 30, 300)))}
     unsliceable, volatile = {key for key in truth if rng.random() < 0.2}, 0 if comes_back else rng.choice((0, 0, 0.05))
     known, written, new = FingerprintStore(SizeLimit(10**6)), dict[int, int](), 1
-    for page_reader in range(8):
+    for number_of_reads in range(8):
         for _ in range(rng.choice((0, 1, 1, 2, 3, 9))):
             new += 1
             if comes_back:
@@ -253,7 +255,7 @@ def test_reads_that_stop_anywhere_write_every_changed_row(seed: int) -> None:
                 chunks.take([_pending(again, _content(again, new))], [0] if again in unsliceable else [])
             written.update((row.key, row.content) for row in chunks.changed)
             chunks.changed.clear()
-            if page_reader < 7 and rng.random() < 1 / len(truth):
+            if number_of_reads < 7 and rng.random() < 1 / len(truth):
                 break
         else:
             chunks.end()
