@@ -133,7 +133,7 @@ def test_its_config_and_catalog_fill_all_tables_without_a_warning(run: Any, tap:
     done = run()
 
     assert warnings(done) == []
-    assert "no use here: date_window_days, lookback_window" in done.stderr
+    assert "this tap ignores: date_window_days, lookback_window" in done.stderr
     assert tap.wrong() == {}
     assert {line["stream"] for line in messages(done, "SCHEMA")} == theirs("singer-io").keys()
     assert [line["stream"] for line in messages(done, "RECORD")].count("alerts") == 1

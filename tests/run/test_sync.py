@@ -353,7 +353,7 @@ def test_a_bookmark_of_another_tap_says_where_emitting_starts(tap_of: MakeTap, f
     since = "2025-10-31T18:00:00.000000Z"
     all_rows = [expected("messages", row) for row in twilio.truth("messages")]
     assert sorted(run.sids()) == sorted(row["sid"] for row in all_rows if row["date_updated"] >= since)
-    assert sum("for exactness, leave --state out" in line for line in run.said) == 1
+    assert sum("To be exact, leave --state out" in line for line in run.said) == 1
     oldest = min(all_rows, key=lambda row: row["date_created"])["sid"]
     twilio.at("2026-01-05").change(oldest, status="read")
     again = tap.sync()
