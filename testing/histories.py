@@ -72,7 +72,7 @@ class TwilioList:
         self.rows: dict[str, dict[str, Any]] = {}
         self.gone: dict[str, dict[str, Any]] = {}
         self.count = 0
-        self.feedback_progress: list[Fetch] = []
+        self.requests: list[Fetch] = []
         self.named = ""
         self.hides_null = rng.random() < 0.8
         self.inclusive = rng.random() < 0.5
@@ -155,7 +155,7 @@ class TwilioList:
         return out
 
     def answer(self, ask: Fetch) -> Page:
-        self.feedback_progress.append(ask)
+        self.requests.append(ask)
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         if not ask.rows:
             row = self.rows.get(path.rsplit("/", 1)[1].removesuffix(".json"))

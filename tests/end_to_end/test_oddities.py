@@ -234,7 +234,7 @@ def test_a_wrong_date_at_the_start_of_a_run_loses_no_change(tap_of: MakeTap, hou
     twilio.at("2026-01-03").misdated_hours = hours
     twilio.fail_next("misdated", answers)
     run = tap.sync()
-    assert sum("not believed" in line for line in run.said) == 1
+    assert sum("the tap ignores the implausible one" in line for line in run.said) == 1
     for changed, at in ((sid, "2026-01-03T00:20:00Z"), (other, "2026-01-03T20:00:00Z")):
         twilio.at(at).change(changed, city="Moved")
         twilio.at(timestamp(at) + 3 * 3600)
@@ -251,7 +251,7 @@ def test_a_wrong_date_in_the_middle_of_a_run_loses_no_change(tap_of: MakeTap, ho
     twilio.misdated_hours = hours
     twilio.fail_next("misdated", 1, "Page=2")
     run = tap.sync()
-    assert sum("not believed" in line for line in run.said) == 1
+    assert sum("the tap ignores the implausible one" in line for line in run.said) == 1
     twilio.at("2026-01-01T00:20:00Z").change(sid, city="Moved")
     twilio.at("2026-01-02T10:00:00Z")
     assert tap.sync().sids() == [sid]

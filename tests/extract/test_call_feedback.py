@@ -262,7 +262,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio.hollow = 0
     assert tap.sync(chatter=0)
     pages, there = (
-        [ask.uri for ask in twilio.feedback_progress if ask.rows == "calls"],
+        [ask.uri for ask in twilio.requests if ask.rows == "calls"],
         max(1, -(-len(twilio.rows) // 5)),
     )
     assert len(set(pages[:there])) == len(set(pages)) == there
@@ -270,10 +270,10 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     assert sorted(twilio.feedback_requests) == sorted(
         sid for sid, row in twilio.rows.items() if row["status"] in ("completed", "canceled")
     )
-    twilio.feedback_progress.clear()
+    twilio.requests.clear()
     twilio.now += DAY
     assert tap.sync(chatter=0)
-    pages = [ask.uri for ask in twilio.feedback_progress if ask.rows == "calls"]
+    pages = [ask.uri for ask in twilio.requests if ask.rows == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
 

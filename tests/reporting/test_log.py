@@ -16,16 +16,16 @@ from tap_twilio.log import LONGEST_LINE_CHARS, SHORTEST_SECRET_CHARS, OneLine
 
 PROGRAM = """
 import logging, sys
-if {first}: import tap_twilio.singer.library
+if {first}: import tap_twilio.singer.compat
 from tap_twilio.log import OneLine, begin_log
 line = begin_log()
-import tap_twilio.singer.catalog, tap_twilio.report
-from tap_twilio.sync import Sync
+import tap_twilio.singer.catalog, tap_twilio.reporting.closing_lines
+from tap_twilio.run.sync import Sync
 (handler,) = logging.getLogger().handlers
 assert handler.formatter is line, handler
 line.hide("user", "a-password")
 logging.getLogger("singer").warning("with\\na-password")
-tap_twilio.report.metrics([("messages", 2)], 1.5, 3, 0)
+tap_twilio.reporting.closing_lines.metrics([("messages", 2)], 1.5, 3, 0)
 """
 
 

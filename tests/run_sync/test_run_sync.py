@@ -196,7 +196,7 @@ def test_settings_that_the_tap_refuses_leave_the_state_alone(job: Job) -> None:
         (["--target", "cat", "--state", ".", "--logs", "/dev/null/x"], "--logs /dev/null/x: cannot be written"),
         (["--target", "cat", "--state", "nowhere://x"], "--state nowhere://x: cannot be opened"),
         (["--target", "cat", "--state", "s3://"], "--state s3://: names no bucket, as s3://bucket/twilio does."),
-        (["--target", "cat", "--state", ".", "--", "--state", "s.json"], "run-sync gives the tap its state"),
+        (["--target", "cat", "--state", ".", "--", "--state", "s.json"], "run-sync passes the state to the tap"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, options: list[str], says: str) -> None:
@@ -222,7 +222,7 @@ def test_a_signal_ends_the_tap_first_and_the_target_may_finish(job: Job) -> None
     assert "tap-twilio ended with 143, the target with 0" in said
     with closing(sqlite3.connect(job.folder / "rows.db")) as database:
         (stored,) = database.execute("select count(*) from rows").fetchone()
-    assert f"; {stored} rows sent; state kept" in said
+    assert f"; {stored} rows sent; state saved" in said
 
 
 def test_what_a_killed_run_sync_leaves_ends_by_itself_and_holds_the_lock_until_then(job: Job) -> None:
@@ -256,7 +256,7 @@ def test_a_torn_state_has_everything_read_again(job: Job, text: str) -> None:
     done = job.run()
 
     assert done.returncode == 0, done.stderr
-    assert "; 80 rows sent; state kept" in done.stderr
+    assert "; 80 rows sent; state saved" in done.stderr
     assert ("holds no state" in done.stderr) == bool(text.strip())
     assert not text.strip() or (job.checkpoint / "state.torn").read_text() == text
 
@@ -270,7 +270,7 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     store.mkdir()
     first, second = job.run(checkpoint=place), job.run(checkpoint=place)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "; 0 rows sent; state kept" in second.stderr
+    assert "; 0 rows sent; state saved" in second.stderr
     assert [path.name for path in store.iterdir()] == ["state.json"]
 
     lock = {"holder": "x", "host": "elsewhere", "process": 7, "until": 4e9}
@@ -288,7 +288,7 @@ def test_the_state_may_lie_at_an_address(job: Job) -> None:
     assert refused.returncode == 5
     assert "a sync on elsewhere (process 7) still runs, or was killed" in refused.stderr
     assert again.returncode == 0, again.stderr
-    assert "; 80 rows sent; state kept" in again.stderr
+    assert "; 80 rows sent; state saved" in again.stderr
     assert job.wrong() == {}
 
 
@@ -334,7 +334,7 @@ def test_a_state_may_come_in_the_form_that_the_target_likes(job: Job, way: str) 
     first, second = job.run(target=odd(job, way)), job.run(target=odd(job, way))
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "; 0 rows sent; state kept" in second.stderr
+    assert "; 0 rows sent; state saved" in second.stderr
     assert job.wrong() == {}
 
 
