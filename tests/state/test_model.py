@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tap_twilio.changes.fingerprint_codec import pack
 from tap_twilio.errors import TapError
 from tap_twilio.state.model import (
-    FORMAT,
     Backfill,
     Checkpoint,
     FeedbackProgress,
@@ -24,7 +23,7 @@ from tap_twilio.state.model import (
     StreamState,
     TimeSlice,
 )
-from tap_twilio.state.store import State
+from tap_twilio.state.store import FORMAT, State
 from tap_twilio.streams import STREAMS
 
 ACCOUNTS = [f"AC{number:032d}" for number in range(6)]
