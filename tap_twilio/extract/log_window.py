@@ -31,7 +31,7 @@ def read_window(reading: PartitionRead) -> Read:
         state.backfill, state.unread = opened, None
     assert opened.time_slices is not None
     failure: ServerFailed | None = None
-    by_day = first_of(_next_start(reading, window, opened.began), window.sums)
+    by_day = first_of(_next_start(reading, window, opened.began), window.period)
     slices = TimeSlices(reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day)
     try:
         yield from slices.read()
@@ -55,8 +55,8 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
     if state.finished and not resends:
         # Whole days, so that the syncs of a day compare the same rows.
         reach = midnight_after(reading.reach) if reading.reach else BEGINNING
-        since = max(since, reach, day_of(earlier(state.finished, window.again)))
-    since = first_of(since, window.sums) if window.sums else since
+        since = max(since, reach, day_of(earlier(state.finished, window.lookback)))
+    since = first_of(since, window.period) if window.period else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
         for unread in state.unread or ()
@@ -67,12 +67,12 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
 
 def _next_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -> Timestamp:
     """Return the day from which the next sync reads, if this one began at `began`."""
-    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.again))
+    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.lookback))
 
 
 def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
     """Split a range, newest first, into time slices that are no longer than the filter takes."""
-    longest = reading.stream.filter and reading.stream.filter.longest
+    longest = reading.stream.filter and reading.stream.filter.max_range
     slices = []
     while longest and earlier(until, longest) > since:
         slices.append(TimeSlice(earlier(until, longest), until))

@@ -114,7 +114,7 @@ class PartitionRead:
 
     @property
     def endpoints(self) -> list[ListEndpoint]:
-        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.queries]
 
     @property
     def has_pending_resend(self) -> bool:
@@ -279,7 +279,7 @@ class PartitionRead:
     def oldest(self) -> Timestamp:
         """Return where time slices begin: at `start_date`, else at the account's creation; within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
-        if self.created and filter_ and filter_.closed:
+        if self.created and filter_ and filter_.inclusive:
             since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
         return max(since, self.reach)
@@ -287,7 +287,7 @@ class PartitionRead:
     @property
     def reach(self) -> Timestamp:
         """Return how far back the filter answers, less a day for the time slice to finish."""
-        reach = self.stream.filter and self.stream.filter.reach
+        reach = self.stream.filter and self.stream.filter.max_age
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 
     def may_restart(self) -> bool:

@@ -292,7 +292,7 @@ class TimeSlices:
     def _sums(self) -> str:
         """Return the period of which each row is a sum, "month" or "year"; empty for days and for other rows."""
         window = self.endpoint.stream.log_window
-        return window.sums if window else ""
+        return window.period if window else ""
 
     @property
     def _is_rescanned(self) -> bool:
@@ -453,7 +453,7 @@ def _split_if_long(
     pages_left = pages_to(dates, time_slice.since)
     pages_again = 0 if page_reader.pages == 1 else page_reader.pages
     window = endpoint.stream.log_window
-    if window and (pages_again or window.sums):
+    if window and (pages_again or window.period):
         return None  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
     if pages_left < 1.5 * reading.slice_pages or pages_left < 4 * pages_again or (pages_again and page_reader.resumed):
         return None
