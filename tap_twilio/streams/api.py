@@ -7,15 +7,15 @@ from .model import AllParents, Condition, Filter, FullRead, LogWindow, Parent, P
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
-# Its default is true, which would count subaccounts twice (OpenAPI, ListUsageRecordDaily).
+# Twilio's default is true, which would count subaccounts twice (OpenAPI, ListUsageRecordDaily).
 OWN_USAGE = {"IncludeSubaccounts": "false"}
 AS_OF = frozenset({"as_of"})  # the time of the request, also for past days (recorded)
 # "On or after", "on or before this date" (OpenAPI, ListUsageRecordDaily).
 USAGE_DAYS = Filter("StartDate", "EndDate", "start_date", unit=DAY, inclusive=True, nullable=False)
 
 
-def _available(type_: str, path: str) -> Stream:
-    """Return a stream of numbers for sale: 30 a country, and no next page (twilio-node #316; OpenAPI, examples)."""
+def _numbers_for_sale(type_: str, path: str) -> Stream:
+    """Declare numbers for sale: 30 for each country, and no next page (twilio-node #316; OpenAPI, examples)."""
     return Stream(
         f"available_phone_numbers_{type_}",
         API,
@@ -53,7 +53,7 @@ STREAMS = (
         "Conferences",
         "conferences",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", unit=DAY, nullable=False),
-        # Without Status, Twilio lists only those in progress (changelog, conference-list-endpoint).
+        # Without Status, Twilio lists only conferences in progress (changelog, conference-list-endpoint).
         query_variants={"Status": ("init", "in-progress", "completed")},
         selected_by_default=True,
     ),
@@ -63,7 +63,7 @@ STREAMS = (
         API,
         "Messages",
         "messages",
-        # Further back than 400 days, a filtered read is refused with code 20004 (docs, Message resource).
+        # Twilio refuses dates more than 400 days ago with code 20004 (docs, Message resource).
         filter=Filter("DateSent>", "DateSent<", "date_sent", max_age=400 * DAY),
         selected_by_default=True,
     ),
@@ -85,7 +85,7 @@ STREAMS = (
         "accounts",
         hidden=frozenset({"auth_token"}),
         scope="main",
-        resumable=False,  # its tokens hold a filter and a position (OpenAPI, examples of ListAccount)
+        resumable=False,  # page tokens hold a filter and a position (OpenAPI, examples of ListAccount)
     ),
     Stream(
         "account_balance", API, "Balance", None, key=("account_sid",), read_strategy=FullRead(), has_item_endpoint=False
@@ -98,7 +98,7 @@ STREAMS = (
         "Recordings",
         "recordings",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", nullable=False),
-        # Without it, deleted recordings are not listed (changelog, 2022-03-03).
+        # By default, Twilio does not list deleted recordings (changelog, 2022-03-03).
         query={"IncludeSoftDeleted": "true"},
     ),
     Stream(
@@ -107,7 +107,7 @@ STREAMS = (
         "Usage/Records/Daily",
         "usage_records",
         key=("account_sid", "category", "start_date", "end_date"),
-        # A day's sums change while calls are priced. Twilio does not say for how long.
+        # The sums of a day change while Twilio prices calls. No document says for how long.
         read_strategy=LogWindow(lookback=7 * DAY),
         filter=USAGE_DAYS,
         query=OWN_USAGE,
@@ -120,8 +120,8 @@ STREAMS = (
         API,
         "Usage/Records/Monthly",
         "usage_records",
-        key=("account_sid", "category", "start_date"),  # end_date of the current month may change (not established)
-        read_strategy=LogWindow(lookback=62 * DAY, period="month"),  # the current month and the two before it
+        key=("account_sid", "category", "start_date"),  # end_date may change during a month
+        read_strategy=LogWindow(lookback=62 * DAY, period="month"),  # the current month and the two months before
         filter=USAGE_DAYS,
         query=OWN_USAGE,
         not_compared=AS_OF,
@@ -171,7 +171,7 @@ STREAMS = (
         "Conferences/{conference_sid}/Participants",
         "participants",
         key=("account_sid", "conference_sid", "call_sid"),
-        # Those of a conference that ended are not listed (docs, Conference Participant resource).
+        # Twilio does not list participants of a conference that ended (docs, Conference Participant resource).
         parent=Parent(
             "conferences",
             {"conference_sid": "sid"},
@@ -209,7 +209,7 @@ STREAMS = (
         "notifications",
         filter=Filter("MessageDate>", "MessageDate<", "message_date", unit=DAY),
     ),
-    # The average grows while the same calls wait. A change of the calls changes current_size.
+    # The average grows while calls wait. If a call comes or goes, current_size changes too.
     Stream("queues", API, "Queues", "queues", not_compared=frozenset({"average_wait_time"})),
     Stream(
         "queue_members",
@@ -218,7 +218,7 @@ STREAMS = (
         "queue_members",
         key=("queue_sid", "call_sid"),
         read_strategy=FullRead(),
-        # The list has only the calls that wait now.
+        # The list has only calls that wait now.
         parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Condition("current_size", above=0)),
         derived={"account_sid": "account_sid"},
         resumable=False,
@@ -232,7 +232,7 @@ STREAMS = (
         "events",
         key=("call_sid", "position"),  # rows have no identity and no date (OpenAPI, ListCallEvent)
         read_strategy=FullRead(),
-        # Complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
+        # Events are complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
         parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, max_age=30 * DAY),
         derived={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
         has_item_endpoint=False,
@@ -277,8 +277,8 @@ STREAMS = (
         API,
         "Recordings/{reference_sid}/AddOnResults",
         "add_on_results",
-        # A result may not change the recording's date_updated (not established). The last visit of a recording is by a
-        # sync that begins at least an hour (lateness_hours) after its last change.
+        # No document says that a result changes the recording's date_updated. The tap requests the results for the last
+        # time in a sync that begins at least an hour (lateness_hours) after the recording's last change.
         parent=Parent("recordings", {"reference_sid": "sid"}, where=Condition("status", one_of=("completed",))),
         cost="one request for each completed recording that changed; only add-ons make results",
     ),
@@ -294,11 +294,11 @@ STREAMS = (
         ),
         cost="one request for each completed recording that changed, and for each result that completed",
     ),
-    _available("local", "Local"),
-    _available("toll_free", "TollFree"),
-    _available("mobile", "Mobile"),
-    _available("national", "National"),
-    _available("shared_cost", "SharedCost"),
-    _available("machine_to_machine", "MachineToMachine"),
-    _available("voip", "Voip"),
+    _numbers_for_sale("local", "Local"),
+    _numbers_for_sale("toll_free", "TollFree"),
+    _numbers_for_sale("mobile", "Mobile"),
+    _numbers_for_sale("national", "National"),
+    _numbers_for_sale("shared_cost", "SharedCost"),
+    _numbers_for_sale("machine_to_machine", "MachineToMachine"),
+    _numbers_for_sale("voip", "Voip"),
 )

@@ -11,8 +11,8 @@ STREAMS = (
         CHAT,
         "Services/{service_sid}/Channels/{channel_sid}/Invites",
         "invites",
-        # Chat's services and channels are those of Conversations. Open ones are visited again, since an invite may not
-        # change the conversation's date_updated (not established).
+        # Chat and Conversations share services, and a channel is a conversation. No document says that an invite
+        # changes the conversation's date_updated.
         parent=Parent(
             "conversations",
             {"service_sid": "chat_service_sid", "channel_sid": "sid"},

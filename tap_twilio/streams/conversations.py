@@ -4,7 +4,7 @@ from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN_CONVERSATIONS = OpenParents(open_if=Condition("state", one_of=("active", "inactive", "initializing")))
-# Open conversations are visited again: a new child may not change their date_updated (not established).
+# No document says that a new participant, webhook or message changes the conversation's date_updated.
 CONVERSATION = Parent(
     "conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN_CONVERSATIONS
 )
@@ -38,7 +38,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Bindings",
         "bindings",
         parent=SERVICE,
-        deselected_by_default=frozenset({"endpoint"}),  # a device's token
+        deselected_by_default=frozenset({"endpoint"}),  # the token of a device
         cost="one request for each conversation service and 100 bindings",
     ),
     Stream(
@@ -65,7 +65,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Users/{user_sid}/Conversations",
         "conversations",
         key=("user_sid", "conversation_sid"),
-        # It changes when the user reads, and the user does not.
+        # A row changes when the user reads a message. The user's row does not.
         parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, AllParents()),
         page_size=50,
         resumable=False,
@@ -102,7 +102,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages",
         "messages",
         parent=CONVERSATION,
-        resumable=False,  # its tokens are indexes (OpenAPI, examples)
+        resumable=False,  # page tokens are indexes (OpenAPI, examples)
         cost="one request for each open conversation, and for each that ended",
     ),
     Stream(
@@ -110,8 +110,8 @@ STREAMS = (
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
         "delivery_receipts",
-        # A message to SMS or WhatsApp has a delivery, whose progress may not change the message's date_updated (not
-        # established). Messages sent within lateness_hours before a sync are visited by the next sync too.
+        # A message to SMS or WhatsApp has a delivery. No document says that its progress changes the message's
+        # date_updated. The next sync requests them again if the message is at most lateness_hours old.
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},

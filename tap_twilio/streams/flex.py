@@ -9,7 +9,7 @@ STREAMS = (
     Stream("flex_web_channels", FLEX, "WebChannels", "flex_chat_channels"),
     Stream("flex_flows", FLEX, "FlexFlows", "flex_flows"),
     Stream("flex_plugins", FLEX, "PluginService/Plugins", "plugins"),
-    # Versions, configurations and their contents can be archived, which changes no date.
+    # If a version, a configuration or its content is archived, no date changes.
     Stream(
         "flex_plugin_versions",
         FLEX,

@@ -11,18 +11,18 @@ INSIGHTS = Product("insights", "/v1")
 ENDED_CALL = Condition("status", one_of=("completed", "busy", "failed", "no-answer", "canceled"))
 FINISHED = Condition("processing_state", one_of=("complete", "timeout"))
 CALL = Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, max_age=30 * DAY)
-OF_EACH_CALL = "one request for each call that ended, within 30 days; needs Voice Insights Advanced Features"
+EACH_CALL = "one request for each call that ended, within 30 days; needs Voice Insights Advanced Features"
 SUMMARIES = Stream(
     "call_summaries",
     INSIGHTS,
     "Voice/Summaries",
     "call_summaries",
     key=("call_sid",),
-    # A summary settles half an hour after the call, and its annotation 30 days after it.
+    # A summary is final half an hour after the call. Its annotation can change for 30 days.
     read_strategy=LogWindow(lookback=30 * DAY),
-    # Without bounds, Twilio lists the last four hours.
+    # Without dates, Twilio lists the last four hours.
     filter=Filter("StartTime", "EndTime", "start_time", nullable=False, max_age=30 * DAY),
-    # The default of the processing state is not documented.
+    # Twilio's default for ProcessingState is not documented.
     query={"ProcessingState": "all", "SortBy": "start_time"},
     has_item_endpoint=False,
     resumable=False,
@@ -62,7 +62,7 @@ STREAMS = (
         derived={"position": "#"},
         has_item_endpoint=False,
         resumable=False,
-        cost=OF_EACH_CALL,
+        cost=EACH_CALL,
     ),
     Stream(
         "call_insights_metrics",
@@ -75,7 +75,7 @@ STREAMS = (
         derived={"position": "#"},
         has_item_endpoint=False,
         resumable=False,
-        cost=OF_EACH_CALL,
+        cost=EACH_CALL,
     ),
     Stream(
         "conference_summaries",
@@ -83,7 +83,7 @@ STREAMS = (
         "Conferences",
         "conferences",
         key=("conference_sid",),
-        # A summary settles half an hour after the conference; one without an end is given up after 24 hours (OpenAPI).
+        # A summary is final half an hour after the conference, or 24 hours after a conference without an end (OpenAPI).
         read_strategy=LogWindow(lookback=2 * DAY),
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, max_age=30 * DAY),
         resumable=False,
@@ -106,9 +106,9 @@ STREAMS = (
         "Video/Rooms",
         "rooms",
         key=("room_sid",),
-        # A summary settles half an hour after the room (docs, Video Log Analyzer API).
+        # A summary is final half an hour after the room ended (docs, Video Log Analyzer API).
         read_strategy=LogWindow(lookback=2 * DAY),
-        # Without bounds, Twilio lists the last day; it keeps seven (docs, the same).
+        # Without dates, Twilio lists the last day. It keeps seven days (docs, Video Log Analyzer API).
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, max_age=7 * DAY),
         resumable=False,
         cost="the last two days are read by every sync; Twilio keeps seven",

@@ -11,7 +11,7 @@ STREAMS = (
     Stream("intelligence_services", INTELLIGENCE, "Services", "services"),
     Stream("intelligence_operators", INTELLIGENCE, "Operators", "operators"),
     Stream("intelligence_operator_types", INTELLIGENCE, "OperatorTypes", "operator_types", scope="global"),
-    # It has a date filter, whose format is not documented (OpenAPI, ListTranscript).
+    # The list has a date filter, but the format of the dates is not documented (OpenAPI, ListTranscript).
     Stream("intelligence_transcripts", INTELLIGENCE, "Transcripts", "transcripts"),
     Stream(
         "intelligence_sentences",
@@ -19,7 +19,7 @@ STREAMS = (
         "Transcripts/{transcript_sid}/Sentences",
         "sentences",
         read_strategy=FullRead(),
-        query={"WordTimestamps": "true"},  # without it, words have no times (OpenAPI, ListSentence)
+        query={"WordTimestamps": "true"},  # without this, words have no times (OpenAPI, ListSentence)
         parent=COMPLETED,
         derived={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
         has_item_endpoint=False,

@@ -29,7 +29,7 @@ STREAMS = (
         MARKETPLACE,
         "InstalledAddOns",
         "installed_add_ons",
-        deselected_by_default=frozenset({"configuration"}),  # it may hold a vendor's key
+        deselected_by_default=frozenset({"configuration"}),  # it may have a vendor's key
     ),
     Stream(
         "marketplace_installed_add_on_extensions",

@@ -21,7 +21,7 @@ STREAMS = (
         "Events",
         "events",
         read_strategy=LogWindow(lookback=2 * DAY),
-        # Twilio returns the last 30 days, or 13 months with some editions. So the tap requests older rows too.
+        # Twilio keeps 30 days, or 13 months in some editions, so the filter has no max_age.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),
 )

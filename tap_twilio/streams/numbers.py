@@ -3,18 +3,18 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 NUMBERS = Product("numbers", "/v2")
-# Every sync visits each bundle: no document says that a child changes its date_updated.
+# No document says that a child changes the date_updated of its bundle.
 BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, AllParents())
 
 STREAMS = (
-    # Its filter compares valid_until, which does not tell when a bundle was created or changed.
+    # Twilio's filter compares valid_until, so it does not find new or changed bundles.
     Stream("regulatory_bundles", NUMBERS, "RegulatoryCompliance/Bundles", "results"),
     Stream(
         "regulatory_bundle_copies",
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/Copies",
         "results",
-        key=("bundle_sid", "sid"),  # sid is the copy's; only the path names the original
+        key=("bundle_sid", "sid"),  # sid identifies the copy; only the path has the original
         parent=BUNDLE,
         derived={"bundle_sid": "bundle_sid"},
         has_item_endpoint=False,
@@ -63,7 +63,7 @@ STREAMS = (
         "RegulatoryCompliance/Regulations",
         "results",
         read_strategy=FullRead(),
-        # With it, requirements describe each of their fields (OpenAPI, ListRegulation).
+        # With this, requirements describe each of their fields (OpenAPI, ListRegulation).
         query={"IncludeConstraints": "true"},
         scope="global",
     ),

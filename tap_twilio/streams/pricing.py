@@ -3,12 +3,12 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
-PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers
+PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version with messages and phone numbers
 EACH_COUNTRY = "one request for each country, of which there are some 60 to 250"
 
 
-def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
-    """Return two streams: the list of countries, without prices, and the prices of each country."""
+def _country_streams(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
+    """Declare two streams: the list of countries, without prices, and the prices of each country."""
     listed = Stream(
         f"pricing_{kind}_countries",
         product,
@@ -17,7 +17,7 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         key=("iso_country",),
         read_strategy=FullRead(),
         scope="global",
-        resumable=False,  # its tokens hold a country
+        resumable=False,  # a page token is a country
     )
     prices = Stream(
         f"pricing_{kind}_prices",
@@ -35,8 +35,8 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
 
 
 STREAMS = (
-    *countries("messaging", PRICING_V1, "Messaging"),
-    *countries("phone_number", PRICING_V1, "PhoneNumbers"),
-    *countries("trunking", PRICING, "Trunking"),
-    *countries("voice", PRICING, "Voice"),
+    *_country_streams("messaging", PRICING_V1, "Messaging"),
+    *_country_streams("phone_number", PRICING_V1, "PhoneNumbers"),
+    *_country_streams("trunking", PRICING, "Trunking"),
+    *_country_streams("voice", PRICING, "Voice"),
 )

@@ -2,9 +2,9 @@
 
 from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 
-# The lists' descriptions name a maximum page of 100 rows, PageSize's names 1,000 (OpenAPI, ListSession).
+# The description of the lists says 100 rows a page, the description of PageSize 1,000 (OpenAPI, ListSession).
 PROXY = Product("proxy", "/v1", page_size=100)
-# A new participant or interaction may not change the session's date_updated (not established).
+# No document says that a new participant or interaction changes the session's date_updated.
 OPEN_SESSIONS = OpenParents(open_if=Condition("status", one_of=("open", "in-progress", "unknown")))
 IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN_SESSIONS)
 NO_NEW_CUSTOMERS = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
@@ -16,7 +16,7 @@ STREAMS = (
         PROXY,
         "Services/{service_sid}/PhoneNumbers",
         "phone_numbers",
-        key=("service_sid", "sid"),  # sid is the number's, which can move to another service
+        key=("service_sid", "sid"),  # sid identifies the number, which can move to another service
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
         resumable=False,
         cost=f"one request for each Proxy service; {NO_NEW_CUSTOMERS}",

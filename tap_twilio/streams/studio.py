@@ -12,7 +12,7 @@ STREAMS = (
         "Flows/{sid}/Revisions",
         "revisions",
         key=("sid", "revision"),
-        # A flow's row is its latest revision, so each revision changes it.
+        # The row of a flow is its latest revision, so each revision changes the row.
         parent=Parent("studio_flows", {"sid": "sid"}),
         resumable=False,
         cost="one request for each flow that changed",

@@ -6,7 +6,7 @@ from .model import AllParents, Condition, Filter, FullRead, LogWindow, OpenParen
 
 SUPERSIM = Product("supersim", "/v1")
 SOLD_TO_KORE = "Twilio sold it to KORE in 2024"
-# New SIMs have no billing period, and inactive SIMs get no more (docs, BillingPeriod resource).
+# New SIMs have no billing period. Inactive SIMs get no further one (docs, BillingPeriod resource).
 EACH_SIM = Parent(
     "supersim_sims",
     {"sim_sid": "sid"},
@@ -91,10 +91,10 @@ STREAMS = (
         "UsageRecords",
         "usage_records",
         key=("account_sid", "sim_sid", "period_start"),
-        # The cost of a day comes later than its usage. Twilio does not say how much later.
+        # Twilio adds the cost of a day later than its usage. No document says how much later.
         read_strategy=LogWindow(lookback=7 * DAY),
-        # Twilio refuses bounds that are no midnights (83601), a StartTime 18 months ago (83605), and ranges of more
-        # than 31 days by SIM (83603). The bounds that the tap sends lie up to three days further apart.
+        # Twilio refuses dates other than midnights (83601), a StartTime 18 months ago (83605), and ranges of more than
+        # 31 days grouped by SIM (83603). The tap adds up to three days to a range of 28 days.
         filter=Filter(
             "StartTime",
             "EndTime",
@@ -105,7 +105,7 @@ STREAMS = (
             max_age=540 * DAY,
             max_range=28 * DAY,
         ),
-        # By default Twilio returns one sum over the whole range and all SIMs. Grouped by SIM, sim_sid is never null.
+        # By default, Twilio returns one sum of all days and all SIMs. Grouped by SIM, sim_sid is never null.
         query={"Granularity": "day", "Group": "sim"},
         derived={"period_start": "period.start_time", "period_end": "period.end_time"},
         has_item_endpoint=False,

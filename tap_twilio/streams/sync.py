@@ -5,8 +5,8 @@ from .model import AllParents, FullRead, Parent, Product, Stream
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())
 EACH_SERVICE = "one request for each Sync service"
-# A permission changes no date of its document, list or map. acl_enabled of a service is no condition: no document says
-# that permissions need it.
+# A permission changes no date of its document, list or map. No document says that permissions exist only where the
+# service has acl_enabled.
 IN_EVERY_SYNC = "in every sync, whether or not its service has acl_enabled"
 
 STREAMS = (

@@ -20,7 +20,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/CredentialLists",
         "credential_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
+        key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",
@@ -30,7 +30,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/IpAccessControlLists",
         "ip_access_control_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
+        key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",

@@ -6,9 +6,9 @@ from .model import AllParents, Condition, Filter, OpenParents, Parent, Product, 
 
 VIDEO = Product("video", "/v1")
 CREATED = Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False)
-# A recording or composition is processed, and may be deleted at any time, without a date of the change: fingerprints
-# tell changes. There are too many of them for a FullRead in each sync.
-BY_CONTENT = Rescan(replication_key="date_created")
+# Recordings and compositions change while Twilio processes them, and when they are deleted, but no date shows it. So
+# rescans find the changes by fingerprints. A list is too long for a FullRead in each sync.
+WITHOUT_DATE_UPDATED = Rescan(replication_key="date_created")
 IN_ROOM = {"room_sid": "room_sid", "participant_sid": "sid"}
 # Twilio lists only the current tracks (OpenAPI, ListRoomParticipantPublishedTrack).
 CONNECTED = Parent(
@@ -23,7 +23,7 @@ STREAMS = (
         "rooms",
         # The filter takes days (OpenAPI, ListRoom).
         filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", unit=DAY, nullable=False),
-        # Without Status, Twilio lists only those in progress (OpenAPI, ListRoom).
+        # Without Status, Twilio lists only rooms in progress (OpenAPI, ListRoom).
         query_variants={"Status": ("in-progress", "completed", "failed")},
     ),
     Stream(
@@ -54,7 +54,7 @@ STREAMS = (
         VIDEO,
         "Rooms/{room_sid}/Participants/{participant_sid}/SubscribedTracks",
         "subscribed_tracks",
-        key=("participant_sid", "sid"),  # many participants receive a track
+        key=("participant_sid", "sid"),  # several participants receive a track
         parent=CONNECTED,
         derived={"account_sid": "account_sid"},
         resumable=False,
@@ -71,14 +71,20 @@ STREAMS = (
         cost="one request for each room that ended",
     ),
     Stream(
-        "video_recordings", VIDEO, "Recordings", "recordings", read_strategy=BY_CONTENT, filter=CREATED, page_size=100
+        "video_recordings",
+        VIDEO,
+        "Recordings",
+        "recordings",
+        read_strategy=WITHOUT_DATE_UPDATED,
+        filter=CREATED,
+        page_size=100,
     ),
     Stream(
         "video_compositions",
         VIDEO,
         "Compositions",
         "compositions",
-        read_strategy=BY_CONTENT,
+        read_strategy=WITHOUT_DATE_UPDATED,
         filter=CREATED,
         page_size=100,
     ),

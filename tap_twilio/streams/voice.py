@@ -31,17 +31,17 @@ STREAMS = (
         key=("account_sid", "iso_code"),
         read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
-        resumable=False,  # its key is a country
+        resumable=False,  # a page token is a country
     ),
     Stream(
         "voice_dialing_permission_high_risk_prefixes",
         VOICE,
         "DialingPermissions/Countries/{iso_code}/HighRiskSpecialPrefixes",
         "content",
-        # Its rows name no account, but its parents belong to an account, so it is read in each account.
+        # Rows have no account, but the countries are read in each account.
         key=("account_sid", "iso_code", "prefix"),
         read_strategy=FullRead(),
-        # Prefixes change without the country's permissions, and exist whether or not it may be called.
+        # Prefixes change without a change of the country, and exist for countries that may not be called too.
         parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
         derived={"account_sid": "account_sid", "iso_code": "iso_code"},
         has_item_endpoint=False,

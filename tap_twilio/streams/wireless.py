@@ -11,13 +11,13 @@ EACH_SIM = Parent(
     {"sim_sid": "sid"},
     OpenParents(open_if=Condition("status", one_of=("ready", "active", "scheduled", "updating"))),
 )
-EACH_SIM_COSTS = f"one request for each SIM that is ready or active, and for each that changed; {SOLD_TO_KORE}"
-# By days: the default is one sum over the whole range. A sum is complete within two days, and kept for 18 months (docs,
-# UsageRecord resources). Bounds within a day could return a part of its sum.
+SIM_COST = f"one request for each SIM that is ready or active, and for each that changed; {SOLD_TO_KORE}"
+# By default, Twilio returns one sum of all days. A sum is complete within two days, and kept for 18 months (docs,
+# UsageRecord resources). A date within a day could return a smaller sum.
 BY_DAY = {"Granularity": "daily"}
-SETTLES = LogWindow(lookback=7 * DAY)
+LAST_WEEK = LogWindow(lookback=7 * DAY)
 PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, max_age=540 * DAY)
-OF_PERIOD = {"period_start": "period.start", "period_end": "period.end"}
+PERIOD_COLUMNS = {"period_start": "period.start", "period_end": "period.end"}
 
 STREAMS = (
     Stream("wireless_sims", WIRELESS, "Sims", "sims", cost=SOLD_TO_KORE),
@@ -29,7 +29,7 @@ STREAMS = (
         read_strategy=Rescan(replication_key="last_updated"),
         parent=EACH_SIM,
         has_item_endpoint=False,
-        cost=EACH_SIM_COSTS,
+        cost=SIM_COST,
     ),
     Stream(
         "wireless_sim_usage_records",
@@ -37,14 +37,14 @@ STREAMS = (
         "Sims/{sim_sid}/UsageRecords",
         "usage_records",
         key=("sim_sid", "period_start"),
-        read_strategy=SETTLES,
+        read_strategy=LAST_WEEK,
         filter=PERIOD,
         query=BY_DAY,
         parent=EACH_SIM,
-        derived=OF_PERIOD,
+        derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
         resumable=False,
-        cost=EACH_SIM_COSTS,
+        cost=SIM_COST,
     ),
     Stream(
         "wireless_usage_records",
@@ -52,10 +52,10 @@ STREAMS = (
         "UsageRecords",
         "usage_records",
         key=("account_sid", "period_start"),
-        read_strategy=SETTLES,
+        read_strategy=LAST_WEEK,
         filter=PERIOD,
         query=BY_DAY,
-        derived=OF_PERIOD,
+        derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
         resumable=False,
         cost=SOLD_TO_KORE,
