@@ -45,6 +45,8 @@ def describe_progress(reading: PartitionRead, pages_per_list: float) -> str | No
 
 def describe_next_sync(reading: PartitionRead, table: Table, pages_per_list: float, not_read: str | None) -> str:
     """Return what the next sync does for a table. `not_read`: why this sync did not read it whole, if so."""
+    if not_read in ("closed", "suspended"):
+        return ""
     state = reading.state
     if not_read in ("refused", "failed"):
         return "continues where it failed"

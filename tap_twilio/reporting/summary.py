@@ -127,22 +127,21 @@ def summarize(
     pages_per_list = rescan_pages_per_list(readings)
     streams = {name: StreamSummary(name) for name in selected}
     summarized: set[Key] = set()
-    pairs = [(reading, table) for reading in readings for table in reading.tables]
-    for reading, table in pairs:
-        key = (table.name, table.account)
-        reason = not_read.get(key)
-        summarized.add(key)
-        account = AccountSummary(
-            *key,
-            counts.of_partition(key),
-            table.undated,
-            table.state.date_updated,
-            "" if reason in INACTIVE else describe_next_sync(reading, table, pages_per_list, reason),
-            errors.get(key),
-            reason not in (*INACTIVE, "unavailable"),
-            verdict(state, *key),
-        )
-        streams[table.name].accounts.append(account)
+    for reading in readings:
+        for table in reading.tables:
+            key = (table.name, table.account)
+            summarized.add(key)
+            account = AccountSummary(
+                *key,
+                counts.of_partition(key),
+                table.undated,
+                table.state.date_updated,
+                describe_next_sync(reading, table, pages_per_list, not_read.get(key)),
+                errors.get(key),
+                not_read.get(key) not in (*INACTIVE, "unavailable"),
+                verdict(state, *key),
+            )
+            streams[table.name].accounts.append(account)
     for key, reason in not_read.items():
         if reason in INACTIVE and key not in summarized and key[0] in streams:
             summarized.add(key)
