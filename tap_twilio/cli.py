@@ -1,7 +1,7 @@
 """
-The command line: runs a command, logs its error, and exits with its code.
+The command line: parses the arguments, runs one command of commands/, logs its error, and exits with its code.
 
-Each command is imported when it is needed: `--version` needs neither HTTP nor singer-python.
+A command is imported only when it runs, so that `--version` needs neither HTTP nor singer-python.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = None if command else _parser().parse_args(argv)
     log = begin_log(arguments.log_format, passed_screen()) if arguments else begin_log()
     try:
-        _occupy_descriptors()
+        _open_standard_streams()
         if arguments is None:
             code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
         else:
@@ -98,9 +98,9 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     return sync.run(arguments, log)
 
 
-def _occupy_descriptors() -> None:
+def _open_standard_streams() -> None:
     """
-    Open a substitute for a closed stdin or stderr: else a connection to Twilio would get its number.
+    Open /dev/null as stdin or stderr if it is closed. Otherwise a connection to Twilio would get its number.
 
     Raises TapError if stdout is closed.
     """
@@ -112,7 +112,7 @@ def _occupy_descriptors() -> None:
 
 
 def _location(error: Exception) -> str:
-    """Return the file and line that raised an error."""
+    """Return the file and the line that raised an error."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next

@@ -1,4 +1,4 @@
-"""`--discover`: the catalog of all streams."""
+"""`--discover`: prints the catalog of all streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tap_twilio.singer.selection import chosen
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the catalog. A config, if given, decides the form of its schemas; `--select` makes a selection in it.
+    Print the catalog. A config can change the types in its schemas, and `--select` selects streams in it.
 
     Raises TapError, TargetGone, OutputFailed.
     """

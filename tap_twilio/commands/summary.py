@@ -1,4 +1,4 @@
-"""`--summary-json`: a summary of the run, in a JSON file."""
+"""`--summary-json`: writes a summary of the run to a JSON file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tap_twilio.timestamps import machine_now
 
 
 class SummaryFile:
-    """The summary file. It is written once, at the end of the run, also if that fails; until then there is none."""
+    """The summary file. It does not exist until the run ends, well or not."""
 
     def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
         """`clean` removes secrets from a value. Raises TapError if the file cannot be written."""
         self._path, self._clean = Path(path) if path else None, clean
         self._began, self._began_s = machine_now(), time.monotonic()
-        self.sync: Sync | None = None  # the run, once it is set up
+        self.sync: Sync | None = None  # set once the arguments are read
         if self._path is not None:
             with writing_summary(self._path):
                 make_way(self._path)
@@ -37,7 +37,7 @@ class SummaryFile:
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync
-        streams = sync.summarise() if sync else []
+        streams = sync.summarize() if sync else []
         return {
             "format": FORMAT,
             "tap": "tap-twilio",

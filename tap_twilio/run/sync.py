@@ -16,21 +16,15 @@ from tap_twilio.extract import strategy
 from tap_twilio.extract.budget import Budget
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about
-from tap_twilio.reporting.closing_lines import (
-    beyond_size_limit,
-    forecasts,
-    given_up,
-    introduce,
-    metrics,
-    settle,
-    summary,
-)
+from tap_twilio.reporting import log_lines
+from tap_twilio.reporting.forecast import rescan_pages_per_list, syncs_left
 from tap_twilio.reporting.stats import RunStats
-from tap_twilio.reporting.summary import StreamSummary, log_table, summarise
+from tap_twilio.reporting.summary import StreamSummary, log_table, summarize
 from tap_twilio.settings import Settings
 from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
+from tap_twilio.state.outcome import note_not_read, note_read
 from tap_twilio.state.store import State, selection
 from tap_twilio.streams import PROBE, Stream
 from tap_twilio.tables import bookmarks
@@ -80,7 +74,7 @@ class Sync:
         self.accounts = Accounts((), False)
         self.counts = RunStats(self.pool.traffic)
         self.available = Availability(settings, state, self.credentials, self.clock, self._answered)
-        self.when_read: Callable[[], None] = lambda: None  # called before the closing lines
+        self.end_progress: Callable[[], None] = lambda: None  # called before the closing lines
         self._wrote_state = time.monotonic()
         self._accounts: dict[str, list[str]] = {}  # those read of each stream
 
@@ -95,7 +89,7 @@ class Sync:
         self.find_accounts()
         warnings = self.settle_clock()
         self._plan()
-        introduce(len(self.accounts.chosen), list(self.selected), warnings)
+        log_lines.log_start(len(self.accounts.chosen), list(self.selected), warnings)
         for host in self.available.hosts_without_token:
             LOGGER.info("%s: read in the main account only, since subaccounts need their own auth_token", host)
         self._reconcile_states()
@@ -104,16 +98,16 @@ class Sync:
         self.scheduler.after_page = self._after_page
         self._read()
         self.available.settle()
-        settle(self.state, self.readings, self.unread)
+        self._note_outcome()
         self._write_state()
         self.pool.close()
-        self.when_read()
+        self.end_progress()
         self._report()
         return 3 if self.failed else 0
 
     def _answered(self, key: tuple[str, str]) -> bool:
         """Return whether Twilio answered with a page of a stream in an account."""
-        return key in self.counts.traffic and self.counts.of(key).pages > 0
+        return key in self.counts.traffic and self.counts.of_partition(key).pages > 0
 
     @property
     def failed(self) -> dict[tuple[str, str], str]:
@@ -133,9 +127,9 @@ class Sync:
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
 
-    def summarise(self) -> list[StreamSummary]:
+    def summarize(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
-        return summarise(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
+        return summarize(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
 
     # -- planning
 
@@ -160,7 +154,7 @@ class Sync:
                 "out, or take these streams out of the state, so that everything is read once",
                 ", ".join(dict.fromkeys(imported)),
             )
-        self.counts.start(self.readings)
+        self.counts.begin(self.readings)
         for reading in self.readings:
             for table in reading.tables:
                 self._accounts.setdefault(table.name, []).append(table.account)
@@ -276,6 +270,14 @@ class Sync:
         if time.monotonic() - self._wrote_state >= wait:
             self._write_state()
 
+    def _note_outcome(self) -> None:
+        """Write into the state what this sync leaves to the next ones."""
+        pages_per_list = rescan_pages_per_list(self.readings)
+        for reading in self.readings:
+            for table in reading.tables:
+                note_read(table.state, syncs_left(reading, pages_per_list), table.by_date_from)
+        note_not_read(self.state, self.unread)
+
     def _write_state(self) -> None:
         if self.clock.put_back:
             for reading in self.readings:
@@ -321,22 +323,22 @@ class Sync:
         return warnings
 
     def _report(self) -> None:
-        streams = self.summarise()
-        emitted = {stream.stream: sum(part.stats.emitted for part in stream.parts) for stream in streams}
+        streams = self.summarize()
+        emitted = {stream.stream: sum(account.stats.emitted for account in stream.accounts) for stream in streams}
         for recorder in self.recorders.values():
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
         counted = ((name, emitted[name]) for name in self.selected)
-        metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        beyond_size_limit(self.readings)
-        given_up(self.readings)
+        log_lines.log_metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        log_lines.log_full_state(self.readings)
+        log_lines.log_missing_children(self.readings)
         self.available.explain()
         for sid, requests in self.run_plan.requests.items():
             if requests.exhausted:
                 LOGGER.info("%s: max_child_requests is used up; the next syncs visit the remaining parent rows", sid)
-        forecasts(self.readings, self.unread)
+        log_lines.log_forecasts(self.readings, self.unread)
         log_table(streams)
-        summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
+        log_lines.log_totals(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers every record that was written")
         self.available.log_failures()
