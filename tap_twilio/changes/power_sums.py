@@ -12,41 +12,14 @@ S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h is the hash of a row's co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from xxhash import xxh3_64_intdigest
-
 from tap_twilio.changes.fingerprint_codec import Sums
-from tap_twilio.singer.records import compared
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
 DECODABLE = 2  # how many changed rows the sums can identify
-SID = 34  # the length of a SID: two letters and 32 digits
-
-
-def hashed(data: bytes) -> int:
-    """Return 64 bits."""
-    return xxh3_64_intdigest(data)
-
-
-def keys_of(ids: Sequence[str]) -> list[int]:
-    """Return 64 bits for each row's key. The digits of a SID are random already."""
-    try:
-        return [int(key[-16:], 16) if len(key) == SID else hashed(key.encode()) for key in ids]
-    except ValueError:
-        return [hashed(key.encode()) for key in ids] if len(ids) == 1 else [keys_of([key])[0] for key in ids]
-
-
-def contents_of(records: Iterable[bytes]) -> list[int]:
-    """Return a hash of the content of each row, never 0."""
-    return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
-
-
-def end_key(unsliceable: int, name: str) -> int:
-    """Return the key of a list's last chunk."""
-    return hashed(f"{unsliceable} {name}".encode())
 
 
 def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
