@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tap_twilio.changes.fingerprint_codec import Fingerprint, Sums
 from tap_twilio.changes.fingerprints import PendingRow
-from tap_twilio.changes.power_sums import DECODABLE, ZERO, is_root, minus, power_sums, recurrence
+from tap_twilio.changes.power_sums import MAX_DECODABLE, ZERO, is_located, locate, minus, power_sums
 from tap_twilio.timestamps import END, Timestamp, timestamp_of
 
 FEW_ROWS = 5  # whose hashes take no more bytes than sums
@@ -90,9 +90,9 @@ class Chunk:
             return set()
         new = [row for row in rows if (timestamp_of(row.dates[2]) or END) >= self._since] if self._since else []
         for fresh in ([], new) if new else ([],):
-            polynomial = recurrence(minus(difference, power_sums(fresh)))
-            if polynomial:
-                return {row.key for row in rows if is_root(polynomial, row.key)}.union(row.key for row in fresh)
+            locator = locate(minus(difference, power_sums(fresh)))
+            if locator is not None:
+                return {row.key for row in rows if is_located(locator, row.key)}.union(row.key for row in fresh)
         return None
 
     # -- what to store
@@ -124,7 +124,7 @@ class Chunk:
 
     def _is_stable(self, rows: Rows, key: int, changed: set[int]) -> bool:
         changes = sum(row.key in changed for row in rows) if changed else 0
-        return not changes or ((key, len(rows)) in self._decoded and changes <= DECODABLE)
+        return not changes or ((key, len(rows)) in self._decoded and changes <= MAX_DECODABLE)
 
     @cached_property
     def _subchunks(self) -> list[tuple[Rows, int]]:

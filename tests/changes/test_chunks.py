@@ -20,10 +20,10 @@ from tap_twilio.changes.hashes import hash_contents, hash_keys, last_chunk_key
 from tap_twilio.changes.power_sums import (
     PRIME,
     ZERO,
-    is_root,
+    is_located,
+    locate,
     minus,
     power_sums,
-    recurrence,
 )
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
@@ -61,9 +61,9 @@ def _changed(rng: random.Random, rows: dict[int, int], number: int) -> tuple[dic
 def test_sums_tell_up_to_two_rows_that_changed_came_or_went(rows: dict[int, int], number: int, seed: int) -> None:
     new, which = _changed(random.Random(seed), rows, number)
     difference = minus(power_sums(new.items()), power_sums(rows.items()))
-    polynomial = recurrence(difference)
-    assert polynomial is not None
-    assert {key for key in {**rows, **new} if is_root(polynomial, key)} == which
+    locator = locate(difference)
+    assert locator is not None
+    assert {key for key in {**rows, **new} if is_located(locator, key)} == which
     assert (difference == ZERO) == (number == 0)
 
 
@@ -71,7 +71,7 @@ def test_sums_tell_up_to_two_rows_that_changed_came_or_went(rows: dict[int, int]
 def test_sums_never_claim_to_tell_more(rows: dict[int, int], number: int, seed: int) -> None:
     """Three are never taken for two, whatever they are; more are so once in 2^48 times."""
     new, _ = _changed(random.Random(seed), rows, number)
-    assert recurrence(minus(power_sums(new.items()), power_sums(rows.items()))) is None
+    assert locate(minus(power_sums(new.items()), power_sums(rows.items()))) is None
 
 
 @given(
