@@ -21,7 +21,7 @@ from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.comparison import Chunk
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack, unpack
-from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, load_store
 from tap_twilio.changes.hashes import hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
@@ -190,7 +190,7 @@ class ChildStreams:
     @cached_property
     def store(self) -> FingerprintStore:
         """Return the fingerprints of the parent's rows that were visited."""
-        return store_of(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
+        return load_store(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
 
     @cached_property
     def unconfirmed(self) -> Unconfirmed:
@@ -270,7 +270,7 @@ class ChildStreams:
         rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
             unsliceable = endpoint.unsliceable_rows(endpoint.dates_of(page.rows))
-            for chunk in reader.cut(rows, unsliceable):
+            for chunk in reader.iter_chunks(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
             if reader.taken < len(rows):  # the state has no space for more fingerprints
                 yield from self._visit_by_date(dispatcher, rows[reader.taken :])
@@ -284,12 +284,12 @@ class ChildStreams:
 
     def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
         """Visit the pending rows that are due: the list ended."""
-        for chunk in reader.last():
+        for chunk in reader.iter_last_chunks():
             yield from self._visit_chunk(dispatcher, reader, chunk)
 
     def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
         """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
-        yield from self._visit_by_date(dispatcher, [row for row in reader.waiting if row.content], pending=True)
+        yield from self._visit_by_date(dispatcher, [row for row in reader.pending if row.content], pending=True)
 
     # -- the parent's rows
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack
-from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, load_store
 from tap_twilio.changes.hashes import hash_bytes, hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
@@ -50,7 +50,7 @@ class Reader(Protocol):
 
     taken: int  # how many of the rows given last it took
     changed: list[PendingRow]
-    seen: set[int]  # the keys of changed rows that differ from a fingerprint
+    known: set[int]  # the keys of changed rows that had a fingerprint before
 
     @property
     def all_new(self) -> bool:
@@ -117,7 +117,7 @@ class Table:
     @cached_property
     def store(self) -> FingerprintStore:
         """Return the fingerprints of the rows that were written."""
-        return store_of(
+        return load_store(
             self.size_limit, self.state.fingerprints, self.state.rescan_fingerprints, self.stream.parent is not None
         )
 
@@ -245,10 +245,10 @@ class Table:
         changed, reader.changed = reader.changed, []
         for stamp, group in groupby(changed, _stamp):
             rows = list(group)
-            if reader.seen:
-                self.undated += sum(row.key in reader.seen and not date_rule.is_due(row.dates) for row in rows)
+            if reader.known:
+                self.undated += sum(row.key in reader.known and not date_rule.is_due(row.dates) for row in rows)
             yield Emit(self, stamp, [row.record for row in rows])
-        reader.seen.clear()
+        reader.known.clear()
 
     def end(self, mode: ReadMode, reader: Chunks) -> Read:
         """Emit the changed rows of the chunks that end with the list."""
@@ -260,7 +260,7 @@ class Table:
         """Emit the pending rows whose date changed, as a read stops within a chunk; a rescan compares the others."""
         date_rule = self.date_rule(mode)
         if date_rule is not None and date_rule.since:
-            fresh = [row for row in reader.waiting if date_rule.sees_change(row.dates)]
+            fresh = [row for row in reader.pending if date_rule.sees_change(row.dates)]
             yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
 
     def _emit_by_date(
