@@ -1,4 +1,4 @@
-"""Convert fingerprints to a text for the state, and back (fingerprints.py). Their order stays: the oldest come first."""
+"""Convert fingerprints to text for the state, and back (fingerprints.py). Their order stays: the oldest come first."""
 
 from __future__ import annotations
 
