@@ -1,10 +1,14 @@
 """
 Find the rows that changed in a list that is read page by page, by fingerprints of what was written before.
 
-A chunk is a run of rows in the order of the list. It ends after a row whose hashed key ends in enough zero bits, so a
-row that is added, moved or deleted affects only its own chunk. The fingerprint of a chunk is five sums
-(power_sums.py), which identify up to two changed rows. If more rows change, the chunk is stored in subchunks, and a
-subchunk with many changes as one hash for each row (comparison.py).
+`Table.take` (tables/table.py) hands each page of a list to `Chunks.take`, and emits the rows that are then in
+`Chunks.changed`. A child stream does the same with the rows of its parent, to learn which parents it must visit
+(extract/child_streams.py).
+
+The list is cut into chunks, as rsync cuts files: a chunk ends after each row whose hashed key ends in enough zero bits.
+So a row that is added, moved or deleted affects only its own chunk. Rows are pending until their chunk ends. Then
+comparison.py finds the rows that changed, and makes the fingerprint that is stored (fingerprints.py): five sums that
+identify up to two changed rows (power_sums.py), or more if more rows change.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ from operator import itemgetter
 
 from tap_twilio.changes.comparison import Chunk
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingChains, PendingRow
-from tap_twilio.changes.power_sums import end_key
+from tap_twilio.changes.hashes import last_chunk_key
 from tap_twilio.timestamps import Timestamp
 
-SUBCHUNKS = 16  # of a chunk, on average
-MAX_LENGTH = 8  # times the mean length of a chunk, after which it ends anyway
-FLUSH_EVERY = 8  # normal chunks, on average: then the chunk of unsliceable rows, which are few, ends too
 LONGEST_CHUNK = 1024  # rows, on average
+SUBCHUNKS = 16  # of a chunk, on average
+MAX_LENGTH = 8  # a chunk ends anyway after this many times its mean length
+FLUSH_EVERY = 8  # the chunk of unsliceable rows, which are few, ends with each eighth normal chunk, on average
 
 _key = itemgetter(0)
 
@@ -35,22 +39,23 @@ def chunk_length(page_size: int) -> int:
 
 class Chunks:
     """
-    Cut the rows of one list into chunks. `changed` collects the rows to be written, until they are taken out.
+    Cuts the rows of one list into chunks. `changed` collects the rows to be written; the caller takes them out.
 
-    `cut` yields each chunk that ends, before its fingerprint is stored; `take` stores it at once.
+    `take` stores the fingerprint of each chunk that ends. `iter_chunks` yields each chunk instead, and its caller calls
+    `store` after it has written the rows.
 
-    - Unsliceable rows have chunks of their own, so that time slices can make the fingerprints of all other rows.
-    - `name` distinguishes lists whose rows go to one table; `moves`: a row may move from one of them to another.
-    - Rows created from `since` on are in no fingerprint yet; rows `sent` in this sync are not sent again.
-    - `all_new`: no fingerprint existed, and every row was written when it came.
-    - `gaps`: rows with the content 0 may end a chunk, and belong to none.
+    - Unsliceable rows have chunks of their own, because time slices make the fingerprints of all other rows.
+    - `list_name` distinguishes lists whose rows go to one table. With `moves`, a row may move from one to another.
+    - No fingerprint holds rows created from `since` on. Rows whose contents are in `sent` are not sent again.
+    - `all_new`: the store was empty, and the caller writes every row as it comes.
+    - `gaps`: rows with the content 0 may end a chunk, but belong to none.
     """
 
     def __init__(
         self,
         store: FingerprintStore,
         length: int,
-        name: str = "",
+        list_name: str = "",
         since: Timestamp = "",
         sent: frozenset[int] | set[int] = frozenset(),
         moves: bool = False,
@@ -58,28 +63,29 @@ class Chunks:
         gaps: bool = False,
     ) -> None:
         self._store, self._since, self._sent, self.all_new, self._gaps = store, since, sent, all_new, gaps
-        # Masks of the bits that are zero at an end.
-        self._end, self._subchunk_end = length - 1, max(length // SUBCHUNKS, 1) - 1
-        self._flush_end, self._longest = length * FLUSH_EVERY - 1, length * MAX_LENGTH
-        self._last_keys = [end_key(unsliceable, name) for unsliceable in (0, 1)]
-        self._waiting: PendingChains = ({}, {})
+        # The bits of a key that are zero where a chunk ends, where a subchunk ends, and where both chains end.
+        self._mask, self._subchunk_mask = length - 1, max(length // SUBCHUNKS, 1) - 1
+        self._flush_mask, self._max_length = length * FLUSH_EVERY - 1, length * MAX_LENGTH
+        self._last_keys = [last_chunk_key(unsliceable, list_name) for unsliceable in (0, 1)]
+        self._pending: PendingChains = ({}, {})
         if moves:
-            store.waiting[name] = self._waiting
-        self._begun = [False, False]  # whether a chunk was stored, by unsliceable
+            store.pending[list_name] = self._pending
+        self._has_stored = [False, False]  # whether a chunk was stored, by unsliceable
         self._only_unsliceable = False  # whether only unsliceable rows came since a chunk of such rows ended
         self.taken = 0  # how many of the rows given last were taken
-        self.pauses: set[int] = set()  # after how many of them no row was pending
+        self.pauses: set[int] = set()  # the numbers of these rows after which no row was pending
         self.flush_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
         self.changed: list[PendingRow] = []
-        self.seen: set[int] = set()  # the keys of changed rows that differ from a fingerprint
+        self.known: set[int] = set()  # the keys of changed rows that had a fingerprint before
 
     @property
-    def waiting(self) -> list[PendingRow]:
-        return [*self._waiting[0].values(), *self._waiting[1].values()]
+    def pending(self) -> list[PendingRow]:
+        return [*self._pending[0].values(), *self._pending[1].values()]
 
     @property
-    def idle(self) -> bool:
-        return not (self._waiting[0] or self._waiting[1])
+    def is_idle(self) -> bool:
+        """Return whether no row is pending."""
+        return not (self._pending[0] or self._pending[1])
 
     # -- rows
 
@@ -87,53 +93,55 @@ class Chunks:
         """
         Take rows until the store is full. `unsliceable` are the indices of such rows.
 
-        Sets `taken` to how many rows it took, and `pauses` to after how many of them no row was pending.
+        Sets `taken` to the number of rows that it took, and `pauses` to the numbers of rows after which a read can
+        resume: no row was pending there.
         """
-        for chunk in self.cut(rows, unsliceable):
+        for chunk in self.iter_chunks(rows, unsliceable):
             self._finish(chunk)
 
-    def cut(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> Iterator[Chunk]:
+    def iter_chunks(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> Iterator[Chunk]:
         """Take rows as `take` does. Yields each chunk that ends, to be stored before the next."""
-        taken, self.taken, self.pauses = 0, 0, {0} if self.idle else set()
-        if self.idle and self._store.is_full:
+        taken, self.taken, self.pauses = 0, 0, {0} if self.is_idle else set()
+        if self.is_idle and self._store.is_full:
             self.pauses.update(range(len(rows) + 1))
             return
-        others = [chain for chain in self._store.others(self._waiting) if chain]
+        elsewhere = [chain for chain in self._store.pending_elsewhere(self._pending) if chain]
         for at in self._possible_ends(rows, unsliceable):
             row, is_unsliceable = rows[at], at in unsliceable
-            self._wait(rows[taken:at], False, others)
-            self._wait([row], is_unsliceable, others)
+            self._add(rows[taken:at], False, elsewhere)
+            self._add([row], is_unsliceable, elsewhere)
             self.taken = taken = at + 1
-            if not row.key & self._end or len(self._waiting[is_unsliceable]) >= self._longest:
+            if not row.key & self._mask or len(self._pending[is_unsliceable]) >= self._max_length:
                 yield from self._end_chunk(is_unsliceable, row.key)
-                if self.idle:
+                if self.is_idle:
                     self.pauses.add(taken)
                     if self._store.is_full:
                         self.pauses.update(range(taken, len(rows) + 1))
                         return
-        self._wait(rows[taken:], False, others)
+        self._add(rows[taken:], False, elsewhere)
         self.taken = len(rows)
 
     def _possible_ends(self, rows: Sequence[PendingRow], unsliceable: Collection[int]) -> Sequence[int]:
         """Return the indices of the rows that are unsliceable or may end a chunk."""
-        if max(map(len, self._waiting)) + len(rows) >= self._longest:
+        if max(map(len, self._pending)) + len(rows) >= self._max_length:
             return range(len(rows))
-        end = self._end
-        return [at for at, row in enumerate(rows) if not row[0] & end or at in unsliceable]
+        mask = self._mask
+        return [at for at, row in enumerate(rows) if not row[0] & mask or at in unsliceable]
 
-    def _wait(self, rows: Sequence[PendingRow], unsliceable: bool, others: list[dict[int, PendingRow]]) -> None:
-        for chain in (self._waiting[not unsliceable], *others):
-            if chain:  # an older copy that is pending must not be written after this one
+    def _add(self, rows: Sequence[PendingRow], unsliceable: bool, elsewhere: list[dict[int, PendingRow]]) -> None:
+        """Add pending rows. Drop their older copies, which must not be written after them."""
+        for chain in (self._pending[not unsliceable], *elsewhere):
+            if chain:
                 for row in rows:
                     chain.pop(row.key, None)
-        self._waiting[unsliceable].update(zip(map(_key, rows), rows))
+        self._pending[unsliceable].update(zip(map(_key, rows), rows))
         if rows and not unsliceable:
             self._only_unsliceable = False
 
     def forget(self, keys: Iterable[int]) -> None:
-        """Drop pending copies of rows that are written past this reader: they must not be written afterwards."""
+        """Drop pending copies of rows that the caller writes itself: they must not be written afterwards."""
         for key in keys:
-            for chain in self._store.others(()):
+            for chain in self._store.pending_elsewhere(()):
                 chain.pop(key, None)
 
     # -- chunks
@@ -141,7 +149,7 @@ class Chunks:
     def _end_chunk(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
         yield from self._close(unsliceable, key)
         # A read can resume only where no row is pending, so both kinds of chunks are flushed together at times.
-        if not unsliceable and (self.flush_soon or self._store.size_limit.full or not key & self._flush_end):
+        if not unsliceable and (self.flush_soon or self._store.size_limit.full or not key & self._flush_mask):
             yield from self._close(True, key)
         elif unsliceable and self._only_unsliceable:
             yield from self._close(False, key ^ 2)  # a key of its own: the row also ends the unsliceable chunk
@@ -149,26 +157,26 @@ class Chunks:
 
     def end(self) -> None:
         """End the list: store the chunks that are still open."""
-        for chunk in self.last():
+        for chunk in self.iter_last_chunks():
             self._finish(chunk)
 
-    def last(self) -> Iterator[Chunk]:
+    def iter_last_chunks(self) -> Iterator[Chunk]:
         """End the list: yield the chunks that are still open."""
         yield from self._close(False, self._last_keys[0])
         yield from self._close(True, self._last_keys[1])
 
     def _close(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
         """Compare the pending rows with the fingerprints that are stored under their keys."""
-        rows = list(self._waiting[unsliceable].values())
+        rows = list(self._pending[unsliceable].values())
         if not rows:
             return
-        self._waiting[unsliceable].clear()
+        self._pending[unsliceable].clear()
         key ^= unsliceable
-        keys = [key, *(row.key ^ unsliceable for row in rows if not row.key & self._subchunk_end)]
+        keys = [key, *(row.key ^ unsliceable for row in rows if not row.key & self._subchunk_mask)]
         if self._gaps:
             rows = [row for row in rows if row.content]
-        chunk = Chunk(rows, key, unsliceable, keys, self._store.find(keys), self._subchunk_end, self._since)
-        self.seen |= chunk.seen
+        chunk = Chunk(rows, key, unsliceable, keys, self._store.find(keys), self._subchunk_mask, self._since)
+        self.known |= chunk.known
         if rows or not chunk.is_new:
             yield chunk
 
@@ -178,15 +186,15 @@ class Chunks:
         self.store(chunk)
 
     def store(self, chunk: Chunk, without: Collection[int] = ()) -> None:
-        """Replace a chunk's fingerprints. The rows `without`, by their keys, stay unknown."""
+        """Replace a chunk's fingerprints. The new ones leave out the rows `without`, by their keys."""
         store = self._store
         if not chunk.is_new and not chunk.changed and not without and chunk.key in store.made:
-            store.keep(chunk.keys)  # a second read in one sync says nothing about stability
+            store.confirm(chunk.keys)  # a second read in one sync says nothing about stability
         else:
             used = store.size_limit.used
             for key in () if chunk.is_new else chunk.keys:
                 store.drop(key)
-            for key, fingerprint in chunk.fingerprints(not self._begun[chunk.unsliceable], without):
+            for key, fingerprint in chunk.fingerprints(not self._has_stored[chunk.unsliceable], without):
                 store.set(key, fingerprint)
             store.evict(used)
-        self._begun[chunk.unsliceable] = True
+        self._has_stored[chunk.unsliceable] = True

@@ -1,4 +1,13 @@
-"""Compare a chunk of rows with its stored fingerprints, and choose new ones. Pure: no store is read or written."""
+"""
+Compare a chunk of rows with its stored fingerprints, and choose the fingerprints that replace them.
+
+`Chunks` (chunks.py) makes a `Chunk` of each run of rows that ends, emits `Chunk.changed`, and then stores
+`Chunk.fingerprints`. This module reads and writes no store.
+
+A chunk was stored in one of two ways: as five sums under the key of its last row; or in subchunks, each under the key
+of its own last row, as five sums or as one hash a row. So up to three comparisons follow one another, until one of them
+identifies the changed rows: the sums of the chunk (power_sums.py), the sums of a subchunk, the hashes of a subchunk.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +16,7 @@ from functools import cached_property
 
 from tap_twilio.changes.fingerprint_codec import Fingerprint, Sums
 from tap_twilio.changes.fingerprints import PendingRow
-from tap_twilio.changes.power_sums import DECODABLE, ZERO, is_root, minus, power_sums, recurrence
+from tap_twilio.changes.power_sums import MAX_DECODABLE, ZERO, is_located, locate, minus, power_sums
 from tap_twilio.timestamps import END, Timestamp, timestamp_of
 
 FEW_ROWS = 5  # whose hashes take no more bytes than sums
@@ -16,10 +25,10 @@ Rows = Sequence[PendingRow]
 
 class Chunk:
     """
-    A run of rows that ended, beside the fingerprints that are stored under its `keys`.
+    A run of rows that ended. `stored` are the fingerprints under its `keys`: its own key and those of its subchunks.
 
-    `changed` are the rows to be written. `seen` are the keys of those that differ from a fingerprint; the others are in
-    none. Rows created from `since` on cannot be in one.
+    `changed` are the rows to be written, `known` the keys of those that had a fingerprint before. Rows created from
+    `since` on cannot be in a fingerprint.
     """
 
     def __init__(
@@ -28,81 +37,77 @@ class Chunk:
         key: int,
         unsliceable: bool,
         keys: Sequence[int],
-        fingerprints: Mapping[int, Fingerprint],
-        subchunk_end: int,
+        stored: Mapping[int, Fingerprint],
+        subchunk_mask: int,
         since: Timestamp,
     ) -> None:
         self.rows, self.key, self.unsliceable, self.keys = rows, key, unsliceable, keys
-        self.is_new = not fingerprints
-        self._fingerprints, self._subchunk_end, self._since = fingerprints, subchunk_end, since
-        self._decoded: set[tuple[int, int]] = set()  # chunks and subchunks, by key and length, whose sums told changes
+        self.is_new = not stored
+        self._stored, self._subchunk_mask, self._since = stored, subchunk_mask, since
+        self._decoded: set[tuple[int, int]] = set()  # runs of rows, by key and length, whose sums identified changes
         self._sums: dict[tuple[int, int], Sums] = {}
-        self.seen: set[int] = set()
-        self.changed: Rows = [row for row in rows if not row.assume_sent] if self.is_new else self._changed_in_chunk()
+        self.known: set[int] = set()
+        self.changed: Rows = [row for row in rows if not row.assume_sent] if self.is_new else self._compare()
 
     # -- which rows changed
 
-    def _changed_in_chunk(self) -> Rows:
-        """Return the changed rows: those of which neither the chunk's fingerprint nor a subchunk's says otherwise."""
-        fingerprint = self._fingerprints.get(self.key)
-        decoded = self._decode_chunk(fingerprint)
+    def _compare(self) -> Rows:
+        """Return the changed rows: those that neither the chunk's fingerprint nor a subchunk's shows as unchanged."""
+        decoded = self._decode(self.rows, self.key)
         if decoded is not None:
-            return self._note_seen(decoded)
-        rows = _not_in(self.rows, fingerprint)
+            return decoded
+        rows = _not_in(self.rows, self._stored.get(self.key))
         if not rows:
             return rows
-        changed = {row.key for some, key in self._subchunks for row in self._changed_in_subchunk(some, key)}
+        changed = {row.key for subchunk, key in self._subchunks for row in self._compare_subchunk(subchunk, key)}
         return [row for row in rows if row.key in changed]
 
-    def _decode_chunk(self, fingerprint: Fingerprint | None) -> Rows | None:
-        """Return the changed rows as the chunk's sums tell them; None where they cannot."""
-        decoded = self._decode(self.rows, self.key, fingerprint)
-        if decoded is None or (decoded and self._ends_stored(self.rows, self.key)):
-            return None
-        self._decoded.add((self.key, len(self.rows)))
-        return [row for row in self.rows if row.key in decoded]
-
-    def _changed_in_subchunk(self, rows: Rows, key: int) -> Rows:
-        fingerprint = self._fingerprints.get(key)
+    def _compare_subchunk(self, rows: Rows, key: int) -> Rows:
+        fingerprint = self._stored.get(key)
         if fingerprint is None:
             return [row for row in rows if not row.assume_sent]
-        decoded = self._decode(rows, key, fingerprint)
-        if decoded is None or (decoded and self._ends_stored(rows, key)):
-            return self._note_seen(_not_in(rows, fingerprint))
-        self._decoded.add((key, len(rows)))
-        return self._note_seen([row for row in rows if row.key in decoded])
+        decoded = self._decode(rows, key)
+        return self._note_known(_not_in(rows, fingerprint)) if decoded is None else decoded
 
-    def _note_seen(self, rows: Rows) -> Rows:
-        self.seen.update(row.key for row in rows)
-        return rows
-
-    def _ends_stored(self, rows: Rows, key: int) -> bool:
-        """Return whether subchunks have fingerprints: then the one under `key` is that of the last subchunk only."""
-        ends = (row.key ^ self.unsliceable for row in rows if not row.key & self._subchunk_end)
-        return any(end != key and end in self._fingerprints for end in ends)
-
-    def _decode(self, rows: Rows, key: int, stored: Fingerprint | None) -> set[int] | None:
-        """Return the keys of the rows that changed or came; None where sums are missing or cannot tell so many."""
+    def _decode(self, rows: Rows, key: int) -> Rows | None:
+        """Return the changed rows of a run, if the sums under its key identify them; None if not."""
+        stored = self._stored.get(key)
         if not isinstance(stored, tuple):
             return None
-        difference = minus(self._sum(rows, key), stored)
+        changed = self._identify(rows, minus(self._sum(rows, key), stored))
+        if changed is None or (changed and self._is_of_last_subchunk(rows, key)):
+            return None
+        self._decoded.add((key, len(rows)))
+        return self._note_known([row for row in rows if row.key in changed])
+
+    def _identify(self, rows: Rows, difference: Sums) -> set[int] | None:
+        """Return the keys of the rows that changed or are new; None if they are too many for the sums."""
         if difference == ZERO:
             return set()
-        new = [row for row in rows if (timestamp_of(row.dates[2]) or END) >= self._since] if self._since else []
-        for fresh in ([], new) if new else ([],):
-            polynomial = recurrence(minus(difference, power_sums(fresh)))
-            if polynomial:
-                return {row.key for row in rows if is_root(polynomial, row.key)}.union(row.key for row in fresh)
+        created = [row for row in rows if (timestamp_of(row.dates[2]) or END) >= self._since] if self._since else []
+        for new in ([], created) if created else ([],):
+            locator = locate(minus(difference, power_sums(new)))
+            if locator is not None:
+                return {row.key for row in rows if is_located(locator, row.key)}.union(row.key for row in new)
         return None
+
+    def _is_of_last_subchunk(self, rows: Rows, key: int) -> bool:
+        """Return whether the chunk was stored in subchunks: the fingerprint under `key` is that of the last one."""
+        ends = (row.key ^ self.unsliceable for row in rows if not row.key & self._subchunk_mask)
+        return any(end != key and end in self._stored for end in ends)
+
+    def _note_known(self, rows: Rows) -> Rows:
+        self.known.update(row.key for row in rows)
+        return rows
 
     # -- what to store
 
     def fingerprints(self, is_first: bool, without: Collection[int]) -> Iterator[tuple[int, Fingerprint]]:
         """
-        Yield a sum for a stable chunk, else one for each stable subchunk, and one hash a row for a volatile subchunk.
+        Yield sums of a stable chunk, else of each stable subchunk, and one hash a row of a volatile subchunk.
 
-        Only the size depends on this choice. The first chunk of a list is stored in subchunks, since most rows come
-        and go there; and so is one `without` some of its rows, which later syncs add.
+        Only the size depends on this choice. The first chunk of a list is stored in subchunks, because most rows come
+        and go there. A chunk `without` some of its rows is stored in subchunks too: later syncs add these rows.
         """
         rows, key, changed = self.rows, self.key, set() if self.is_new else {row.key for row in self.changed}
         if len(rows) <= FEW_ROWS:
@@ -110,12 +115,12 @@ class Chunk:
         elif not is_first and not without and self._is_stable(rows, key, changed):
             yield key, self._sum(rows, key)
         else:
-            for some, end in self._subchunks:
-                complete = not without or not any(row.key in without for row in some)
-                if complete and len(some) > FEW_ROWS and self._is_stable(some, end, changed):
-                    yield end, self._sum(some, end)
+            for subchunk, end in self._subchunks:
+                complete = not without or not any(row.key in without for row in subchunk)
+                if complete and len(subchunk) > FEW_ROWS and self._is_stable(subchunk, end, changed):
+                    yield end, self._sum(subchunk, end)
                 else:
-                    yield from self._hashes(some, end, without)
+                    yield from self._hashes(subchunk, end, without)
 
     def _hashes(self, rows: Rows, key: int, without: Collection[int]) -> Iterator[tuple[int, Fingerprint]]:
         hashes = frozenset(row.content for row in rows if row.key not in without)
@@ -123,15 +128,17 @@ class Chunk:
             yield key, hashes
 
     def _is_stable(self, rows: Rows, key: int, changed: set[int]) -> bool:
+        """Return whether so few rows changed that sums identified them."""
         changes = sum(row.key in changed for row in rows) if changed else 0
-        return not changes or ((key, len(rows)) in self._decoded and changes <= DECODABLE)
+        return not changes or ((key, len(rows)) in self._decoded and changes <= MAX_DECODABLE)
 
     @cached_property
     def _subchunks(self) -> list[tuple[Rows, int]]:
+        """Return the rows and the key of each subchunk."""
         subchunks: list[tuple[Rows, int]] = []
         start = 0
         for at, row in enumerate(self.rows[:-1], 1):
-            if not row.key & self._subchunk_end:
+            if not row.key & self._subchunk_mask:
                 subchunks.append((self.rows[start:at], row.key ^ self.unsliceable))
                 start = at
         return [*subchunks, (self.rows[start:], self.key)]
@@ -144,7 +151,7 @@ class Chunk:
 
 
 def _not_in(rows: Rows, fingerprint: Fingerprint | None) -> Rows:
-    """Return the rows that are not among the hashes of a fingerprint; all where it has none."""
+    """Return the rows that are not among a fingerprint's hashes; all rows if it has sums, or does not exist."""
     if not isinstance(fingerprint, frozenset):
         return rows
     return [row for row in rows if row.content not in fingerprint]

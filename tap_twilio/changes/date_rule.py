@@ -1,4 +1,9 @@
-"""Decide by its dates whether a row may have changed: where no fingerprint can tell, and where freshness is enough."""
+"""
+Decide by the dates of a row whether it is written.
+
+`Table` (tables/table.py) does so where the state has no room for fingerprints, in lookbacks, and after a bookmark of
+another tap was imported.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,10 @@ NO_DATES: Dates = (None, None, None)
 
 @dataclass(frozen=True)
 class DateRule:
-    """Select the rows that changed since a date, and those that a table must resend."""
+    """Select the rows that changed since a date, and the rows that a table must resend."""
 
     since: Timestamp = BEGINNING
-    resend_listed_before: Timestamp = BEGINNING  # with these, undated rows
+    resend_listed_before: Timestamp = BEGINNING  # if it is set, undated rows are resent too
     resend_created_before: Timestamp = BEGINNING
 
     def is_due(self, dates: Dates) -> bool:

@@ -1,4 +1,4 @@
-"""Pack fingerprints into a text for the state, in the order in which they were made."""
+"""Convert fingerprints to text for the state, and back (fingerprints.py). Their order stays: the oldest come first."""
 
 from __future__ import annotations
 

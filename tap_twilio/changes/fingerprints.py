@@ -1,5 +1,8 @@
 """
-Keep the fingerprints of the rows that were written, within the size that the state may take.
+Keep the fingerprints of one table's rows, within the size that the state may take.
+
+`Table` loads them from the state, `Chunks` (chunks.py) looks them up and replaces them, and `Table.keep` packs them
+into the state again (fingerprint_codec.py).
 
 Safety: a fingerprint is stored only after its rows were written. A missing or wrong fingerprint causes extra writes,
 never a lost row.
@@ -16,7 +19,7 @@ from tap_twilio.timestamps import Timestamp
 
 
 class PendingRow(NamedTuple):
-    """A row that waits for the end of its chunk."""
+    """A row that is read, and waits for the end of its chunk."""
 
     key: int  # 64 bits of its key's hash
     content: int  # the hash of its record
@@ -26,13 +29,13 @@ class PendingRow(NamedTuple):
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 
 
-# Pending rows by key, in the order of the list: those that time slices see, and the unsliceable ones.
+# Pending rows of one list by key, in the order of the list: first the rows that time slices see, then the unsliceable.
 PendingChains = tuple[dict[int, PendingRow], dict[int, PendingRow]]
 
 
 @dataclass
 class SizeLimit:
-    """The bytes of the state that the fingerprints of all tables may take, and do take."""
+    """The bytes of state that the fingerprints of all tables may take, and that they take now."""
 
     limit: int
     used: int = 0
@@ -47,9 +50,12 @@ class FingerprintStore:
     """
     The fingerprints of one table, by the keys of their chunks, the oldest first.
 
-    `new` holds those that were made or confirmed since the open rescan began, `old` those of the rescan before it.
-    `evicts_oldest` (children): when full, drop the oldest fingerprints, whose rows are then sent again. A child is
-    seldom read whole, so no rescan tells which of its fingerprints are outdated.
+    `new` holds the fingerprints that were made or confirmed since the open rescan began. `old` holds those of the
+    rescan before it; a rescan that ends drops what it did not confirm (`rotate`).
+
+    A full store takes no more rows, and the table decides by dates. The store of a child stream `evicts_oldest`
+    instead: it drops the oldest fingerprints, whose rows are then sent again. A child is seldom read whole, so no
+    rescan shows which of its fingerprints are outdated.
     """
 
     size_limit: SizeLimit
@@ -58,7 +64,7 @@ class FingerprintStore:
     evicts_oldest: bool = False
     is_dirty: bool = False  # whether it differs from the state
     made: set[int] = field(default_factory=set)  # the keys of the fingerprints that this sync made
-    waiting: dict[str, PendingChains] = field(default_factory=dict)  # the pending rows of each list that is being read
+    pending: dict[str, PendingChains] = field(default_factory=dict)  # by list, where a row may move between lists
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
@@ -73,11 +79,11 @@ class FingerprintStore:
 
     @property
     def is_full(self) -> bool:
-        """Return whether the limit is reached and no unconfirmed fingerprint is left that could be dropped."""
+        """Return whether the limit is reached, and no unconfirmed fingerprint can be dropped."""
         return self.size_limit.full and not self.old and not self.evicts_oldest
 
     def set(self, key: int, fingerprint: Fingerprint) -> None:
-        """Replace a fingerprint. Were both kept, a row that changes and changes back would look unchanged."""
+        """Replace a fingerprint. With both stored, a row that changes and changes back would look unchanged."""
         self.drop(key)
         if len(fingerprint) > MAX_HASHES:
             return  # rows without a fingerprint are written again
@@ -86,7 +92,7 @@ class FingerprintStore:
         self.made.add(key)
         self.size_limit.used += size_of(fingerprint)
 
-    def keep(self, keys: Iterable[int]) -> None:
+    def confirm(self, keys: Iterable[int]) -> None:
         """Confirm fingerprints: their rows were read again, unchanged."""
         for key in keys:
             if key in self.old:
@@ -94,10 +100,10 @@ class FingerprintStore:
 
     def evict(self, used_before: int) -> None:
         """
-        Drop fingerprints while the limit is exceeded and more is used than before the last change.
+        Drop fingerprints while the limit is exceeded, and the last change used more bytes than it freed.
 
-        Without the second condition, a full state would lose one fingerprint for each that is made again. Children
-        leave half of the limit to the other tables.
+        Without the second condition, a full state would lose one fingerprint for each one that is replaced. Child
+        streams leave half of the limit to the other tables.
         """
         limit = self.size_limit.limit // 2 if self.evicts_oldest else self.size_limit.limit
         evictable = self._evictable()
@@ -115,9 +121,9 @@ class FingerprintStore:
                 self.is_dirty = True
                 self.size_limit.used -= size_of(fingerprint)
 
-    def others(self, mine: Sequence[dict[int, PendingRow]]) -> list[dict[int, PendingRow]]:
+    def pending_elsewhere(self, mine: Sequence[dict[int, PendingRow]]) -> list[dict[int, PendingRow]]:
         """Return the pending rows of other lists: a row may have moved from one list to another."""
-        return [chain for chains in self.waiting.values() if chains is not mine for chain in chains]
+        return [chain for chains in self.pending.values() if chains is not mine for chain in chains]
 
     def rotate(self) -> None:
         """End a rescan: drop the fingerprints that it did not confirm."""
@@ -129,9 +135,9 @@ class FingerprintStore:
         self.rotate()
 
 
-def store_of(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
-    """Return the fingerprints that a state holds as two texts."""
-    before, since = unpack(old or ""), unpack(new or "")
-    packed = len(old or "") + len(new or "")  # which the limit counts already
-    size_limit.used += sum(map(size_of, [*before.values(), *since.values()])) - packed
-    return FingerprintStore(size_limit, before, since, evicts_oldest)
+def load_store(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
+    """Unpack the two texts of a state. `size_limit` counts their length already."""
+    old_fingerprints, new_fingerprints = unpack(old or ""), unpack(new or "")
+    size_limit.used += sum(map(size_of, [*old_fingerprints.values(), *new_fingerprints.values()]))
+    size_limit.used -= len(old or "") + len(new or "")
+    return FingerprintStore(size_limit, old_fingerprints, new_fingerprints, evicts_oldest)

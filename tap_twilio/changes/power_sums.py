@@ -1,103 +1,85 @@
 """
-Tell from five numbers whether rows of a chunk changed, and which: power sums.
+Find which one or two rows of a chunk changed, from five numbers that are stored for the chunk.
 
-S_k = Σ h·x^k modulo a prime, k from 0 to 4, where h is the hash of a row's content and x that of its key:
+A hash for each row would need too much room in the state: a list can have millions of rows. One sum of the hashes of a
+thousand rows needs little, but only shows that something changed, so a thousand rows would be written again. Five sums
+need little, and also show which row changed. An example, in which x is the hash of a row's key, and h the hash of its
+record:
 
-1. Equal sums: nothing changed. Else the difference of new and old sums is Σ e·x^k over the changed rows alone.
-2. n terms of that form obey a linear recurrence of length n, whose characteristic polynomial has their x as roots.
-3. The shortest recurrence (Berlekamp and Massey) of 2·n numbers is that one. So four sums identify up to two rows.
-4. The fifth sum checks it: three changes never agree with it, and more do by chance once in 2^48 chunks.
-5. Where it does not agree, the rows are compared by subchunks, or one by one.
+    row             x   h before   h now
+    A               2      10        10
+    B               3      20        27    it changed
+    C               5      30        30
+    D               7      40        40
+                        before       now   difference
+    sum of h              100        107      7
+    sum of h * x          510        531     21
+    sum of h * x * x     2930       2993     63
+
+The rows that did not change cancel out. Each difference is the one before it times 3, so the row with x = 3 changed.
+
+If two rows changed, each difference follows from the two before it: d2 = a * d1 + b * d0. Four differences give a and
+b, and both x solve x * x = a * x + b. The fifth difference is a check. Changes of three rows never pass it; changes of
+more rows pass it once in 2^48 chunks. If the check fails, comparison.py compares smaller runs of rows.
+
+All sums are modulo a prime, so that they can be divided exactly. (Literature calls the five differences the syndromes
+of a Reed-Solomon code, and the polynomial with both x as its roots the error locator.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from xxhash import xxh3_64_intdigest
-
 from tap_twilio.changes.fingerprint_codec import Sums
-from tap_twilio.singer.records import compared
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
-DECODABLE = 2  # how many changed rows the sums can identify
-SID = 34  # the length of a SID: two letters and 32 digits
+MAX_DECODABLE = 2  # changed rows that five sums identify
 
-
-def hashed(data: bytes) -> int:
-    """Return 64 bits."""
-    return xxh3_64_intdigest(data)
-
-
-def keys_of(ids: Sequence[str]) -> list[int]:
-    """Return 64 bits for each row's key. The digits of a SID are random already."""
-    try:
-        return [int(key[-16:], 16) if len(key) == SID else hashed(key.encode()) for key in ids]
-    except ValueError:
-        return [hashed(key.encode()) for key in ids] if len(ids) == 1 else [keys_of([key])[0] for key in ids]
-
-
-def contents_of(records: Iterable[bytes]) -> list[int]:
-    """Return a hash of the content of each row, never 0."""
-    return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
-
-
-def end_key(unsliceable: int, name: str) -> int:
-    """Return the key of a list's last chunk."""
-    return hashed(f"{unsliceable} {name}".encode())
+Locator = tuple[int, int]  # a and b, where x * x = a * x + b for each changed row
 
 
 def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
-    """Return the sums of rows as (key, content, …)."""
-    xs, a = [1 + row[0] % (PRIME - 1) for row in rows], [row[1] for row in rows]
-    b = [h * x % PRIME for h, x in zip(a, xs)]
-    c = [h * x % PRIME for h, x in zip(b, xs)]
-    d = [h * x % PRIME for h, x in zip(c, xs)]
-    e = [h * x for h, x in zip(d, xs)]
-    return (sum(a) % PRIME, sum(b) % PRIME, sum(c) % PRIME, sum(d) % PRIME, sum(e) % PRIME)
+    """Return the sums of h, h * x, …, h * x^4 over rows, which begin with the hashes of their key and their record."""
+    xs, h = [1 + row[0] % (PRIME - 1) for row in rows], [row[1] for row in rows]
+    hx = [term * x % PRIME for term, x in zip(h, xs)]
+    hx2 = [term * x % PRIME for term, x in zip(hx, xs)]
+    hx3 = [term * x % PRIME for term, x in zip(hx2, xs)]
+    hx4 = [term * x for term, x in zip(hx3, xs)]
+    return (sum(h) % PRIME, sum(hx) % PRIME, sum(hx2) % PRIME, sum(hx3) % PRIME, sum(hx4) % PRIME)
 
 
 def plus(one: Sums, other: Sums) -> Sums:
+    """Add sums: those of two runs of rows are those of all their rows."""
     return tuple((x + y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
 
 
 def minus(one: Sums, other: Sums) -> Sums:
+    """Subtract sums: rows that are in both cancel out."""
     return tuple((x - y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
 
 
-def recurrence(sums: Sums) -> list[int] | None:
+def locate(difference: Sums) -> Locator | None:
     """
-    Return the polynomial whose roots are the x of the rows that make these sums; None if there are too many rows.
+    Return what identifies the rows that make up a difference of sums; None if there are more than two.
 
-    >>> rows = [(5, 70), (8, 90)]
-    >>> polynomial = recurrence(power_sums(rows))
-    >>> [is_root(polynomial, key) for key in (5, 6, 8)]
+    >>> locator = locate(minus(power_sums([(5, 70), (6, 80), (8, 90)]), power_sums([(5, 71), (6, 80), (8, 92)])))
+    >>> [is_located(locator, key) for key in (5, 6, 8)]
     [True, False, True]
     """
-    now, before = [1], [1]
-    length, gap, last = 0, 1, 1
-    for n in range(len(sums)):
-        error = sum(now[i] * sums[n - i] for i in range(min(len(now), n + 1))) % PRIME
-        if error:
-            factor = error * pow(last, -1, PRIME)
-            shifted = [0] * gap + before
-            width = max(len(now), len(shifted))
-            padded = now + [0] * (width - len(now))
-            shifted += [0] * (width - len(shifted))
-            longer = [(x - factor * y) % PRIME for x, y in zip(padded, shifted)]
-            if 2 * length <= n:
-                length, before, last, gap = n + 1 - length, now, error, 0
-            now = longer
-        gap += 1
-    if length > DECODABLE:
-        return None
-    return now + [0] * (length + 1 - len(now)) if len(now) <= length + 1 else None
+    d0, d1, d2, d3, d4 = difference
+    determinant = d1 * d1 - d0 * d2
+    if determinant % PRIME:
+        inverse = pow(determinant, -1, PRIME)
+        a, b = (d1 * d2 - d0 * d3) * inverse % PRIME, (d1 * d3 - d2 * d2) * inverse % PRIME
+    else:  # one row changed, or none: each difference is the one before it times a
+        a, b = d1 * pow(d0, -1, PRIME) % PRIME if d0 else 0, 0
+    fits = all((a * y + b * x - z) % PRIME == 0 for x, y, z in ((d0, d1, d2), (d1, d2, d3), (d2, d3, d4)))
+    return (a, b) if fits else None
 
 
-def is_root(polynomial: list[int], key: int) -> bool:
-    x, value = 1 + key % (PRIME - 1), 0
-    for coefficient in polynomial:
-        value = (value * x + coefficient) % PRIME
-    return value == 0
+def is_located(locator: Locator, key: int) -> bool:
+    """Return whether the row with this key is one of those that were located."""
+    (a, b), x = locator, 1 + key % (PRIME - 1)
+    return (x * x - a * x - b) % PRIME == 0

@@ -1,8 +1,10 @@
 """
-Make fingerprints from time slices, so that the first rescan after a backfill does not send the history again.
+Make fingerprints during a backfill in time slices, so that the first rescan does not send the history again.
 
-Slices are read side by side and out of order. What was read of each is kept as partial sums, which are joined where
-slices touch.
+`Table.slice_sums` returns a `SliceSums` for each slice, instead of `Chunks`. Slices are read concurrently and out of
+order, so a chunk may begin in one slice and end in another. The state keeps `PartialSums` of each range that was read:
+the sums of its incomplete first and last chunk. extract/time_slices.py joins the partial sums of ranges that touch
+(`join`). After the last slice, extract/partition_read.py stores the first and last chunk of the whole list (`close`).
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ from dataclasses import dataclass
 
 from tap_twilio.changes.fingerprint_codec import Sums, pack, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow
-from tap_twilio.changes.power_sums import ZERO, end_key, plus, power_sums
+from tap_twilio.changes.hashes import last_chunk_key
+from tap_twilio.changes.power_sums import ZERO, plus, power_sums
 
-TAIL_KEY = -1 % 2**64  # of the tail, in a text of partial sums
+TAIL_KEY = 2**64 - 1  # stands for the key of the tail in the text of partial sums
 
 
 @dataclass
 class PartialSums:
     """
-    The sums of a range's rows up to the first end of a chunk, and after the last end. The chunks between are stored.
+    The sums of a range's incomplete chunks: `head`, up to the first row that ends a chunk, and `tail`, after the last.
 
-    `key` is that of the first end; None where the range has none.
+    `key` is the key of that first row; None if no chunk ends in the range. The chunks between are in the store.
     """
 
     key: int | None = None
@@ -30,7 +33,7 @@ class PartialSums:
     tail: Sums = ZERO
 
     def join(self, older: PartialSums, store: FingerprintStore) -> PartialSums:
-        """Return the sums of this range and of the one that follows it in the list."""
+        """Return the sums of this range and the older one after it. Stores the chunk that they complete."""
         if self.key is None:
             if older.key is None:
                 return PartialSums(None, ZERO, plus(self.tail, older.tail))
@@ -42,11 +45,12 @@ class PartialSums:
         return PartialSums(self.key, self.head, older.tail)
 
     def text(self) -> str | None:
+        """Return the sums as text for the state."""
         return pack({**({} if self.key is None else {self.key: self.head}), TAIL_KEY: self.tail})
 
     @staticmethod
     def of(text: str | None) -> PartialSums:
-        """Read what `text` returned. Any other text counts as a range of which nothing is known."""
+        """Read what `text` returned. Any other text counts as a range without rows."""
         sums = [(key, fingerprint) for key, fingerprint in unpack(text or "").items() if isinstance(fingerprint, tuple)]
         if len(sums) == 1:
             return PartialSums(None, ZERO, sums[0][1])
@@ -54,20 +58,20 @@ class PartialSums:
 
 
 class SliceSums:
-    """Read the rows of a time slice. All are written as they come; `partial_sums` holds what was read."""
+    """Sums up the rows of a time slice, all of which are written as they come (`all_new`)."""
 
-    idle = all_new = True
+    all_new = True
     pauses = None
 
     def __init__(self, store: FingerprintStore, length: int, partial_sums: PartialSums) -> None:
         self._store, self._end, self._read = store, length - 1, partial_sums
-        self._open: list[Sequence[int]] = []  # rows since the last end of a chunk
+        self._open: list[Sequence[int]] = []  # rows after the last end of a chunk
         self.taken = 0
         self.changed: list[PendingRow] = []
-        self.seen: set[int] = set()
+        self.known: set[int] = set()
 
     def take(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> None:
-        """Take rows. Unsliceable ones are left out, since a later rescan may meet them elsewhere."""
+        """Take rows, and ignore the unsliceable ones: they have chunks of their own, which rescans make."""
         self.add([row[:2] for at, row in enumerate(rows) if at not in unsliceable])
         self.taken = len(rows)
 
@@ -84,18 +88,19 @@ class SliceSums:
 
     @property
     def partial_sums(self) -> PartialSums:
+        """Return the sums of all rows so far, to be kept in the state."""
         return self._read.join(PartialSums(None, ZERO, power_sums(self._open)), self._store)
 
 
 def join(store: FingerprintStore, newer: str | None, older: str | None) -> str | None:
-    """Return what was read of two ranges that touch."""
+    """Return the partial sums of two ranges that touch, as text."""
     return PartialSums.of(newer).join(PartialSums.of(older), store).text()
 
 
-def close(store: FingerprintStore, name: str, read: str | None) -> None:
-    """Store the first and the last chunk of a list, all of which was read by slices."""
+def close(store: FingerprintStore, list_name: str, read: str | None) -> None:
+    """Store the first and the last chunk of a list that was read whole in slices. `read`: its partial sums."""
     partial_sums = PartialSums.of(read)
     if partial_sums.key is not None:
         store.set(partial_sums.key, partial_sums.head)
     if partial_sums.tail != ZERO:
-        store.set(end_key(0, name), partial_sums.tail)
+        store.set(last_chunk_key(0, list_name), partial_sums.tail)

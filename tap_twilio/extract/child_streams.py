@@ -21,8 +21,8 @@ from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.comparison import Chunk
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack, unpack
-from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
-from tap_twilio.changes.power_sums import contents_of, keys_of
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, load_store
+from tap_twilio.changes.hashes import hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
@@ -190,7 +190,7 @@ class ChildStreams:
     @cached_property
     def store(self) -> FingerprintStore:
         """Return the fingerprints of the parent's rows that were visited."""
-        return store_of(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
+        return load_store(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
 
     @cached_property
     def unconfirmed(self) -> Unconfirmed:
@@ -270,7 +270,7 @@ class ChildStreams:
         rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
             unsliceable = endpoint.unsliceable_rows(endpoint.dates_of(page.rows))
-            for chunk in reader.cut(rows, unsliceable):
+            for chunk in reader.iter_chunks(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
             if reader.taken < len(rows):  # the state has no space for more fingerprints
                 yield from self._visit_by_date(dispatcher, rows[reader.taken :])
@@ -284,19 +284,19 @@ class ChildStreams:
 
     def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
         """Visit the pending rows that are due: the list ended."""
-        for chunk in reader.last():
+        for chunk in reader.iter_last_chunks():
             yield from self._visit_chunk(dispatcher, reader, chunk)
 
     def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
         """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
-        yield from self._visit_by_date(dispatcher, [row for row in reader.waiting if row.content], pending=True)
+        yield from self._visit_by_date(dispatcher, [row for row in reader.pending if row.content], pending=True)
 
     # -- the parent's rows
 
     def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
         """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
         endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
-        keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
+        keys, dates_of_rows = hash_keys(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
         too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
@@ -327,9 +327,9 @@ class ChildStreams:
         if self._visits_all or (self._is_log and not self.parent.visits_changed):
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             identity = [*visit.path_values.values()] if is_shared else [key, visit.is_open]
-            return contents_of([repr(identity).encode()])[0]
+            return hash_contents([repr(identity).encode()])[0]
         ignored = LINKS | endpoint.stream.not_compared
-        return contents_of([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
+        return hash_contents([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
 
     # -- decisions
 

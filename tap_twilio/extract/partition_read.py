@@ -177,11 +177,11 @@ class PartitionRead:
 
     def _schedule_resend(self, table: Table, added: bool) -> list[str]:
         state, resend_before = table.state, self._resend_before(table, added)
-        bookmarks.request_from(state, self.bounds.start_date)
+        bookmarks.note_start_date(state, self.bounds.start_date)
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
         if not resend_before or not (state.date_updated or backfilled):
             return []
-        bookmarks.resend(state, resend_before)
+        bookmarks.resend_created(state, resend_before)
         if self.state.rescan and table.name in self.state.rescan.tables:
             self.state.rescan.tables.remove(table.name)
         if table.state is self.state:

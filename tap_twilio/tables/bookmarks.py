@@ -1,8 +1,15 @@
 """
-Write the dates of a partition: its bookmarks, and which rows the next rescans resend. No other module assigns them.
+Write the dates of a partition (state/model.py). No other module assigns them; reads and tables call these functions.
 
-A bookmark never goes back, with one exception: `reset` drops a state from the future. (`hold_back` corrects what the
-running sync itself wrote, never to a date before the one that the sync found.)
+    date_updated            the bookmark: every change before it was written
+    lookback_done_at        the last lookback emitted every dated change before it
+    finished                the whole list was read as it was then
+    resend_listed_before    rescans resend undated rows, and rows whose list date is earlier
+    resend_created_before   rescans resend rows that were created earlier
+    deferred_before         the next resend_listed_before, while a read is open
+
+The first three never go back, with one exception: `reset` drops a state from the future. (`hold_back` corrects what the
+running sync itself wrote, and never to a date before the one that the sync found.)
 """
 
 from __future__ import annotations
@@ -14,7 +21,9 @@ from datetime import timedelta
 from tap_twilio.state.model import Backfill, Partition
 from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, earlier, later
 
-NO_LIMIT: Timestamp = "9000-01-01T00:00:00.000000Z"  # as `resend_listed_before`: visit every row, however many
+NO_LIMIT: Timestamp = (
+    "9000-01-01T00:00:00.000000Z"  # as `resend_listed_before`: visit all rows, without a request limit
+)
 UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # before the date of every row
 
 
@@ -32,7 +41,7 @@ def advance(state: Partition, bookmark: Timestamp) -> None:
 
 
 def finish_lookback(state: Partition, bookmark: Timestamp) -> None:
-    """Note that a lookback handed on every dated change before `bookmark`."""
+    """Note that a lookback emitted every dated change before `bookmark`."""
     state.lookback_done_at = _latest(state.lookback_done_at, bookmark)
 
 
@@ -42,12 +51,12 @@ def finish_list(state: Partition, bookmark: Timestamp) -> None:
 
 
 def note_rescan(state: Partition, now: Timestamp) -> None:
-    """Note when a rescan last read a page of the list; lists that wait longest are read first."""
+    """Note when a rescan last read a page of the list. The next rescans begin with the list that waits longest."""
     state.rescanned_at = now
 
 
 def import_bookmark(state: Partition, endpoint: Partition | None, bookmark: Timestamp) -> None:
-    """Start from another tap's bookmark: older rows count as sent. `endpoint`: the state of the table's own list."""
+    """Start from another tap's bookmark: older rows count as sent. `endpoint`: the partition of its own list."""
     advance(state, bookmark)
     state.imported_bookmark = bookmark
     if endpoint is not None and endpoint.finished is None:
@@ -58,18 +67,18 @@ def import_bookmark(state: Partition, endpoint: Partition | None, bookmark: Time
 
 
 def finish_backfill(state: Partition, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
-    """Advance after a backfill. It did not see rows that are undated or listed before `resend_listed_before`."""
+    """Advance after a backfill, which missed undated rows and rows listed before `resend_listed_before`."""
     advance(state, bookmark)
     resend_listed(state, max(resend_listed_before or BEGINNING, state.deferred_before or BEGINNING) or None)
     state.deferred_before = None
 
 
 def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
-    """Advance after a rescan, which resent all that was due; the next one resends what this one deferred."""
+    """Advance after a rescan, which resent every row that was due. The next one resends what this one deferred."""
     advance(state, bookmark)
     deferred, resent = state.deferred_before, state.resend_listed_before
     if deferred and resent and deferred >= resent:
-        deferred = NO_LIMIT  # the limit ends at the same row in each rescan: without it, the rows after it never come
+        deferred = NO_LIMIT  # each rescan would reach the limit at the same row, and never visit the rows after it
     finish_resend(state)
     state.resend_listed_before = deferred
     state.deferred_before = state.imported_bookmark = None
@@ -78,18 +87,18 @@ def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
 # -- rows to resend
 
 
-def resend(state: Partition, created_before: Timestamp) -> None:
-    """Let the next rescans resend every row that was created before a date."""
+def resend_created(state: Partition, created_before: Timestamp) -> None:
+    """Make the next rescans resend every row that was created before a date."""
     state.resend_created_before = _latest(state.resend_created_before, created_before)
 
 
 def resend_all(state: Partition) -> None:
-    """Let the next rescans resend every row."""
-    resend(state, END)
+    """Make the next rescans resend every row."""
+    resend_created(state, END)
 
 
 def resend_listed(state: Partition, listed_before: Timestamp | None) -> None:
-    """Let the next rescans resend every row that is undated or listed before a date."""
+    """Make the next rescans resend every row that is undated or listed before a date; none without a date."""
     state.resend_listed_before = listed_before
 
 
@@ -99,12 +108,12 @@ def finish_resend(state: Partition) -> None:
 
 
 def skip_resend(state: Partition) -> None:
-    """Note that rows are not resent because of their creation."""
+    """Resend no row because of its creation."""
     state.resend_created_before = None
 
 
 def skip_older(state: Partition, bookmark: Timestamp) -> None:
-    """Start at `bookmark` where the table has none, and leave out all older rows."""
+    """Start a table without a bookmark at `bookmark`, and skip all older rows."""
     state.date_updated = state.date_updated or bookmark
     state.lookback_done_at = state.lookback_done_at or state.date_updated
     skip_resend(state)
@@ -120,12 +129,12 @@ def defer(state: Partition, listed: Timestamp | None) -> None:
 
 
 def leave_to_rescans(opened: Backfill, until: Timestamp) -> None:
-    """Leave the rows of a backfill that are undated or listed before `until` to later rescans."""
+    """Note that a backfill leaves undated rows and rows listed before `until` to rescans."""
     opened.resend_listed_before = _latest(opened.resend_listed_before, until)
 
 
-def request_from(state: Partition, start_date: Timestamp) -> None:
-    """Note the `start_date` of this sync, so that a later sync can tell an earlier one."""
+def note_start_date(state: Partition, start_date: Timestamp) -> None:
+    """Note the `start_date` of this sync, so that a later sync can see that it moved back."""
     state.start_date = start_date
 
 
@@ -157,7 +166,7 @@ class BookmarksAtStart:
         return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished)
 
     def hold_back(self, now: Timestamp, lateness: timedelta) -> None:
-        """Cap the bookmarks that this sync wrote by Twilio's clock, which turned out to be at `now` only."""
+        """Lower the bookmarks that this sync wrote with a clock that was ahead: by Twilio's, it is `now`."""
         state, cap = self.state, earlier(now, lateness)
         if state.date_updated:
             state.date_updated = min(state.date_updated, _latest(self.date_updated, cap))

@@ -1,8 +1,12 @@
 """
 Choose the rows of a page that are written to a stream's table in one account.
 
-Changes are found by fingerprints of the rows' content (changes/chunks.py). Dates decide where the state has no room for
-more fingerprints, and where a read is for freshness only.
+`PageDispatcher` (extract/dispatch.py) hands each page of a list to `Table.take`. The table converts the rows to records
+(singer/records.py), gives them to a `Reader`, which finds the changed rows by their fingerprints (changes/chunks.py),
+and yields an `Emit` with their records; run/sync.py writes it. Dates choose the rows instead (`DateRule`) if the state
+has no room for more fingerprints, and in lookbacks in time slices.
+
+Methods that return `Read` are generators of effects (effects.py).
 """
 
 from __future__ import annotations
@@ -19,8 +23,8 @@ from typing import Any, Protocol
 from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack
-from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
-from tap_twilio.changes.power_sums import contents_of, hashed, keys_of
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, load_store
+from tap_twilio.changes.hashes import hash_bytes, hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.state.model import Partition
@@ -31,34 +35,34 @@ from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timest
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row, Stamp
 
-Pauses = set[int] | None  # after how many rows of a page no row is pending; None: after each
+Pauses = set[int] | None  # numbers of rows of a page after which no row is pending; None: after each
 
 
 class ReadMode(Enum):
-    """Why a page is read, which decides the date from which its rows are due."""
+    """The kind of read that a page belongs to. It decides which rows are due by their dates (`Table.date_rule`)."""
 
     BACKFILL = auto()
     LOOKBACK = auto()
-    LOOKBACK_OF_RESCAN = auto()  # a lookback whose pages are the first of a rescan
+    LOOKBACK_OF_RESCAN = auto()  # the first pages of a rescan, which are a lookback too
     RESCAN = auto()
     FULL_TABLE = auto()
-    FULL_TABLE_AGAIN = auto()  # rows of a FULL_TABLE read that changed or moved meanwhile
+    FULL_TABLE_AGAIN = auto()  # the end of a FULL_TABLE read: rows that changed or moved during the read
 
 
 class Reader(Protocol):
-    """Find the changed rows of one list: `Chunks`, or `SliceSums` for a time slice of a backfill."""
+    """Finds the changed rows of one list: `Chunks`, or `SliceSums` for a time slice of a backfill."""
 
-    taken: int  # how many of the rows given last it took
+    taken: int  # how many of the rows given last it took; the store has no room for the others
     changed: list[PendingRow]
-    seen: set[int]  # the keys of changed rows that differ from a fingerprint
+    known: set[int]  # the keys of changed rows that had a fingerprint before
 
     @property
     def all_new(self) -> bool:
-        """Return whether every row is written as it comes."""
+        """Return whether the table writes every row as it comes."""
 
     @property
     def pauses(self) -> Pauses:
-        """Return after how many of the rows given last no row was pending."""
+        """Return the numbers of the rows given last after which no row was pending."""
 
     def take(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> None: ...
 
@@ -73,9 +77,10 @@ _pending: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = tuple.__ne
 @dataclass
 class Table:
     """
-    A stream's table in one account. `state` is its part of the Singer state, `root` that of the list that is read.
+    A stream's table in one account. `state` is its partition of the state.
 
-    `records` makes the JSON of rows' records, or raises InvalidRecord.
+    `root` is the partition of the list that is read: the same, or that of a parent at the top. `records` converts rows
+    to JSON (`Recorder.records`), or raises InvalidRecord.
     """
 
     stream: Stream
@@ -89,7 +94,7 @@ class Table:
     page_size: int = 1000
     failed: PartitionError | None = None
     undated: int = 0  # rows of undated changes, written in this sync
-    by_date_from: Timestamp | None = None  # the newest row for which the state had no room
+    by_date_from: Timestamp | None = None  # the date of the newest row for which the state had no room
 
     def __post_init__(self) -> None:
         self._sent: set[int] = set()  # the content of rows that this sync wrote because of their dates
@@ -111,13 +116,13 @@ class Table:
 
     @property
     def only_when_served(self) -> bool:
-        """Return whether rows come only from reads that serve this table. A child's come with each visit."""
+        """Return whether a read must name this table to hand it rows. A child stream gets rows from each visit."""
         return self.stream.parent is None
 
     @cached_property
     def store(self) -> FingerprintStore:
-        """Return the fingerprints of the rows that were written."""
-        return store_of(
+        """Load the fingerprints of the rows that were written."""
+        return load_store(
             self.size_limit, self.state.fingerprints, self.state.rescan_fingerprints, self.stream.parent is not None
         )
 
@@ -130,7 +135,12 @@ class Table:
     # -- which rows
 
     def date_rule(self, mode: ReadMode) -> DateRule | None:
-        """Return which rows are due by their dates; None if the table takes no row of such a read."""
+        """
+        Return which rows are due by their dates; None if the table takes no row of such a read.
+
+        A backfill and a version want every row, a lookback the changes since the last lookback, a rescan the changes
+        since the bookmark and the rows to resend.
+        """
         state, served = self.state, self._served(mode)
         if self.only_when_served and served is not None and self.name not in served:
             return None
@@ -146,11 +156,11 @@ class Table:
         return DateRule(since, state.resend_listed_before or BEGINNING, state.resend_created_before or BEGINNING)
 
     def _in_version(self, mode: ReadMode) -> bool:
-        """Return whether all rows go into a FULL_TABLE version of this table."""
+        """Return whether the read fills a FULL_TABLE version of this table, which has all rows."""
         return mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN) and self.state is self.root
 
     def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return a reader of the pages of a list; None where every row is wanted, or none."""
+        """Return what finds the changed rows of a list; None if the read wants every row, or none."""
         if self.date_rule(mode) is None or self._in_version(mode):
             return None
         done_at = self.state.lookback_done_at
@@ -166,16 +176,16 @@ class Table:
         )
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return a reader of a time slice of a backfill, which goes on from what was `read` of it."""
+        """Return the same for a time slice of a backfill. `read`: the partial sums of an earlier sync, as text."""
         if self.date_rule(mode) is None:
             return None
         return SliceSums(self.store, chunk_length(self.page_size), PartialSums.of(read))
 
     def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, reader: Reader | None) -> Read:
         """
-        Emit the rows of a page that are known to have changed by now; others wait for the end of their chunk.
+        Emit the rows that have changed; the rows of an open chunk stay pending.
 
-        Returns after how many rows no row is pending.
+        Returns the numbers of the page's rows after which no row is pending.
         """
         date_rule, rows, stamp = self.date_rule(mode), page.rows, page.stamp
         if date_rule is None:
@@ -205,8 +215,8 @@ class Table:
         reader: Reader,
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
-        """Return rows as a reader takes them, and the indices of the unsliceable ones."""
-        keys, contents, dates = keys_of(endpoint.ids(rows)), contents_of(records), endpoint.dates_of(rows)
+        """Return rows as a reader takes them, and the indices of unsliceable rows."""
+        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.dates_of(rows)
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
@@ -223,15 +233,15 @@ class Table:
         reader: Reader,
         date_rule: DateRule,
     ) -> Read:
-        """Emit by date the rows for whose fingerprints the state has no room."""
+        """Emit rows by their dates: the state has no room for their fingerprints."""
         _, listed, created = endpoint.dates(rows[0])
         self.by_date_from = self.by_date_from or timestamp_of(listed) or timestamp_of(created)
-        reader.forget(keys_of(endpoint.ids(rows)))
+        reader.forget(hash_keys(endpoint.ids(rows)))
         if not reader.all_new:
             yield from self._emit_by_date(mode, endpoint, rows, stamp, date_rule)
 
     def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
-        """Return the rows' records up to the first invalid one, and that one's error."""
+        """Return the records of the rows before the first invalid row, and the error of that row."""
         records: list[bytes] = []
         try:
             for record in self.records(rows):
@@ -245,10 +255,10 @@ class Table:
         changed, reader.changed = reader.changed, []
         for stamp, group in groupby(changed, _stamp):
             rows = list(group)
-            if reader.seen:
-                self.undated += sum(row.key in reader.seen and not date_rule.is_due(row.dates) for row in rows)
+            if reader.known:
+                self.undated += sum(row.key in reader.known and not date_rule.is_due(row.dates) for row in rows)
             yield Emit(self, stamp, [row.record for row in rows])
-        reader.seen.clear()
+        reader.known.clear()
 
     def end(self, mode: ReadMode, reader: Chunks) -> Read:
         """Emit the changed rows of the chunks that end with the list."""
@@ -257,10 +267,10 @@ class Table:
             yield from self.emit_changed(reader, date_rule)
 
     def leave(self, mode: ReadMode, reader: Chunks) -> Read:
-        """Emit the pending rows whose date changed, as a read stops within a chunk; a rescan compares the others."""
+        """Emit the pending rows whose date shows a change: the read stops in a chunk. A rescan compares the others."""
         date_rule = self.date_rule(mode)
         if date_rule is not None and date_rule.since:
-            fresh = [row for row in reader.waiting if date_rule.sees_change(row.dates)]
+            fresh = [row for row in reader.pending if date_rule.sees_change(row.dates)]
             yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
 
     def _emit_by_date(
@@ -269,21 +279,21 @@ class Table:
         """Emit the rows that are due by their dates."""
         records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
         if mode is ReadMode.LOOKBACK:
-            yield from self._emit_once(list(zip(contents_of(records), records, repeat(stamp))))
+            yield from self._emit_once(list(zip(hash_contents(records), records, repeat(stamp))))
         elif records:
             yield Emit(self, stamp, records)
 
     def _emit_once(self, rows: Iterable[tuple[int, bytes, Stamp]]) -> Read:
-        """Emit rows, except those that this sync emitted with the same content."""
+        """Emit rows, except rows that this sync already emitted with the same content."""
         for content, record, stamp in rows:
             if content not in self._sent:
                 self._sent.add(content)
                 yield Emit(self, stamp, [record])
 
     def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
-        """Emit a single row if it differs from the one that was written under this name."""
-        [record], key = self.records([row]), hashed(name.encode())
-        content = frozenset(contents_of([record]))
+        """Emit a single row if it differs from the row that was written under this name."""
+        [record], key = self.records([row]), hash_bytes(name.encode())
+        content = frozenset(hash_contents([record]))
         if content != self.store.get(key):
             yield Emit(self, stamp, [record])
             used = self.size_limit.used
@@ -293,7 +303,7 @@ class Table:
     # -- the bookmark
 
     def fail(self, error: PartitionError) -> None:
-        """Write nothing more to this table in this sync."""
+        """Note an error, after which this sync writes nothing more to this table."""
         self.failed = self.failed or error
 
     def advance(self, bookmark: Timestamp) -> None:
@@ -301,11 +311,11 @@ class Table:
         bookmarks.advance(self.state, bookmark)
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
-        """Note the end of a backfill, which did not see rows that are undated or listed before a date."""
+        """Advance after a backfill, which missed undated rows and rows listed before a date."""
         bookmarks.finish_backfill(self.state, bookmark, resend_listed_before)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
-        """Note the end of a rescan that served this table."""
+        """Advance after a rescan, and drop the fingerprints that it did not confirm."""
         bookmarks.finish_rescan(self.state, bookmark)
         if not self.store.evicts_oldest:
             self.store.rotate()
@@ -315,7 +325,7 @@ class Table:
         bookmarks.defer(self.state, listed)
 
     def _served(self, mode: ReadMode) -> list[str] | None:
-        """Return the names of the tables that the open read serves; None where it serves all."""
+        """Return the names of the tables that the open read hands rows to; None if it hands rows to all."""
         if self._in_version(mode):
             return None
         full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)
@@ -325,7 +335,7 @@ class Table:
 
 
 def _among(pauses: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
-    """Return pauses, which count the rows taken, as pauses that count all rows of a page."""
+    """Convert pauses that count the taken rows into pauses that count all rows of a page."""
     if len(taken) == len(rows):
         return pauses
     taken_ids, count, among_all = set(map(id, taken)), 0, {0} & pauses

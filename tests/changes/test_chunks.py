@@ -16,16 +16,14 @@ from hypothesis import strategies as st
 from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.fingerprint_codec import pack, size_of, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit
+from tap_twilio.changes.hashes import hash_contents, hash_keys, last_chunk_key
 from tap_twilio.changes.power_sums import (
     PRIME,
     ZERO,
-    contents_of,
-    end_key,
-    is_root,
-    keys_of,
+    is_located,
+    locate,
     minus,
     power_sums,
-    recurrence,
 )
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
@@ -63,9 +61,9 @@ def _changed(rng: random.Random, rows: dict[int, int], number: int) -> tuple[dic
 def test_sums_tell_up_to_two_rows_that_changed_came_or_went(rows: dict[int, int], number: int, seed: int) -> None:
     new, which = _changed(random.Random(seed), rows, number)
     difference = minus(power_sums(new.items()), power_sums(rows.items()))
-    polynomial = recurrence(difference)
-    assert polynomial is not None
-    assert {key for key in {**rows, **new} if is_root(polynomial, key)} == which
+    locator = locate(difference)
+    assert locator is not None
+    assert {key for key in {**rows, **new} if is_located(locator, key)} == which
     assert (difference == ZERO) == (number == 0)
 
 
@@ -73,7 +71,7 @@ def test_sums_tell_up_to_two_rows_that_changed_came_or_went(rows: dict[int, int]
 def test_sums_never_claim_to_tell_more(rows: dict[int, int], number: int, seed: int) -> None:
     """Three are never taken for two, whatever they are; more are so once in 2^48 times."""
     new, _ = _changed(random.Random(seed), rows, number)
-    assert recurrence(minus(power_sums(new.items()), power_sums(rows.items()))) is None
+    assert locate(minus(power_sums(new.items()), power_sums(rows.items()))) is None
 
 
 @given(
@@ -143,7 +141,7 @@ def test_a_read_of_the_list_knows_the_rows_of_time_slices(rows: list[Any], lengt
     if slice_sums.partial_sums.key is not None:
         known.set(slice_sums.partial_sums.key, slice_sums.partial_sums.head)
     if slice_sums.partial_sums.tail != ZERO:
-        known.set(end_key(0, ""), slice_sums.partial_sums.tail)
+        known.set(last_chunk_key(0, ""), slice_sums.partial_sums.tail)
     chunks = Chunks(known, length)
     chunks.take([_pending(*row) for row in rows])
     chunks.end()
@@ -217,7 +215,7 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
 
 def _content(key: int, value: int) -> int:
     """No two rows have the same, since a record holds its key."""
-    return contents_of([f"{key} {value}".encode()])[0]
+    return hash_contents([f"{key} {value}".encode()])[0]
 
 
 @given(SEEDS)
@@ -385,7 +383,7 @@ def test_a_lone_deletion_writes_nothing(stream: str, seed: int) -> None:
     """Other than of a chunk's last row, after which its rows stand in the next one."""
     twilio, tap, bounds = _settled(seed, stream)
     end = chunk_length(bounds["page_size"]) - 1
-    inner = [sid for sid, key in zip(twilio.rows, keys_of(list(twilio.rows))) if key & end]
+    inner = [sid for sid, key in zip(twilio.rows, hash_keys(list(twilio.rows))) if key & end]
     twilio.rows.pop(twilio.rng.choice(inner))
     for _ in range(2):
         twilio.now += HOUR

@@ -25,7 +25,7 @@ STEPS = st.one_of(
     st.tuples(st.just(bookmarks.import_bookmark), st.none(), DATES),
     st.tuples(st.just(bookmarks.skip_older), DATES),
     st.tuples(st.just(bookmarks.defer), st.none() | DATES),
-    st.tuples(st.just(bookmarks.resend), DATES),
+    st.tuples(st.just(bookmarks.resend_created), DATES),
 )
 
 
@@ -85,7 +85,7 @@ def test_rows_that_the_limit_deferred_are_resent_and_the_limit_ends_where_that_d
 def test_a_resend_of_every_row_covers_any_other() -> None:
     state = Partition()
     bookmarks.resend_all(state)
-    bookmarks.resend(state, format_timestamp(START))
+    bookmarks.resend_created(state, format_timestamp(START))
     assert state.resend_created_before == END
     bookmarks.finish_rescan(state, format_timestamp(START))
     assert state.resend_created_before is None
