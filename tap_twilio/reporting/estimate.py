@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.state.model import Backfill, Checkpoint
-from tap_twilio.timestamps import Timestamp, parse_timestamp, timestamp_of
+from tap_twilio.timestamps import Timestamp, timestamp_or_none, to_datetime
 
 
 def first_read_share(reading: PartitionRead) -> float | None:
@@ -25,7 +25,7 @@ def first_read_share(reading: PartitionRead) -> float | None:
     if backfill is None:
         return None
     oldest = min([reading.oldest, *(time_slice.since for time_slice in list(backfill.time_slices or ()))])
-    whole = parse_timestamp(backfill.began) - parse_timestamp(oldest)
+    whole = to_datetime(backfill.began) - to_datetime(oldest)
     if whole <= timedelta(0):
         return None
     share_of_list = 1 - min(1.0, max(0.0, _time_left(backfill, oldest, whole) / whole))
@@ -47,9 +47,9 @@ def _time_left(backfill: Backfill, oldest: Timestamp, whole: timedelta) -> timed
 
 def _after(since: Timestamp, checkpoint: Checkpoint) -> timedelta:
     """Return the time from `since` to the date of the row at which the next read resumes."""
-    dates = [timestamp_of(date) for _, date in checkpoint.rows if date]
+    dates = [timestamp_or_none(date) for _, date in checkpoint.rows if date]
     return _between(since, dates[-1] or since) if dates else timedelta(0)
 
 
 def _between(since: Timestamp, until: Timestamp) -> timedelta:
-    return max(timedelta(0), parse_timestamp(until) - parse_timestamp(since))
+    return max(timedelta(0), to_datetime(until) - to_datetime(since))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tap_twilio.extract.partition_read import PartitionRead
-from tap_twilio.log import about, listed
+from tap_twilio.log import about, first_few
 from tap_twilio.state.describe import BLOCKED, NOT_READ, Verdict, verdict
 from tap_twilio.state.store import State
 from tap_twilio.timestamps import Timestamp, to_second
@@ -172,7 +172,7 @@ def log_table(streams: Sequence[StreamSummary]) -> None:
         if incomplete:
             LOGGER.info("%s", _describe_incomplete(stream, incomplete), extra=about(stream.stream))
     if empty := [stream.stream for stream in streams if stream not in in_table]:
-        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), listed(empty))
+        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), first_few(empty))
 
 
 def _describe_incomplete(stream: StreamSummary, incomplete: Sequence[AccountSummary]) -> str:
@@ -181,7 +181,7 @@ def _describe_incomplete(stream: StreamSummary, incomplete: Sequence[AccountSumm
     left = members["syncs_left"]
     syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
     reasons = "; ".join(reason for reason in members["incomplete_because"] if reason not in LOGGED_ELSEWHERE)
-    accounts = listed([account.account for account in incomplete])
+    accounts = first_few([account.account for account in incomplete])
     return f"{stream.stream}: not complete in {accounts}: {reasons}{syncs}"
 
 
