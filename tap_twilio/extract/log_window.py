@@ -9,7 +9,7 @@ from tap_twilio.state.model import Backfill, TimeSlice
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, day_of, earlier, later, midnight_after
+from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, earlier, later, round_up_to_day, start_of_day
 
 from .partition_read import PartitionRead
 from .time_slices import TimeSlices
@@ -54,8 +54,8 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
     since = oldest
     if state.finished and not resends:
         # Whole days, so that the syncs of a day compare the same rows.
-        reach = midnight_after(reading.reach) if reading.reach else BEGINNING
-        since = max(since, reach, day_of(earlier(state.finished, window.again)))
+        reach = round_up_to_day(reading.reach) if reading.reach else BEGINNING
+        since = max(since, reach, start_of_day(earlier(state.finished, window.again)))
     since = first_of(since, window.sums) if window.sums else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
@@ -67,7 +67,7 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
 
 def _next_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -> Timestamp:
     """Return the day from which the next sync reads, if this one began at `began`."""
-    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.again))
+    return start_of_day(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.again))
 
 
 def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:

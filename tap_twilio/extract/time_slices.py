@@ -27,13 +27,13 @@ from tap_twilio.timestamps import (
     END,
     SECOND,
     Timestamp,
-    day_of,
     earlier,
-    format_timestamp,
+    from_datetime,
     later,
-    parse_timestamp,
+    start_of_day,
+    to_datetime,
 )
-from tap_twilio.twilio.endpoint import ListEndpoint, dates_of, halves, pages_to
+from tap_twilio.twilio.endpoint import ListEndpoint, halves, list_dates, pages_to
 from tap_twilio.twilio.request import Page, Row
 
 from .dispatch import RESTARTS, PageDispatcher
@@ -267,10 +267,10 @@ class TimeSlices:
             return None
         if self._from_creation and self.reading.created:
             newest_day = first_of(earlier(time_slice.until, SECOND), "")
-            since = max(since, min(day_of(self.reading.created), newest_day))
-        top = self.endpoint.top(since, time_slice.until)
+            since = max(since, min(start_of_day(self.reading.created), newest_day))
+        top = self.endpoint.first_page(since, time_slice.until)
         if not is_unit or self._failure or time_slice.failed:
-            top = replace(top, attempts=ATTEMPTS)
+            top = replace(top, max_server_failures=ATTEMPTS)
         return PageReader(self.endpoint, top, time_slice.checkpoint)
 
     def _dispatcher(self, time_slice: TimeSlice, page_reader: PageReader, name: str) -> PageDispatcher:
@@ -346,10 +346,10 @@ class TimeSlices:
         """Leave what the filter does not reach to rescans, if Twilio answers a page without a filter."""
         if refusal := self._refusal:
             try:
-                yield self.endpoint.top()
+                yield self.endpoint.first_page()
                 if self._longest_answered is None:
                     now = later(self.reading.now(), SECOND)
-                    yield self.endpoint.top(earlier(now, DAY), now)
+                    yield self.endpoint.first_page(earlier(now, DAY), now)
             except Refused as other:
                 if other.status == 400:
                     raise refusal from None
@@ -420,14 +420,14 @@ class TimeSlices:
 
 
 def _length(time_slice: TimeSlice) -> timedelta:
-    return parse_timestamp(time_slice.until) - parse_timestamp(time_slice.since)
+    return to_datetime(time_slice.until) - to_datetime(time_slice.since)
 
 
 def _inside(
     reading: PartitionRead, endpoint: ListEndpoint, time_slice: TimeSlice, page: Page
 ) -> tuple[Page, list[Timestamp]]:
     """Return the rows inside a time slice, with their list dates. A filter may list undated rows and neighbours too."""
-    dates = dates_of(endpoint, page.rows)
+    dates = list_dates(endpoint, page.rows)
     reading.slices_overlap |= BEGINNING in dates
     inside = [(row, date) for row, date in zip(page.rows, dates) if time_slice.since <= date < time_slice.until]
     return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
@@ -448,7 +448,7 @@ def _split_if_long(
     left as was read.
     """
     is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
-    if reading.slices_overlap or not page.next or is_checkpoint_page:
+    if reading.slices_overlap or not page.next_uri or is_checkpoint_page:
         return None
     pages_left = pages_to(dates, time_slice.since)
     pages_again = 0 if page_reader.pages == 1 else page_reader.pages
@@ -468,20 +468,20 @@ def split_evenly(
     assert endpoint.stream.filter
     # Longer time slices for a very long list: otherwise each part would be split again.
     reading.slice_pages = max(reading.slice_pages, pages / MOST_PARTS)
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     most_units = (end - start) / endpoint.stream.filter.unit
     parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, most_units)))
     if parts > 1 and endpoint.stream.is_log:
         bounds = _midnights(since, until)
     else:
-        bounds = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
+        bounds = [from_datetime(start + (end - start) * index / parts) for index in range(parts + 1)]
     return [TimeSlice(low, high) for low, high in zip(bounds, bounds[1:]) if low < high][::-1]
 
 
 def _midnights(since: Timestamp, until: Timestamp) -> list[Timestamp]:
     """Return bounds at midnights, so that each sync compares the same rows of a log."""
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     step = ceil((end - start) / DAY / MOST_PARTS) * DAY
-    midnights = [format_timestamp(midnight + number * step) for number in range(1, MOST_PARTS + 1)]
+    midnights = [from_datetime(midnight + number * step) for number in range(1, MOST_PARTS + 1)]
     return [date for date in (since, *midnights, until) if date <= until]

@@ -86,9 +86,9 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     except Retry as error:
         one_line(error)
         return
-    assert page.next is None or (page.next.startswith("/") and not page.next.startswith("//"))
+    assert page.next_uri is None or (page.next_uri.startswith("/") and not page.next_uri.startswith("//"))
     assert len(page.rows) == (1 if single else len(body["messages"]))
-    assert page.date == NOW
+    assert page.twilio_time == NOW
 
 
 @given(st.binary(max_size=200))

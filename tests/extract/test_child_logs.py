@@ -21,7 +21,7 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, all_as_json, drive
 

@@ -129,7 +129,7 @@ CUT = {
 def test_a_whole_answer_is_taken_however_it_is_framed(answer: tuple[bytes, ...]) -> None:
     """With a length, in chunks, compressed, or until the connection ends; whatever the Date says."""
     with wire(*answer) as url:
-        assert client_of(url).get(ASK).unpacked() == PAGE
+        assert client_of(url).get(ASK).decompress() == PAGE
 
 
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT)
@@ -189,13 +189,13 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
     for module in (client_module, response_module):
-        monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
+        monkeypatch.setattr(module, "MAX_JSON_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
     with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
     for bomb in (gzip.compress(b" " * (8 << 20)), gzip.compress(b" " * (1 << 19)) * 16):
         with pytest.raises(Retry, match="larger than any page"):
-            Answer(bomb, NOW, NOW, "gzip").unpacked()
+            Answer(bomb, NOW, NOW, "gzip").decompress()
 
 
 HANGS: dict[str, list[bytes | float]] = {
@@ -434,9 +434,9 @@ def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], 
 
 def test_both_envelopes_are_read() -> None:
     """The classic one, and the newer one with addresses in full."""
-    assert page(messages=ROWS, next_page_uri="/next?x=1").next == "/next?x=1"
-    assert page(messages=ROWS, next_page_uri=None).next is None
-    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next == "/next"
+    assert page(messages=ROWS, next_page_uri="/next?x=1").next_uri == "/next?x=1"
+    assert page(messages=ROWS, next_page_uri=None).next_uri is None
+    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next_uri == "/next"
 
 
 # Whole runs -----------------------------------------------------------------------------------------------------------
