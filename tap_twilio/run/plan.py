@@ -59,7 +59,7 @@ class RunPlan:
     def _wanted(self, stream: Stream) -> bool:
         return stream.name in self.selected or any(map(self._wanted, children(stream)))
 
-    def reading(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
+    def partition_read(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
         """Return the read of a top stream in one account."""
         root = self.state.partition(stream.name, account.sid)
         consumers = self._consumers(stream, account, root)

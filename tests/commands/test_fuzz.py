@@ -297,7 +297,7 @@ def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> N
     run_plan = RunPlan(
         Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps}
     )
-    reading = run_plan.reading(stream, Account(AC), Budget(5))
+    reading = run_plan.partition_read(stream, Account(AC), Budget(5))
     reading.reconcile()
     json.dumps(state.dump({"messages": [AC]}))
     if mine.backfill or mine.date_updated:

@@ -146,7 +146,7 @@ class FeedbackTap:
         )
         run_plan.bounds = Bounds(page_size=5, short_pages=3, lateness=HOUR, start_date=chosen.start_date or "")
         account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
-        reading = run_plan.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
         reading.reconcile()
         try:
             with suppress(Killed, PartitionError):

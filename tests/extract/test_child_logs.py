@@ -126,7 +126,7 @@ class Tap:
         )
         run_plan.bounds = Bounds(page_size=size, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
         reading.reconcile()
         pages = Pages(twilio, 0.0, lives)
         pages.events = 60 if still else 0  # from 60 on, no time passes

@@ -152,7 +152,7 @@ class Tap:
         )
         run_plan.bounds = Bounds(page_size=3, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
         reading.reconcile()
         try:
             with suppress(Killed, PartitionError):

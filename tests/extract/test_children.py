@@ -184,7 +184,7 @@ class FamilyTap:
         run_plan.size_limit.limit = 0 if way == "full state" else 10**6
         name = twilio.stream.name
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
+        reading = run_plan.partition_read(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
         reading.reconcile()
         self.state, twilio.visited_paths = state, []
         try:
