@@ -1,4 +1,8 @@
-"""Files that the user names: reads JSON, and writes files whole or not at all."""
+"""
+Reads and writes the files that the user names: JSON in, and out whole or not at all.
+
+Config, catalog, state and the summary file come through here; run_sync/ stores its STATE with it.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +20,16 @@ MAX_JSON_BYTES, MAX_JSON_VALUES = (
     24 << 20,
     1_000_000,
 )  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
-MARKS = (b",", b"[", b"{")  # each value but the first follows one of these
-EMPTY = (
-    "Recreate the file.",
-    "Put a target's last STATE into it, or leave --state out to read everything.",
-)
+SEPARATORS = (b",", b"[", b"{")  # each value but the first follows one of these
 
 
 def read_json(path: str, what: str) -> Any:
-    """Return the JSON of a file that the user named. Raises TapError, which names the file and never quotes it."""
+    """Return the JSON of a file. Raises TapError, which names the option `what` and the file, and never quotes it."""
     try:
         text = Path(path).read_bytes()
         if not text.strip():
-            raise TapError(f"{what} {path}: is empty. {EMPTY[what == '--state']}")
+            state_advice = "Put a target's last STATE into it, or leave --state out to read everything."
+            raise TapError(f"{what} {path}: is empty. {state_advice if what == '--state' else 'Recreate the file.'}")
         if not fits_in_memory(text):
             raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Pass another file.")
         return parse_json(text)
@@ -45,10 +46,10 @@ def fits_in_memory(text: bytes) -> bool:
     """
     Return whether the values of a JSON text fit in about 200 MB of memory.
 
-    Values count as well as bytes: 60 MB of `{},` would take more than 1 GB.
+    It counts values too, since 60 MB of `{},` would take more than 1 GB.
     """
     return len(text) <= MAX_JSON_BYTES and (
-        len(text) <= MAX_JSON_VALUES or sum(map(text.count, MARKS)) <= MAX_JSON_VALUES
+        len(text) <= MAX_JSON_VALUES or sum(map(text.count, SEPARATORS)) <= MAX_JSON_VALUES
     )
 
 
@@ -60,7 +61,7 @@ def parse_json(text: bytes | str) -> Any:
 
     data = text.encode() if isinstance(text, str) else text
     if not fits_in_memory(data):
-        raise ValueError("more JSON than fits in the memory")
+        raise ValueError("JSON too large for the memory")
     try:
         return json.loads(data, parse_constant=refuse)
     except RecursionError:
@@ -68,7 +69,7 @@ def parse_json(text: bytes | str) -> Any:
 
 
 def unwrap_state(value: Any) -> Any:
-    """Return the value of a STATE, given as such, as a whole message, or as Meltano keeps it."""
+    """Return the value of a STATE from the value itself, a whole STATE message, or Meltano's form."""
     if isinstance(value, dict) and "bookmarks" not in value:
         if "singer_state" in value:
             value = value["singer_state"]
@@ -78,7 +79,7 @@ def unwrap_state(value: Any) -> Any:
 
 
 def parse_state(text: bytes) -> dict[str, Any] | None:
-    """Return the state in a text; None if there is none, or if it has no bookmark."""
+    """Return the state in a text; None if the text holds none, or the state has no bookmark."""
     try:
         state = unwrap_state(parse_json(text))
     except ValueError:
@@ -89,7 +90,7 @@ def parse_state(text: bytes) -> dict[str, Any] | None:
 
 def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
     """Write a file whole or not at all, and flush it to the disk. Raises OSError."""
-    new = _beside(path)
+    new = _temporary(path)
     with open(new, "wb", opener=opener) as file:
         file.write(content)
         file.flush()
@@ -99,7 +100,7 @@ def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], in
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a network file system may not support it for folders
+        if error.errno != errno.EINVAL:  # some network file systems cannot flush a folder
             raise
     finally:
         os.close(folder)
@@ -107,18 +108,18 @@ def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], in
 
 def prepare_output_file(path: Path) -> None:
     """
-    Check that a run can write a file at its end, and delete the file of an earlier run. Raises OSError.
+    Check that the run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
-    Readers would take the earlier file for this run's.
+    A reader could take the earlier file for this run's.
     """
-    _beside(path).touch()
-    _beside(path).unlink()
+    _temporary(path).touch()
+    _temporary(path).unlink()
     path.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing_summary(path: Path) -> Iterator[None]:
-    """Convert an OSError of the block to a TapError that names the file of `--summary-json`."""
+    """Raise a TapError that names the file of `--summary-json`, for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -127,10 +128,10 @@ def writing_summary(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file that only this user may read (an `opener` of `open`)."""
+    """Open a file that only this user may read; an `opener` for `open`."""
     return os.open(path, flags, 0o600)

@@ -1,6 +1,12 @@
-"""Dates as text that sorts: a `Timestamp` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC, so that text order is time order.
+"""
+Timestamps: dates as text in one form, `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC, so that text order is time order.
 
-Reads both of Twilio's forms (RFC 2822 on the classic API, ISO 8601 elsewhere) and plain days.
+    parse_date_time    a text with date, time and zone -> Timestamp; ValueError if malformed
+    parse_date         the same, and a plain day as its start: for settings and states
+    timestamp_or_none  a value of a row -> Timestamp; None if missing or malformed; fast
+    to_datetime, from_datetime  Timestamp <-> datetime
+
+Texts may have either of Twilio's forms: RFC 2822 (classic API) and ISO 8601 (the other products).
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ _DAY_ALONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 def parse_date_time(text: str) -> Timestamp:
     """
-    Return a date with a time and a zone as a Timestamp, cut to microseconds.
+    Return a text with date, time and zone as a Timestamp, cut to microseconds.
 
     Raises: ValueError if it is neither RFC 2822 nor ISO 8601, has no zone, or is no date of the calendar.
 
@@ -64,10 +70,10 @@ class Cache(dict[str, Any]):
         return value
 
 
-# Most dates are new, so the classic form is read in three lookups: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
+# Most dates occur once, but their parts often. So `timestamp_or_none` looks up three parts of a date in these tables:
+# of RFC 2822 `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`; of ISO 8601 `2010-08-31T`, `20:36:` and `28Z`.
 MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
 SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
-# ISO 8601 is read the same way: `2010-08-31T`, `20:36:` and `28Z`.
 
 
 class _Days(Cache):
@@ -100,7 +106,7 @@ DAYS, ISO_DAYS, ISO_SECONDS, DATES = _Days(), _IsoDays(), _IsoSeconds(), _Dates(
 
 
 def timestamp_or_none(value: object) -> Timestamp | None:
-    """Return a row's date as a Timestamp, a plain day as its start; None if it is missing or malformed."""
+    """Return a value of a row as a Timestamp, a plain day as its start; None if it is missing or malformed."""
     if not value or not isinstance(value, str):
         return None
     try:
@@ -115,7 +121,7 @@ def timestamp_or_none(value: object) -> Timestamp | None:
 
 def parse_date(text: str) -> Timestamp:
     """
-    Return a date that a person wrote as a Timestamp, a plain day as its start. Raises ValueError.
+    Return a text with date, time and zone as a Timestamp, a plain day as its start. Raises ValueError.
 
     >>> parse_date("2026-01-31"), parse_date("2026-01-31T12:00:00+01:00")
     ('2026-01-31T00:00:00.000000Z', '2026-01-31T11:00:00.000000Z')
@@ -191,7 +197,12 @@ def duration(seconds: float) -> str:
 
 
 def earlier(at: Timestamp, by: timedelta) -> Timestamp:
-    """Return an earlier timestamp, but none before the year 1, where Python's calendar begins."""
+    """
+    Return a timestamp `by` a duration earlier, or the first one of Python's calendar.
+
+    >>> earlier("2026-03-01T00:00:00.000000Z", DAY), earlier("0001-01-01T00:00:00.000000Z", DAY)
+    ('2026-02-28T00:00:00.000000Z', '0001-01-01T00:00:00.000000Z')
+    """
     try:
         return from_datetime(to_datetime(at) - by)
     except OverflowError:
@@ -199,8 +210,16 @@ def earlier(at: Timestamp, by: timedelta) -> Timestamp:
 
 
 def later(at: Timestamp, by: timedelta) -> Timestamp:
-    """Return a later timestamp."""
-    return earlier(at, -by)
+    """
+    Return a timestamp `by` a duration later, or the last one of Python's calendar.
+
+    >>> later("2026-02-28T00:00:00.000000Z", DAY), later("9999-12-31T00:00:00.000000Z", 2 * DAY)
+    ('2026-03-01T00:00:00.000000Z', '9999-12-31T23:59:59.999999Z')
+    """
+    try:
+        return from_datetime(to_datetime(at) + by)
+    except OverflowError:
+        return "9999-12-31T23:59:59.999999Z"
 
 
 def start_of_day(at: Timestamp) -> Timestamp:
@@ -215,7 +234,7 @@ def start_of_day(at: Timestamp) -> Timestamp:
 
 def round_up_to_day(at: Timestamp) -> Timestamp:
     """
-    Return the first midnight that is not before a timestamp, whose fraction of a second does not count.
+    Return the start of the next day, or the timestamp itself if its day starts in the same second.
 
     >>> round_up_to_day("2026-03-01T09:30:00.000000Z"), round_up_to_day("2026-03-01T00:00:00.000000Z")
     ('2026-03-02T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z')

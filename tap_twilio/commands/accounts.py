@@ -7,9 +7,7 @@ import json
 from collections.abc import Callable
 
 from tap_twilio.errors import PartitionError, TapError
-from tap_twilio.run.accounts import list_accounts
 from tap_twilio.singer.output import Output
-from tap_twilio.streams import PROBE
 
 from .sync import create_sync
 
@@ -18,7 +16,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     """Print every account as JSON, and whether a sync reads it. Raises TapError, TargetGone, OutputFailed."""
     sync = create_sync(arguments, hide)
     try:
-        accounts = list_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+        accounts = sync.account_finder.list_accounts()
     except PartitionError as error:
         raise TapError(f"{error}; no account is known.") from None
     finally:

@@ -49,7 +49,7 @@ class SummaryFile:
             "stopped": exit_code > 128,
             "error": error,
             "failures": [f"{name} {sid}: {why}" for (name, sid), why in sync.failed.items()] if sync else [],
-            "accounts": len(sync.accounts.chosen) if sync else 0,
+            "accounts": len(sync.accounts) if sync else 0,
             "totals": totals(streams),
             "streams": [stream.json() for stream in streams],
         }

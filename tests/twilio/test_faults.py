@@ -39,7 +39,7 @@ from tap_twilio.twilio import response as response_module
 from tap_twilio.twilio import retry_pool as pool_module
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
-from tap_twilio.twilio.rate_limit import QUIETEST_S, ConcurrencyLimit
+from tap_twilio.twilio.rate_limit import MAX_QUIET_S, ConcurrencyLimit
 from tap_twilio.twilio.request import Fetch
 from tap_twilio.twilio.response import Answer, read_page
 from tap_twilio.twilio.retry_pool import Pool
@@ -209,7 +209,7 @@ HANGS: dict[str, list[bytes | float]] = {
 
 def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hang, and a head, a body or a compressed body that trickles so that no socket's timeout ever ends it."""
-    monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
+    monkeypatch.setattr(pool_module, "OVERDUE_S", 0.2)
     with ExitStack() as stack:
         pools = []
         for pieces in HANGS.values():  # concurrently
@@ -369,7 +369,7 @@ def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
 
 def test_a_limit_that_rises_is_found() -> None:
     """What was refused for an hour is tried again within five minutes, and then the rest follows quickly."""
-    share = ConcurrencyLimit(8, refused=4, quiet_s=QUIETEST_S, changed=0.0)
+    share = ConcurrencyLimit(8, refused=4, quiet_s=MAX_QUIET_S, changed=0.0)
     share.limit = 3
     times = [now for now in range(400) if share.recovered(8, float(now))]
 
