@@ -19,7 +19,7 @@ from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list
 from .second_look import FirstRead, SeenRows, look_again
-from .time_slices import MOST_PARTS, TimeSlices, split_evenly
+from .time_slices import MAX_PARTS, TimeSlices, split_evenly
 
 
 def backfill(reading: PartitionRead) -> Read:
@@ -89,7 +89,7 @@ class _PagesOrSlices:
             return self._dispatcher_from(None)
         if not self.reading.sliceable:
             raise self.reading.incomplete(shifted) from None
-        self._plan_slices(MOST_PARTS)
+        self._plan_slices(MAX_PARTS)
         return None
 
     def _plan_slices(self, pages: float) -> None:

@@ -22,13 +22,13 @@ later page to an earlier one are the task of extract/second_look.py and of resca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tap_twilio.errors import BadAnswer, Incomplete, PageShifted, Refused
+from tap_twilio.errors import Incomplete, PageShifted, Refused
 from tap_twilio.state.model import Checkpoint
-from tap_twilio.tables.effects import Effect, PageRead, Read
+from tap_twilio.tables.effects import Effect, PageRead
 from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_of
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
@@ -81,7 +81,7 @@ class PageReader:
 
     def next_page(self) -> PageRead:
         """Read the next page. Raises PageShifted when rows may have been skipped."""
-        page = yield from self._next_trusted_page()
+        page = yield from self._request_proven_page()
         ids = self.endpoint.ids(page.rows)
         if self._checkpoint is not None:
             checkpoint, self._checkpoint = self._checkpoint, None
@@ -113,7 +113,7 @@ class PageReader:
 
     # -- requests
 
-    def _next_trusted_page(self) -> PageRead:
+    def _request_proven_page(self) -> PageRead:
         """Return the next page if it is proven to follow; else the rest of the previous page, as it is now."""
         proof, refusal = self._proof, None
         try:
@@ -124,12 +124,12 @@ class PageReader:
             refusal = shifted
         else:
             if proof is None or not self._needs_proof(proof, page, self.endpoint.ids(page.rows)):
-                return self._trust(page)
+                return self._accept(page)
         refused_address, rest = self._fetch.uri, (yield from self._reread(proof))
         if refusal and (rest is None or rest.next == refused_address):
             raise refusal
         if rest is None:
-            return self._trust(page)
+            return self._accept(page)
         self._steps_back += 1
         if self._steps_back > RETRIES:
             raise PageShifted(SHIFTED)
@@ -155,7 +155,7 @@ class PageReader:
             raise
         return self.endpoint.complete(page, rows_before)
 
-    def _trust(self, page: Page) -> Page:
+    def _accept(self, page: Page) -> Page:
         self._steps_back = 0
         self._remember(page, self._fetch, self.rows, self._proof.keys if self._proof else ())
         return page
@@ -293,18 +293,3 @@ class PageReader:
     def _keys(self, rows: Sequence[Row]) -> list[str]:
         """Return what identifies each row: its key, or its whole content where the key counts rows."""
         return list(map(repr, rows)) if "#" in self.endpoint.stream.derived.values() else self.endpoint.ids(rows)
-
-
-def read_pages(page_reader: PageReader, take: Callable[[Page], None]) -> Read:
-    """
-    Read a list once, and hand each page to `take`.
-
-    Raises BadAnswer where the pages do not lead to an end, and Refused where Twilio says why.
-    """
-    try:
-        while not page_reader.ended:
-            take((yield from page_reader.next_page()))
-    except PageShifted as shifted:
-        if isinstance(shifted.__cause__, Refused):
-            raise shifted.__cause__ from None
-        raise BadAnswer(f"{page_reader.endpoint.path}: {shifted}; going on would leave rows out") from None
