@@ -1,8 +1,12 @@
 """
-Read one list in time slices, side by side, by date filters.
+Read one list in time slices: ranges of dates, each requested with Twilio's date filter, several at the same time.
 
-Time slices are quick, but a date filter hides undated rows. So time slices serve the backfill, the lookback and logs,
-and never a rescan.
+extract/backfill.py, lookback.py and log_window.py read a long list in this way. A date filter hides undated rows, so
+rescans read without time slices.
+
+`TimeSlices.read` yields one `SliceRead` for each time slice. These are generators that yield effects; the scheduler
+runs them side by side. `SliceRead` hands the rows to the consumers. It returns the shorter time slices (parts) that are
+to be read instead, if the time slice has too many rows.
 """
 
 from __future__ import annotations
@@ -69,12 +73,12 @@ class PartLength:
 @dataclass
 class TimeSlices:
     """
-    Time slices of one list, read side by side. `left` holds what is left to read, and is saved in the state.
+    Time slices of one list. `left` holds those that are left to read; the state keeps it.
 
-    A time slice that Twilio refuses or fails to answer is read in parts, the newest first, down to single days. For a
-    single day, the answer decides:
+    A time slice that Twilio refuses or fails to answer is read in shorter parts, the newest first, down to single days.
+    The answer for a single day decides:
 
-    - HTTP 400: the filter reaches neither this day nor older ones, if Twilio answers a page without a filter and the
+    - HTTP 400: the filter does not reach this day and older ones, if Twilio answers a page without a filter and the
       newest day. Rescans read those rows.
     - HTTP 404: the day has no rows.
     - HTTP 500: the day stays in `left`, and the read ends with an error after all other time slices were read.
@@ -85,9 +89,8 @@ class TimeSlices:
     left: list[TimeSlice]
     mode: ReadMode
     backfill: Backfill | None = None
-    group_by_day_from: Timestamp = (
-        END  # rows dated from then on are compared day by day, since the next sync reads other days
-    )
+    # Of a log: each day from then on has its own fingerprints, since the window of the next sync has other days.
+    group_by_day_from: Timestamp = END
     _refusal: Refused | None = None  # for a day that the filter does not reach
     _out_of_reach: list[TimeSlice] = field(default_factory=list)
     _failing: list[TimeSlice] = field(default_factory=list)
@@ -101,7 +104,7 @@ class TimeSlices:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
         yield from self._find_reach()
-        yield [self._read(time_slice) for time_slice in self._unread()]
+        yield [self._read(time_slice) for time_slice in self._not_requested()]
         if self._out_of_reach:
             yield from self._leave_out_of_reach()
         if self._failing and not self.backfill:  # a lookback: the rescan reads these days too
@@ -109,8 +112,8 @@ class TimeSlices:
         elif self._failing:
             raise self._server_failed()
 
-    def _unread(self) -> list[TimeSlice]:
-        """Return the time slices that Twilio was not asked for yet, newest first."""
+    def _not_requested(self) -> list[TimeSlice]:
+        """Return the time slices that were not requested yet, newest first."""
         given_up = [*map(id, self._out_of_reach), *map(id, self._failing)]
         unread = [time_slice for time_slice in self.left if id(time_slice) not in given_up]
         return sorted(unread, key=lambda time_slice: time_slice.since, reverse=True)
@@ -122,8 +125,8 @@ class TimeSlices:
         A filter that reaches the oldest time slice reaches all. Otherwise the oldest time slice within reach is found
         by halving.
         """
-        reached = 0  # how many of the newest time slices are known to be within reach
-        unread = self._unread()
+        reached = 0  # how many of the newest time slices are within reach
+        unread = self._not_requested()
         index = len(unread) - 1
         while index > 0:
             floor = self.reading.floor
@@ -136,7 +139,7 @@ class TimeSlices:
             index = (reached + len(unread)) // 2 if reached < len(unread) else 0
 
     def _read(self, time_slice: TimeSlice) -> Read:
-        """Read a time slice, at first as a whole; in parts, the newest first, as far as Twilio does not answer."""
+        """Read a time slice: first request the whole; if Twilio does not answer, request parts, the newest first."""
         whole = _length(time_slice)
         part_length = PartLength(whole, whole)
         while True:
@@ -158,7 +161,7 @@ class TimeSlices:
                 part_length.shorten(_length(part), isinstance(outcome, Refused) and outcome.status == 400)
                 continue
             else:
-                self._settle(part, outcome, part_length)
+                self._decide_about_unit(part, outcome, part_length)
                 part_length.limit = _length(time_slice)
                 part_length.lengthen()
             if part is time_slice:
@@ -171,7 +174,7 @@ class TimeSlices:
         """
         Cut the newest part off a time slice, or return the time slice itself.
 
-        Returns too whether the part is a unit: a single day, or the period of a sum, which cannot be split.
+        Also returns whether the part is a unit, which cannot be split: a single day, or the period of a sum.
         """
         sums = self.sums
         unit = first_of(earlier(time_slice.until, SECOND), sums)
@@ -202,22 +205,22 @@ class TimeSlices:
             yield [self._read(part) for part in parts]
 
     def _replace(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> None:
-        """Put parts in the place of a time slice. Each read replaces its own time slice only."""
+        """Put parts in the place of a time slice. Other reads change `left` meanwhile, so its index may have moved."""
         index = next(index for index, other in enumerate(self.left) if other is time_slice)
         self.left[index : index + 1] = parts
 
     @property
     def sums(self) -> str:
-        """Return the period of which each row is a sum, "month" or "year"; empty for days and for other rows."""
+        """Return "month" or "year" if each row is a sum over such a period, else an empty text."""
         window = self.endpoint.stream.log_window
         return window.sums if window else ""
 
     @property
     def is_rescanned(self) -> bool:
-        """Return whether rescans read the list too, and continue the fingerprints that the time slices begin."""
+        """Return whether rescans read the list too. They continue the fingerprints that the time slices begin."""
         return self.endpoint.stream.has_rescans
 
-    # -- days that Twilio does not answer
+    # -- dates that Twilio does not answer
 
     def note_answer(self, time_slice: TimeSlice) -> None:
         """Note that Twilio answered a request for dates of this length."""
@@ -231,23 +234,23 @@ class TimeSlices:
         return refused.status in (400, 404)
 
     def _is_empty(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> bool:
-        """Return whether HTTP 404 for several days means that they have no rows, and not that they are too many."""
+        """Return whether HTTP 404 means that a part has no rows. For a long part, it may mean too many days."""
         is_404 = isinstance(refusal, Refused) and refusal.status == 404
         is_short = _length(part) <= (self.longest_answered or NO_TIME)
         return is_404 and is_short and part_length.empty_days >= IN_A_ROW
 
     def _begin_at_creation(self, part: TimeSlice) -> bool:
         """
-        Leave the days before the account's creation out of requests for sums, which Twilio may refuse for them.
+        Request sums from the day of the account's creation on, since Twilio may refuse older days.
 
-        Returns whether this is new, so that the part is worth another request.
+        Returns whether this is new, so that the part is requested once more.
         """
         created, known_before = self.reading.created, self.from_creation
         self.from_creation |= bool(self.sums) and created is not None and part.since < created
         return self.from_creation and not known_before
 
-    def _settle(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
-        """Decide what becomes of a day that Twilio does not answer."""
+    def _decide_about_unit(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
+        """Skip an empty day, leave a failing one, or note that the filter does not reach it."""
         if isinstance(refusal, ServerFailed):
             self.failure = self.failure or refusal
             part_length.failed_days += 1
@@ -301,7 +304,7 @@ class TimeSlices:
             bookmarks.leave_to_rescans(self.backfill, date)
 
     def _server_failed(self) -> ServerFailed:
-        """Keep the failing time slices as all that is left, neighbours joined, and return the error that names them."""
+        """Leave only the failing time slices, with neighbors joined, and return the error that names them."""
         joined: list[TimeSlice] = []
         for time_slice in sorted(self._failing, key=lambda time_slice: time_slice.since, reverse=True):
             if joined and time_slice.until == joined[-1].since:
@@ -319,7 +322,7 @@ class TimeSlices:
     # -- what was read
 
     def _finish(self, time_slice: TimeSlice) -> None:
-        """Note that a time slice was read, and join its range with its neighbours'."""
+        """Note that a time slice was read, and join its range with those of its neighbors."""
         if not self.backfill or not self.is_rescanned:
             return
         joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.read), []
@@ -333,7 +336,7 @@ class TimeSlices:
         self.backfill.read_ranges = [*others, joined]
 
     def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
-        """Return the sums of two neighbouring ranges, by consumer."""
+        """Return the sums of two neighboring ranges, by consumer."""
         counted = self.reading.counted.items()
         joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in counted)
         return {name: text for name, text in joined if text}
@@ -491,7 +494,7 @@ def split_evenly(
 ) -> list[TimeSlice]:
     """Return even time slices from `since` to `until`, newest first, of some `slice_pages` of the `pages` each."""
     assert endpoint.stream.filter
-    # Longer time slices for a very long list: otherwise each part would be split again.
+    # A very long list gets longer time slices: otherwise each part would be split again.
     reading.slice_pages = max(reading.slice_pages, pages / MAX_PARTS)
     start, end = parse_timestamp(since), parse_timestamp(until)
     most_units = (end - start) / endpoint.stream.filter.unit
