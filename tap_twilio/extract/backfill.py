@@ -1,4 +1,9 @@
-"""The first read of an endpoint: page by page or, if the list is long and has a date filter, in time slices."""
+"""
+The backfill: read an endpoint for the first time, page by page; in time slices if the list is long and can be filtered.
+
+extract/strategy.py calls `backfill` in each sync until the backfill is finished. It is a generator: the page loop and
+the time slices yield its effects to the scheduler. Later syncs read with a lookback and a rescan (extract/rescan.py).
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,10 @@ from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
 from .dispatch import PageDispatcher
+from .moved_rows import FirstRead, SeenRows, find_moved_rows
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list
-from .second_look import FirstRead, SeenRows, look_again
 from .time_slices import MAX_PARTS, TimeSlices, split_evenly
 
 
@@ -32,7 +37,7 @@ def backfill(reading: PartitionRead) -> Read:
         endpoint = endpoints[opened.at]
         if opened.time_slices is None:
             first_read = yield from _PagesOrSlices(reading, endpoint, opened).read()
-            if first_read and first_read.order.may_rise:
+            if first_read and first_read.order.may_move_up:
                 first_reads.append(first_read)
         if opened.time_slices is not None:
             yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
@@ -42,7 +47,7 @@ def backfill(reading: PartitionRead) -> Read:
         opened.at += 1
     if in_one_sync:  # otherwise a lookback and a rescan follow
         for first_read in first_reads:
-            yield from look_again(reading, first_read, opened.began)
+            yield from find_moved_rows(reading, first_read, opened.began)
     reading.finish_backfill(opened)
 
 

@@ -1,22 +1,25 @@
 """
 Read one list page after page, and prove at each page that no row was skipped.
 
+The page loop (extract/read_list.py) calls `PageReader.next_page` for each page, and hands the page to a dispatcher.
+`next_page` is a generator: it yields a `Fetch` for each request, and the scheduler sends the answer back.
+
 A page token names the last row of its page. If this row changes between two requests, it may move in its list. The
 next page then follows the row's new position, and the rows in between are skipped. Other tokens count rows: after a
 row above was deleted, such a token skips a row.
 
 The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a row whose
-content is unchanged has not moved. A new page is trusted in one of three ways:
+content is unchanged has not moved. The reader accepts a new page if one of three proofs holds:
 
 1. The pages so far show that the list has no order in which a change moves a row (extract/list_order.py), or the first
    row of the new page shows that the last row of the previous page has not moved.
 2. The reader asks Twilio again for the last row of the previous page, alone or with its page. That row is unchanged,
    so it had not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
-3. The previous page, read again, has an unchanged row. Below it stand all unchanged rows that stood below it before. So
-   the reader returns the other rows of that page in place of the new page, and goes on from there.
+3. The previous page is read again and has an unchanged row. All unchanged rows that were below that row are still
+   below it. So the reader returns the other rows of that page in place of the new page, and continues after it.
 
-Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows that move from a
-later page to an earlier one are the task of extract/second_look.py and of rescans.
+Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows may also move from
+an unread page to a page that was read: extract/moved_rows.py and rescans find those.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .list_order import CHANGED, Order
 
-RETRIES = 10  # requests for a page that names a page already read as the next one; also steps back in a row
+RETRIES = 10  # of a page whose next page was already read; also the limit of steps back in a row
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
 CHECKPOINT_ROWS = 10
 SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`
@@ -49,11 +52,11 @@ class PageProof:
 
     fetch: Fetch
     keys: list[str]
-    contents: dict[str, int]  # by key; of the last row alone, where no change moves a row down
+    contents: dict[str, int]  # by key; only of the last row, if no change moves a row down
     last_row: Row
     answered_at: Timestamp
     rows_before: int  # in the list, above this page
-    keys_before: set[str]  # of the pages just above, whose rows this page may show once more
+    keys_before: set[str]  # of the pages before it, whose rows this page may show again
 
 
 class PageReader:
@@ -74,7 +77,7 @@ class PageReader:
         self._addresses: set[str] = set()  # that were requested
         self._page_ends: set[tuple[str, str]] = set()  # of each page read, its first and its last row
         self._repeated_pages = 0
-        self._steps_back = 0  # previous pages read again in a row
+        self._steps_back = 0  # how often in a row the previous page was returned again
         self._fetch = top or endpoint.top()
         if checkpoint:
             self._fetch = endpoint.at(checkpoint.page, token=checkpoint.page != self._fetch.uri)
@@ -99,7 +102,7 @@ class PageReader:
         return page
 
     def checkpoint(self, rows: Sequence[Row], last: Row) -> Checkpoint | None:
-        """Return where a later sync resumes, when of the page read last these rows were taken, down to `last`."""
+        """Return where a later sync resumes, after these rows of the last page were taken, down to `last`."""
         if not self.endpoint.stream.resumable or self._proof is None:
             return None
         ids, last_id = self.endpoint.ids(rows), self.endpoint.id_of(last)
@@ -137,7 +140,7 @@ class PageReader:
         return rest
 
     def _request_page(self) -> PageRead:
-        """Ask Twilio for a page, again when its next page was read before: a faulty proxy repeats pages."""
+        """Request a page, and request it again if its next page was read before: a faulty proxy repeats pages."""
         self._addresses.add(self._fetch.uri)
         for _ in range(RETRIES):
             page = yield from self._request(self._fetch, self.rows)
@@ -146,7 +149,7 @@ class PageReader:
         raise PageShifted(ENDLESS)
 
     def _request(self, fetch: Fetch, rows_before: int) -> PageRead:
-        """Ask Twilio for a page once. Raises PageShifted when Twilio refuses the page token."""
+        """Request a page once. Raises PageShifted when Twilio refuses the page token."""
         try:
             page: Page = yield fetch
         except Refused as refused:
@@ -164,7 +167,7 @@ class PageReader:
         """Keep the facts about a page that prove the next one."""
         if not page.rows:
             return
-        self.order.see(page.rows)
+        self.order.learn_from(page.rows)
         keys, rows = self._keys(page.rows), page.rows
         needs_all = self.order.may_move_down or not self.endpoint.stream.resumable
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
@@ -185,10 +188,10 @@ class PageReader:
 
     def _find_unmoved_row(self, checkpoint: Checkpoint, page: Page, ids: list[str]) -> None:
         """
-        Find the last row of the checkpoint that is unchanged, and so has not moved.
+        Find the last row of the checkpoint that is unchanged, and so has not moved. The read resumes after it.
 
-        A row that stood below the unmoved row still stands below it, or has changed since the earlier sync; the next
-        read of the list reads such changes. The argument needs no order, so it holds in every order.
+        A row that was below the unmoved row is still below it, or has changed since the earlier sync. The next read of
+        the list finds such changes. This holds in every order.
         """
         marks = {key: mark for (key, _), mark in zip(checkpoint.rows, checkpoint.marks)}
         for row_id, row in zip(ids, page.rows):
@@ -215,10 +218,10 @@ class PageReader:
         if not self.endpoint.stream.resumable:
             return True
         if not ids:
-            return page.next is None  # an end without a row proves nothing; in the middle, a filter hid the rows
-        if self.order.stays:
+            return page.next is None  # an empty last page proves nothing; on an empty page before it, a filter hid rows
+        if self.order.never_moves_rows:
             return False
-        if self.order.may_move_down or not self.order.follows(proof.last_row, page.rows[0]):
+        if self.order.may_move_down or not self.order.shows_unmoved(proof.last_row, page.rows[0]):
             return True
         if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True
@@ -226,10 +229,10 @@ class PageReader:
 
     def _reread(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
         """
-        Ask Twilio again for the last row of the previous page, or for that page.
+        Request the last row of the previous page again, or that page.
 
-        Returns None if the next page is proven to follow, else the rest of the previous page, as it is now. Raises
-        PageShifted if no row of that page is unchanged.
+        Returns None if the next page is proven to follow, else the changed rows of the previous page as they are now.
+        Raises PageShifted if no row of that page is unchanged.
         """
         resumable = self.endpoint.stream.resumable
         if resumable and self.endpoint.stream.has_item_endpoint and (yield from self._last_row_is_unchanged(proof)):
@@ -246,7 +249,7 @@ class PageReader:
         return replace(page, rows=rows)
 
     def _last_row_is_unchanged(self, proof: PageProof) -> Generator[Effect, Any, bool]:
-        """Ask Twilio for the last row alone, and return whether it is unchanged."""
+        """Request the last row alone, and return whether it is unchanged."""
         last_row = proof.last_row
         try:
             answer: Page = yield self.endpoint.row(last_row)
@@ -265,7 +268,7 @@ class PageReader:
         """
         Return whether a page whose token counts rows shows the same rows, or fewer of them below known rows.
 
-        Known rows at its top mean that rows were added above the page: the next page repeats rows, and skips none.
+        Known rows at its top mean that rows were added above the page: the next page repeats rows and skips none.
         """
         keys = keys[: len(proof.keys)]
         remaining = [key for key in keys if key in proof.contents]

@@ -1,4 +1,9 @@
-"""One stream in one account: what one sync reads of it, and for which consumers. strategy.py chooses how."""
+"""
+Hold what one sync knows of one stream in one account: its settings, its state and its consumers.
+
+run/plan.py makes a `PartitionRead` for each partition. extract/strategy.py reads it, and every strategy keeps its
+progress here and in the state.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +85,7 @@ class PartitionRead:
 
     @property
     def child_streams(self) -> list[ChildStreams]:
-        """Return the children that are visited by the content of their parents' rows, at every depth."""
+        """Return the child streams at every depth."""
         return [
             child_stream
             for consumer in self.consumers
@@ -89,7 +94,7 @@ class PartitionRead:
         ]
 
     @property
-    def counted(self) -> dict[str, FingerprintStore]:
+    def fingerprint_stores(self) -> dict[str, FingerprintStore]:
         """Return the fingerprints of each consumer, by its name."""
         return {
             consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
@@ -97,7 +102,7 @@ class PartitionRead:
 
     def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
         """Store the fingerprints of an endpoint that was read in time slices."""
-        for name, store in self.counted.items():
+        for name, store in self.fingerprint_stores.items():
             close(store, endpoint.name, partial_sums.get(name))
 
     def keep(self) -> None:
@@ -200,7 +205,7 @@ class PartitionRead:
             state.backfill = None
 
     def _remove_tables(self, names: Sequence[str]) -> None:
-        """Take these tables out of the open reads. The next rescan sends what they miss."""
+        """Remove these tables from the open reads. The next rescan sends what they miss."""
         for opened in self.state.opened if names else ():
             opened.tables = [name for name in opened.tables if name not in names]
 
@@ -272,12 +277,12 @@ class PartitionRead:
 
     @property
     def sliceable(self) -> bool:
-        """Return whether time slices may replace a read by pages: not where call feedback needs the undated rows."""
+        """Return whether time slices may replace a read by pages. Not if call feedback needs the undated rows."""
         return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
     def oldest(self) -> Timestamp:
-        """Return where time slices begin: at `start_date`, else at the account's creation; within reach."""
+        """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.closed:
             since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
@@ -286,7 +291,7 @@ class PartitionRead:
 
     @property
     def reach(self) -> Timestamp:
-        """Return how far back the filter answers, less a day for the time slice to finish."""
+        """Return the oldest date that the filter answers. A day later, so that it is still answered at the end."""
         reach = self.stream.filter and self.stream.filter.reach
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 

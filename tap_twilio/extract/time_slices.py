@@ -337,8 +337,8 @@ class TimeSlices:
 
     def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
         """Return the sums of two neighboring ranges, by consumer."""
-        counted = self.reading.counted.items()
-        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in counted)
+        fingerprint_stores = self.reading.fingerprint_stores.items()
+        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in fingerprint_stores)
         return {name: text for name, text in joined if text}
 
 
