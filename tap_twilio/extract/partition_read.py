@@ -211,17 +211,14 @@ class PartitionRead:
 
     # -- reading
 
-    def dispatcher(self, mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        """Return a dispatcher that hands pages to the consumers."""
-        return self._with_failures_noticed(PageDispatcher.of(self.consumers, mode, page_reader))
-
-    def slice_dispatcher(
-        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None]
+    def dispatcher(
+        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None] | None = None
     ) -> PageDispatcher:
-        """Return a dispatcher for a time slice. Dates decide for a consumer without a reader."""
-        return self._with_failures_noticed(PageDispatcher(self.consumers, mode, page_reader, readers))
-
-    def _with_failures_noticed(self, dispatcher: PageDispatcher) -> PageDispatcher:
+        """Return a dispatcher that hands pages to the consumers. Time slices have their own `readers`."""
+        if readers is None:
+            dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
+        else:
+            dispatcher = PageDispatcher(self.consumers, mode, page_reader, readers)
         dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 

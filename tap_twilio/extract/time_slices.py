@@ -222,10 +222,6 @@ class TimeSlices:
 
     # -- dates that Twilio does not answer
 
-    def note_answer(self, time_slice: TimeSlice) -> None:
-        """Note that Twilio answered a request for dates of this length."""
-        self.longest_answered = max(self.longest_answered or NO_TIME, _length(time_slice))
-
     def depends_on_dates(self, refused: Refused) -> bool:
         """Return whether Twilio may answer other dates. On a product host, a 404 may mean a missing product."""
         never_answered = self.reading.state.finished is None and self.longest_answered is None and not self.reading.rows
@@ -337,8 +333,8 @@ class TimeSlices:
 
     def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
         """Return the sums of two neighboring ranges, by consumer."""
-        fingerprint_stores = self.reading.fingerprint_stores.items()
-        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in fingerprint_stores)
+        stores = self.reading.fingerprint_stores.items()
+        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in stores)
         return {name: text for name, text in joined if text}
 
 
@@ -348,10 +344,10 @@ def _length(time_slice: TimeSlice) -> timedelta:
 
 class SliceRead:
     """
-    The read of one time slice by the page loop, with this object as the dispatcher.
+    The read of one time slice. The page loop uses this object as the dispatcher.
 
     One PageDispatcher takes the rows of a list with rescans. The rows of a log are grouped, and each group has its own
-    PageDispatcher: fingerprints can only compare the same rows in every sync.
+    PageDispatcher: a fingerprint must cover the same rows in every sync.
     """
 
     page_reader: PageReader
@@ -414,7 +410,7 @@ class SliceRead:
 
     def _keep_inside_rows(self, page: Page) -> Page | None:
         """Drop the rows outside the time slice: a filter may list undated rows and neighbors. Split a long slice."""
-        self.slices.note_answer(self.time_slice)
+        self.slices.longest_answered = max(self.slices.longest_answered or NO_TIME, _length(self.time_slice))
         dates = dates_of(self.endpoint, page.rows)
         self.reading.slices_overlap |= BEGINNING in dates
         rows = [row for row, date in zip(page.rows, dates) if self._contains(date)]
@@ -454,14 +450,17 @@ class SliceRead:
                 self._dispatchers[name] = self._dispatcher(name)
             yield from self.reading.take(self._dispatchers[name], group)
             if self.slices.is_rescanned:  # the rows of a log are pending in several groups
-                self._save_progress(self._dispatchers[name])
+                self.time_slice.checkpoint = self._dispatchers[name].checkpoint
+                readers = self._dispatchers[name].readers.items()
+                sums = {name: reader.partial_sums.text() for name, reader in readers if isinstance(reader, SliceSums)}
+                self.time_slice.read = {name: text for name, text in sums.items() if text}
 
     def end(self) -> Read:
         """Compare the pending rows."""
         for dispatcher in self._dispatchers.values():
             yield from dispatcher.end()
 
-    leave = end  # never called: a time slice is read to its end, or given up
+    leave = end  # the page loop requires it. A time slice is read to its end or given up, and never left
 
     def _groups(self, page: Page) -> list[tuple[str, Page]]:
         """Return the rows of a page that are compared together, each group with the name it has in every sync."""
@@ -481,12 +480,7 @@ class SliceRead:
                 readers[consumer.name] = consumer.slice_sums(mode, self.time_slice.read.get(consumer.name))
             else:
                 readers[consumer.name] = consumer.reader(mode, self.endpoint, group)
-        return self.reading.slice_dispatcher(mode, self.page_reader, readers)
-
-    def _save_progress(self, dispatcher: PageDispatcher) -> None:
-        self.time_slice.checkpoint = dispatcher.checkpoint
-        sums = {name: reader for name, reader in dispatcher.readers.items() if isinstance(reader, SliceSums)}
-        self.time_slice.read = {name: text for name, reader in sums.items() if (text := reader.partial_sums.text())}
+        return self.reading.dispatcher(mode, self.page_reader, readers)
 
 
 def split_evenly(
