@@ -32,7 +32,7 @@ SKEW = timedelta(minutes=1)  # between the clock that dates rows and the clock t
 
 
 class SeenRows:
-    """The rows of one endpoint that were read, by key and, if `by_content`, by content. A hash takes eight bytes."""
+    """The rows that were read of one endpoint: hashes of their keys and, if `by_content`, of their contents."""
 
     def __init__(self, endpoint: ListEndpoint, by_content: bool = False) -> None:
         self._first_hashes, self._later_hashes, self.by_content = array("q"), set[int](), by_content
@@ -104,7 +104,7 @@ def find_moved_rows(reading: PartitionRead, first_read: FirstRead, began: Timest
 def _read_again(
     reading: PartitionRead, first_read: FirstRead, edge: Timestamp, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
-    """Read once more, and return whether that showed a row that the first read missed; and how many pages it read."""
+    """Read the endpoint again. Return whether a row showed that the reads before missed, and the number of pages."""
     endpoint, seen, order = first_read
     page_reader = PageReader(endpoint)
     page_reader.order = order  # an order that the first read refuted stays refuted
@@ -131,7 +131,7 @@ def _read_again(
 
 
 def moves_only_up(order: Order) -> bool:
-    """Return whether a row that changes stays or moves to the top, so that the newest pages show all missed rows."""
+    """Return whether changed rows stay or move to the top, so that the newest pages show all missed rows."""
     return not order.may_move_down and order.endpoint.stream.resumable
 
 
@@ -140,7 +140,7 @@ def _created(row: Row) -> Timestamp:
 
 
 def is_below_moved_rows(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
-    """Return whether all rows that moved up since `edge` stand above this page, in either order of dates."""
+    """Return whether all rows that moved up since `edge` are above this page."""
     return endpoint.all_older(page, edge) and all(
         (timestamp_of(row.get("date_updated")) or END) < edge for row in page.rows
     )

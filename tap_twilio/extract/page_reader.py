@@ -89,7 +89,7 @@ class PageReader:
         if self._checkpoint is not None:
             checkpoint, self._checkpoint = self._checkpoint, None
             self._find_unmoved_row(checkpoint, page, ids)
-        self._check_for_an_end(ids)
+        self._check_that_it_ends(ids)
         self.pages += 1
         self.rows += len(ids)
         self._first_ids = self._first_ids or set(ids)
@@ -117,7 +117,7 @@ class PageReader:
     # -- requests
 
     def _request_proven_page(self) -> PageRead:
-        """Return the next page if it is proven to follow; else the rest of the previous page, as it is now."""
+        """Return the next page if it is proven to follow, else the changed rows of the previous page."""
         proof, refusal = self._proof, None
         try:
             page = yield from self._request_page()
@@ -173,7 +173,7 @@ class PageReader:
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
         self._proof = PageProof(fetch, keys, contents, rows[-1], page.date, rows_before, set(keys_before))
 
-    def _check_for_an_end(self, ids: list[str]) -> None:
+    def _check_that_it_ends(self, ids: list[str]) -> None:
         """Raise an error for a list without an end: one whose pages repeat under new tokens, or hold no rows."""
         ends = (ids[0], ids[-1]) if ids else ("", "")
         self._repeated_pages += bool(ids) and ends in self._page_ends
@@ -201,14 +201,14 @@ class PageReader:
             raise PageShifted(SHIFTED)
 
     def _mark(self, row: Row, by_content: bool) -> str:
-        """Return a text that differs after each change that may move a row: a hash of its content, or its dates."""
+        """Return a text that differs after a change that may move the row: a hash of its content, or its dates."""
         if by_content:
             content = repr(sorted(self._stable_part(row).items())).encode("utf-8", "surrogatepass")
             return f"#{hashlib.blake2b(content, digest_size=8).hexdigest()}"
         return " ".join(map(str, self._moving_values(row)))
 
     def _moving_values(self, row: Row) -> list[Any]:
-        """Return the values that change when a row with a reliable `date_updated` moves, also to another status."""
+        """Return values that change whenever a row moves, if its `date_updated` is reliable."""
         return [timestamp_of(row.get(CHANGED)), timestamp_of(self.endpoint.listed(row)), row.get("status")]
 
     # -- proof between two pages
@@ -278,7 +278,7 @@ class PageReader:
         return not proof.fetch.token or proof.keys_before.issuperset(pushed_down)
 
     def _is_unchanged(self, proof: PageProof, row: Row) -> bool:
-        """Return whether the last row has the content it had, or at least the values without which no row moves."""
+        """Return whether the last row has the same content, or at least the values that change when a row moves."""
         changed = timestamp_of(proof.last_row.get(CHANGED))
         is_settled = changed is not None and changed < earlier(proof.answered_at, SETTLED)
         return self._stable_part(row) == self._stable_part(proof.last_row) or (
@@ -294,5 +294,5 @@ class PageReader:
         return hash(repr(self._stable_part(row)))
 
     def _keys(self, rows: Sequence[Row]) -> list[str]:
-        """Return what identifies each row: its key, or its whole content where the key counts rows."""
+        """Return a text that identifies each row: its key, or its whole content if the key is the row's number."""
         return list(map(repr, rows)) if "#" in self.endpoint.stream.derived.values() else self.endpoint.ids(rows)

@@ -67,7 +67,7 @@ class PartitionRead:
     rescan_pages_read: int = 0  # from the budget of this sync
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
-    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; one that is longer by half is split
+    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
     floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
 
@@ -231,11 +231,11 @@ class PartitionRead:
         """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
-    def finish_backfill(self, opened: Backfill) -> None:
+    def finish_backfill(self, open_read: Backfill) -> None:
         """Set the bookmark of the tables that a backfill served: its start, less the lateness."""
-        bookmark = self._finish(opened.began)
-        for table in self._unfailed(opened.tables):
-            table.finish_backfill(bookmark, opened.resend_listed_before)
+        bookmark = self._finish(open_read.began)
+        for table in self._unfailed(open_read.tables):
+            table.finish_backfill(bookmark, open_read.resend_listed_before)
         self.state.backfill = None
 
     def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:

@@ -62,7 +62,7 @@ class PartLength:
     failed_days: int = 0  # in a row
 
     def shorten(self, refused: timedelta, filter_refused: bool) -> None:
-        """Halve the length; go down to a day where the filter may not reach the part, nor anything older."""
+        """Halve the length. If Twilio refused the filter, go down to a day: it may refuse all older dates too."""
         self.length, self.limit = min(DAY, refused / 2) if filter_refused else refused / 2, refused
 
     def lengthen(self) -> None:
@@ -99,11 +99,11 @@ class TimeSlices:
     from_creation: bool = False  # whether sums are requested from the day on which the account was created
 
     def read(self) -> Read:
-        """Read what is left."""
+        """Read all time slices in `left`."""
         if not self.reading.state.finished and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        yield from self._find_reach()
+        yield from self._find_oldest_within_reach()
         yield [self._read(time_slice) for time_slice in self._not_requested()]
         if self._out_of_reach:
             yield from self._leave_out_of_reach()
@@ -118,7 +118,7 @@ class TimeSlices:
         unread = [time_slice for time_slice in self.left if id(time_slice) not in given_up]
         return sorted(unread, key=lambda time_slice: time_slice.since, reverse=True)
 
-    def _find_reach(self) -> Read:
+    def _find_oldest_within_reach(self) -> Read:
         """
         Read the oldest time slice before the others.
 
@@ -197,7 +197,7 @@ class TimeSlices:
             time_slice.until = part.until
 
     def _read_side_by_side(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> Read:
-        """Replace a time slice by the parts that are left of it, and read these."""
+        """Replace a time slice by the parts that are still to be read, and read them; none means that all was read."""
         if not parts:
             self._finish(time_slice)
         self._replace(time_slice, parts)
@@ -262,7 +262,7 @@ class TimeSlices:
             self._out_of_reach.append(part)
 
     def _leave_out_of_reach(self) -> Read:
-        """Leave what the filter does not reach to rescans, if Twilio answers a page without a filter."""
+        """Leave the rows that the filter does not reach to rescans, if Twilio answers a page without a filter."""
         if refusal := self._refusal:
             try:
                 yield self.endpoint.top()
@@ -283,7 +283,7 @@ class TimeSlices:
             LOGGER.warning(message, stream.name, account, floor, extra=about(stream.name))
 
     def _leave_failing(self, time_slice: TimeSlice) -> None:
-        """Leave a failing time slice to the next sync; or to rescans, if it failed in an earlier sync too."""
+        """Leave a failing time slice to the next sync, or to rescans if it failed in an earlier sync too."""
         if time_slice.failed and self.backfill and self.is_rescanned:
             self._leave_to_rescans(time_slice)  # a backfill that never ends would keep all newer rows waiting
         else:
@@ -360,7 +360,7 @@ class SliceRead:
         self._restarts = 0
 
     def read(self) -> Generator[Effect, Any, Outcome]:
-        """Read the time slice to its end; or return why Twilio does not answer, or the parts to read instead."""
+        """Read the time slice. Return a refusal, or the parts to read instead, none if all was read."""
         if not self._open():
             return []
         is_read = yield from read_list(
