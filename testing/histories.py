@@ -207,7 +207,7 @@ class TwilioList:
         if not since or not until:
             return rows
         low, high = (datetime.fromisoformat(at.replace("Z", "")).replace(tzinfo=timezone.utc) for at in (since, until))
-        if self.stream.filter.reach and low < self.now - self.stream.filter.reach:
+        if self.stream.filter.max_age and low < self.now - self.stream.filter.max_age:
             raise Refused(400, 20004, "too far back", "")
         column, null = self.column, not self.hides_null
         if not self.inclusive:

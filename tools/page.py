@@ -46,10 +46,10 @@ The other lists of Twilio's OpenAPI documents, with the reason.
 
 def read_method(stream: Stream) -> str:
     """Return how a stream is read, in a word or two."""
-    if isinstance(stream.reads, LogWindow):
-        return f"window, {stream.reads.again // DAY} days"
-    read = "date_updated" if isinstance(stream.reads, Rescan) else "whole"
-    return f"{read}, once a day" if stream.scope == "twilio" else read
+    if isinstance(stream.read_strategy, LogWindow):
+        return f"window, {stream.read_strategy.lookback // DAY} days"
+    read = "date_updated" if isinstance(stream.read_strategy, Rescan) else "whole"
+    return f"{read}, once a day" if stream.scope == "global" else read
 
 
 def parent_and_visit(stream: Stream) -> str:
@@ -66,15 +66,15 @@ def parent_and_visit(stream: Stream) -> str:
         which = "recent ones"
     if parent.where:
         has = parent.where
-        if has.among:
-            condition = f"{has.column} {' or '.join(str(value).lower() for value in has.among)}"
+        if has.one_of:
+            condition = f"{has.column} {' or '.join(str(value).lower() for value in has.one_of)}"
         else:
             condition = (
-                f"{has.column} above {has.above}" if has.above is not None else f"{has.column} has {has.holding}"
+                f"{has.column} above {has.above}" if has.above is not None else f"{has.column} has {has.has_member}"
             )
         which += f", {condition}"
-    if parent.within:
-        which += f", of {parent.within // DAY} days"
+    if parent.max_age:
+        which += f", of {parent.max_age // DAY} days"
     return f"{parent.stream}: {which}"
 
 
@@ -82,7 +82,7 @@ def lines(streams: list[Stream]) -> Iterator[str]:
     yield "| stream | a row is | path | key | read | parent | cost |"
     yield "|---|---|---|---|---|---|---|"
     for stream in streams:
-        name = f"**{stream.name}**" if stream.default else stream.name
+        name = f"**{stream.name}**" if stream.selected_by_default else stream.name
         what = load_schema(stream.name)["description"]
         key = ", ".join(stream.key)
         read, parent = read_method(stream), parent_and_visit(stream)

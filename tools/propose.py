@@ -174,7 +174,7 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     if key_of(fact) != ("sid",):
         parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
     if "date_updated" not in fact["properties"]:
-        parts.append("reads=LogWindow(again=2 * DAY)" if bounds else "reads=FullRead()")
+        parts.append("read_strategy=LogWindow(lookback=2 * DAY)" if bounds else "read_strategy=FullRead()")
     if bounds:
         unit = ", unit=DAY" if fact["query"][bounds[0]].get("format") == "date" else ""
         always = "" if "date_updated" in fact["properties"] else ", nullable=False"

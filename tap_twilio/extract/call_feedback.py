@@ -23,7 +23,7 @@ from tap_twilio.changes.slice_sums import SliceSums
 from tap_twilio.errors import NotAvailable, PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
-from tap_twilio.streams.model import Parent, Scores, Stream
+from tap_twilio.streams.model import Parent, ScoreList, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
@@ -267,7 +267,7 @@ class CallFeedback:
     def _ended_calls(self, endpoint: ListEndpoint, rows: Iterable[Row]) -> Iterator[Call]:
         key, where = next(iter(self.parent.path_params.values())), self.parent.where
         for row in rows:
-            if where and not where.holds(row):
+            if where and not where.matches(row):
                 continue
             listed, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
             if (created or END) >= self.table.start_date:
@@ -440,8 +440,8 @@ class CallFeedback:
         self._reset_misses()
         page = endpoint.complete(page)
         row = {**page.rows[0]}
-        if self.stream.second:
-            row[self.stream.second.source] = self.stream.second.names[0]
+        if self.stream.score_list:
+            row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]
         yield from self.table.compare(sid, row, page.stamp)
 
     def _count_miss(self) -> None:
@@ -496,7 +496,7 @@ class CallFeedback:
 
 @dataclass
 class CallScores:
-    """The scores of calls in one account, listed one score at a time (streams/model.py, `Scores`)."""
+    """The scores of calls in one account, listed one score at a time (streams/model.py, `ScoreList`)."""
 
     stream: Stream
     account: str
@@ -507,9 +507,9 @@ class CallScores:
     has_answered: bool = False  # so the account has the product
 
     @property
-    def declaration(self) -> Scores:
-        assert self.stream.second
-        return self.stream.second
+    def declaration(self) -> ScoreList:
+        assert self.stream.score_list
+        return self.stream.score_list
 
     @property
     def is_off(self) -> bool:
@@ -530,18 +530,18 @@ class CallScores:
     def record(self, page: Page, sid: str, row: Row) -> Any:
         """Return the feedback's row of a scored call. Request what the list left out."""
         declaration = self.declaration
-        annotation: Any = row.get(declaration.holds)
+        annotation: Any = row.get(declaration.rating_member)
         names = set(declaration.columns.values())
         if not isinstance(annotation, dict) or not names - {"quality_issues"} <= set(annotation):
-            annotation = yield from self._request_annotation(sid, {declaration.score: row["score"]})
+            annotation = yield from self._request_annotation(sid, {declaration.score_column: row["score"]})
         values = {name: annotation.get(source) for name, source in declaration.columns.items()}
-        score = next(name for name, source in declaration.columns.items() if source == declaration.score)
+        score = next(name for name, source in declaration.columns.items() if source == declaration.score_column)
         values[score] = values[score] or row["score"]
-        return {"account_sid": self.account, **values, declaration.source: declaration.names[1]}
+        return {"account_sid": self.account, **values, declaration.source_column: declaration.source_names[1]}
 
     def _request_annotation(self, sid: str, default: Mapping[str, Any]) -> Any:
         stream = self.declaration.stream
-        uri = path_of(stream.product, self.declaration.one, {stream.key[0]: sid})
+        uri = path_of(stream.product, self.declaration.item_path, {stream.key[0]: sid})
         try:
             page: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
         except Refused as refused:
@@ -552,9 +552,9 @@ class CallScores:
 
     def _read_list(self, score: int, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
         declaration = self.declaration
-        query = {declaration.parameter: str(score)}
+        query = {declaration.score_param: str(score)}
         if self.account != self.main:
-            query[declaration.subaccount] = self.account
+            query[declaration.subaccount_param] = self.account
         endpoint = ListEndpoint(declaration.stream, self.account, self.page_size, query, counted_for=self.stream.name)
 
         def take(page: Page) -> None:
@@ -567,7 +567,7 @@ class CallScores:
         """Note that the account does not have the product; raise the refusal if it had, or if Twilio says otherwise."""
         if not refused.says_absent or self.has_answered:
             raise refused
-        names, product = self.declaration.names, self.declaration.called
+        names, product = self.declaration.source_names, self.declaration.product_name
         if self.is_only_source:
             raise NotAvailable(
                 f"call_feedback_source is {names[1]}, but this account has no {product} "

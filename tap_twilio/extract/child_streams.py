@@ -255,7 +255,7 @@ class ChildStreams:
         lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
         all_done = lookbacks and all(lookbacks)
         since = later(min(filter(None, lookbacks)), self._unfailed()[0].lateness) if all_done else BEGINNING
-        several = len(endpoint.stream.values) > 1
+        several = len(endpoint.stream.queries) > 1
         return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
@@ -299,10 +299,10 @@ class ChildStreams:
         keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
-        too_old = earlier(self.now(), self.parent.within) if self.parent.within else BEGINNING
+        too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
         pending = []
         for key, row, dates in zip(keys, page.rows, dates_of_rows):
-            if (where and not where.holds(row)) or None in (row[name] for name in self.parent.path_params.values()):
+            if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
                 pending.append(PendingRow(key, 0, None, page.stamp, NO_DATES))
                 continue
             visit = self._visit_of(endpoint, row, (timestamp_of(dates[2]) or END) < too_old)
@@ -328,7 +328,7 @@ class ChildStreams:
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             identity = [*visit.path_values.values()] if is_shared else [key, visit.is_open]
             return contents_of([repr(identity).encode()])[0]
-        ignored = LINKS | endpoint.stream.volatile
+        ignored = LINKS | endpoint.stream.not_compared
         return contents_of([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
 
     # -- decisions
@@ -559,9 +559,9 @@ class ChildStreams:
         rules = [] if is_new else self._date_rules(mode)
         known = min((date_rule.since for date_rule in rules), default=BEGINNING)
         # Whole days, so that all syncs of a day compare the same rows.
-        since = day_of(earlier(known, window.again)) if known else earlier(self.now(), OLDEST)
+        since = day_of(earlier(known, window.lookback)) if known else earlier(self.now(), OLDEST)
         since = max(since, min((table.start_date for table in self._unfailed()), default=BEGINNING))
-        reach = self.stream.filter and self.stream.filter.reach
+        reach = self.stream.filter and self.stream.filter.max_age
         if not reach:
             return since
         reached = earlier(self.now(), reach - DAY)  # less a day, for the time that the read takes

@@ -36,7 +36,7 @@ def read_window(reading: PartitionRead) -> Read:
         state.backfill, state.unread = open_read, None
     assert open_read.time_slices is not None
     failure: ServerFailed | None = None
-    group_by_day_from = first_of(_window_start(reading, window, open_read.began), window.sums)
+    group_by_day_from = first_of(_window_start(reading, window, open_read.began), window.period)
     slices = TimeSlices(
         reading, reading.endpoints[0], open_read.time_slices, ReadMode.BACKFILL, open_read, group_by_day_from
     )
@@ -62,7 +62,7 @@ def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice
     if state.finished and not is_resend:
         filter_start = midnight_after(reading.reach) if reading.reach else BEGINNING
         since = max(since, filter_start, _window_start(reading, window, reading.began))
-    since = first_of(since, window.sums) if window.sums else since
+    since = first_of(since, window.period) if window.period else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
         for unread in state.unread or ()
@@ -78,12 +78,12 @@ def _window_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -
     The window has whole days, so that all syncs of a day compare the same rows.
     """
     bookmark = reading.state.finished or earlier(began, reading.bounds.lateness)
-    return day_of(earlier(bookmark, window.again))
+    return day_of(earlier(bookmark, window.lookback))
 
 
 def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
     """Split a range, newest first, into time slices that are no longer than the filter takes."""
-    longest = reading.stream.filter and reading.stream.filter.longest
+    longest = reading.stream.filter and reading.stream.filter.max_range
     slices = []
     while longest and earlier(until, longest) > since:
         slices.append(TimeSlice(earlier(until, longest), until))

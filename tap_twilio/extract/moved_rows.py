@@ -36,7 +36,7 @@ class SeenRows:
 
     def __init__(self, endpoint: ListEndpoint, by_content: bool = False) -> None:
         self._first_hashes, self._later_hashes, self.by_content = array("q"), set[int](), by_content
-        self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
+        self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
 
     def add(self, ids: Iterable[str], rows: Iterable[Row]) -> None:
         """Add rows of the first read. Call `sort` after the last of them."""
@@ -54,8 +54,8 @@ class SeenRows:
         return is_new, self._is_new(self._content(row_id, row)) if self.by_content else is_new
 
     def _content(self, row_id: str, row: Row) -> int:
-        volatile = self._volatile
-        return hash((row_id, repr({name: row[name] for name in row if name not in volatile} if volatile else row)))
+        ignored = self._not_compared
+        return hash((row_id, repr({name: row[name] for name in row if name not in ignored} if ignored else row)))
 
     def _is_new(self, hashed: int) -> bool:
         index = bisect_left(self._first_hashes, hashed)

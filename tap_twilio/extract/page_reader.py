@@ -65,7 +65,7 @@ class PageReader:
     def __init__(self, endpoint: ListEndpoint, top: Fetch | None = None, checkpoint: Checkpoint | None = None) -> None:
         self.endpoint = endpoint
         self.order = Order(endpoint)
-        self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
+        self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
         self.ended = False
         self.start, self.resumed = checkpoint, checkpoint is not None
         self.resume_after: str | None = None  # the last row of the checkpoint that has not moved
@@ -287,8 +287,8 @@ class PageReader:
 
     def _stable_part(self, row: Row) -> Row:
         """Return a row without the properties that change with the clock."""
-        volatile = self._volatile
-        return {name: row[name] for name in row if name not in volatile} if volatile else row
+        ignored = self._not_compared
+        return {name: row[name] for name in row if name not in ignored} if ignored else row
 
     def _content(self, row: Row) -> int:
         return hash(repr(self._stable_part(row)))

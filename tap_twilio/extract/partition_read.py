@@ -119,7 +119,7 @@ class PartitionRead:
 
     @property
     def endpoints(self) -> list[ListEndpoint]:
-        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.queries]
 
     @property
     def has_pending_resend(self) -> bool:
@@ -281,7 +281,7 @@ class PartitionRead:
     def oldest(self) -> Timestamp:
         """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
-        if self.created and filter_ and filter_.closed:
+        if self.created and filter_ and filter_.inclusive:
             since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
         return max(since, self.reach)
@@ -289,7 +289,7 @@ class PartitionRead:
     @property
     def reach(self) -> Timestamp:
         """Return the oldest date that the filter answers. A day later, so that it is still answered at the end."""
-        reach = self.stream.filter and self.stream.filter.reach
+        reach = self.stream.filter and self.stream.filter.max_age
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 
     def may_restart(self) -> bool:

@@ -24,7 +24,7 @@ def sync(reading: PartitionRead) -> Read:
     for feedback in reading.feedback_consumers:
         feedback.begin()
     if any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
-        yield from STRATEGIES[type(reading.stream.reads)](reading)
+        yield from STRATEGIES[type(reading.stream.read_strategy)](reading)
     else:
         yield from reading.read_feedback(whole=True)
     reading.fail_unread()

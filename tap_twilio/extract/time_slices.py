@@ -213,7 +213,7 @@ class TimeSlices:
     def sums(self) -> str:
         """Return "month" or "year" if each row is a sum over such a period, else an empty text."""
         window = self.endpoint.stream.log_window
-        return window.sums if window else ""
+        return window.period if window else ""
 
     @property
     def is_rescanned(self) -> bool:
@@ -434,7 +434,7 @@ class SliceRead:
         pages_left = pages_to(dates, time_slice.since)
         pages_again = 0 if page_reader.pages == 1 else page_reader.pages
         window = self.endpoint.stream.log_window
-        if window and (pages_again or window.sums):
+        if window and (pages_again or window.period):
             return []  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
         if pages_left < max(1.5 * self.reading.slice_pages, 4 * pages_again) or (pages_again and page_reader.resumed):
             return []

@@ -103,7 +103,7 @@ def known_accounts(
 
 def _listed(settings: Settings, scheduler: Scheduler, credentials: Credentials) -> dict[str, Account]:
     accounts: dict[str, Account] = {}
-    endpoint = ListEndpoint(ACCOUNTS, settings.account_sid, ACCOUNTS.most_rows)
+    endpoint = ListEndpoint(ACCOUNTS, settings.account_sid, ACCOUNTS.max_page_size)
 
     def take(page: Page) -> None:
         for row in page.rows:
@@ -178,7 +178,7 @@ def _probe(sid: str, settings: Settings, scheduler: Scheduler, stream: Stream) -
 
 
 def _first(stream: Stream, sid: str) -> Fetch:
-    return ListEndpoint(stream, sid, 1, stream.values[-1]).top()
+    return ListEndpoint(stream, sid, 1, stream.queries[-1]).top()
 
 
 def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:

@@ -82,7 +82,7 @@ class Availability:
     def is_skipped(self, reading: PartitionRead, names: Sequence[str]) -> bool:
         """Return whether a list was read, or was empty, so lately that this sync skips it."""
         state, now = reading.state, self.clock.now
-        if reading.stream.scope == "twilio" and state.finished and not reading.has_pending_resend:
+        if reading.stream.scope == "global" and state.finished and not reading.has_pending_resend:
             return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.lateness_hours))
         recheck = timedelta(hours=self.settings.empty_recheck_hours)
         if recheck and state.empty and earlier(now, recheck) < state.empty <= now:

@@ -87,13 +87,15 @@ class Check:
         if parent is None:
             return {}
         parents = self._page(BY_NAME[parent.stream])
-        fitting = (row for row in (parents.rows if parents else ()) if parent.where is None or parent.where.holds(row))
+        fitting = (
+            row for row in (parents.rows if parents else ()) if parent.where is None or parent.where.matches(row)
+        )
         row: Row | None = next(fitting, None)
         return row and {brace: str(row[name]) for brace, name in parent.path_params.items()}
 
     def _fetch(self, stream: Stream, values: dict[str, str]) -> Page:
         account = self.sync.settings.account_sid
-        endpoint = ListEndpoint(stream, account, ROWS, stream.values[-1], values)
+        endpoint = ListEndpoint(stream, account, ROWS, stream.queries[-1], values)
         now = self.sync.clock.now
         log = stream.is_log
         top = endpoint.top(earlier(now, DAY), later(now, SECOND)) if log else endpoint.top()

@@ -91,7 +91,7 @@ class RunPlan:
             self._requests(account),
             self.state.partition(child.name, account.sid),
             self.size_limit,
-            min(self.bounds.page_size, parent.most_rows),
+            min(self.bounds.page_size, parent.max_page_size),
             evicts_oldest=parent.parent is not None,
         )
 
@@ -110,7 +110,7 @@ class RunPlan:
             self.size_limit,
             bounds.start_date,
             bounds.lateness,
-            min(bounds.page_size, stream.most_rows),
+            min(bounds.page_size, stream.max_page_size),
         )
 
     def _call_feedback(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
@@ -127,4 +127,6 @@ class RunPlan:
         )
         second = CallScores(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
         oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
-        return CallFeedback(table, limits, second if stream.second else None, self.began, self.bounds.lateness, oldest)
+        return CallFeedback(
+            table, limits, second if stream.score_list else None, self.began, self.bounds.lateness, oldest
+        )

@@ -177,7 +177,9 @@ class Sync:
             table.state.selection, stream.selections[key] = key, names
             if not self.selected[table.name].full_table:
                 stream.content = None  # an incremental sync writes rows of no version
-            dated = self.selected[table.name].stream.changed  # a bookmark tells nothing about rows without dates
+            dated = self.selected[
+                table.name
+            ].stream.replication_key  # a bookmark tells nothing about rows without dates
             if stream.imported and dated and not table.state.was_read:
                 self._import_bookmark(reading, stream.imported, table.name)
                 imported.append(table.name)

@@ -50,7 +50,7 @@ class Selected:
     @property
     def bookmark_properties(self) -> list[str]:
         """Return the replication key, if the stream has one and it is selected."""
-        changed = self.stream.changed
+        changed = self.stream.replication_key
         return [changed] if changed and changed in self.schema["properties"] else []
 
 
@@ -92,17 +92,17 @@ def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
     schema = written_schema(stream.name, forms)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
-        "selected-by-default": stream.default,
+        "selected-by-default": stream.selected_by_default,
         "table-key-properties": list(stream.key),
-        "valid-replication-keys": [stream.changed] if stream.changed else [],
+        "valid-replication-keys": [stream.replication_key] if stream.replication_key else [],
     }
-    if stream.changed:
-        about_stream["replication-key"] = stream.changed
+    if stream.replication_key:
+        about_stream["replication-key"] = stream.replication_key
     about_stream["replication-method" if _can_be_full(stream) else "forced-replication-method"] = INCREMENTAL
     about: dict[tuple[str, ...], dict[str, Any]] = {(): about_stream}
     for name in schema["properties"]:
         automatic = {"inclusion": "automatic"}
-        chosen = {"inclusion": "available", "selected-by-default": name not in stream.opt_in}
+        chosen = {"inclusion": "available", "selected-by-default": name not in stream.deselected_by_default}
         about["properties", name] = automatic if name in _automatic(stream) else chosen
     return CatalogEntry(
         tap_stream_id=stream.name,
@@ -120,7 +120,7 @@ def _described(stream: Stream, schema: dict[str, Any]) -> str:
 
 
 def _automatic(stream: Stream) -> frozenset[str]:
-    return frozenset((*stream.key, stream.changed) if stream.changed else stream.key)
+    return frozenset((*stream.key, stream.replication_key) if stream.replication_key else stream.key)
 
 
 def _can_be_full(stream: Stream) -> bool:
@@ -135,7 +135,7 @@ def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Select
     Raises TapError if it is no Singer catalog, or selects something that the tap cannot do.
     """
     if catalog is None:
-        catalog = discover(stream for stream in STREAMS if stream.default)
+        catalog = discover(stream for stream in STREAMS if stream.selected_by_default)
     else:
         catalog = _without_deselected(catalog)
         _validate(catalog)
@@ -224,7 +224,9 @@ def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
     properties = {}
     for name, about in schema["properties"].items():
         choices = known.get(("properties", name), {}), entry.schema.properties.get(name)
-        if name in _automatic(stream) or _property_is_selected(*choices, default=name not in stream.opt_in):
+        if name in _automatic(stream) or _property_is_selected(
+            *choices, default=name not in stream.deselected_by_default
+        ):
             properties[name] = about
     full = _is_full_table(stream, entry)
     return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, forms)
@@ -251,10 +253,10 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
             f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all its rows."
             f" Set its replication-method to {INCREMENTAL}."
         )
-    key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.changed
-    if method == INCREMENTAL and key != stream.changed:
+    key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.replication_key
+    if method == INCREMENTAL and key != stream.replication_key:
         message = "%s: replication-key %s is not possible; %s is used."
-        LOGGER.warning(message, stream.name, _named(str(key)), stream.changed, extra=log.about(stream.name))
+        LOGGER.warning(message, stream.name, _named(str(key)), stream.replication_key, extra=log.about(stream.name))
     return bool(method == FULL_TABLE)
 
 

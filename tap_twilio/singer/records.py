@@ -24,10 +24,10 @@ NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other r
 
 
 class AnnotatedRecord(bytes):
-    """The JSON of a record with replaced values or volatile properties."""
+    """The JSON of a record with replaced values, or with properties that are not compared."""
 
     notes: Sequence[Note] = ()  # replaced values, counted if the record is written
-    compared: bytes | None = None  # the JSON without volatile properties
+    compared: bytes | None = None  # the JSON without the properties that are not compared
 
 
 def compared(record: bytes) -> bytes:
@@ -38,10 +38,10 @@ def compared(record: bytes) -> bytes:
     return record
 
 
-def _without(record: dict[str, Any], volatile: Iterable[str]) -> dict[str, Any]:
-    """Return a record without its volatile properties, and without volatile members of JSON text."""
+def _without(record: dict[str, Any], not_compared: Iterable[str]) -> dict[str, Any]:
+    """Return a record without the properties, and members of JSON text, that are not compared."""
     rest = dict(record)
-    for name in volatile:
+    for name in not_compared:
         column, _, member = name.partition(".")
         if not member:
             rest.pop(column, None)
@@ -77,7 +77,7 @@ class Recorder:
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """Yield the records of rows as JSON, without `received_at`. Raises InvalidRecord for a row that has none."""
-        record, drift, volatile = self._record, self.drift, self._selected.stream.volatile
+        record, drift, not_compared = self._record, self.drift, self._selected.stream.not_compared
         for row in rows:
             try:
                 made = record(row)
@@ -88,10 +88,10 @@ class Recorder:
             except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
                 drift.notes = []
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
-            if drift.notes or volatile:
+            if drift.notes or not_compared:
                 data = AnnotatedRecord(data)
                 data.notes, drift.notes = drift.notes, []
-                data.compared = to_json(_without(made, volatile)) if volatile else None
+                data.compared = to_json(_without(made, not_compared)) if not_compared else None
             yield data
 
     def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:

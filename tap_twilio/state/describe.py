@@ -137,7 +137,7 @@ def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:
     rescan: OpenRescan | None = part.rescan
     if rescan is None:
         return None
-    lists = len(stream.values)
+    lists = len(stream.queries)
     return RescanProgress(rescan.began, rescan.pages, part.pages, min(rescan.at + 1, lists), lists)
 
 
@@ -212,7 +212,7 @@ def _list_work(stream: Stream, part: Partition, root: Partition) -> Iterator[Ope
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
-    total = len(stream.values)
+    total = len(stream.queries)
     lists = f"list {min(opened.at + 1, total)} of {total}, " if total > 1 else ""
     if opened.time_slices is None:
         return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"

@@ -208,7 +208,7 @@ def _imported(part: Json, where: str) -> StreamState:
 
 def _check(stream: Stream, part: Partition, where: str) -> None:
     """Raise TapError for an unfinished read that this stream cannot have: it would end at once, and miss rows."""
-    last = len(stream.values) - 1
+    last = len(stream.queries) - 1
     unfinished = {"backfill": part.backfill, "rescan": part.rescan, "full": part.full}
     for name, read in unfinished.items():
         # After the last list, a backfill and a full refresh read each list's first pages again.

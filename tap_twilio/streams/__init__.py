@@ -58,7 +58,7 @@ def check(streams: tuple[Stream, ...]) -> None:
             if parent.stream not in names or parent.stream in ancestors:
                 raise DeclarationError(f"Stream {stream.name}: its parent {parent.stream} is unknown, or its own child")
             ancestor = streams[names.index(parent.stream)]
-            if (ancestor.scope == "twilio") != (stream.scope == "twilio"):
+            if (ancestor.scope == "global") != (stream.scope == "global"):
                 raise DeclarationError(f"Stream {stream.name}: only one of it and its parent has the scope twilio")
             ancestors.append(parent.stream)
             parent = ancestor.parent

@@ -1,6 +1,6 @@
 """chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
 
-from .conversations import OPEN
+from .conversations import OPEN_CONVERSATIONS
 from .model import Parent, Product, Stream
 
 CHAT = Product("chat", "/v2", page_size=100)
@@ -16,7 +16,7 @@ STREAMS = (
         parent=Parent(
             "conversations",
             {"service_sid": "chat_service_sid", "channel_sid": "sid"},
-            OPEN,
+            OPEN_CONVERSATIONS,
         ),
         cost="one request for each open conversation, and for each that ended; Twilio supports Chat for Flex only",
     ),

@@ -1,11 +1,13 @@
 """conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
 
-from .model import AllParents, FullRead, Has, OpenParents, Parent, Product, Stream
+from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product, Stream
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
-OPEN = OpenParents(while_=Has("state", among=("active", "inactive", "initializing")))
+OPEN_CONVERSATIONS = OpenParents(open_if=Condition("state", one_of=("active", "inactive", "initializing")))
 # Open conversations are visited again: a new child may not change their date_updated (not established).
-CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN)
+CONVERSATION = Parent(
+    "conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN_CONVERSATIONS
+)
 SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, AllParents())
 
 STREAMS = (
@@ -15,7 +17,7 @@ STREAMS = (
         "Configuration",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         has_item_endpoint=False,
     ),
     Stream(
@@ -24,7 +26,7 @@ STREAMS = (
         "Configuration/Webhooks",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         has_item_endpoint=False,
     ),
     Stream("conversation_addresses", CONVERSATIONS, "Configuration/Addresses", "address_configurations", page_size=50),
@@ -36,7 +38,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Bindings",
         "bindings",
         parent=SERVICE,
-        opt_in=frozenset({"endpoint"}),  # a device's token
+        deselected_by_default=frozenset({"endpoint"}),  # a device's token
         cost="one request for each conversation service and 100 bindings",
     ),
     Stream(
@@ -113,7 +115,7 @@ STREAMS = (
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},
-            where=Has("delivery", holding="total"),
+            where=Condition("delivery", has_member="total"),
         ),
         page_size=50,
         cost="one request for each message to SMS or WhatsApp that changed",

@@ -82,7 +82,9 @@ STREAMS = (
         key=("brand_sid", "brand_vetting_sid"),
         # A vetting may not change its brand's date_updated (not established).
         parent=Parent("brand_registrations", {"brand_sid": "sid"}, AllParents()),
-        opt_in=frozenset({"vetting_id"}),  # Campaign Verify's is a token (OpenAPI, example of ListBrandVetting)
+        deselected_by_default=frozenset(
+            {"vetting_id"}
+        ),  # Campaign Verify's is a token (OpenAPI, example of ListBrandVetting)
         resumable=False,
         cost="one request for each brand registration",
     ),
@@ -93,6 +95,6 @@ STREAMS = (
         "verifications",
         # Its default is not documented. The rows of subaccounts come with the subaccounts.
         query={"IncludeSubAccounts": "false"},
-        opt_in=frozenset({"vetting_id"}),  # of Campaign Verify too
+        deselected_by_default=frozenset({"vetting_id"}),  # of Campaign Verify too
     ),
 )

@@ -42,11 +42,11 @@ class Filter:
     column: str  # the property that Twilio compares
     unit: timedelta = timedelta(seconds=1)  # the precision of the bounds: a second, or a day
     midnights: bool = False  # whether bounds are midnights, as 2026-03-01T00:00:00Z
-    closed: bool = False  # whether both bounds are known to be inclusive
+    inclusive: bool = False  # whether both bounds are known to be inclusive
     nullable: bool = True  # whether `column` can be null
-    reach: timedelta | None = None  # how far back the filter works
-    longest: timedelta | None = None  # the longest range of one query
-    most_rows: int | None = None  # the most rows that one query returns, on all its pages
+    max_age: timedelta | None = None  # how far back the filter works
+    max_range: timedelta | None = None  # the longest range of one query
+    max_rows: int | None = None  # the most rows that one query returns, on all its pages
 
     def __post_init__(self) -> None:
         if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
@@ -60,49 +60,49 @@ class Rescan:
     """
     A list in which any row may change at any time. Rescans read it again and again, within a budget.
 
-    `changed` is the date of a row's last change.
+    `replication_key` is the date of a row's last change.
     """
 
-    changed: str = "date_updated"
+    replication_key: str = "date_updated"
 
 
 @dataclass(frozen=True)
 class LogWindow:
-    """A log, or sums over periods. Each sync reads the rows from `again` before the bookmark on."""
+    """A log, or sums over periods. Each sync reads the rows from `lookback` before the bookmark on."""
 
-    again: timedelta
-    changed: str | None = None  # the date of a row's last change, if rows have one
+    lookback: timedelta
+    replication_key: str | None = None  # the date of a row's last change, if rows have one
     # Rows are sums over whole months or years. A query for a part would return a part of the sum.
-    sums: Literal["", "month", "year"] = ""
+    period: Literal["", "month", "year"] = ""
 
 
 @dataclass(frozen=True)
 class FullRead:
     """A short list without a date of the last change. Every sync reads it in full."""
 
-    changed: None = None
+    replication_key: None = None
 
 
 @dataclass(frozen=True)
-class Has:
+class Condition:
     """A condition on a row: a property is above a number, one of some values, or an object with some member."""
 
     column: str
     above: int | None = None
-    among: tuple[str | bool, ...] = ()
-    holding: str = ""
+    one_of: tuple[str | bool, ...] = ()
+    has_member: str = ""
 
     def __post_init__(self) -> None:
-        if (self.above is not None) + bool(self.among) + bool(self.holding) != 1:
-            raise DeclarationError(f"a condition on {self.column} that is not just one of above, among and holding")
+        if (self.above is not None) + bool(self.one_of) + bool(self.has_member) != 1:
+            raise DeclarationError(f"a condition on {self.column} that is not just one of above, one_of and has_member")
 
-    def holds(self, row: Mapping[str, Any]) -> bool:
+    def matches(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row meets it. An unreadable number counts as above: an extra visit loses nothing."""
         value = row.get(self.column)
-        if self.holding:
-            return isinstance(value, Mapping) and self.holding in value
+        if self.has_member:
+            return isinstance(value, Mapping) and self.has_member in value
         if self.above is None:
-            return value in self.among
+            return value in self.one_of
         try:
             return int(value or 0) > self.above
         except (TypeError, ValueError):
@@ -123,7 +123,7 @@ class AllParents:
 class OpenParents:
     """Visit each open parent in every sync that reads it, and once after it ended."""
 
-    while_: Has
+    open_if: Condition
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Parent:
     stream: str
     path_params: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
     visit: ChangedParents | AllParents | OpenParents | RecentParents = ChangedParents()
-    where: Has | None = None  # other rows have no children
-    within: timedelta | None = None  # rows that were created longer ago have none any more
+    where: Condition | None = None  # other rows have no children
+    max_age: timedelta | None = None  # rows that were created longer ago have none any more
 
     @property
     def visits_all(self) -> bool:
@@ -158,28 +158,32 @@ class Parent:
 
     def is_open(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row is visited by every sync that reads it."""
-        return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.while_.holds(row))
+        return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.open_if.matches(row))
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreList:
     """
     A second source of a child's rows: a list on another product, which can be filtered by one score at a time.
 
-    Its key is the parent's. Each row has the `columns` in its member `holds`; if not, the tap requests the path `one`.
+    Its key is the parent's. Each row has the `columns` in its member `rating_member`; if not, the tap requests
+    `item_path`.
     """
 
     stream: Stream  # the list, read with the main account's credentials
-    called: str  # the product's name, for the log
-    parameter: str  # the filter by score
+    product_name: str  # the product's name, for the log
+    score_param: str  # the filter by score
     scores: tuple[int, ...]
-    subaccount: str  # the filter by subaccount
-    one: str  # the path of one row
-    holds: str
-    score: str  # the property that holds the score
+    subaccount_param: str  # the filter by subaccount
+    item_path: str  # the path of one row
+    rating_member: str
+    score_column: str  # the property that holds the score
     columns: Mapping[str, str]  # the child's property <- the list's property
-    source: str = "source"  # the child's property that names the source of a row,
-    names: tuple[str, str] = ("feedback", "insights")  # and its values: for the child's own path, and for this list
+    source_column: str = "source"  # the child's property that names the source of a row,
+    source_names: tuple[str, str] = (
+        "feedback",
+        "insights",
+    )  # and its values: for the child's own path, and for this list
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ class Stream:
     path: str  # under the product's root; `parent` fills the braces
     rows: str | None  # the member of the response that holds the rows; None: a single resource
     key: tuple[str, ...] = ("sid",)
-    reads: Rescan | LogWindow | FullRead = field(default_factory=Rescan)
+    read_strategy: Rescan | LogWindow | FullRead = field(default_factory=Rescan)
     filter: Filter | None = None  # None: the list has no date filter
     query: Mapping[str, str] = field(default_factory=dict)  # parameters of every request
     query_variants: Mapping[str, tuple[str, ...]] = field(
@@ -202,17 +206,17 @@ class Stream:
     # position in the whole list.
     derived: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()  # properties that are never written
-    opt_in: frozenset[str] = frozenset()  # properties that are written only if the catalog selects them
+    deselected_by_default: frozenset[str] = frozenset()  # properties that are written only if the catalog selects them
     # Properties, and members of objects ("realtime.age"), that change with the clock alone. They are written, and not
     # compared.
-    volatile: frozenset[str] = frozenset()
+    not_compared: frozenset[str] = frozenset()
     scope: str = "account"  # "main": the main account only; "twilio": the same rows for everybody, read once a day
     page_size: int | None = None  # the maximum, if it is not the product's
     has_next_page: bool = True  # False: the response names no next page
     has_item_endpoint: bool = True  # whether Twilio returns one row at {path}/{key}
     resumable: bool = True  # False: a page token is an offset or an index, so no checkpoint is kept
-    default: bool = False  # selected by default
-    second: Scores | None = None
+    selected_by_default: bool = False  # selected by default
+    score_list: ScoreList | None = None
     cost: str = ""  # what it costs, for the description in the catalog
 
     def __post_init__(self) -> None:
@@ -227,36 +231,36 @@ class Stream:
             "it reads by a window, and has no filter": self.is_log and not self.filter,
             "it reads by a window, and its filter hides rows": self.is_log
             and bool(self.filter and self.filter.nullable),
-            "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
+            "it caps a query, and is not read by a window": bool(self.filter and self.filter.max_rows)
             and not self.is_log,
             "it is a child, and has one list for each value": child and bool(self.query_variants),
-            "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
+            "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.max_range)
             and not self.is_log,
-            "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.longest),
+            "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.max_range),
             "it has several parameters with one list for each value": len(self.query_variants) > 1,
             "it is a single resource, and has a filter or pages": self.rows is None
             and (self.filter is not None or bool(self.query_variants)),
             "it has no next page, and a filter": not self.has_next_page and self.filter is not None,
-            "it hides its key": bool((self.hidden | self.opt_in) & set(self.key)),
-            "it does not compare its key": bool(self.volatile & set(self.key)),
+            "it hides its key": bool((self.hidden | self.deselected_by_default) & set(self.key)),
+            "it does not compare its key": bool(self.not_compared & set(self.key)),
             "it has no key": not self.key,
-            "its scope is unknown": self.scope not in ("account", "main", "twilio"),
+            "its scope is unknown": self.scope not in ("account", "main", "global"),
             "it visits recent parents, and is no single resource": recent and self.rows is not None,
-            "it has a second source, and does not visit recent parents": self.second is not None and not recent,
+            "it has a second source, and does not visit recent parents": self.score_list is not None and not recent,
         }
         for what, is_wrong in wrong.items():
             if is_wrong:
                 raise DeclarationError(f"Stream {self.name}: {what}")
 
     @property
-    def changed(self) -> str | None:
+    def replication_key(self) -> str | None:
         """Return the date of a row's last change, which is the replication key."""
-        return self.reads.changed
+        return self.read_strategy.replication_key
 
     @property
     def log_window(self) -> LogWindow | None:
         """Return the window that each sync reads of a log; None if the stream is no log."""
-        return self.reads if isinstance(self.reads, LogWindow) else None
+        return self.read_strategy if isinstance(self.read_strategy, LogWindow) else None
 
     @property
     def is_log(self) -> bool:
@@ -266,7 +270,7 @@ class Stream:
     @property
     def has_rescans(self) -> bool:
         """Return whether the list is read again from top to bottom, as the budget allows."""
-        return isinstance(self.reads, Rescan)
+        return isinstance(self.read_strategy, Rescan)
 
     @property
     def filter_hides_rows(self) -> bool:
@@ -274,13 +278,13 @@ class Stream:
         return self.filter is not None and self.filter.nullable
 
     @property
-    def values(self) -> tuple[Mapping[str, str], ...]:
+    def queries(self) -> tuple[Mapping[str, str], ...]:
         """Return the query of each of its lists."""
         for name, values in self.query_variants.items():
             return tuple({name: value} for value in values)
         return ({},)
 
     @property
-    def most_rows(self) -> int:
+    def max_page_size(self) -> int:
         """Return the maximum page size."""
         return self.page_size or self.product.page_size

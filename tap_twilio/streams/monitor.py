@@ -12,15 +12,15 @@ STREAMS = (
         MONITOR,
         "Alerts",
         "alerts",
-        reads=LogWindow(again=2 * DAY, changed="date_updated"),
-        filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, reach=30 * DAY, most_rows=10_000),
+        read_strategy=LogWindow(lookback=2 * DAY, replication_key="date_updated"),
+        filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, max_age=30 * DAY, max_rows=10_000),
     ),
     Stream(
         "monitor_events",
         MONITOR,
         "Events",
         "events",
-        reads=LogWindow(again=2 * DAY),
+        read_strategy=LogWindow(lookback=2 * DAY),
         # Twilio returns the last 30 days, or 13 months with some editions. So the tap requests older rows too.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),

@@ -4,7 +4,7 @@ from .model import AllParents, FullRead, Parent, Product, Stream
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
 PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers
-COST = "one request for each country, of which there are some 60 to 250"
+EACH_COUNTRY = "one request for each country, of which there are some 60 to 250"
 
 
 def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
@@ -15,8 +15,8 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         f"{path}/Countries",
         "countries",
         key=("iso_country",),
-        reads=FullRead(),
-        scope="twilio",
+        read_strategy=FullRead(),
+        scope="global",
         resumable=False,  # its tokens hold a country
     )
     prices = Stream(
@@ -25,11 +25,11 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         f"{path}/Countries/{{iso_country}}",
         None,
         key=("iso_country",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent(listed.name, {"iso_country": "iso_country"}, AllParents()),
-        scope="twilio",
+        scope="global",
         has_item_endpoint=False,
-        cost=COST,
+        cost=EACH_COUNTRY,
     )
     return listed, prices
 

@@ -26,7 +26,7 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Assets/{asset_sid}/Versions",
         "asset_versions",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("serverless_assets", {"service_sid": "service_sid", "asset_sid": "sid"}, AllParents()),
         cost="one request for each asset",
     ),
@@ -43,7 +43,7 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Functions/{function_sid}/Versions",
         "function_versions",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("serverless_functions", {"service_sid": "service_sid", "function_sid": "sid"}, AllParents()),
         cost="one request for each function",
     ),
@@ -77,7 +77,7 @@ STREAMS = (
         "Services/{service_sid}/Environments/{environment_sid}/Variables",
         "variables",
         parent=BY_ENVIRONMENT,
-        opt_in=frozenset({"value"}),  # it may be a secret of the functions, in plain text
+        deselected_by_default=frozenset({"value"}),  # it may be a secret of the functions, in plain text
         cost=OF_EACH_ENVIRONMENT,
     ),
     Stream(
@@ -85,10 +85,10 @@ STREAMS = (
         SERVERLESS,
         "Services/{service_sid}/Environments/{environment_sid}/Logs",
         "logs",
-        reads=LogWindow(again=DAY),
+        read_strategy=LogWindow(lookback=DAY),
         # Without bounds, Twilio lists the last day. It keeps 30 days, and lists 10,000 rows a query (docs,
         # serverless/api/resource/logs).
-        filter=Filter("StartDate", "EndDate", "date_created", nullable=False, reach=30 * DAY, most_rows=10_000),
+        filter=Filter("StartDate", "EndDate", "date_created", nullable=False, max_age=30 * DAY, max_rows=10_000),
         parent=BY_ENVIRONMENT,
         cost=f"{OF_EACH_ENVIRONMENT}, and more for each 1,000 lines; Twilio takes 5 a second, and keeps 30 days",
     ),

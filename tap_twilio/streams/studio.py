@@ -1,6 +1,6 @@
 """studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListFlowRevision, ListExecution, ListExecutionStep."""
 
-from .model import AllParents, Has, OpenParents, Parent, Product, Stream
+from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 
 STUDIO = Product("studio", "/v2")
 
@@ -33,7 +33,7 @@ STREAMS = (
         parent=Parent(
             "studio_executions",
             {"flow_sid": "flow_sid", "execution_sid": "sid"},
-            OpenParents(while_=Has("status", among=("active",))),
+            OpenParents(open_if=Condition("status", one_of=("active",))),
         ),
         cost="one request for each execution that is active or changed",
     ),

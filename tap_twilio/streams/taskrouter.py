@@ -27,9 +27,9 @@ STREAMS = (
         TASKROUTER,
         "Workspaces/{workspace_sid}/Events",
         "events",
-        reads=LogWindow(again=DAY),
+        read_strategy=LogWindow(lookback=DAY),
         # Without bounds, Twilio lists the last 15 minutes.
-        filter=Filter("StartDate", "EndDate", "event_date", nullable=False, reach=30 * DAY),
+        filter=Filter("StartDate", "EndDate", "event_date", nullable=False, max_age=30 * DAY),
         parent=BY_WORKSPACE,
         cost=f"{OF_EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
     ),
@@ -39,8 +39,8 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Tasks",
         "tasks",
         parent=BY_WORKSPACE,
-        opt_in=frozenset({"age"}),  # soon wrong; date_created tells the same
-        volatile=frozenset({"age"}),
+        deselected_by_default=frozenset({"age"}),  # soon wrong; date_created tells the same
+        not_compared=frozenset({"age"}),
         cost=f"{OF_EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
     ),
     Stream(
@@ -65,12 +65,12 @@ STREAMS = (
         "Workspaces/{workspace_sid}/TaskQueues/Statistics",
         "task_queues_statistics",
         key=("task_queue_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
         resumable=False,
-        volatile=frozenset(
+        not_compared=frozenset(
             {
                 *(f"cumulative.{name}" for name in PERIOD),
                 # The waiting time, in seconds, of the task longest_task_waiting_sid.
@@ -118,11 +118,11 @@ STREAMS = (
         "Workspaces/{workspace_sid}/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        volatile=PERIOD,
+        not_compared=PERIOD,
         cost=OF_EACH_WORKSPACE,
     ),
     Stream(
@@ -131,11 +131,11 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        volatile=PERIOD,
+        not_compared=PERIOD,
         cost=OF_EACH_WORKSPACE,
     ),
     Stream(
@@ -144,11 +144,11 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workflows/{workflow_sid}/CumulativeStatistics",
         None,
         key=("workflow_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, AllParents()),
         has_item_endpoint=False,
-        volatile=PERIOD,
+        not_compared=PERIOD,
         cost="one request for each workflow",
     ),
 )

@@ -17,10 +17,10 @@ STREAMS = (
         "Attempts",
         "attempts",
         # Attempts get a conversion and a price later, so the list is no log.
-        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, reach=30 * DAY),
+        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, max_age=30 * DAY),
         cost="Twilio answers 100 requests a minute, and lists the last 30 days",
     ),
-    Stream("verify_templates", VERIFY, "Templates", "templates", reads=FullRead(), has_item_endpoint=False),
+    Stream("verify_templates", VERIFY, "Templates", "templates", read_strategy=FullRead(), has_item_endpoint=False),
     Stream(
         "verify_messaging_configurations",
         VERIFY,
@@ -71,7 +71,7 @@ STREAMS = (
         "Services/{service_sid}/Entities/{identity}/Factors",
         "factors",
         parent=ENTITY,
-        opt_in=frozenset({"config"}),  # holds a push factor's notification token
+        deselected_by_default=frozenset({"config"}),  # holds a push factor's notification token
         cost="one request for each entity, which is a user of yours",
     ),
     Stream(
@@ -80,7 +80,7 @@ STREAMS = (
         "Services/{service_sid}/Entities/{identity}/Challenges",
         "challenges",
         parent=ENTITY,
-        opt_in=frozenset({"hidden_details"}),
+        deselected_by_default=frozenset({"hidden_details"}),
         cost="one request for each entity, which is a user of yours",
     ),
 )

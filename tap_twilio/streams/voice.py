@@ -29,7 +29,7 @@ STREAMS = (
         "DialingPermissions/Countries",
         "content",
         key=("account_sid", "iso_code"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
         resumable=False,  # its key is a country
     ),
@@ -40,7 +40,7 @@ STREAMS = (
         "content",
         # Its rows name no account, but its parents belong to an account, so it is read in each account.
         key=("account_sid", "iso_code", "prefix"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         # Prefixes change without the country's permissions, and exist whether or not it may be called.
         parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
         derived={"account_sid": "account_sid", "iso_code": "iso_code"},
@@ -54,7 +54,7 @@ STREAMS = (
         "Settings",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
         has_item_endpoint=False,
     ),

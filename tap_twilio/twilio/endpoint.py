@@ -67,7 +67,7 @@ class ListEndpoint:
             query.update(bounds(self.stream.filter, since, until))
         query.update(self.stream.query)
         if self.stream.rows is not None and self.stream.has_next_page:
-            query["PageSize"] = min(self.page_size, self.stream.most_rows)
+            query["PageSize"] = min(self.page_size, self.stream.max_page_size)
         return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)
 
     def at(self, uri: str, token: bool = True) -> Fetch:
@@ -143,12 +143,12 @@ class ListEndpoint:
     @cached_property
     def dates(self) -> Callable[[Row], Dates]:
         """Return the function that returns a row's dates."""
-        changed, listed = self.stream.changed or "", self.column
+        changed, listed = self.stream.replication_key or "", self.column
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
     def dates_of(self, rows: Sequence[Row]) -> list[Dates]:
         try:
-            return list(map(itemgetter(self.stream.changed, self.column, "date_created"), rows))
+            return list(map(itemgetter(self.stream.replication_key, self.column, "date_created"), rows))
         except KeyError:
             return list(map(self.dates, rows))
 
@@ -209,7 +209,7 @@ def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str
         day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
         return day if filter_.unit >= DAY else f"{at[:19]}Z"
 
-    if filter_.closed:
+    if filter_.inclusive:
         return {filter_.after: bound(since), filter_.before: bound(earlier(until, SECOND))}
     return {
         filter_.after: bound(earlier(since, filter_.unit)),
@@ -224,7 +224,7 @@ def halves(endpoint: ListEndpoint, rows: int, since: Timestamp, until: Timestamp
     Raises BadAnswer for a time slice that is too short to be halved.
     """
     filter_ = endpoint.stream.filter
-    if filter_ is None or filter_.most_rows is None or rows < filter_.most_rows:
+    if filter_ is None or filter_.max_rows is None or rows < filter_.max_rows:
         return []
     start, end = parse_timestamp(since), parse_timestamp(until)
     if end - start < 2 * filter_.unit:

@@ -638,7 +638,7 @@ def test_lists_without_rescans_write_just_what_changed(stream: str, seed: int) -
     for _ in range(4):
         twilio.asked_since.clear()
         twilio.now += twilio.rng.choice((HOUR, 5 * HOUR))
-        again = getattr(twilio.stream.reads, "again", 1000 * DAY)
+        again = getattr(twilio.stream.read_strategy, "lookback", 1000 * DAY)
         recent = [sid for sid, row in twilio.rows.items() if row["date_created"] > twilio.now - again + DAY]
         rows = twilio.rng.sample(recent, min(len(recent), twilio.rng.choice((0, 1, 2))))
         for sid in rows:

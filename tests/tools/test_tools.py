@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.catalog import Fact, fact, facts
 from tap_twilio.streams import BY_NAME, PRODUCTS, STREAMS, model
-from tap_twilio.streams.model import Filter, Has, OpenParents, Parent, Product, Stream
+from tap_twilio.streams.model import Condition, Filter, OpenParents, Parent, Product, Stream
 from tap_twilio.timestamps import DAY
 from tools.check import Outcome, check, list_key, stream_key, text
 from tools.documents import Documents
@@ -89,7 +89,7 @@ def test_what_is_proposed_can_be_pasted_into_the_file_of_its_product() -> None:
 
 def told(stream: Stream) -> tuple[object, ...]:
     """What the documents tell of it, beyond doubt."""
-    return stream.product, stream.path, stream.rows, stream.most_rows, stream.hidden
+    return stream.product, stream.path, stream.rows, stream.max_page_size, stream.hidden
 
 
 def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
@@ -103,7 +103,7 @@ def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
 
 TOYS = Product("toys", "/v1", page_size=50)
 BOXES = Stream("boxes", TOYS, "Boxes", "boxes", filter=Filter("After", "Before", "date_created", unit=DAY))
-OPEN = OpenParents(while_=Has("state", among=("open",)))
+OPEN = OpenParents(open_if=Condition("state", one_of=("open",)))
 BALLS = Stream("balls", TOYS, "Boxes/{box_sid}/Balls", "balls", parent=Parent("boxes", {"box_sid": "sid"}, OPEN))
 TEXT = {"type": "string"}
 SCHEMAS: dict[str, Any] = {
@@ -196,8 +196,11 @@ def test_what_a_declaration_says_and_the_documents_do_not_is_a_contradiction(
     ("parent", "says"),
     [
         (Parent("boxes", {"box_sid": "number"}, OPEN), "there is no property number (of boxes, the path's)"),
-        (Parent("boxes", {"box_sid": "sid"}, where=Has("lid", above=0)), "there is no property lid (of boxes, "),
-        (Parent("boxes", {"box_sid": "sid"}, where=Has("state", among=("lost",))), "state of boxes is never lost"),
+        (Parent("boxes", {"box_sid": "sid"}, where=Condition("lid", above=0)), "there is no property lid (of boxes, "),
+        (
+            Parent("boxes", {"box_sid": "sid"}, where=Condition("state", one_of=("lost",))),
+            "state of boxes is never lost",
+        ),
     ],
 )
 def test_a_child_is_held_against_the_rows_of_its_parent(toys: Path, parent: Parent, says: str) -> None:
