@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import TapError, TargetGone
-from .log import FORMS, OneLine, begin_log, passed_screen
+from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accounts-json", action="store_true", help="print the accounts, and which are read, and exit")
     parser.add_argument("--about", action="store_true", help="print capabilities and settings and exit")
     parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
-    parser.add_argument("--log-format", choices=FORMS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)")
+    parser.add_argument(
+        "--log-format", choices=LOG_FORMATS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)"
+    )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the sync to this file, as JSON")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser

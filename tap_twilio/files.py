@@ -12,7 +12,10 @@ from typing import Any
 
 from .errors import TapError
 
-MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
+MAX_JSON_BYTES, MAX_JSON_VALUES = (
+    24 << 20,
+    1_000_000,
+)  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
 MARKS = (b",", b"[", b"{")  # each value but the first follows one of these
 EMPTY = (
     "Recreate the file.",
@@ -26,7 +29,7 @@ def read_json(path: str, what: str) -> Any:
         text = Path(path).read_bytes()
         if not text.strip():
             raise TapError(f"{what} {path}: is empty. {EMPTY[what == '--state']}")
-        if not fits(text):
+        if not fits_in_memory(text):
             raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Pass another file.")
         return parse_json(text)
     except OSError as error:
@@ -38,13 +41,15 @@ def read_json(path: str, what: str) -> Any:
         raise TapError(f"{what} {path}: is not valid JSON{at}. Fix or recreate the file.") from None
 
 
-def fits(text: bytes) -> bool:
+def fits_in_memory(text: bytes) -> bool:
     """
     Return whether the values of a JSON text fit in about 200 MB of memory.
 
     Values count as well as bytes: 60 MB of `{},` would take more than 1 GB.
     """
-    return len(text) <= MOST_BYTES and (len(text) <= MOST_VALUES or sum(map(text.count, MARKS)) <= MOST_VALUES)
+    return len(text) <= MAX_JSON_BYTES and (
+        len(text) <= MAX_JSON_VALUES or sum(map(text.count, MARKS)) <= MAX_JSON_VALUES
+    )
 
 
 def parse_json(text: bytes | str) -> Any:
@@ -54,7 +59,7 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     data = text.encode() if isinstance(text, str) else text
-    if not fits(data):
+    if not fits_in_memory(data):
         raise ValueError("more JSON than fits in the memory")
     try:
         return json.loads(data, parse_constant=refuse)
@@ -62,7 +67,7 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError("JSON nested too deeply") from None
 
 
-def unwrapped(value: Any) -> Any:
+def unwrap_state(value: Any) -> Any:
     """Return the value of a STATE, given as such, as a whole message, or as Meltano keeps it."""
     if isinstance(value, dict) and "bookmarks" not in value:
         if "singer_state" in value:
@@ -72,17 +77,17 @@ def unwrapped(value: Any) -> Any:
     return value
 
 
-def state_in(text: bytes) -> dict[str, Any] | None:
+def parse_state(text: bytes) -> dict[str, Any] | None:
     """Return the state in a text; None if there is none, or if it has no bookmark."""
     try:
-        state = unwrapped(parse_json(text))
+        state = unwrap_state(parse_json(text))
     except ValueError:
         return None
     has_bookmark = isinstance(state, dict) and isinstance(state.get("bookmarks"), dict) and state["bookmarks"]
     return state if has_bookmark else None
 
 
-def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
+def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
     """Write a file whole or not at all, and flush it to the disk. Raises OSError."""
     new = _beside(path)
     with open(new, "wb", opener=opener) as file:
@@ -100,7 +105,7 @@ def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None
         os.close(folder)
 
 
-def make_way(path: Path) -> None:
+def prepare_output_file(path: Path) -> None:
     """
     Check that a run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
@@ -126,6 +131,6 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def private(path: str, flags: int) -> int:
+def open_private(path: str, flags: int) -> int:
     """Open a file that only this user may read (an `opener` of `open`)."""
     return os.open(path, flags, 0o600)

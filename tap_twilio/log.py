@@ -24,7 +24,7 @@ SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and occu
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
 ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")  # of JSON
 SPACE = re.compile(r"[^\S ]+")  # line ends and tabs
-TEXT, JSON = FORMS = ("text", "json")
+TEXT, JSON = LOG_FORMATS = ("text", "json")
 METRIC = "METRIC: %s"  # the message with which singer-python logs a metric
 # The variable in which run-sync passes the descriptor of the screen to the tap, whose stderr is a file.
 SCREEN = "TAP_TWILIO_SCREEN"
@@ -138,11 +138,11 @@ def _message(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
-def listed(items: Collection[str]) -> str:
+def first_few(items: Collection[str]) -> str:
     """
     Return the first few items, and the number of the others.
 
-    >>> listed(["a", "b"]), listed("abcdefg")
+    >>> first_few(["a", "b"]), first_few("abcdefg")
     ('a, b', 'a, b, c, d, e and 2 more')
     """
     more = f" and {len(items) - FEW} more" if len(items) > FEW else ""
@@ -210,7 +210,7 @@ def _on_screen(line: OneLine) -> logging.Handler:
 def _form() -> tuple[str, str | None]:
     """Return the form that the environment chooses, and a warning."""
     named = os.environ.get("TAP_TWILIO_LOG_FORMAT", "").strip().lower()
-    if named in FORMS:
+    if named in LOG_FORMATS:
         return named, None
     if named:
         return TEXT, "TAP_TWILIO_LOG_FORMAT is not text or json: the tap uses text"

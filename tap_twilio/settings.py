@@ -20,14 +20,14 @@ from . import __version__
 from .base_url import origin
 from .errors import TapError
 from .files import parse_json, read_json
-from .timestamps import read_date
+from .timestamps import parse_date
 
 LOGGER = logging.getLogger("tap_twilio")
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 HEADER = "^[!-~]+$"  # what an Authorization header can hold
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
-FORMS = ("decimals", "unknown_properties")
+SCHEMA_OPTIONS = ("decimals", "unknown_properties")
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
 # The names that settings had in earlier versions -> those that they have now.
@@ -271,11 +271,11 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
     return settings, warnings + readable
 
 
-def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
+def schema_options(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
     """Return only the settings that shape schemas, for discovery, which needs no account. Raises as `load`."""
     raw = _raw(paths, dict(os.environ) if environ is None else environ)
     known = SCHEMA["properties"]
-    values = {name: _typed(raw[name], known[name]) for name in FORMS if raw.get(name) not in (None, "")}
+    values = {name: _typed(raw[name], known[name]) for name in SCHEMA_OPTIONS if raw.get(name) not in (None, "")}
     _validate(values)
     return values
 
@@ -414,6 +414,6 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 def _date(text: str) -> str:
     try:
-        return read_date(text)
+        return parse_date(text)
     except ValueError:
         raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None

@@ -8,7 +8,7 @@ from functools import cached_property
 from tap_twilio.changes.fingerprint_codec import Fingerprint, Sums
 from tap_twilio.changes.fingerprints import PendingRow
 from tap_twilio.changes.power_sums import DECODABLE, ZERO, is_root, minus, power_sums, recurrence
-from tap_twilio.timestamps import END, Timestamp, timestamp_of
+from tap_twilio.timestamps import END, Timestamp, timestamp_or_none
 
 FEW_ROWS = 5  # whose hashes take no more bytes than sums
 Rows = Sequence[PendingRow]
@@ -88,7 +88,7 @@ class Chunk:
         difference = minus(self._sum(rows, key), stored)
         if difference == ZERO:
             return set()
-        new = [row for row in rows if (timestamp_of(row.dates[2]) or END) >= self._since] if self._since else []
+        new = [row for row in rows if (timestamp_or_none(row.dates[2]) or END) >= self._since] if self._since else []
         for fresh in ([], new) if new else ([],):
             polynomial = recurrence(minus(difference, power_sums(fresh)))
             if polynomial:

@@ -21,7 +21,7 @@ class PendingRow(NamedTuple):
     key: int  # 64 bits of its key's hash
     content: int  # the hash of its record
     record: Any  # the JSON to write, or what a visit of the row needs
-    stamp: tuple[Timestamp, Timestamp]  # of its page
+    times: tuple[Timestamp, Timestamp]  # of its page
     dates: tuple[Any, Any, Any]  # twilio.endpoint.Dates
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 

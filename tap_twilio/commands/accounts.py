@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from tap_twilio.errors import PartitionError, TapError
-from tap_twilio.run.accounts import known_accounts
+from tap_twilio.run.accounts import list_accounts
 from tap_twilio.singer.output import Output
 from tap_twilio.streams import PROBE
 
@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     """Print every account as JSON, and whether a sync reads it. Raises TapError, TargetGone, OutputFailed."""
     sync = prepared(arguments, hide)
     try:
-        accounts = known_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+        accounts = list_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
     except PartitionError as error:
         raise TapError(f"{error}; no account is known.") from None
     finally:

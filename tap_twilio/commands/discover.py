@@ -19,9 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     options = Forms()
     if arguments.config:
-        from tap_twilio.settings import forms
+        from tap_twilio.settings import schema_options
 
-        options = Forms(**forms(arguments.config))
+        options = Forms(**schema_options(arguments.config))
     catalog = discover(forms=options) if arguments.select is None else chosen(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

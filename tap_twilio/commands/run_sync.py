@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import make_way, private, replace, state_in, writing_summary
+from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing_summary
 from tap_twilio.log import SCREEN, on_terminal, passed_screen
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
@@ -46,7 +46,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         logs = stack.enter_context(_logs(arguments.logs))
         if summary:
             with writing_summary(summary):
-                make_way(summary)
+                prepare_output_file(summary)
         last = store.last()
         state = ["--state", str(last)] if last else []
         began = time.monotonic()
@@ -127,7 +127,7 @@ def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | Non
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             tap, target = (
-                stack.enter_context(open(folder / name, "ab", buffering=0, opener=private))
+                stack.enter_context(open(folder / name, "ab", buffering=0, opener=open_private))
                 for name in ("tap.log", "target.log")
             )
             for file in (tap, target):
@@ -197,7 +197,7 @@ def _last_line(path: Path) -> str:
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:
-    bookmarks = (state_in(state.read_bytes()) or {}).get("bookmarks", {}) if state else {}
+    bookmarks = (parse_state(state.read_bytes()) or {}).get("bookmarks", {}) if state else {}
     summary = {
         "exit_code": code,
         "tap_exit": outcome.tap_exit,
@@ -209,7 +209,7 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "bookmarks": {stream: _bookmark(part) for stream, part in bookmarks.items()},
     }
     with writing_summary(path):
-        replace(path, json.dumps(summary).encode() + b"\n")
+        write_atomically(path, json.dumps(summary).encode() + b"\n")
 
 
 def _bookmark(part: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import parse_json, private, replace, unwrapped
+from tap_twilio.files import open_private, parse_json, unwrap_state, write_atomically
 from tap_twilio.log import about
 from tap_twilio.singer.output import Output
 from tap_twilio.state.describe import Line, lines
@@ -162,7 +162,7 @@ def _write(folder: Path, shards: dict[str, Any]) -> None:
         if any(folder.iterdir()):
             raise TapError(f"{folder}: is not empty. Give --into an empty or new folder.")
         for name, shard in shards.items():
-            replace(folder / name, json.dumps(shard).encode() + b"\n", private)
+            write_atomically(folder / name, json.dumps(shard).encode() + b"\n", open_private)
     except OSError as error:
         raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
 
@@ -211,7 +211,7 @@ def _read(path: str) -> State:
     if value is None:
         data = data.rstrip()
         value = _json(data[data.rfind(b"\n") + 1 :])
-    value = unwrapped(value)
+    value = unwrap_state(value)
     if not isinstance(value, dict) or (value and "bookmarks" not in value):
         raise TapError(f"{path}: is not a state: it is not JSON with bookmarks. {FIX}")
     return State(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
-from tap_twilio.files import make_way, replace, writing_summary
+from tap_twilio.files import prepare_output_file, write_atomically, writing_summary
 from tap_twilio.reporting.summary import FORMAT, totals
 from tap_twilio.run.sync import Sync
 from tap_twilio.timestamps import machine_now
@@ -25,7 +25,7 @@ class SummaryFile:
         self.sync: Sync | None = None  # the run, once it is set up
         if self._path is not None:
             with writing_summary(self._path):
-                make_way(self._path)
+                prepare_output_file(self._path)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
         """Write the file. Raises TapError if that fails."""
@@ -33,7 +33,7 @@ class SummaryFile:
             return
         document = self._clean(self._document(exit_code, error))
         with writing_summary(self._path):
-            replace(self._path, json.dumps(document, indent=1).encode() + b"\n")
+            write_atomically(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync

@@ -76,7 +76,7 @@ class _PagesOrSlices:
         return self.reading.dispatcher(ReadMode.BACKFILL, PageReader(self.endpoint, checkpoint=checkpoint))
 
     def _plan_slices_if_long(self, page: Page) -> Page | None:
-        if not self.is_length_known and page.next:
+        if not self.is_length_known and page.next_uri:
             pages = pages_between(self.endpoint, page, self.reading.oldest)
             if pages > self.reading.bounds.short_pages:
                 self._plan_slices(pages)

@@ -27,7 +27,7 @@ from tap_twilio.streams.model import Parent, ScoreList, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
+from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
 from tap_twilio.twilio.request import Fetch, Page, Row
 
@@ -269,7 +269,7 @@ class CallFeedback:
         for row in rows:
             if where and not where.matches(row):
                 continue
-            listed, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
+            listed, created = timestamp_or_none(endpoint.list_date(row)), timestamp_or_none(row.get("date_created"))
             if (created or END) >= self.table.start_date:
                 yield Call(listed or created or END, row[key], listed, created)
 
@@ -314,7 +314,7 @@ class CallFeedback:
     def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._announced and page.rows:
             self._announced = True
-            pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next else 0)
+            pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next_uri else 0)
             LOGGER.info(
                 "%s %s: backfill: about %d requests, one per row of %s (set feedback_backfill: false to skip)",
                 self.stream.name,
@@ -428,7 +428,7 @@ class CallFeedback:
         """Request the feedback of a call, and emit it if it changed. HTTP 404: the call has no feedback."""
         endpoint = ListEndpoint(self.stream, self.account, 1, values=dict.fromkeys(self.parent.path_params, sid))
         try:
-            page: Page = yield endpoint.top()
+            page: Page = yield endpoint.first_page()
         except Refused as refused:
             if not refused.says_absent:
                 raise
@@ -442,7 +442,7 @@ class CallFeedback:
         row = {**page.rows[0]}
         if self.stream.score_list:
             row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]
-        yield from self.table.compare(sid, row, page.stamp)
+        yield from self.table.compare(sid, row, page.times)
 
     def _count_miss(self) -> None:
         # An answer in this sync may belong to a call that Voice Insights reported, and misses after it prove nothing.
@@ -491,7 +491,7 @@ class CallFeedback:
         if sid not in self._answered:
             values = yield from scores.record(page, sid, row)
             no_dates = dict.fromkeys(("date_created", "date_updated"))
-            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.stamp)
+            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)
 
 
 @dataclass
@@ -543,7 +543,7 @@ class CallScores:
         stream = self.declaration.stream
         uri = path_of(stream.product, self.declaration.item_path, {stream.key[0]: sid})
         try:
-            page: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
+            page: Page = yield Fetch(self.account, uri, None, stream.product.host, required=(), stream=self.stream.name)
         except Refused as refused:
             if not refused.says_absent:
                 raise
@@ -561,7 +561,7 @@ class CallScores:
             self.has_answered = True
             scored.update({endpoint.id_of(row): (page, {**row, "score": score}) for row in page.rows})
 
-        yield from read_pages(PageReader(endpoint, endpoint.top(since, until)), take)
+        yield from read_pages(PageReader(endpoint, endpoint.first_page(since, until)), take)
 
     def _switch_off(self, refused: Refused) -> None:
         """Note that the account does not have the product; raise the refusal if it had, or if Twilio says otherwise."""

@@ -37,11 +37,11 @@ from tap_twilio.timestamps import (
     END,
     SECOND,
     Timestamp,
-    day_of,
     earlier,
     later,
-    midnight_after,
-    timestamp_of,
+    round_up_to_day,
+    start_of_day,
+    timestamp_or_none,
 )
 from tap_twilio.twilio.endpoint import ListEndpoint, halves
 from tap_twilio.twilio.request import Page, Row
@@ -269,7 +269,7 @@ class ChildStreams:
         reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
-            unsliceable = endpoint.unsliceable_rows(endpoint.dates_of(page.rows))
+            unsliceable = endpoint.unsliceable_rows(endpoint.row_dates(page.rows))
             for chunk in reader.cut(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
             if reader.taken < len(rows):  # the state has no space for more fingerprints
@@ -296,19 +296,19 @@ class ChildStreams:
     def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
         """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
         endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
-        keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.dates_of(page.rows)
+        keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.row_dates(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
         too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
         pending = []
         for key, row, dates in zip(keys, page.rows, dates_of_rows):
             if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
-                pending.append(PendingRow(key, 0, None, page.stamp, NO_DATES))
+                pending.append(PendingRow(key, 0, None, page.times, NO_DATES))
                 continue
-            visit = self._visit_of(endpoint, row, (timestamp_of(dates[2]) or END) < too_old)
+            visit = self._visit_of(endpoint, row, (timestamp_or_none(dates[2]) or END) < too_old)
             content = self._content(endpoint, key, row, visit)
             assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
-            pending.append(PendingRow(key, content, visit, page.stamp, dates, assume_sent))
+            pending.append(PendingRow(key, content, visit, page.times, dates, assume_sent))
         return pending
 
     def _visit_of(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> Visit:
@@ -365,7 +365,7 @@ class ChildStreams:
 
     def _defer(self, row: PendingRow) -> None:
         for table in self._unfailed():
-            table.defer(timestamp_of(row.dates[1]))
+            table.defer(timestamp_or_none(row.dates[1]))
 
     # -- visits
 
@@ -452,7 +452,7 @@ class ChildStreams:
         """Return whether to accept an empty list: Twilio lists the children that a row announces late, or never."""
         if not row.record.expects_children:
             return True
-        dates = [date for date in (timestamp_of(row.dates[0]), timestamp_of(row.dates[2])) if date]
+        dates = [date for date in (timestamp_or_none(row.dates[0]), timestamp_or_none(row.dates[2])) if date]
         accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.repeats(row.key)
         self.given_up += accepts
         return accepts
@@ -465,7 +465,7 @@ class ChildStreams:
             return True
         if parent.stream.has_item_endpoint and parent.stream.rows is not None:
             try:
-                yield parent.row(row.record.row)
+                yield parent.single_row(row.record.row)
             except Refused as refused:
                 return refused.status == 404
         return False
@@ -481,7 +481,9 @@ class ChildStreams:
         restarts = 0
 
         def open_dispatcher() -> PageDispatcher:
-            page_reader = PageReader(endpoint, replace(endpoint.top(*dates), attempts=attempts) if dates else None)
+            page_reader = PageReader(
+                endpoint, replace(endpoint.first_page(*dates), max_server_failures=attempts) if dates else None
+            )
             return PageDispatcher.of(self.consumers, mode, page_reader)
 
         def restart(shifted: PageShifted) -> PageDispatcher:
@@ -559,19 +561,19 @@ class ChildStreams:
         rules = [] if is_new else self._date_rules(mode)
         known = min((date_rule.since for date_rule in rules), default=BEGINNING)
         # Whole days, so that all syncs of a day compare the same rows.
-        since = day_of(earlier(known, window.lookback)) if known else earlier(self.now(), OLDEST)
+        since = start_of_day(earlier(known, window.lookback)) if known else earlier(self.now(), OLDEST)
         since = max(since, min((table.start_date for table in self._unfailed()), default=BEGINNING))
         reach = self.stream.filter and self.stream.filter.max_age
         if not reach:
             return since
         reached = earlier(self.now(), reach - DAY)  # less a day, for the time that the read takes
-        return max(since, midnight_after(reached) if known else reached)
+        return max(since, round_up_to_day(reached) if known else reached)
 
 
 def _only_between(endpoint: ListEndpoint, page: Page, since: Timestamp, until: Timestamp) -> Page:
     """Return a page without the rows that a filter lists a unit outside of the dates."""
     return replace(
-        page, rows=[row for row in page.rows if since <= (timestamp_of(endpoint.listed(row)) or since) < until]
+        page, rows=[row for row in page.rows if since <= (timestamp_or_none(endpoint.list_date(row)) or since) < until]
     )
 
 
@@ -582,7 +584,7 @@ def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:
 
 def _may_be_new(date_rule: DateRule, row: PendingRow) -> bool:
     """Return whether a row may never have been visited, by its dates."""
-    return date_rule.must_resend(row.dates) or (timestamp_of(row.dates[2]) or END) >= date_rule.since
+    return date_rule.must_resend(row.dates) or (timestamp_or_none(row.dates[2]) or END) >= date_rule.since
 
 
 def _sorted_json(row: Row) -> bytes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tap_twilio.timestamps import timestamp_of
+from tap_twilio.timestamps import timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Row
 
@@ -63,13 +63,13 @@ class Order:
         if self._sortings != {} and rows:
             self._learn_from_changes(rows)
         if self.endpoint.stream.filter_hides_rows and not self._list_date_is_refuted:
-            self._by_list_date.learn_from([timestamp_of(self.endpoint.listed(row)) for row in rows])
+            self._by_list_date.learn_from([timestamp_or_none(self.endpoint.list_date(row)) for row in rows])
 
     def _learn_from_changes(self, rows: list[Row]) -> None:
         if self._sortings is None:
             self._sortings = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
         for name, sorting in self._sortings.items():
-            sort_value = _casefolded if name in NAMES else timestamp_of
+            sort_value = _casefolded if name in NAMES else timestamp_or_none
             sorting.learn_from([sort_value(row.get(name)) for row in rows])
         self._sortings = {name: sorting for name, sorting in self._sortings.items() if not sorting.is_refuted}
 
@@ -97,7 +97,7 @@ class Order:
         If the row had moved to the top, the next row would be one that changed later.
         """
         for name in self._sortings or ():
-            date, next_date = timestamp_of(row.get(name)), timestamp_of(next_row.get(name))
+            date, next_date = timestamp_or_none(row.get(name)), timestamp_or_none(next_row.get(name))
             if (date or "") < (next_date or "") or (date is None and name == CHANGED):
                 return False
         return True

@@ -14,7 +14,7 @@ from tap_twilio.state.model import Backfill, TimeSlice
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, day_of, earlier, later, midnight_after
+from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, earlier, later, round_up_to_day, start_of_day
 
 from .partition_read import PartitionRead
 from .time_slices import TimeSlices
@@ -60,7 +60,7 @@ def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice
     is_resend = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
     since = oldest
     if state.finished and not is_resend:
-        filter_start = midnight_after(reading.reach) if reading.reach else BEGINNING
+        filter_start = round_up_to_day(reading.reach) if reading.reach else BEGINNING
         since = max(since, filter_start, _window_start(reading, window, reading.began))
     since = first_of(since, window.period) if window.period else since
     unread = [
@@ -78,7 +78,7 @@ def _window_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -
     The window has whole days, so that all syncs of a day compare the same rows.
     """
     bookmark = reading.state.finished or earlier(began, reading.bounds.lateness)
-    return day_of(earlier(bookmark, window.lookback))
+    return start_of_day(earlier(bookmark, window.lookback))
 
 
 def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:

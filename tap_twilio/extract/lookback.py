@@ -72,9 +72,9 @@ def _read_newest(
 
     def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
         nonlocal pages_to_slice
-        if endpoint.all_older(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
+        if endpoint.all_before(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
             return True
-        if dispatcher.page_reader.pages == 1 and page.next and reading.sliceable:
+        if dispatcher.page_reader.pages == 1 and page.next_uri and reading.sliceable:
             pages = pages_between(endpoint, page, edge)
             if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
                 pages_to_slice = pages

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tap_twilio.errors import PageShifted
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_of
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
@@ -136,11 +136,11 @@ def moves_only_up(order: Order) -> bool:
 
 
 def _created(row: Row) -> Timestamp:
-    return timestamp_of(row.get("date_created")) or BEGINNING
+    return timestamp_or_none(row.get("date_created")) or BEGINNING
 
 
 def is_below_moved_rows(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
     """Return whether all rows that moved up since `edge` are above this page."""
-    return endpoint.all_older(page, edge) and all(
-        (timestamp_of(row.get("date_updated")) or END) < edge for row in page.rows
+    return endpoint.all_before(page, edge) and all(
+        (timestamp_or_none(row.get("date_updated")) or END) < edge for row in page.rows
     )

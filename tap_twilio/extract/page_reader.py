@@ -32,7 +32,7 @@ from typing import Any
 from tap_twilio.errors import Incomplete, PageShifted, Refused
 from tap_twilio.state.model import Checkpoint
 from tap_twilio.tables.effects import Effect, PageRead
-from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_of
+from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
@@ -78,9 +78,9 @@ class PageReader:
         self._page_ends: set[tuple[str, str]] = set()  # of each page read, its first and its last row
         self._repeated_pages = 0
         self._steps_back = 0  # how often in a row the previous page was returned again
-        self._fetch = top or endpoint.top()
+        self._fetch = top or endpoint.first_page()
         if checkpoint:
-            self._fetch = endpoint.at(checkpoint.page, token=checkpoint.page != self._fetch.uri)
+            self._fetch = endpoint.page_at(checkpoint.page, has_page_token=checkpoint.page != self._fetch.uri)
 
     def next_page(self) -> PageRead:
         """Read the next page. Raises PageShifted when rows may have been skipped."""
@@ -93,12 +93,12 @@ class PageReader:
         self.pages += 1
         self.rows += len(ids)
         self._first_ids = self._first_ids or set(ids)
-        if page.next is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
+        if page.next_uri is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
             rest = yield from self._reread(self._proof)
-            page = replace(page, rows=[*page.rows, *rest.rows], next=rest.next) if rest else page
-        self.ended = page.next is None
-        if page.next is not None:
-            self._fetch = self.endpoint.at(page.next)
+            page = replace(page, rows=[*page.rows, *rest.rows], next_uri=rest.next_uri) if rest else page
+        self.ended = page.next_uri is None
+        if page.next_uri is not None:
+            self._fetch = self.endpoint.page_at(page.next_uri)
         return page
 
     def checkpoint(self, rows: Sequence[Row], last: Row) -> Checkpoint | None:
@@ -109,9 +109,9 @@ class PageReader:
         rows_above = rows[: ids.index(last_id)]
         sample = [*rows_above[:: max(1, len(rows_above) // (CHECKPOINT_ROWS - 1))][: CHECKPOINT_ROWS - 1], last]
         settled = earlier(self._proof.answered_at, SETTLED)
-        marks = [self._mark(row, (timestamp_of(row.get(CHANGED)) or settled) >= settled) for row in sample]
+        marks = [self._mark(row, (timestamp_or_none(row.get(CHANGED)) or settled) >= settled) for row in sample]
         return Checkpoint(
-            self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.listed(row)] for row in sample], marks
+            self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.list_date(row)] for row in sample], marks
         )
 
     # -- requests
@@ -129,7 +129,7 @@ class PageReader:
             if proof is None or not self._needs_proof(proof, page, self.endpoint.ids(page.rows)):
                 return self._accept(page)
         refused_address, rest = self._fetch.uri, (yield from self._reread(proof))
-        if refusal and (rest is None or rest.next == refused_address):
+        if refusal and (rest is None or rest.next_uri == refused_address):
             raise refusal
         if rest is None:
             return self._accept(page)
@@ -144,7 +144,7 @@ class PageReader:
         self._addresses.add(self._fetch.uri)
         for _ in range(RETRIES):
             page = yield from self._request(self._fetch, self.rows)
-            if page.next is None or page.next not in self._addresses:
+            if page.next_uri is None or page.next_uri not in self._addresses:
                 return page
         raise PageShifted(ENDLESS)
 
@@ -153,7 +153,7 @@ class PageReader:
         try:
             page: Page = yield fetch
         except Refused as refused:
-            if fetch.token and refused.status in (400, 404):
+            if fetch.has_page_token and refused.status in (400, 404):
                 raise PageShifted(str(refused)) from refused  # perhaps the row that the token names was deleted
             raise
         return self.endpoint.complete(page, rows_before)
@@ -171,7 +171,7 @@ class PageReader:
         keys, rows = self._keys(page.rows), page.rows
         needs_all = self.order.may_move_down or not self.endpoint.stream.resumable
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
-        self._proof = PageProof(fetch, keys, contents, rows[-1], page.date, rows_before, set(keys_before))
+        self._proof = PageProof(fetch, keys, contents, rows[-1], page.twilio_time, rows_before, set(keys_before))
 
     def _check_that_it_ends(self, ids: list[str]) -> None:
         """Raise an error for a list without an end: one whose pages repeat under new tokens, or hold no rows."""
@@ -197,7 +197,7 @@ class PageReader:
         for row_id, row in zip(ids, page.rows):
             if row_id in marks and self._mark(row, marks[row_id].startswith("#")) == marks[row_id]:
                 self.resume_after = row_id
-        if self._fetch.token and self.resume_after is None:
+        if self._fetch.has_page_token and self.resume_after is None:
             raise PageShifted(SHIFTED)
 
     def _mark(self, row: Row, by_content: bool) -> str:
@@ -209,7 +209,7 @@ class PageReader:
 
     def _moving_values(self, row: Row) -> list[Any]:
         """Return values that change whenever a row moves, if its `date_updated` is reliable."""
-        return [timestamp_of(row.get(CHANGED)), timestamp_of(self.endpoint.listed(row)), row.get("status")]
+        return [timestamp_or_none(row.get(CHANGED)), timestamp_or_none(self.endpoint.list_date(row)), row.get("status")]
 
     # -- proof between two pages
 
@@ -218,14 +218,16 @@ class PageReader:
         if not self.endpoint.stream.resumable:
             return True
         if not ids:
-            return page.next is None  # an empty last page proves nothing; on an empty page before it, a filter hid rows
+            return (
+                page.next_uri is None
+            )  # an empty last page proves nothing; on an empty page before it, a filter hid rows
         if self.order.never_moves_rows:
             return False
         if self.order.may_move_down or not self.order.shows_unmoved(proof.last_row, page.rows[0]):
             return True
         if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True
-        return not self.endpoint.listed(proof.last_row) and bool(self.endpoint.listed(page.rows[0]))
+        return not self.endpoint.list_date(proof.last_row) and bool(self.endpoint.list_date(page.rows[0]))
 
     def _reread(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
         """
@@ -252,7 +254,7 @@ class PageReader:
         """Request the last row alone, and return whether it is unchanged."""
         last_row = proof.last_row
         try:
-            answer: Page = yield self.endpoint.row(last_row)
+            answer: Page = yield self.endpoint.single_row(last_row)
         except Refused as refused:
             if refused.status in (401, 403, 404):
                 return False  # the row was deleted; or the credentials may read the list only
@@ -275,11 +277,11 @@ class PageReader:
         pushed_down = [key for key in keys if key not in proof.contents]
         if not remaining or remaining != proof.keys[: len(remaining)] or keys[-1] != remaining[-1]:
             return False
-        return not proof.fetch.token or proof.keys_before.issuperset(pushed_down)
+        return not proof.fetch.has_page_token or proof.keys_before.issuperset(pushed_down)
 
     def _is_unchanged(self, proof: PageProof, row: Row) -> bool:
         """Return whether the last row has the same content, or at least the values that change when a row moves."""
-        changed = timestamp_of(proof.last_row.get(CHANGED))
+        changed = timestamp_or_none(proof.last_row.get(CHANGED))
         is_settled = changed is not None and changed < earlier(proof.answered_at, SETTLED)
         return self._stable_part(row) == self._stable_part(proof.last_row) or (
             is_settled and self._moving_values(row) == self._moving_values(proof.last_row)

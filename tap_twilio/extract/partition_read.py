@@ -20,7 +20,7 @@ from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import Reader, ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
+from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, earlier, start_of_day
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
 
@@ -282,7 +282,7 @@ class PartitionRead:
         """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.inclusive:
-            since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
+            since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
         return max(since, self.reach)
 

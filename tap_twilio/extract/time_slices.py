@@ -31,13 +31,13 @@ from tap_twilio.timestamps import (
     END,
     SECOND,
     Timestamp,
-    day_of,
     earlier,
-    format_timestamp,
+    from_datetime,
     later,
-    parse_timestamp,
+    start_of_day,
+    to_datetime,
 )
-from tap_twilio.twilio.endpoint import ListEndpoint, dates_of, halves, pages_to
+from tap_twilio.twilio.endpoint import ListEndpoint, halves, list_dates, pages_to
 from tap_twilio.twilio.request import Page, Row
 
 from .dispatch import RESTARTS, PageDispatcher
@@ -265,10 +265,10 @@ class TimeSlices:
         """Leave the rows that the filter does not reach to rescans, if Twilio answers a page without a filter."""
         if refusal := self._refusal:
             try:
-                yield self.endpoint.top()
+                yield self.endpoint.first_page()
                 if self.longest_answered is None:
                     now = later(self.reading.now(), SECOND)
-                    yield self.endpoint.top(earlier(now, DAY), now)
+                    yield self.endpoint.first_page(earlier(now, DAY), now)
             except Refused as other:
                 if other.status == 400:
                     raise refusal from None
@@ -339,7 +339,7 @@ class TimeSlices:
 
 
 def _length(time_slice: TimeSlice) -> timedelta:
-    return parse_timestamp(time_slice.until) - parse_timestamp(time_slice.since)
+    return to_datetime(time_slice.until) - to_datetime(time_slice.since)
 
 
 class SliceRead:
@@ -388,10 +388,10 @@ class SliceRead:
             return False
         if self.slices.from_creation and created:
             newest_day = first_of(earlier(time_slice.until, SECOND), "")
-            since = max(since, min(day_of(created), newest_day))
-        top = self.endpoint.top(since, time_slice.until)
+            since = max(since, min(start_of_day(created), newest_day))
+        top = self.endpoint.first_page(since, time_slice.until)
         if not self.is_unit or self.slices.failure or time_slice.failed:
-            top = replace(top, attempts=ATTEMPTS)
+            top = replace(top, max_server_failures=ATTEMPTS)
         self.page_reader = PageReader(self.endpoint, top, time_slice.checkpoint)
         return True
 
@@ -411,7 +411,7 @@ class SliceRead:
     def _keep_inside_rows(self, page: Page) -> Page | None:
         """Drop the rows outside the time slice: a filter may list undated rows and neighbors. Split a long slice."""
         self.slices.longest_answered = max(self.slices.longest_answered or NO_TIME, _length(self.time_slice))
-        dates = dates_of(self.endpoint, page.rows)
+        dates = list_dates(self.endpoint, page.rows)
         self.reading.slices_overlap |= BEGINNING in dates
         rows = [row for row, date in zip(page.rows, dates) if self._contains(date)]
         self._outcome = self._parts_if_long(page, list(filter(self._contains, dates)))
@@ -429,7 +429,7 @@ class SliceRead:
         """
         time_slice, page_reader = self.time_slice, self.page_reader
         is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
-        if self.reading.slices_overlap or not page.next or is_checkpoint_page:
+        if self.reading.slices_overlap or not page.next_uri or is_checkpoint_page:
             return []
         pages_left = pages_to(dates, time_slice.since)
         pages_again = 0 if page_reader.pages == 1 else page_reader.pages
@@ -467,7 +467,7 @@ class SliceRead:
         if self.slices.is_rescanned:
             return [("", page)]
         groups: dict[str, list[Row]] = {}
-        for row, date in zip(page.rows, dates_of(self.endpoint, page.rows)):
+        for row, date in zip(page.rows, list_dates(self.endpoint, page.rows)):
             by_day = date >= self.slices.group_by_day_from
             name = first_of(date, self.slices.sums) if by_day else self.time_slice.since
             groups.setdefault(name, []).append(row)
@@ -490,20 +490,20 @@ def split_evenly(
     assert endpoint.stream.filter
     # A very long list gets longer time slices: otherwise each part would be split again.
     reading.slice_pages = max(reading.slice_pages, pages / MAX_PARTS)
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     most_units = (end - start) / endpoint.stream.filter.unit
     parts = max(1, int(min(ceil(pages / reading.slice_pages), MAX_PARTS, most_units)))
     if parts > 1 and endpoint.stream.is_log:
         bounds = _midnights(since, until)
     else:
-        bounds = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
+        bounds = [from_datetime(start + (end - start) * index / parts) for index in range(parts + 1)]
     return [TimeSlice(low, high) for low, high in zip(bounds, bounds[1:]) if low < high][::-1]
 
 
 def _midnights(since: Timestamp, until: Timestamp) -> list[Timestamp]:
     """Return bounds at midnights, so that each sync compares the same rows of a log."""
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     step = ceil((end - start) / DAY / MAX_PARTS) * DAY
-    midnights = [format_timestamp(midnight + number * step) for number in range(1, MAX_PARTS + 1)]
+    midnights = [from_datetime(midnight + number * step) for number in range(1, MAX_PARTS + 1)]
     return [date for date in (since, *midnights, until) if date <= until]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tap_twilio.timestamps import SECOND, Timestamp, day_of, earlier, format_timestamp, later, parse_timestamp
+from tap_twilio.timestamps import SECOND, Timestamp, earlier, from_datetime, later, start_of_day, to_datetime
 
 ATTEMPTS = 3  # requests for dates that Twilio fails to answer, before a part of them is requested
 IN_A_ROW = 3  # days that fail or are empty, before all older days are assumed to be the same
@@ -19,7 +19,7 @@ def first_of(at: Timestamp, period: str) -> Timestamp:
     ('2026-03-01T00:00:00.000000Z', '2026-03-14T00:00:00.000000Z')
     """
     return {"month": f"{at[:7]}-01T00:00:00.000000Z", "year": f"{at[:4]}-01-01T00:00:00.000000Z"}.get(
-        period, day_of(at)
+        period, start_of_day(at)
     )
 
 
@@ -41,8 +41,8 @@ def split_at_midnight(since: Timestamp, until: Timestamp) -> list[tuple[Timestam
     >>> [name_of(*half) for half in split_at_midnight("2026-03-14T15:09:26.000000Z", "2026-03-17T00:00:00.000000Z")]
     ['2026-03-14 to 2026-03-15', '2026-03-16']
     """
-    start, end = parse_timestamp(since), parse_timestamp(until)
-    middle = ceiling(format_timestamp(start + (end - start) / 2), "")
+    start, end = to_datetime(since), to_datetime(until)
+    middle = ceiling(from_datetime(start + (end - start) / 2), "")
     return [(since, middle), (middle, until)] if middle < until else []
 
 

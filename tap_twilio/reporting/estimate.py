@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.state.model import Backfill, Checkpoint
-from tap_twilio.timestamps import Timestamp, parse_timestamp, timestamp_of
+from tap_twilio.timestamps import Timestamp, timestamp_or_none, to_datetime
 
 
 def first_read_share(reading: PartitionRead) -> float | None:
@@ -20,7 +20,7 @@ def first_read_share(reading: PartitionRead) -> float | None:
     if opened is None:
         return None
     since = min([reading.oldest, *(time_slice.since for time_slice in list(opened.time_slices or ()))])
-    whole = parse_timestamp(opened.began) - parse_timestamp(since)
+    whole = to_datetime(opened.began) - to_datetime(since)
     if whole <= timedelta(0):
         return None
     share = 1 - min(1.0, max(0.0, _left(opened, since, whole) / whole))
@@ -42,9 +42,9 @@ def _left(opened: Backfill, since: Timestamp, whole: timedelta) -> timedelta:
 
 def _until(checkpoint: Checkpoint | None, since: Timestamp) -> timedelta:
     """Return the time span from `since` to the last dated row of a checkpoint."""
-    dates = [timestamp_of(date) for _, date in checkpoint.rows if date] if checkpoint else []
+    dates = [timestamp_or_none(date) for _, date in checkpoint.rows if date] if checkpoint else []
     return _between(since, dates[-1] or since) if dates else timedelta(0)
 
 
 def _between(since: Timestamp, until: Timestamp) -> timedelta:
-    return max(timedelta(0), parse_timestamp(until) - parse_timestamp(since))
+    return max(timedelta(0), to_datetime(until) - to_datetime(since))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tap_twilio.extract.partition_read import PartitionRead
-from tap_twilio.log import about, listed
+from tap_twilio.log import about, first_few
 from tap_twilio.state.describe import BLOCKED, NOT_READ, Verdict, verdict
 from tap_twilio.state.store import State
 from tap_twilio.tables.table import Table
@@ -167,7 +167,7 @@ def log_table(streams: Sequence[StreamSummary]) -> None:
         if lacking:
             LOGGER.info("%s", _incomplete(summary, lacking), extra=about(summary.stream))
     if empty := [stream.stream for stream in streams if stream not in shown]:
-        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), listed(empty))
+        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), first_few(empty))
 
 
 def _incomplete(stream: StreamSummary, lacking: Sequence[AccountSummary]) -> str:
@@ -176,7 +176,7 @@ def _incomplete(stream: StreamSummary, lacking: Sequence[AccountSummary]) -> str
     left = members["syncs_left"]
     syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
     because = "; ".join(reason for reason in members["incomplete_because"] if reason not in LOGGED_ELSEWHERE)
-    where = listed([part.account for part in lacking])
+    where = first_few([part.account for part in lacking])
     return f"{stream.stream}: not complete in {where}: {because}{syncs}"
 
 

@@ -15,7 +15,7 @@ from tap_twilio.extract.page_reader import PageReader
 from tap_twilio.extract.read_list import read_pages
 from tap_twilio.settings import Settings
 from tap_twilio.streams import ACCOUNTS, Stream
-from tap_twilio.timestamps import Timestamp, timestamp_of
+from tap_twilio.timestamps import Timestamp, timestamp_or_none
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
@@ -77,7 +77,7 @@ def find_accounts(settings: Settings, scheduler: Scheduler, credentials: Credent
     return Accounts(tuple(accounts), listed=False)
 
 
-def known_accounts(
+def list_accounts(
     settings: Settings, scheduler: Scheduler, credentials: Credentials, probe: Stream
 ) -> list[tuple[Account, bool]]:
     """
@@ -140,14 +140,14 @@ def _all(settings: Settings, scheduler: Scheduler, credentials: Credentials, pro
     return accounts
 
 
-def fetch_account(sid: str) -> Fetch:
+def account_request(sid: str) -> Fetch:
     """Return the request for one account."""
-    return ListEndpoint(ACCOUNTS, sid, 1).row({"sid": sid})
+    return ListEndpoint(ACCOUNTS, sid, 1).single_row({"sid": sid})
 
 
 def _fetch(sid: str, settings: Settings, scheduler: Scheduler, credentials: Credentials) -> Account:
     try:
-        row = scheduler.fetch(fetch_account(sid)).rows[0]
+        row = scheduler.fetch(account_request(sid)).rows[0]
     except Refused as refused:
         if sid == settings.account_sid == settings.user and refused.status in DENIED:
             raise _wrong_credentials(settings, refused) from None
@@ -162,7 +162,7 @@ def _account(row: Row, settings: Settings, credentials: Credentials) -> Account:
     return Account(
         row["sid"],
         row.get("status"),
-        timestamp_of(row.get("date_created")),
+        timestamp_or_none(row.get("date_created")),
         row.get("friendly_name"),
         row.get("owner_account_sid"),
     )
@@ -178,7 +178,7 @@ def _probe(sid: str, settings: Settings, scheduler: Scheduler, stream: Stream) -
 
 
 def _first(stream: Stream, sid: str) -> Fetch:
-    return ListEndpoint(stream, sid, 1, stream.queries[-1]).top()
+    return ListEndpoint(stream, sid, 1, stream.queries[-1]).first_page()
 
 
 def _wrong_credentials(settings: Settings, refused: Refused, sid: str | None = None) -> TapError:

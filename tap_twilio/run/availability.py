@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
-from tap_twilio.log import FEW, about, listed
+from tap_twilio.log import FEW, about, first_few
 from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
@@ -152,9 +152,9 @@ class Availability:
     def explain(self) -> None:
         """Log what was not read, in one line for each reason."""
         if closed := self._accounts(CLOSED):
-            LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", listed(closed))
+            LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", first_few(closed))
         if suspended := self._accounts(SUSPENDED):
-            LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", listed(suspended))
+            LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", first_few(suspended))
         lacking: dict[str, set[str]] = {}
         for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
             lacking.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
@@ -183,12 +183,12 @@ class Availability:
             LOGGER.error(
                 "failed: %s (%s): Twilio refused %d account%s (HTTP %d, code %s): %s. %s",
                 _host(name),
-                listed(streams),
+                first_few(streams),
                 len(accounts),
                 "s" * (len(accounts) > 1),
                 error.status,
                 error.code,
-                listed(accounts),
+                first_few(accounts),
                 error.next_step,
                 extra=about(name if len(streams) == 1 else None),
             )

@@ -98,7 +98,7 @@ class Check:
         endpoint = ListEndpoint(stream, account, ROWS, stream.queries[-1], values)
         now = self.sync.clock.now
         log = stream.is_log
-        top = endpoint.top(earlier(now, DAY), later(now, SECOND)) if log else endpoint.top()
+        top = endpoint.first_page(earlier(now, DAY), later(now, SECOND)) if log else endpoint.first_page()
         try:
             return endpoint.complete(self.sync.scheduler.fetch(top))
         except Refused as refused:

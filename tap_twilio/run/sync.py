@@ -35,14 +35,14 @@ from tap_twilio.state.store import State, selection
 from tap_twilio.streams import PROBE, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, parse_timestamp
+from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, to_datetime
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
-from tap_twilio.twilio.request import Stamp
+from tap_twilio.twilio.request import PageTimes
 from tap_twilio.twilio.retry_pool import Pool
 from tap_twilio.twilio.server_clock import Clock
 
-from .accounts import Account, Accounts, fetch_account, find_accounts
+from .accounts import Account, Accounts, account_request, find_accounts
 from .availability import INACTIVE, UNAVAILABLE, Availability
 from .plan import RunPlan
 from .scheduler import Done, Scheduler
@@ -147,7 +147,7 @@ class Sync:
         pairs = [(stream, account) for stream in run_plan.roots() for account in self._accounts_of(stream)]
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).rescanned_at or "")
         budget = Budget(self.settings.rescan_pages, [(stream.name, account.sid) for stream, account in pairs])
-        self.readings = [run_plan.reading(stream, account, budget) for stream, account in pairs]
+        self.readings = [run_plan.partition_read(stream, account, budget) for stream, account in pairs]
 
     def _accounts_of(self, stream: Stream) -> list[Account]:
         return self.available.accounts_of(stream, self.run_plan.names(stream))
@@ -258,10 +258,10 @@ class Sync:
     # -- rows and state
 
     def _emit(self, emit: Emit) -> None:
-        self.versions.emit(emit.table.name, emit.table.account, emit.stamp, emit.records)
+        self.versions.emit(emit.table.name, emit.table.account, emit.times, emit.records)
 
-    def _write(self, name: str, account: str, stamp: Stamp, records: list[bytes]) -> None:
-        self.output.records(self.recorders[name].lines(records, stamp, self.versions.number(name)))
+    def _write(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
+        self.output.records(self.recorders[name].lines(records, times, self.versions.number(name)))
         self.counts.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
@@ -301,7 +301,7 @@ class Sync:
             if self.clock.settled or not self.clock.now or self.scheduler.stopping:
                 return
             try:
-                self.scheduler.fetch(fetch_account(sid))
+                self.scheduler.fetch(account_request(sid))
             except PartitionError:
                 return  # a Standard key may not; later answers then correct the clock
 
@@ -312,8 +312,8 @@ class Sync:
             warnings.append(
                 "Twilio's answers have no Date header (a proxy?): this machine's clock minus 1 hour is used"
             )
-            self.clock.saw(earlier(now, HOUR))
-        apart = parse_timestamp(now) - parse_timestamp(self.clock.now)
+            self.clock.observe(earlier(now, HOUR))
+        apart = to_datetime(now) - to_datetime(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
             warnings.append(f"this machine's clock is {apart} off from Twilio's; the tap uses Twilio's")
         if self.settings.start_date and self.settings.start_date > self.clock.now:

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
 
-from tap_twilio.log import FEW, about, listed
+from tap_twilio.log import FEW, about, first_few
 from tap_twilio.singer.records import compared
 from tap_twilio.state.model import ELSEWHERE, Partition, StreamState
 from tap_twilio.state.store import State
 from tap_twilio.timestamps import DAY, Timestamp, earlier
-from tap_twilio.twilio.request import Stamp
+from tap_twilio.twilio.request import PageTimes
 
 MOST_HELD = 20_000  # rows of a version that are held back until it is known whether the table changed
 LOGGER = logging.getLogger("tap_twilio")
 Key = tuple[str, str]  # a stream and an account
-Batch = tuple[str, Stamp, list[bytes]]  # an account, and the records of one answer
-Write = Callable[[str, str, Stamp, list[bytes]], None]  # of a stream: an account, and the records of one answer
+Batch = tuple[str, PageTimes, list[bytes]]  # an account, and the records of one answer
+Write = Callable[[str, str, PageTimes, list[bytes]], None]  # of a stream: an account, and the records of one answer
 
 
 @dataclass
@@ -42,11 +42,11 @@ class Version:
     resumed: bool = False  # an earlier sync read a part of it
     held: list[Batch] = field(default_factory=list)
 
-    def take(self, account: str, stamp: Stamp, records: list[bytes]) -> list[Batch]:
+    def take(self, account: str, times: PageTimes, records: list[bytes]) -> list[Batch]:
         """Take records, and return the batches to write now."""
         self.rows += len(records)
         self.total += sum(int.from_bytes(sha256(compared(record)).digest()[:16], "big") for record in records)
-        self.held.append((account, stamp, records))
+        self.held.append((account, times, records))
         return self.release() if self.before is None or self.rows > MOST_HELD else []
 
     def release(self) -> list[Batch]:
@@ -128,7 +128,9 @@ def explain(name: str, stream: StreamState, accounts: list[str], reasons: Mappin
         "tap-twilio state forget FILE %s",
         name,
         len(unread),
-        listed([f"{account} ({reasons.get(account, 'not among the accounts that are read')})" for account in unread]),
+        first_few(
+            [f"{account} ({reasons.get(account, 'not among the accounts that are read')})" for account in unread]
+        ),
         " ".join(unread[:FEW]),
         extra=about(name),
     )
@@ -151,9 +153,9 @@ class Versions:
         """Return the streams whose rows are held back."""
         return [name for name, version in self._open.items() if version.before]
 
-    def emit(self, name: str, account: str, stamp: Stamp, records: list[bytes]) -> None:
+    def emit(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
         """Write records, unless the open version of their stream holds them back."""
-        version, batch = self._open.get(name), (account, stamp, records)
+        version, batch = self._open.get(name), (account, times, records)
         self._write_all(name, version.take(*batch) if version else [batch])
 
     def resume(self, numbers: Mapping[str, int]) -> None:
@@ -192,5 +194,5 @@ class Versions:
             self._activate(name, version.number)
 
     def _write_all(self, name: str, batches: Collection[Batch]) -> None:
-        for account, stamp, records in batches:
-            self._write(name, account, stamp, records)
+        for account, times, records in batches:
+            self._write(name, account, times, records)

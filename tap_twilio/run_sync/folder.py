@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tap_twilio.errors import AlreadyRunning, TapError
-from tap_twilio.files import private, replace, state_in
+from tap_twilio.files import open_private, parse_state, write_atomically
 
 try:
     import fcntl
@@ -63,7 +63,7 @@ class Folder:
     def keep(self, state: bytes) -> None:
         """Replace the last STATE, and wait until the disk has the new one. Raises TapError."""
         try:
-            replace(self.path / STATE, state + b"\n", private)
+            write_atomically(self.path / STATE, state + b"\n", open_private)
         except OSError as error:
             raise TapError(
                 f"{self.path / STATE}: cannot be written ({error.strerror}). The next sync repeats what this one"
@@ -96,7 +96,7 @@ def held(path: Path, what: str) -> Iterator[int]:
 
 def is_state(text: bytes, what: str) -> bool:
     """Return whether a file holds a STATE. If not, warn that the sync reads everything again."""
-    if state_in(text) is not None:
+    if parse_state(text) is not None:
         return True
     if text.strip():
         LOGGER.warning("%s: holds no state, perhaps after a disk failure: it is set aside, and all is read again", what)

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tap_twilio.files import state_in
+from tap_twilio.files import parse_state
 
 STATE = (b'{"type":"STATE"', b'{"type": "STATE"')
 ROW = (b'{"type":"RECORD"', b'{"type": "RECORD"')
@@ -49,13 +49,13 @@ class Ledger:
             return
         for line in lines.splitlines():
             self._changes += line.startswith(CHANGE)
-            if line.startswith(STATE) and (value := state_in(line)) is not None:
+            if line.startswith(STATE) and (value := parse_state(line)) is not None:
                 self._unconfirmed.append((_hash(value), self._changes))
                 self.last = Written(value, json.dumps(value).encode(), self._changes)
 
     def confirm(self, line: bytes) -> bytes | None:
         """Return the STATE to keep after a line from the target; None if the line is no STATE."""
-        value = state_in(line)
+        value = parse_state(line)
         if value is None:
             return None
         self._printed, printed = value, _hash(value)

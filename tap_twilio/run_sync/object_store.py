@@ -25,7 +25,7 @@ from typing import Any
 import fsspec
 
 from tap_twilio.errors import AlreadyRunning, TapError
-from tap_twilio.files import parse_json, private
+from tap_twilio.files import open_private, parse_json
 
 from .folder import LOCK, STATE, TORN, held, is_state
 
@@ -88,7 +88,7 @@ class Remote:
         except Exception as error:
             raise self._failed("cannot be read", error) from None
         copy = Path(self._folder.name) / STATE
-        with open(copy, "wb", opener=private) as file:
+        with open(copy, "wb", opener=open_private) as file:
             file.write(text)
         return copy
 

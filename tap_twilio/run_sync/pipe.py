@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import MOST_BYTES
+from tap_twilio.files import MAX_JSON_BYTES
 
 from .ledger import Ledger
 
@@ -163,7 +163,7 @@ class Pipe:
     def _read(self, target: subprocess.Popen[bytes]) -> None:
         """Read what the target prints, and keep its STATEs, until it ends."""
         assert target.stdout
-        descriptor, whole = target.stdout.fileno(), Lines(MOST_BYTES)
+        descriptor, whole = target.stdout.fileno(), Lines(MAX_JSON_BYTES)
         while True:
             self._beat()
             if not select.select([descriptor], [], [], BEAT_S)[0]:

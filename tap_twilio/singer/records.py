@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.twilio.request import Row, Stamp
+from tap_twilio.twilio.request import PageTimes, Row
 
 from .catalog import Selected, load_schema
 from .compile import Compiled, Drift, Note, compile_record, sid_of
@@ -94,9 +94,9 @@ class Recorder:
                 data.compared = to_json(_without(made, not_compared)) if not_compared else None
             yield data
 
-    def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:
+    def lines(self, records: Iterable[bytes], times: PageTimes, version: int | None = None) -> bytes:
         """Return the RECORD lines of records from one response."""
-        records, (received_at, time_extracted) = list(records), stamp
+        records, (received_at, time_extracted) = list(records), times
         if not records:
             return b""
         for record in records:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tap_twilio.streams import BY_NAME, Stream, top_of
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, parse_timestamp
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 
 from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition
 from .store import State
@@ -130,7 +130,7 @@ def _root(state: State, name: str, account: str) -> Partition:
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:
-    return int((parse_timestamp(now) - parse_timestamp(at)).total_seconds()) if at else None
+    return int((to_datetime(now) - to_datetime(at)).total_seconds()) if at else None
 
 
 def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:

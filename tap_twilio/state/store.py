@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import unwrapped
+from tap_twilio.files import unwrap_state
 from tap_twilio.streams import BY_NAME, Stream
 
 from .codec import Count, Date, Json, malformed, object_at, typed
@@ -36,7 +36,7 @@ class State:
     """The state of a run. Raises TapError, with the path of the malformed value, for a state that no tap wrote."""
 
     def __init__(self, value: Any = None) -> None:
-        value = unwrapped({} if value is None else value)
+        value = unwrap_state({} if value is None else value)
         self._value: Json = dict(object_at({} if value is None else value, "its top"))
         if self._value and "bookmarks" not in self._value:
             raise malformed("its top", "holds no bookmarks")

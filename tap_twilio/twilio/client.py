@@ -20,12 +20,12 @@ from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionErro
 from urllib3.util import parse_url
 
 from tap_twilio.errors import Refused, Retry, TapError
-from tap_twilio.files import MOST_BYTES
+from tap_twilio.files import MAX_JSON_BYTES
 from tap_twilio.settings import Settings
-from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp, to_timestamp
+from tap_twilio.timestamps import Timestamp, machine_now, parse_date_time, to_datetime
 
 from .credentials import Credentials
-from .request import Fetch, where
+from .request import Fetch
 from .response import TOO_LARGE, Answer, parse
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -112,7 +112,7 @@ class Client:
             length += len(chunk)
             if time.monotonic() > deadline:
                 raise Retry("the answer came too slowly")
-            if length > MOST_BYTES:
+            if length > MAX_JSON_BYTES:
                 raise Retry(TOO_LARGE, bad_answer=True)
         left: int | None = getattr(response.raw, "length_remaining", None)
         if left:
@@ -131,7 +131,7 @@ def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
             "one that speaks SOCKS needs pip install 'requests[socks]'."
         )
     if no_address:
-        return Refused(400, None, "this is no address", where(fetch))
+        return Refused(400, None, "this is no address", fetch.path)
     if isinstance(error, requests.exceptions.SSLError):
         return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
@@ -176,12 +176,12 @@ def _failure(response: requests.Response, answer: Answer, fetch: Fetch) -> Excep
         return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
     if code is None and "json" in response.headers.get("Content-Type", "") and not _is_whole(answer):
         return Retry(f"HTTP {status} with an error that is no JSON", bad_answer=True)
-    return Refused(status, code, message, where(fetch))
+    return Refused(status, code, message, fetch.path)
 
 
 def _is_whole(answer: Answer) -> bool:
     try:
-        parse(answer.unpacked())
+        parse(answer.decompress())
     except (Retry, ValueError):
         return False
     return True
@@ -190,7 +190,7 @@ def _is_whole(answer: Answer) -> bool:
 def _error_body(answer: Answer) -> tuple[int | None, str]:
     """Read Twilio's {"code": 20404, "message": "…", …}. A gateway may send HTML, or nothing."""
     try:
-        error = parse(answer.unpacked())
+        error = parse(answer.decompress())
         code, message = int(error["code"]), str(error["message"])
     except (Retry, ValueError, TypeError, LookupError, ArithmeticError):
         return None, "no explanation"
@@ -214,11 +214,11 @@ def _retry_after(value: str | None) -> float | None:
         date = _date(value)
     if date is None:
         return None
-    return max(0.0, (parse_timestamp(date) - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (to_datetime(date) - datetime.now(timezone.utc)).total_seconds())
 
 
 def _date(value: str | None) -> Timestamp | None:
     try:
-        return to_timestamp(value) if value else None
+        return parse_date_time(value) if value else None
     except ValueError:
         return None

@@ -37,6 +37,6 @@ class Credentials:
 
     def of(self, fetch: Fetch) -> tuple[str, str]:
         """Return user and password for a request."""
-        if fetch.own and fetch.account != self.account:
+        if fetch.own_credentials and fetch.account != self.account:
             return fetch.account, self._tokens[fetch.account]
         return self.user, self.password

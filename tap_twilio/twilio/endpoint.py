@@ -18,10 +18,10 @@ from tap_twilio.timestamps import (
     SECOND,
     Timestamp,
     earlier,
-    format_timestamp,
+    from_datetime,
     later,
-    parse_timestamp,
-    timestamp_of,
+    timestamp_or_none,
+    to_datetime,
 )
 from tap_twilio.twilio.request import Fetch, Page, Row
 
@@ -49,7 +49,7 @@ class ListEndpoint:
     values: Mapping[str, str] = field(default_factory=dict)  # of the parent row, for the path
     counted_for: str = ""  # the stream that the requests are counted for, if it is another one
 
-    def top(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
+    def first_page(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
         """
         Return the request for the first page, with a date filter from `since` to before `until` if these are given.
 
@@ -58,7 +58,7 @@ class ListEndpoint:
         and extract/time_slices.py drops the rows outside.
 
         >>> from tap_twilio.streams import BY_NAME
-        >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).top(
+        >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).first_page(
         ...     "2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
         '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
         """
@@ -68,9 +68,9 @@ class ListEndpoint:
         query.update(self.stream.query)
         if self.stream.rows is not None and self.stream.has_next_page:
             query["PageSize"] = min(self.page_size, self.stream.max_page_size)
-        return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)
+        return self.page_at(f"{self.path}?{urlencode(query)}" if query else self.path, has_page_token=False)
 
-    def at(self, uri: str, token: bool = True) -> Fetch:
+    def page_at(self, uri: str, has_page_token: bool = True) -> Fetch:
         """Return the request for a page at an address."""
         stream, product = self.stream, self.stream.product
         return Fetch(
@@ -79,13 +79,13 @@ class ListEndpoint:
             stream.rows,
             product.host,
             product.own_credentials,
-            has=tuple(name for name in stream.key if name not in stream.derived),
+            required=tuple(name for name in stream.key if name not in stream.derived),
             has_next_page=stream.has_next_page,
-            token=token,
+            has_page_token=has_page_token,
             stream=self.counted_for or stream.name,
         )
 
-    def row(self, row: Row) -> Fetch:
+    def single_row(self, row: Row) -> Fetch:
         """Return the request for one row."""
         product = self.stream.product
         folder, key = self.path.removesuffix(product.suffix), quote(str(row[self.stream.key[-1]]), safe="")
@@ -123,7 +123,7 @@ class ListEndpoint:
                     row[name] = index if source == "#" else _member(row, source)
                     if name in self.stream.key and row[name] is None:
                         raise BadAnswer(f"{self.path}: a row came without {source}, which is part of its key")
-        return Page(rows, page.next, page.date, page.received_at)
+        return Page(rows, page.next_uri, page.twilio_time, page.received_at)
 
     @cached_property
     def id_of(self) -> Callable[[Row], str]:
@@ -136,7 +136,7 @@ class ListEndpoint:
     def ids(self, rows: Iterable[Row]) -> list[str]:
         return list(map(self.id_of, rows))
 
-    def listed(self, row: Row) -> Any:
+    def list_date(self, row: Row) -> Any:
         """Return a row's list date (created, sent or started) as Twilio wrote it, null or empty for an undated row."""
         return row.get(self.column)
 
@@ -146,7 +146,7 @@ class ListEndpoint:
         changed, listed = self.stream.replication_key or "", self.column
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
-    def dates_of(self, rows: Sequence[Row]) -> list[Dates]:
+    def row_dates(self, rows: Sequence[Row]) -> list[Dates]:
         try:
             return list(map(itemgetter(self.stream.replication_key, self.column, "date_created"), rows))
         except KeyError:
@@ -167,7 +167,9 @@ class ListEndpoint:
             if not listed or not created or listed[:16] != created[:16]
         )
         return frozenset(
-            index for index in differ if _is_unsliceable(timestamp_of(rows[index][1]), timestamp_of(rows[index][2]))
+            index
+            for index in differ
+            if _is_unsliceable(timestamp_or_none(rows[index][1]), timestamp_or_none(rows[index][2]))
         )
 
     @cached_property
@@ -177,17 +179,17 @@ class ListEndpoint:
 
     def newest(self, row: Row) -> Timestamp | None:
         """Return the later of a row's list date and its creation, None for an undated row."""
-        listed, created = timestamp_of(self.listed(row)), timestamp_of(row.get("date_created"))
+        listed, created = timestamp_or_none(self.list_date(row)), timestamp_or_none(row.get("date_created"))
         return listed and max(listed, created or listed)
 
-    def all_older(self, page: Page, edge: Timestamp) -> bool:
+    def all_before(self, page: Page, edge: Timestamp) -> bool:
         """
         Return whether every row of a page is from before `edge`, an undated row by its creation.
 
         At least one row must be dated, since a list may show all undated rows above the dated ones.
         """
-        dates = (self.newest(row) or timestamp_of(row.get("date_created")) or END for row in page.rows)
-        return all(date < edge for date in dates) and any(timestamp_of(self.listed(row)) for row in page.rows)
+        dates = (self.newest(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
+        return all(date < edge for date in dates) and any(timestamp_or_none(self.list_date(row)) for row in page.rows)
 
 
 def _member(row: Row, source: str) -> Any:
@@ -226,21 +228,23 @@ def halves(endpoint: ListEndpoint, rows: int, since: Timestamp, until: Timestamp
     filter_ = endpoint.stream.filter
     if filter_ is None or filter_.max_rows is None or rows < filter_.max_rows:
         return []
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     if end - start < 2 * filter_.unit:
         raise BadAnswer(f"{endpoint.path}: one {filter_.unit} has more rows than Twilio lists in a query")
-    middle = format_timestamp(start + (end - start) / 2)
+    middle = from_datetime(start + (end - start) / 2)
     return [(middle, until), (since, middle)]
 
 
-def dates_of(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
+def list_dates(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
     """Return the list dates of rows, BEGINNING where a row has none."""
-    return [timestamp_of(endpoint.listed(row)) or BEGINNING for row in rows]
+    return [timestamp_or_none(endpoint.list_date(row)) or BEGINNING for row in rows]
 
 
 def pages_between(endpoint: ListEndpoint, page: Page, since: Timestamp) -> float:
     """Estimate the pages from this page back to `since`, assuming that rows are as dense there as on this page."""
-    dates = [timestamp_of(endpoint.listed(row)) or timestamp_of(row.get("date_created")) for row in page.rows]
+    dates = [
+        timestamp_or_none(endpoint.list_date(row)) or timestamp_or_none(row.get("date_created")) for row in page.rows
+    ]
     return pages_to([date for date in dates if date], since)
 
 
@@ -248,5 +252,5 @@ def pages_to(dates: list[Timestamp], since: Timestamp) -> float:
     """Estimate the pages from one with these dates back to `since`, assuming that rows are as dense there."""
     if not dates or min(dates) <= since:
         return 0
-    spread = max(parse_timestamp(max(dates)) - parse_timestamp(min(dates)), SECOND)
-    return (parse_timestamp(min(dates)) - parse_timestamp(since)) / spread
+    spread = max(to_datetime(max(dates)) - to_datetime(min(dates)), SECOND)
+    return (to_datetime(min(dates)) - to_datetime(since)) / spread

@@ -21,7 +21,7 @@ from msgspec.json import Decoder
 from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Retry
-from tap_twilio.files import MOST_BYTES, fits
+from tap_twilio.files import MAX_JSON_BYTES, fits_in_memory
 from tap_twilio.timestamps import Timestamp
 
 from .request import Fetch, Page
@@ -44,19 +44,19 @@ class Answer:
     received_at: Timestamp
     encoding: str | None = None  # of the body
 
-    def unpacked(self) -> bytes:
+    def decompress(self) -> bytes:
         """
         Return the decompressed body. Raises Retry for a truncated, a malformed and an oversized one.
 
         The main thread decompresses, so that memory holds one decompressed page at a time.
         """
         body = self.body if self.encoding in (None, "", "identity") else self._unzipped()
-        if not fits(body):
+        if not fits_in_memory(body):
             raise Retry(TOO_LARGE, bad_answer=True)
         return body
 
     def _unzipped(self) -> bytes:
-        pieces, rest, left = [], self.body, MOST_BYTES
+        pieces, rest, left = [], self.body, MAX_JSON_BYTES
         try:
             while rest:
                 unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
@@ -158,24 +158,27 @@ def read_page(fetch: Fetch, answer: Answer, origin: str, clock: Clock) -> Page:
     The page bears the clock's time if the response has no `Date`, or one that the clock does not believe.
     """
     try:
-        body = parse(answer.unpacked())
+        body = parse(answer.decompress())
     except ValueError:
         raise Retry("the answer is no valid JSON") from None  # often truncated, so a retry helps
     if not isinstance(body, dict):
         raise Retry("the answer is no JSON object", bad_answer=True)
-    if fetch.rows is None:
-        if not (fetch.has and set(fetch.has) <= body.keys()) and not {"sid", "account_sid", "url"} & body.keys():
+    if fetch.rows_property is None:
+        if (
+            not (fetch.required and set(fetch.required) <= body.keys())
+            and not {"sid", "account_sid", "url"} & body.keys()
+        ):
             raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
-    rows = body.get(fetch.rows)
-    if not isinstance(rows, list) or not _are_rows(rows, fetch.has):
-        raise Retry(f"the answer has no rows in {fetch.rows!r}", bad_answer=True)
+    rows = body.get(fetch.rows_property)
+    if not isinstance(rows, list) or not _are_rows(rows, fetch.required):
+        raise Retry(f"the answer has no rows in {fetch.rows_property!r}", bad_answer=True)
     return Page(rows, _next_uri(fetch, body, origin), _date(answer, clock), answer.received_at)
 
 
 def _date(answer: Answer, clock: Clock) -> Timestamp:
     if answer.date:
-        clock.saw(answer.date, answer.received_at)
+        clock.observe(answer.date, answer.received_at)
     return min(answer.date or clock.now, clock.now)
 
 

@@ -19,7 +19,7 @@ from tap_twilio.timestamps import MINUTE_S, duration
 
 from .client import Client
 from .rate_limit import ConcurrencyLimit
-from .request import Fetch, Page, RequestStats, where
+from .request import Fetch, Page, RequestStats
 from .response import Answer, read_page
 from .server_clock import Clock
 
@@ -164,10 +164,10 @@ class Pool:
             if limit.throttled(job.started, now):
                 account = job.fetch.account
                 LOGGER.info("%s: too many requests at once; the tap continues with %d", account, limit.limit)
-        path, failing_s = where(job.fetch), now - job.failing_since
+        path, failing_s = job.fetch.path, now - job.failing_since
         if job.bad_answers >= BAD_ANSWERS:
             return BadAnswer(f"{path}: {retry}, {job.bad_answers} times; accepting it could lose rows")
-        if job.fetch.attempts and job.server_failures >= job.fetch.attempts:
+        if job.fetch.max_server_failures and job.server_failures >= job.fetch.max_server_failures:
             return ServerFailed(f"{path}: {retry}, {job.server_failures} times")
         wait = next(job.waits)
         if retry.wait_s is not None:
@@ -187,10 +187,10 @@ class Pool:
         if failing_s > MINUTE_S and not job.warned:
             job.warned = True
             left = duration(self._retry_s - failing_s)
-            LOGGER.warning("%s: %s, for %s; retrying for %s more", where(job.fetch), retry, duration(failing_s), left)
+            LOGGER.warning("%s: %s, for %s; retrying for %s more", job.fetch.path, retry, duration(failing_s), left)
         elif not retry.throttled and str(retry) not in self._logged and len(self._logged) < REASONS_LOGGED:
             self._logged.add(str(retry))
-            LOGGER.info("%s: %s; retrying, further retries are not logged", where(job.fetch), retry)
+            LOGGER.info("%s: %s; retrying, further retries are not logged", job.fetch.path, retry)
 
     def _next_due(self) -> float | None:
         """Return the seconds until a retry is due or an attempt overdue; None if there is neither."""

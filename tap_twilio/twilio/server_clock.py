@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp
+from tap_twilio.timestamps import Timestamp, machine_now, to_datetime
 
 LOGGER = logging.getLogger("tap_twilio")
 TOLERANCE = timedelta(hours=1)  # the largest difference of two Dates that agree, less the time between them
@@ -27,9 +27,9 @@ class Clock:
         self._seen = [timedelta(0)] if machine_counts else []  # leads before the clock was settled
         self._warned = False
 
-    def saw(self, date: Timestamp, received_at: Timestamp = "") -> None:
+    def observe(self, date: Timestamp, received_at: Timestamp = "") -> None:
         """Take the `Date` of a response, received at that time by this machine's clock."""
-        ahead = parse_timestamp(date) - parse_timestamp(received_at or machine_now())
+        ahead = to_datetime(date) - to_datetime(received_at or machine_now())
         if not self.settled:
             self._settle(date, ahead)
         elif self._least is None or ahead < self._least - TOLERANCE:

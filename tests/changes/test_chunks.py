@@ -30,7 +30,7 @@ from tap_twilio.changes.power_sums import (
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.extract import strategy
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Tap, TwilioList, histories, live
 
@@ -589,7 +589,7 @@ class Numbers(TwilioList):
     def answer(self, ask: Fetch) -> Page:
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         rows = list(self.rows.values())
-        if ask.rows is None:
+        if ask.rows_property is None:
             named = [row for row in rows if row["sid"] == path.rsplit("/", 1)[1].removesuffix(".json")]
             return Page([self.wire(row) for row in (*named, *rows)][:1], None, text(self.now))
         if self.stream.filter:

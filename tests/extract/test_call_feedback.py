@@ -22,7 +22,7 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import (
     ACCOUNT,
@@ -146,7 +146,7 @@ class FeedbackTap:
         )
         run_plan.bounds = Bounds(page_size=5, short_pages=3, lateness=HOUR, start_date=chosen.start_date or "")
         account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
-        reading = run_plan.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
         reading.reconcile()
         try:
             with suppress(Killed, PartitionError):
@@ -262,7 +262,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio.hollow = 0
     assert tap.sync(chatter=0)
     pages, there = (
-        [ask.uri for ask in twilio.requests if ask.rows == "calls"],
+        [ask.uri for ask in twilio.requests if ask.rows_property == "calls"],
         max(1, -(-len(twilio.rows) // 5)),
     )
     assert len(set(pages[:there])) == len(set(pages)) == there
@@ -273,7 +273,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio.requests.clear()
     twilio.now += DAY
     assert tap.sync(chatter=0)
-    pages = [ask.uri for ask in twilio.requests if ask.rows == "calls"]
+    pages = [ask.uri for ask in twilio.requests if ask.rows_property == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
 

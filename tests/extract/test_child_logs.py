@@ -21,7 +21,7 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, all_as_json, drive
 
@@ -126,7 +126,7 @@ class Tap:
         )
         run_plan.bounds = Bounds(page_size=size, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
         reading.reconcile()
         pages = Pages(twilio, 0.0, lives)
         pages.events = 60 if still else 0  # from 60 on, no time passes

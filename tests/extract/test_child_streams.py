@@ -21,7 +21,7 @@ from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
 from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import (
     ACCOUNT,
@@ -99,7 +99,7 @@ class Family(TwilioList):
 
     def answer(self, ask: Fetch) -> Page:
         parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
-        if len(parts) == 1 or (len(parts) == 2 and not ask.rows):
+        if len(parts) == 1 or (len(parts) == 2 and not ask.rows_property):
             return super().answer(ask)
         if self.rng.random() < self.trouble:
             raise Unreachable("HTTP 500, for 15 minutes")
@@ -152,7 +152,7 @@ class Tap:
         )
         run_plan.bounds = Bounds(page_size=3, short_pages=3, lateness=HOUR, **bounds)
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
+        reading = run_plan.partition_read(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
         reading.reconcile()
         try:
             with suppress(Killed, PartitionError):

@@ -29,7 +29,7 @@ from tap_twilio.state.store import State
 from tap_twilio.streams import children
 from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Stream
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import (
@@ -130,11 +130,11 @@ class Families(TwilioList):
         path = urlsplit(ask.uri).path
         root = ListEndpoint(self.stream, ACCOUNT, 50).path
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
-        if path == root or (not ask.rows and single and path not in self.children_by_path):
+        if path == root or (not ask.rows_property and single and path not in self.children_by_path):
             return super().answer(ask)
         folder, key = path.removesuffix(".json").rsplit("/", 1)
         rows = [*self.children_by_path.get(folder, ()), *self.children_by_path.get(f"{folder}.json", ())]
-        if items := [dict(row) for row in rows if row["sid"] == key and not ask.rows]:
+        if items := [dict(row) for row in rows if row["sid"] == key and not ask.rows_property]:
             return Page(items, None, text(self.now))
         self.visited_paths.append(path)
         for answers in (self.refused, self.hidden):
@@ -184,7 +184,7 @@ class FamilyTap:
         run_plan.size_limit.limit = 0 if way == "full state" else 10**6
         name = twilio.stream.name
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
+        reading = run_plan.partition_read(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
         reading.reconcile()
         self.state, twilio.visited_paths = state, []
         try:

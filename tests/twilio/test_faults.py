@@ -189,7 +189,7 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
     for module in (client_module, response_module):
-        monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
+        monkeypatch.setattr(module, "MAX_JSON_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
     with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
@@ -434,9 +434,9 @@ def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], 
 
 def test_both_envelopes_are_read() -> None:
     """The classic one, and the newer one with addresses in full."""
-    assert page(messages=ROWS, next_page_uri="/next?x=1").next == "/next?x=1"
-    assert page(messages=ROWS, next_page_uri=None).next is None
-    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next == "/next"
+    assert page(messages=ROWS, next_page_uri="/next?x=1").next_uri == "/next?x=1"
+    assert page(messages=ROWS, next_page_uri=None).next_uri is None
+    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next_uri == "/next"
 
 
 # Whole runs -----------------------------------------------------------------------------------------------------------
