@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from tap_twilio.changes.comparison import Chunk
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingChains, PendingRow
-from tap_twilio.changes.power_sums import end_key
+from tap_twilio.changes.power_sums import last_chunk_key
 from tap_twilio.timestamps import Timestamp
 
 SUBCHUNKS = 16  # of a chunk, on average
@@ -61,7 +61,7 @@ class Chunks:
         # Masks of the bits that are zero at an end.
         self._end, self._subchunk_end = length - 1, max(length // SUBCHUNKS, 1) - 1
         self._flush_end, self._longest = length * FLUSH_EVERY - 1, length * MAX_LENGTH
-        self._last_keys = [end_key(unsliceable, name) for unsliceable in (0, 1)]
+        self._last_keys = [last_chunk_key(unsliceable, name) for unsliceable in (0, 1)]
         self._waiting: PendingChains = ({}, {})
         if moves:
             store.waiting[name] = self._waiting

@@ -31,20 +31,20 @@ def hashed(data: bytes) -> int:
     return xxh3_64_intdigest(data)
 
 
-def keys_of(ids: Sequence[str]) -> list[int]:
+def hash_keys(ids: Sequence[str]) -> list[int]:
     """Return 64 bits for each row's key. The digits of a SID are random already."""
     try:
         return [int(key[-16:], 16) if len(key) == SID else hashed(key.encode()) for key in ids]
     except ValueError:
-        return [hashed(key.encode()) for key in ids] if len(ids) == 1 else [keys_of([key])[0] for key in ids]
+        return [hashed(key.encode()) for key in ids] if len(ids) == 1 else [hash_keys([key])[0] for key in ids]
 
 
-def contents_of(records: Iterable[bytes]) -> list[int]:
+def hash_contents(records: Iterable[bytes]) -> list[int]:
     """Return a hash of the content of each row, never 0."""
     return [1 + xxh3_64_intdigest(compared(record)) % (PRIME - 1) for record in records]
 
 
-def end_key(unsliceable: int, name: str) -> int:
+def last_chunk_key(unsliceable: int, name: str) -> int:
     """Return the key of a list's last chunk."""
     return hashed(f"{unsliceable} {name}".encode())
 

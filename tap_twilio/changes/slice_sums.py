@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tap_twilio.changes.fingerprint_codec import Sums, pack, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow
-from tap_twilio.changes.power_sums import ZERO, end_key, plus, power_sums
+from tap_twilio.changes.power_sums import ZERO, last_chunk_key, plus, power_sums
 
 TAIL_KEY = -1 % 2**64  # of the tail, in a text of partial sums
 
@@ -98,4 +98,4 @@ def close(store: FingerprintStore, name: str, read: str | None) -> None:
     if partial_sums.key is not None:
         store.set(partial_sums.key, partial_sums.head)
     if partial_sums.tail != ZERO:
-        store.set(end_key(0, name), partial_sums.tail)
+        store.set(last_chunk_key(0, name), partial_sums.tail)

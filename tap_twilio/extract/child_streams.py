@@ -22,7 +22,7 @@ from tap_twilio.changes.comparison import Chunk
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
-from tap_twilio.changes.power_sums import contents_of, keys_of
+from tap_twilio.changes.power_sums import hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
 from tap_twilio.log import about
@@ -296,7 +296,7 @@ class ChildStreams:
     def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
         """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
         endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
-        keys, dates_of_rows = keys_of(endpoint.ids(page.rows)), endpoint.row_dates(page.rows)
+        keys, dates_of_rows = hash_keys(endpoint.ids(page.rows)), endpoint.row_dates(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
         too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
@@ -327,9 +327,9 @@ class ChildStreams:
         if self._visits_all or (self._is_log and not self.parent.visits_changed):
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             identity = [*visit.path_values.values()] if is_shared else [key, visit.is_open]
-            return contents_of([repr(identity).encode()])[0]
+            return hash_contents([repr(identity).encode()])[0]
         ignored = LINKS | endpoint.stream.not_compared
-        return contents_of([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
+        return hash_contents([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
 
     # -- decisions
 

@@ -20,7 +20,7 @@ from tap_twilio.changes.chunks import Chunks, chunk_length
 from tap_twilio.changes.date_rule import NO_DATES, DateRule
 from tap_twilio.changes.fingerprint_codec import pack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
-from tap_twilio.changes.power_sums import contents_of, hashed, keys_of
+from tap_twilio.changes.power_sums import hash_contents, hashed, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.state.model import Partition
@@ -206,7 +206,7 @@ class Table:
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
         """Return rows as a reader takes them, and the indices of the unsliceable ones."""
-        keys, contents, dates = keys_of(endpoint.ids(rows)), contents_of(records), endpoint.row_dates(rows)
+        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.row_dates(rows)
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
@@ -226,7 +226,7 @@ class Table:
         """Emit by date the rows for whose fingerprints the state has no room."""
         _, listed, created = endpoint.dates(rows[0])
         self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
-        reader.forget(keys_of(endpoint.ids(rows)))
+        reader.forget(hash_keys(endpoint.ids(rows)))
         if not reader.all_new:
             yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
 
@@ -269,7 +269,7 @@ class Table:
         """Emit the rows that are due by their dates."""
         records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
         if mode is ReadMode.LOOKBACK:
-            yield from self._emit_once(list(zip(contents_of(records), records, repeat(times))))
+            yield from self._emit_once(list(zip(hash_contents(records), records, repeat(times))))
         elif records:
             yield Emit(self, times, records)
 
@@ -283,7 +283,7 @@ class Table:
     def compare(self, name: str, row: Row, times: PageTimes) -> Read:
         """Emit a single row if it differs from the one that was written under this name."""
         [record], key = self.records([row]), hashed(name.encode())
-        content = frozenset(contents_of([record]))
+        content = frozenset(hash_contents([record]))
         if content != self.store.get(key):
             yield Emit(self, times, [record])
             used = self.size_limit.used

@@ -19,10 +19,10 @@ from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLi
 from tap_twilio.changes.power_sums import (
     PRIME,
     ZERO,
-    contents_of,
-    end_key,
+    hash_contents,
+    last_chunk_key,
     is_root,
-    keys_of,
+    hash_keys,
     minus,
     power_sums,
     recurrence,
@@ -143,7 +143,7 @@ def test_a_read_of_the_list_knows_the_rows_of_time_slices(rows: list[Any], lengt
     if slice_sums.partial_sums.key is not None:
         known.set(slice_sums.partial_sums.key, slice_sums.partial_sums.head)
     if slice_sums.partial_sums.tail != ZERO:
-        known.set(end_key(0, ""), slice_sums.partial_sums.tail)
+        known.set(last_chunk_key(0, ""), slice_sums.partial_sums.tail)
     chunks = Chunks(known, length)
     chunks.take([_pending(*row) for row in rows])
     chunks.end()
@@ -217,7 +217,7 @@ def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> 
 
 def _content(key: int, value: int) -> int:
     """No two rows have the same, since a record holds its key."""
-    return contents_of([f"{key} {value}".encode()])[0]
+    return hash_contents([f"{key} {value}".encode()])[0]
 
 
 @given(SEEDS)
@@ -385,7 +385,7 @@ def test_a_lone_deletion_writes_nothing(stream: str, seed: int) -> None:
     """Other than of a chunk's last row, after which its rows stand in the next one."""
     twilio, tap, bounds = _settled(seed, stream)
     end = chunk_length(bounds["page_size"]) - 1
-    inner = [sid for sid, key in zip(twilio.rows, keys_of(list(twilio.rows))) if key & end]
+    inner = [sid for sid, key in zip(twilio.rows, hash_keys(list(twilio.rows))) if key & end]
     twilio.rows.pop(twilio.rng.choice(inner))
     for _ in range(2):
         twilio.now += HOUR
