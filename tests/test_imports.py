@@ -49,7 +49,7 @@ LIBRARIES = {
     "requests": {"twilio.client"},
     "urllib3": {"twilio.client"},
     "backoff": {"twilio.retry_pool"},
-    "xxhash": {"changes.hashes"},
+    "xxhash": {"changes.power_sums"},
     "zlib_ng": {"twilio.response"},
     "rich": {"reporting.display"},
     "jsonschema": {"settings", "singer.catalog"},

@@ -32,7 +32,8 @@ from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .dispatch import PageDispatcher
-from .page_reader import PageReader, read_pages
+from .page_reader import PageReader
+from .read_list import read_pages
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # requests at the same time, before the cursor in the state moves past their calls

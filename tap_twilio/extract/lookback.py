@@ -1,4 +1,9 @@
-"""The lookback: each sync reads the newest pages of an endpoint, so that fresh changes arrive without a full rescan."""
+"""
+The lookback: each sync reads the newest pages of an endpoint, so that fresh changes arrive without a whole rescan.
+
+extract/rescan.py calls `look_back` first, and a rescan that begins goes on from the lookback's pages. It is a
+generator: the page loop yields its effects to the scheduler.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +32,10 @@ def look_back(
     reading: PartitionRead, begins_rescan: bool, reach: Timestamp | None
 ) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
     """
-    Read the newest pages of each endpoint, and hand on what changed since the last lookback.
+    Read the newest pages of each endpoint, and emit what changed since the last lookback.
 
-    Return the dispatchers with which a rescan can go on, None for an endpoint that it must read from the top; and
-    whether the lookback reached its edge in every endpoint.
+    Return a dispatcher for each endpoint with which a rescan can go on, or None if the rescan must read the endpoint
+    from the top. Also return whether the lookback reached its edge in every endpoint.
     """
     tables = [table for table in reading.tables if table.state.date_updated]
     edge = _edge(reading, reach)

@@ -1,4 +1,9 @@
-"""One stream in one account: what one sync reads of it, and for which consumers. strategy.py chooses how."""
+"""
+Hold what one sync knows of one stream in one account: its settings, its state and its consumers.
+
+run/plan.py makes a `PartitionRead` for each partition. extract/strategy.py reads it, and every strategy keeps its
+progress here and in the state.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +67,7 @@ class PartitionRead:
     rescan_pages_read: int = 0  # from the budget of this sync
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
-    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; one that is longer by half is split
+    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
     floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
 
@@ -80,7 +85,7 @@ class PartitionRead:
 
     @property
     def child_streams(self) -> list[ChildStreams]:
-        """Return the children that are visited by the content of their parents' rows, at every depth."""
+        """Return the child streams at every depth."""
         return [
             child_stream
             for consumer in self.consumers
@@ -89,7 +94,7 @@ class PartitionRead:
         ]
 
     @property
-    def counted(self) -> dict[str, FingerprintStore]:
+    def fingerprint_stores(self) -> dict[str, FingerprintStore]:
         """Return the fingerprints of each consumer, by its name."""
         return {
             consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
@@ -97,7 +102,7 @@ class PartitionRead:
 
     def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
         """Store the fingerprints of an endpoint that was read in time slices."""
-        for name, store in self.counted.items():
+        for name, store in self.fingerprint_stores.items():
             close(store, endpoint.name, partial_sums.get(name))
 
     def keep(self) -> None:
@@ -200,23 +205,20 @@ class PartitionRead:
             state.backfill = None
 
     def _remove_tables(self, names: Sequence[str]) -> None:
-        """Take these tables out of the open reads. The next rescan sends what they miss."""
+        """Remove these tables from the open reads. The next rescan sends what they miss."""
         for opened in self.state.opened if names else ():
             opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
 
-    def dispatcher(self, mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        """Return a dispatcher that hands pages to the consumers."""
-        return self._with_failures_noticed(PageDispatcher.of(self.consumers, mode, page_reader))
-
-    def slice_dispatcher(
-        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None]
+    def dispatcher(
+        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None] | None = None
     ) -> PageDispatcher:
-        """Return a dispatcher for a time slice. Dates decide for a consumer without a reader."""
-        return self._with_failures_noticed(PageDispatcher(self.consumers, mode, page_reader, readers))
-
-    def _with_failures_noticed(self, dispatcher: PageDispatcher) -> PageDispatcher:
+        """Return a dispatcher that hands pages to the consumers. Time slices have their own `readers`."""
+        if readers is None:
+            dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
+        else:
+            dispatcher = PageDispatcher(self.consumers, mode, page_reader, readers)
         dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 
@@ -229,11 +231,11 @@ class PartitionRead:
         """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
-    def finish_backfill(self, opened: Backfill) -> None:
+    def finish_backfill(self, open_read: Backfill) -> None:
         """Set the bookmark of the tables that a backfill served: its start, less the lateness."""
-        bookmark = self._finish(opened.began)
-        for table in self._unfailed(opened.tables):
-            table.finish_backfill(bookmark, opened.resend_listed_before)
+        bookmark = self._finish(open_read.began)
+        for table in self._unfailed(open_read.tables):
+            table.finish_backfill(bookmark, open_read.resend_listed_before)
         self.state.backfill = None
 
     def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:
@@ -272,12 +274,12 @@ class PartitionRead:
 
     @property
     def sliceable(self) -> bool:
-        """Return whether time slices may replace a read by pages: not where call feedback needs the undated rows."""
+        """Return whether time slices may replace a read by pages. Not if call feedback needs the undated rows."""
         return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
     def oldest(self) -> Timestamp:
-        """Return where time slices begin: at `start_date`, else at the account's creation; within reach."""
+        """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.inclusive:
             since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
@@ -286,7 +288,7 @@ class PartitionRead:
 
     @property
     def reach(self) -> Timestamp:
-        """Return how far back the filter answers, less a day for the time slice to finish."""
+        """Return the oldest date that the filter answers. A day later, so that it is still answered at the end."""
         reach = self.stream.filter and self.stream.filter.max_age
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 

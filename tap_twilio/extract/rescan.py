@@ -2,6 +2,8 @@
 The rescan: read an endpoint again from top to bottom, within the page budget, over as many syncs as that takes.
 
 It finds the changes that the lookback cannot find: those of old rows, and those that no date shows.
+extract/strategy.py calls `read_changes` in each sync after the backfill. It is a generator: the page loop
+(extract/read_list.py) yields its effects to the scheduler.
 """
 
 from __future__ import annotations
@@ -102,7 +104,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
 
     def may_read_page() -> YesOrNo:
         nonlocal is_counted
-        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # the last sync counted it
+        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # an earlier sync counted it
         is_counted = not is_page_of_checkpoint and not page_reader.empty
         return not is_counted or (yield from _take_budget(reading, dispatcher))
 

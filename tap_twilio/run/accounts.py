@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tap_twilio.errors import BadAnswer, Refused, TapError
-from tap_twilio.extract.page_reader import PageReader, read_pages
+from tap_twilio.extract.page_reader import PageReader
+from tap_twilio.extract.read_list import read_pages
 from tap_twilio.settings import Settings
 from tap_twilio.streams import ACCOUNTS, Stream
 from tap_twilio.timestamps import Timestamp, timestamp_or_none

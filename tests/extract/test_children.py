@@ -405,7 +405,7 @@ def test_a_child_selected_later_is_read_below_every_row() -> None:
 
 def test_two_chunks_never_share_a_fingerprint() -> None:
     """100,000 child lists have 100,000 keys. Two lists with one key would be emitted in every sync."""
-    from tap_twilio.changes.hashes import last_chunk_key
+    from tap_twilio.changes.power_sums import last_chunk_key
 
     keys = {last_chunk_key(unsliceable, f"{number:032x}") for number in range(100_000) for unsliceable in (0, 1)}
     assert len(keys) == 200_000
