@@ -30,7 +30,7 @@ from .time_slices import MAX_PARTS, TimeSlices, split_evenly
 def backfill(reading: PartitionRead) -> Read:
     """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
     state, in_one_sync = reading.state, reading.state.backfill is None
-    open_read = state.backfill = state.backfill or Backfill(reading.began, reading.served_tables())
+    open_read = state.backfill = state.backfill or Backfill(reading.began, reading.included_tables())
     endpoints = reading.endpoints
     first_reads: list[FirstRead] = []
     while open_read.at < len(endpoints):

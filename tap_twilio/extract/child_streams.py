@@ -50,7 +50,7 @@ from .budget import ChildRequests
 from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
-from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # visits at the same time
@@ -218,9 +218,9 @@ class ChildStreams:
         if "unconfirmed" in vars(self) and self.unconfirmed.is_dirty:
             self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
 
-    def finish_rescan(self, served: Collection[str]) -> None:
-        """Forget the rows that a rescan did not meet, if it served all tables below."""
-        if not self.failed and {table.name for table in self.tables} <= set(served):
+    def finish_rescan(self, included: Collection[str]) -> None:
+        """Forget the rows that a rescan did not meet, if it included all tables below."""
+        if not self.failed and {table.name for table in self.tables} <= set(included):
             self.unconfirmed.rotate()
             if not self.evicts_oldest:
                 self.store.rotate()
@@ -533,7 +533,7 @@ class ChildStreams:
                 else:
                     unanswered.append((since, until))
                     unanswered_in_a_row += 1
-                    gives_up = unanswered_in_a_row == IN_A_ROW
+                    gives_up = unanswered_in_a_row == MAX_DAYS_IN_A_ROW
                     self._leave_days(endpoint, error, [*ranges, *unanswered] if gives_up else unanswered)
                     ranges = [] if gives_up else ranges
                 continue
@@ -550,8 +550,8 @@ class ChildStreams:
 
     def _leave_days(self, endpoint: ListEndpoint, error: ServerFailed, days: list[tuple[Timestamp, Timestamp]]) -> None:
         """Leave days to the next sync. The error that names them is raised after all else was read."""
-        named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
-        more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
+        named = ", ".join(name_days(*day) for day in sorted(days, reverse=True)[:MAX_DAYS_IN_A_ROW])
+        more = f" and {len(days) - MAX_DAYS_IN_A_ROW} more spans" if len(days) > MAX_DAYS_IN_A_ROW else ""
         self.unread = ServerFailed(f"{error}: {endpoint.path}: {named}{more} could not be read, all other days were")
 
     def _log_start(self, mode: ReadMode, is_new: bool) -> Timestamp:

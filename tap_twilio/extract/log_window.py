@@ -18,7 +18,7 @@ from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, earlier, later, 
 
 from .partition_read import PartitionRead
 from .time_slices import TimeSlices
-from .units import first_of
+from .periods import start_of_period
 
 
 def read_window(reading: PartitionRead) -> Read:
@@ -32,11 +32,11 @@ def read_window(reading: PartitionRead) -> Read:
     assert window
     is_resumed = open_read is not None and bool(open_read.time_slices)
     if open_read is None or not is_resumed:
-        open_read = Backfill(reading.began, reading.served_tables(), time_slices=_slices_to_read(reading, window))
+        open_read = Backfill(reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window))
         state.backfill, state.unread = open_read, None
     assert open_read.time_slices is not None
     failure: ServerFailed | None = None
-    group_by_day_from = first_of(_window_start(reading, window, open_read.began), window.period)
+    group_by_day_from = start_of_period(_window_start(reading, window, open_read.began), window.period)
     slices = TimeSlices(
         reading, reading.endpoints[0], open_read.time_slices, ReadMode.BACKFILL, open_read, group_by_day_from
     )
@@ -62,7 +62,7 @@ def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice
     if state.finished and not is_resend:
         filter_start = round_up_to_day(reading.reach) if reading.reach else BEGINNING
         since = max(since, filter_start, _window_start(reading, window, reading.began))
-    since = first_of(since, window.period) if window.period else since
+    since = start_of_period(since, window.period) if window.period else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
         for unread in state.unread or ()

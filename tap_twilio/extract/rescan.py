@@ -32,8 +32,8 @@ def read_changes(reading: PartitionRead) -> Read:
         state.rescan = None  # it has read nothing yet
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
-        feedback.meet_window()
-    reach = min((feedback.reach for feedback in reading.feedback_consumers if feedback.reach), default=None)
+        feedback.update_recent_since()
+    reach = min((feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None)
     dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
     if begins_rescan:
         _begin(reading)
@@ -41,7 +41,7 @@ def read_changes(reading: PartitionRead) -> Read:
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.served_tables())
+    reading.state.rescan = OpenRescan(reading.began, reading.included_tables())
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
@@ -123,9 +123,9 @@ def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generato
     pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.resumable and not reading.budget.take(reading.key):
-        if reading.budget.may_come(reading.key) and (yield Wait()) is not None:
+        if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:
             continue
-        if dispatcher.stops():
+        if dispatcher.may_stop():
             return False
         break
     reading.rescan_pages_read += 1

@@ -44,7 +44,7 @@ from .dispatch import RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import Refusal, read_list
-from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, round_up_to_period, start_of_period, name_days
 
 LOGGER = logging.getLogger("tap_twilio")
 MAX_PARTS = 32  # in which a time slice is split at once; each part may be split again
@@ -166,7 +166,7 @@ class TimeSlices:
                 part_length.lengthen()
             if part is time_slice:
                 return
-            if part_length.failed_days >= IN_A_ROW:
+            if part_length.failed_days >= MAX_DAYS_IN_A_ROW:
                 self._leave_failing(time_slice)
                 return
 
@@ -177,10 +177,10 @@ class TimeSlices:
         Also returns whether the part is a unit, which cannot be split: a single day, or the period of a sum.
         """
         sums = self.sums
-        unit = first_of(earlier(time_slice.until, SECOND), sums)
+        unit = start_of_period(earlier(time_slice.until, SECOND), sums)
         since = time_slice.since
         if length < _length(time_slice):
-            since = min(unit, ceiling(earlier(time_slice.until, length), sums))
+            since = min(unit, round_up_to_period(earlier(time_slice.until, length), sums))
         since = max(time_slice.since, since, floor)
         if since == time_slice.since:
             return time_slice, unit <= since
@@ -233,7 +233,7 @@ class TimeSlices:
         """Return whether HTTP 404 means that a part has no rows. For a long part, it may mean too many days."""
         is_404 = isinstance(refusal, Refused) and refusal.status == 404
         is_short = _length(part) <= (self.longest_answered or NO_TIME)
-        return is_404 and is_short and part_length.empty_days >= IN_A_ROW
+        return is_404 and is_short and part_length.empty_days >= MAX_DAYS_IN_A_ROW
 
     def _begin_at_creation(self, part: TimeSlice) -> bool:
         """
@@ -308,8 +308,8 @@ class TimeSlices:
             else:
                 joined.append(TimeSlice(time_slice.since, time_slice.until, failed=True))
         self.left[:] = joined
-        days = ", ".join(name_of(time_slice.since, time_slice.until) for time_slice in joined[:IN_A_ROW])
-        more = f" and {len(joined) - IN_A_ROW} more time slices" if len(joined) > IN_A_ROW else ""
+        days = ", ".join(name_days(time_slice.since, time_slice.until) for time_slice in joined[:MAX_DAYS_IN_A_ROW])
+        more = f" and {len(joined) - MAX_DAYS_IN_A_ROW} more time slices" if len(joined) > MAX_DAYS_IN_A_ROW else ""
         return ServerFailed(
             f"{self.failure}: {days}{more} could not be read, all other days were; if the account is younger, "
             "set start_date to its first day"
@@ -387,7 +387,7 @@ class SliceRead:
         if since >= time_slice.until:
             return False
         if self.slices.from_creation and created:
-            newest_day = first_of(earlier(time_slice.until, SECOND), "")
+            newest_day = start_of_period(earlier(time_slice.until, SECOND), "")
             since = max(since, min(start_of_day(created), newest_day))
         top = self.endpoint.first_page(since, time_slice.until)
         if not self.is_unit or self.slices.failure or time_slice.failed:
@@ -469,7 +469,7 @@ class SliceRead:
         groups: dict[str, list[Row]] = {}
         for row, date in zip(page.rows, list_dates(self.endpoint, page.rows)):
             by_day = date >= self.slices.group_by_day_from
-            name = first_of(date, self.slices.sums) if by_day else self.time_slice.since
+            name = start_of_period(date, self.slices.sums) if by_day else self.time_slice.since
             groups.setdefault(name, []).append(row)
         return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 

@@ -284,7 +284,7 @@ class Sync:
     def _write_state(self) -> None:
         if self.clock.put_back:
             for partition_read in self.partition_reads:
-                partition_read.hold_back(self.clock.now)
+                partition_read.cap_dates(self.clock.now)
         for partition_read in self.partition_reads:
             partition_read.keep()
         unreadable = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}

@@ -110,12 +110,12 @@ class Table:
         return self.stream.name
 
     @property
-    def in_rescans(self) -> bool:
-        """Return whether a rescan that begins serves this table."""
+    def is_in_rescans(self) -> bool:
+        """Return whether a rescan that begins includes this table."""
         return not self.failed
 
     @property
-    def only_when_served(self) -> bool:
+    def only_if_included(self) -> bool:
         """Return whether a read must name this table to hand it rows. A child stream gets rows from each visit."""
         return self.stream.parent is None
 
@@ -141,13 +141,13 @@ class Table:
         A backfill and a version want every row, a lookback the changes since the last lookback, a rescan the changes
         since the bookmark and the rows to resend.
         """
-        state, served = self.state, self._served(mode)
-        if self.only_when_served and served is not None and self.name not in served:
+        state, included = self.state, self._tables_included(mode)
+        if self.only_if_included and included is not None and self.name not in included:
             return None
         if mode is ReadMode.BACKFILL or self._in_version(mode):
             return DateRule()
         if mode is ReadMode.LOOKBACK:
-            if self.only_when_served and state.date_updated is None:
+            if self.only_if_included and state.date_updated is None:
                 return None
             return DateRule(state.lookback_done_at or BEGINNING)
         since = state.date_updated or BEGINNING
@@ -324,7 +324,7 @@ class Table:
         """Note that the request limit was reached at a parent row with this list date."""
         bookmarks.defer(self.state, listed)
 
-    def _served(self, mode: ReadMode) -> list[str] | None:
+    def _tables_included(self, mode: ReadMode) -> list[str] | None:
         """Return the names of the tables that the open read hands rows to; None if it hands rows to all."""
         if self._in_version(mode):
             return None
