@@ -17,8 +17,8 @@ from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, earlier, later, round_up_to_day, start_of_day
 
 from .partition_read import PartitionRead
-from .time_slices import TimeSlices
 from .periods import start_of_period
+from .time_slices import TimeSlices
 
 
 def read_window(reading: PartitionRead) -> Read:

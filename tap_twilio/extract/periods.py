@@ -1,4 +1,9 @@
-"""Days, months and years: the shortest dates that a filter can name, and the periods of which rows are sums."""
+"""
+Cut ranges of dates at days, months and years, and name the days for messages.
+
+The shortest range of some date filters is a day, and the rows of some lists are sums over a day, a month or a year.
+time_slices.py, log_window.py and child_log.py call these functions.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ from datetime import timedelta
 
 from tap_twilio.timestamps import SECOND, Timestamp, earlier, from_datetime, later, start_of_day, to_datetime
 
-ATTEMPTS = 3  # requests for dates that Twilio fails to answer, before a part of them is requested
+ATTEMPTS = 3  # for a range of dates that Twilio fails to answer, before its parts are requested
 MAX_DAYS_IN_A_ROW = 3  # days that fail or are empty, before all older days are assumed to be the same
-LONGER = {"month": timedelta(days=32), "year": timedelta(days=367)}  # than any such period, shorter than two
+INTO_THE_NEXT = {"month": timedelta(days=32), "year": timedelta(days=367)}  # from any period's start
 
 
 def start_of_period(at: Timestamp, period: str) -> Timestamp:
@@ -27,11 +32,13 @@ def round_up_to_period(at: Timestamp, period: str) -> Timestamp:
     """
     Return the first start of a period that is not before a timestamp.
 
-    >>> round_up_to_period("2026-03-01T00:00:00.000000Z", "month"), round_up_to_period("2026-03-14T15:09:26.000000Z", "year")
-    ('2026-03-01T00:00:00.000000Z', '2027-01-01T00:00:00.000000Z')
+    >>> round_up_to_period("2026-03-01T00:00:00.000000Z", "month")
+    '2026-03-01T00:00:00.000000Z'
+    >>> round_up_to_period("2026-03-14T15:09:26.000000Z", "year")
+    '2027-01-01T00:00:00.000000Z'
     """
     start = start_of_period(at, period)
-    return at if at == start else start_of_period(later(start, LONGER.get(period, timedelta(days=1))), period)
+    return at if at == start else start_of_period(later(start, INTO_THE_NEXT.get(period, timedelta(days=1))), period)
 
 
 def split_at_midnight(since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:

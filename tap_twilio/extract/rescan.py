@@ -33,7 +33,9 @@ def read_changes(reading: PartitionRead) -> Read:
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
         feedback.update_recent_since()
-    reach = min((feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None)
+    reach = min(
+        (feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None
+    )
     dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
     if begins_rescan:
         _begin(reading)

@@ -43,8 +43,8 @@ from tap_twilio.twilio.request import Page, Row
 from .dispatch import RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, round_up_to_period, start_of_period
 from .read_list import Refusal, read_list
-from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, round_up_to_period, start_of_period, name_days
 
 LOGGER = logging.getLogger("tap_twilio")
 MAX_PARTS = 32  # in which a time slice is split at once; each part may be split again
