@@ -93,5 +93,5 @@ def _read_newest(
 
 def _from_the_top(reading: PartitionRead, endpoint: ListEndpoint, mode: ReadMode) -> PageDispatcher:
     for feedback in reading.feedback_consumers:
-        feedback.begin_look_back()
+        feedback.begin_lookback()
     return reading.dispatcher(mode, PageReader(endpoint))

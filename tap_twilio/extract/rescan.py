@@ -30,8 +30,10 @@ def read_changes(reading: PartitionRead) -> Read:
         state.rescan = None  # it has read nothing yet
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
-        feedback.meet_window()
-    reach = min((feedback.reach for feedback in reading.feedback_consumers if feedback.reach), default=None)
+        feedback.update_recent_since()
+    reach = min(
+        (feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None
+    )
     dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
     if begins_rescan:
         _begin(reading)
