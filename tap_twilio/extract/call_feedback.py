@@ -170,7 +170,7 @@ class CallFeedbackTable(Table):
 
     def _note_late_starts(self, bookmark: Timestamp) -> None:
         """Note that a read that ended requested the recent calls that started late."""
-        self.progress.late = bookmark
+        self.progress.late_starts_done_at = bookmark
         self.save_progress()
 
     def save_progress(self) -> None:
@@ -249,7 +249,6 @@ class CallFeedback:
         state = self.table.state
         if self.table.is_older_due and not self.limits.backfill:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
-            self.progress.unasked = True
         self._requests_older = self.table.is_older_due  # as the sync began
         self._requests_recent = not self._requests_older
         self.progress.second_source_pending |= self._requests_older
@@ -262,7 +261,7 @@ class CallFeedback:
         state, root = self.table.state, self.table.root
         self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
         # Calls that started late are requested since the last read that requested them, which may be an earlier one.
-        known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
+        known = [date for date in (state.date_updated, root.finished, self.progress.late_starts_done_at) if date]
         self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
 
     def begin_lookback(self) -> None:
@@ -402,12 +401,11 @@ class CallFeedback:
             )
         self.table.save_progress()
 
-    def _finish_cycle(self, began: Timestamp, requested_all: bool = True) -> None:
+    def _finish_cycle(self, began: Timestamp) -> None:
         """Move the bookmark to the start of the cycle."""
         if not self.failed:
             self.table.advance(earlier(began, self.lateness))
         self.progress.began = self.progress.cursor = None
-        self.progress.unasked = self.progress.unasked and not requested_all
         self.table.save_progress()
 
     @property
@@ -418,7 +416,7 @@ class CallFeedback:
         """Request a few calls; then all recent calls count as requested."""
         yield [self._request(sid) for _, sid in newest[:SAMPLE] if sid not in self._requested]
         if self._is_sampling:
-            self._finish_cycle(self.began, requested_all=False)
+            self._finish_cycle(self.began)
 
     # -- the Feedback resource of a call
 
@@ -478,7 +476,7 @@ class CallFeedback:
     def _reset_misses(self) -> None:
         """Count from zero. If this sync sampled, request all calls again, since others may have feedback too."""
         if self._is_sampling:
-            self.progress.unasked = self.table.needs_another_rescan = True
+            self.table.needs_another_rescan = True
             bookmarks.resend_all(self.table.state)
         self.progress.misses = 0
         self.table.save_progress()
