@@ -1,18 +1,29 @@
 """
-Read the lists below the rows of a parent, such as the media of a message.
+Read the lists below the rows of a parent stream, such as the media of a message.
 
-A row of the parent is visited when what it holds changed since the last visit, while it is open, or in every sync, as
-the child's stream declares.
+A `ChildStreams` is a consumer of the parent's list, in one account; run/plan.py creates it. The dispatcher
+(dispatch.py) hands it each page of parents (`take`). It decides which rows to visit, and reads the list below each of
+them. The rows of that list go to its own consumers: the child's table, and the streams below the child.
+
+A method that returns a `Read` is a generator that does no I/O itself (tables/effects.py): it yields the reads of many
+lists at once, and the scheduler runs them.
+
+- visit: read the list below one row of the parent. `Parent.visit` declares when: after the row changed, while the row
+  is open, or in every sync.
+- content: a hash of what decides about a visit. The fingerprints of a chunk of parents hold the contents of the rows
+  that were visited, so a row whose content is not among them has to be visited.
+- unvisited: not everything below the row was read. Its fingerprint is not stored, so a later sync visits the row again.
+- defer: leave a visit to a later sync, because `max_child_requests` is reached.
+- pending: the row waits for the end of its chunk, and then for the comparison with the chunk's fingerprint.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,37 +35,23 @@ from tap_twilio.changes.fingerprint_codec import pack, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, store_of
 from tap_twilio.changes.power_sums import contents_of, keys_of
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
-from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused, ServerFailed
-from tap_twilio.log import about
+from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables.bookmarks import NO_LIMIT
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode, Table
-from tap_twilio.timestamps import (
-    BEGINNING,
-    DAY,
-    END,
-    SECOND,
-    Timestamp,
-    day_of,
-    earlier,
-    later,
-    midnight_after,
-    timestamp_of,
-)
-from tap_twilio.twilio.endpoint import ListEndpoint, halves
-from tap_twilio.twilio.request import Page, Row
+from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
+from tap_twilio.twilio.endpoint import ListEndpoint
+from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
+from .child_log import ChildLog
 from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
-from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
 
-LOGGER = logging.getLogger("tap_twilio")
 SIDE_BY_SIDE = 100  # visits at the same time
-OLDEST = 3650 * DAY  # the start of a log whose declaration names no reach
 PATIENCE = 7 * DAY  # after a row's last change, how long to wait for the children that the row announces
 LINKS = frozenset(("links", "subresource_uris"))  # properties that hold addresses of Twilio's, and no data
 MOST_UNCONFIRMED = 1000  # rows in the state whose answer awaits confirmation
@@ -152,14 +149,13 @@ class ChildStreams:
     parent_page_size: int = 1000
     evicts_oldest: bool = False  # the parent is a child itself
     failed: PartitionError | None = None
-    unread: ServerFailed | None = None  # days of a log that Twilio did not answer
-    floor: Timestamp = BEGINNING  # Twilio refuses filters on earlier dates, as this sync learned
     given_up: int = 0  # rows that announce children which Twilio has not listed in seven days
     _visited_by_date: set[int] = field(default_factory=set)  # contents of rows, in this sync
     _visited_open: set[int] = field(default_factory=set)  # contents of open rows, in this sync
 
     def __post_init__(self) -> None:
         self.size_limit.used += self._packed_size()
+        self.log = ChildLog(self.stream, self.account, self.now)
 
     @property
     def name(self) -> str:
@@ -184,49 +180,6 @@ class ChildStreams:
         self.failed = self.failed or error
         for table in self.tables:
             table.fail(error)
-
-    # -- the state
-
-    @cached_property
-    def store(self) -> FingerprintStore:
-        """Return the fingerprints of the parent's rows that were visited."""
-        return store_of(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
-
-    @cached_property
-    def unconfirmed(self) -> Unconfirmed:
-        return Unconfirmed.parse(self.state.unconfirmed)
-
-    def reconcile(self, changed: Collection[str]) -> bool:
-        """
-        Forget the visits if a table below was not selected then, or wants more rows now (`changed`).
-
-        Return whether they are forgotten.
-        """
-        names = {table.name for table in self.tables}
-        forgets = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
-        if forgets:
-            self.size_limit.used -= self._packed_size()
-            self.state.visited = self.state.rescan_visited = self.state.unconfirmed = None
-        self.state.visited_for = " ".join(sorted(names))
-        return forgets
-
-    def keep(self) -> None:
-        """Write the fingerprints and the unconfirmed answers into the state."""
-        if "store" in vars(self) and self.store.is_dirty:
-            self.state.visited, self.state.rescan_visited = pack(self.store.old), pack(self.store.new)
-            self.store.is_dirty = False
-        if "unconfirmed" in vars(self) and self.unconfirmed.is_dirty:
-            self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
-
-    def finish_rescan(self, served: Collection[str]) -> None:
-        """Forget the rows that a rescan did not meet, if it served all tables below."""
-        if not self.failed and {table.name for table in self.tables} <= set(served):
-            self.unconfirmed.rotate()
-            if not self.evicts_oldest:
-                self.store.rotate()
-
-    def _packed_size(self) -> int:
-        return sum(map(len, filter(None, (self.state.visited, self.state.rescan_visited))))
 
     # -- what a read hands over
 
@@ -438,7 +391,7 @@ class ChildStreams:
             else:
                 is_again = dispatcher.mode is ReadMode.FULL_TABLE_AGAIN
                 mode = ReadMode.FULL_TABLE if is_again else dispatcher.mode
-                children = yield from self._read_pages(mode, endpoint)
+                children = yield from self._read_list(mode, endpoint)
                 done = not children.has_unvisited and (children.page_reader.rows > 0 or self._may_be_empty(row))
         except Refused as refused:
             if refused.status != 404:
@@ -470,19 +423,26 @@ class ChildStreams:
                 return refused.status == 404
         return False
 
-    def _read_pages(
+    def _read_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
+        """Read a log from the bookmark of its tables on; of a row that was never visited, from its first day on."""
+        rules = [] if is_new else self._date_rules(mode)
+        bookmark = min((date_rule.since for date_rule in rules), default=BEGINNING)
+        start_date = min((table.start_date for table in self._unfailed()), default=BEGINNING)
+        since = self.log.since(bookmark, start_date)
+        return (yield from self.log.read(endpoint, since, partial(self._read_list, mode, endpoint)))
+
+    def _read_list(
         self,
         mode: ReadMode,
         endpoint: ListEndpoint,
-        dates: tuple[Timestamp, Timestamp] | None = None,
-        attempts: int | None = None,
+        first: Fetch | None = None,
+        prepare_page: Callable[[Page], Page] | None = None,
     ) -> Generator[Effect, Any, PageDispatcher]:
-        """Read a list to its end; of a log, a range of dates."""
+        """Read a list to its end, and hand its pages to the consumers. If pages shift, read it again from the top."""
         restarts = 0
 
         def open_dispatcher() -> PageDispatcher:
-            page_reader = PageReader(endpoint, replace(endpoint.top(*dates), attempts=attempts) if dates else None)
-            return PageDispatcher.of(self.consumers, mode, page_reader)
+            return PageDispatcher.of(self.consumers, mode, PageReader(endpoint, first))
 
         def restart(shifted: PageShifted) -> PageDispatcher:
             nonlocal restarts
@@ -491,88 +451,53 @@ class ChildStreams:
                 raise Incomplete.of(self.stream.name, self.account, shifted) from None
             return open_dispatcher()
 
-        def keep_dates(page: Page) -> Page:
-            return _only_between(endpoint, page, *dates) if dates else page
-
         dispatcher = open_dispatcher()
         return (
-            yield from read_list(PageDispatcher.take, dispatcher, prepare_page=keep_dates, on_shift=restart)
+            yield from read_list(PageDispatcher.take, dispatcher, prepare_page=prepare_page, on_shift=restart)
         ) or dispatcher
 
-    # -- logs
+    # -- the state
 
-    def _read_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
+    @cached_property
+    def store(self) -> FingerprintStore:
+        """Return the fingerprints of the parent's rows that were visited."""
+        return store_of(self.size_limit, self.state.visited, self.state.rescan_visited, self.evicts_oldest)
+
+    @cached_property
+    def unconfirmed(self) -> Unconfirmed:
+        return Unconfirmed.parse(self.state.unconfirmed)
+
+    def reconcile(self, changed: Collection[str]) -> bool:
         """
-        Read a log from the bookmarks of its tables on. Return whether all below it was read.
+        Forget the visits if a table below was not selected then, or wants more rows now (`changed`).
 
-        A range with as many rows as Twilio lists in a query is halved. A range that Twilio refuses or does not answer
-        is split down to single days, and the newest is read first. A refused day is the end of the log, if Twilio
-        answered a newer range. A day without an answer is left to the next sync, and the older days are read.
+        Return whether they are forgotten.
         """
-        ranges = [(self._log_start(mode, is_new), later(self.now(), SECOND))]
-        done, has_answered, unanswered_in_a_row = True, False, 0
-        unanswered: list[tuple[Timestamp, Timestamp]] = []
-        while ranges:
-            since, until = ranges.pop()
-            since = max(since, self.floor)
-            if since >= until:
-                continue
-            parts = split_at_midnight(since, until)
-            try:
-                attempts = ATTEMPTS if parts or self.unread else None
-                dispatcher = yield from self._read_pages(mode, endpoint, (since, until), attempts)
-            except (Refused, ServerFailed) as error:
-                if isinstance(error, Refused) and (error.status != 400 or not (parts or has_answered)):
-                    raise
-                if parts:
-                    ranges += parts
-                elif isinstance(error, Refused):
-                    self._end_log(until)
-                else:
-                    unanswered.append((since, until))
-                    unanswered_in_a_row += 1
-                    gives_up = unanswered_in_a_row == IN_A_ROW
-                    self._leave_days(endpoint, error, [*ranges, *unanswered] if gives_up else unanswered)
-                    ranges = [] if gives_up else ranges
-                continue
-            has_answered, unanswered_in_a_row = True, 0
-            done = done and not dispatcher.has_unvisited
-            ranges += halves(endpoint, dispatcher.page_reader.rows, since, until)
-        return done and not unanswered
+        names = {table.name for table in self.tables}
+        forgets = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
+        if forgets:
+            self.size_limit.used -= self._packed_size()
+            self.state.visited = self.state.rescan_visited = self.state.unconfirmed = None
+        self.state.visited_for = " ".join(sorted(names))
+        return forgets
 
-    def _end_log(self, floor: Timestamp) -> None:
-        """Note the earliest date that Twilio's filter accepts."""
-        self.floor = max(self.floor, floor)
-        message = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
-        LOGGER.warning(message, self.stream.name, self.account, self.floor, extra=about(self.stream.name))
+    def keep(self) -> None:
+        """Write the fingerprints and the unconfirmed answers into the state."""
+        if "store" in vars(self) and self.store.is_dirty:
+            self.state.visited, self.state.rescan_visited = pack(self.store.old), pack(self.store.new)
+            self.store.is_dirty = False
+        if "unconfirmed" in vars(self) and self.unconfirmed.is_dirty:
+            self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
 
-    def _leave_days(self, endpoint: ListEndpoint, error: ServerFailed, days: list[tuple[Timestamp, Timestamp]]) -> None:
-        """Leave days to the next sync. The error that names them is raised after all else was read."""
-        named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
-        more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
-        self.unread = ServerFailed(f"{error}: {endpoint.path}: {named}{more} could not be read, all other days were")
+    def finish_rescan(self, served: Collection[str]) -> None:
+        """Forget the rows that a rescan did not meet, if it served all tables below."""
+        if not self.failed and {table.name for table in self.tables} <= set(served):
+            self.unconfirmed.rotate()
+            if not self.evicts_oldest:
+                self.store.rotate()
 
-    def _log_start(self, mode: ReadMode, is_new: bool) -> Timestamp:
-        """Return the date from which to read a log: its first, for a row that was never visited, else by bookmark."""
-        window = self.stream.log_window
-        assert window
-        rules = [] if is_new else self._date_rules(mode)
-        known = min((date_rule.since for date_rule in rules), default=BEGINNING)
-        # Whole days, so that all syncs of a day compare the same rows.
-        since = day_of(earlier(known, window.again)) if known else earlier(self.now(), OLDEST)
-        since = max(since, min((table.start_date for table in self._unfailed()), default=BEGINNING))
-        reach = self.stream.filter and self.stream.filter.reach
-        if not reach:
-            return since
-        reached = earlier(self.now(), reach - DAY)  # less a day, for the time that the read takes
-        return max(since, midnight_after(reached) if known else reached)
-
-
-def _only_between(endpoint: ListEndpoint, page: Page, since: Timestamp, until: Timestamp) -> Page:
-    """Return a page without the rows that a filter lists a unit outside of the dates."""
-    return replace(
-        page, rows=[row for row in page.rows if since <= (timestamp_of(endpoint.listed(row)) or since) < until]
-    )
+    def _packed_size(self) -> int:
+        return sum(map(len, filter(None, (self.state.visited, self.state.rescan_visited))))
 
 
 def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:

@@ -256,8 +256,8 @@ class PartitionRead:
     def fail_unread(self) -> None:
         """Fail the children with days that Twilio failed to answer, now that everything else is read."""
         for child_stream in self.child_streams:
-            if child_stream.unread:
-                child_stream.fail(child_stream.unread)
+            if child_stream.log.error:
+                child_stream.fail(child_stream.log.error)
                 self._remove_tables([table.name for table in child_stream.tables])
 
     def _unfailed(self, served: Sequence[str]) -> list[Table]:
