@@ -40,11 +40,10 @@ from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
 from tap_twilio.twilio.request import Fetch, Page, Row
 
-from .dispatch import PageDispatcher
+from .dispatch import BATCH, PageDispatcher
 from .page_reader import PageReader, read_pages
 
 LOGGER = logging.getLogger("tap_twilio")
-BATCH = 100  # requests at the same time; the cursor moves after each batch
 MISSES = 2000  # after so many requests in a row without feedback, a sync only samples the newest calls
 SAMPLE = 100
 SCORE_SLICE = 40 * DAY  # longer than a call can be scored after its start, so that a usual sync needs one query a score

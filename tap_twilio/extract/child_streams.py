@@ -47,11 +47,10 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
 from .child_log import ChildLog
-from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
+from .dispatch import BATCH, RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
 
-SIDE_BY_SIDE = 100  # visits at the same time
 PATIENCE = 7 * DAY  # after a row's last change, how long to wait for the children that the row announces
 LINKS = frozenset(("links", "subresource_uris"))  # properties that hold addresses of Twilio's, and no data
 MOST_UNCONFIRMED = 1000  # rows in the state whose answer awaits confirmation
@@ -65,11 +64,11 @@ class Decision(Enum):
     VISIT = auto()
 
 
-class Visit(NamedTuple):
+class ParentRow(NamedTuple):
     """The facts about a row of the parent that a visit needs."""
 
-    path_values: dict[str, str]
-    row: Row  # as far as the row's own address needs it
+    path_values: dict[str, str]  # for the path of the child's list
+    key_values: Row  # for the path of the row itself
     is_open: bool  # the row is visited in every sync that reads it
     expects_children: bool  # the row says that it has children
     is_too_old: bool  # Twilio has deleted the children of a row of this age
@@ -86,12 +85,12 @@ class Visits:
 @dataclass
 class Unconfirmed:
     """
-    Rows with an answer that counts only after a later sync got it again: the list is missing, or empty.
+    Parent rows whose list is missing or empty. Such an answer counts only after a later sync got it again.
 
-    `older` holds rows of the previous rescan. The end of a rescan drops the rows that it did not meet again.
+    A row is known by its key. The end of a rescan drops the rows that the rescan did not show.
     """
 
-    older: set[int] = field(default_factory=set)
+    older: set[int] = field(default_factory=set)  # noted before the open rescan began
     newer: set[int] = field(default_factory=set)
     is_dirty: bool = False  # differs from the state
     _added_now: set[int] = field(default_factory=set)  # in this sync
@@ -105,8 +104,8 @@ class Unconfirmed:
         keys_by_age = {0: frozenset(self.older), 1: frozenset(self.newer)}
         return pack({age: keys for age, keys in keys_by_age.items() if keys})
 
-    def repeats(self, key: int) -> bool:
-        """Note an answer for a row. Return whether an earlier sync noted it too."""
+    def confirms(self, key: int) -> bool:
+        """Note such an answer for a row. Return whether it confirms the answer of an earlier sync."""
         key %= 2**48
         known = key in self.older or key in self.newer
         if known or len(self.older) + len(self.newer) >= MOST_UNCONFIRMED:
@@ -116,7 +115,7 @@ class Unconfirmed:
         self.is_dirty = True
         return False
 
-    def settle(self, key: int) -> None:
+    def forget(self, key: int) -> None:
         """Forget a row whose list was read."""
         key %= 2**48
         self.is_dirty = self.is_dirty or key in self.older or key in self.newer
@@ -124,7 +123,7 @@ class Unconfirmed:
         self.newer.discard(key)
 
     def rotate(self) -> None:
-        """Drop the rows that the rescan that ended did not meet."""
+        """Drop the rows that were noted before the rescan that ended."""
         self.is_dirty = self.is_dirty or bool(self.older or self.newer)
         self.older, self.newer = self.newer, set()
 
@@ -134,8 +133,8 @@ class ChildStreams:
     """
     A child stream of one account, with the consumers of its rows: its own table, and its children in turn.
 
-    Its fingerprints tell which rows of the parent were visited as they are now. A row gets a fingerprint after all that
-    is below it was read. `state` is the child's own partition, also where the child's table is not selected.
+    Its fingerprints say which rows of the parent were visited as they are now; they are stored after the visits.
+    `state` is the child's own partition, also where the child's table is not selected.
     """
 
     stream: Stream
@@ -181,7 +180,7 @@ class ChildStreams:
         for table in self.tables:
             table.fail(error)
 
-    # -- what a read hands over
+    # -- as a consumer (dispatch.py)
 
     @property
     def _visits_all(self) -> bool:
@@ -202,7 +201,7 @@ class ChildStreams:
         return [date_rule for table in self._unfailed() if (date_rule := table.date_rule(mode))]
 
     def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return what finds the rows to visit; None where every row is visited, or where dates decide."""
+        """Return what finds the rows whose content is new; None if every row is visited, or if dates decide."""
         if mode is ReadMode.FULL_TABLE_AGAIN or (self._visits_all and not self._is_log) or self.failed:
             return None
         lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
@@ -218,7 +217,7 @@ class ChildStreams:
         return SliceSums(self.store, self._chunk_length, PartialSums.of(read))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Visit the rows of a page that are due so far. Return the numbers of rows after which none is pending."""
+        """ParentRow the rows of a page that are due so far. Return the numbers of rows after which none is pending."""
         reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
@@ -236,12 +235,12 @@ class ChildStreams:
         return None
 
     def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """Visit the pending rows that are due: the list ended."""
+        """ParentRow the pending rows that are due: the list ended."""
         for chunk in reader.last():
             yield from self._visit_chunk(dispatcher, reader, chunk)
 
     def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
+        """ParentRow the pending rows that changed by date, for freshness: a later read compares their contents."""
         yield from self._visit_by_date(dispatcher, [row for row in reader.waiting if row.content], pending=True)
 
     # -- the parent's rows
@@ -258,28 +257,29 @@ class ChildStreams:
             if (where and not where.holds(row)) or None in (row[name] for name in self.parent.path_params.values()):
                 pending.append(PendingRow(key, 0, None, page.stamp, NO_DATES))
                 continue
-            visit = self._visit_of(endpoint, row, (timestamp_of(dates[2]) or END) < too_old)
-            content = self._content(endpoint, key, row, visit)
+            parent_row = self._parent_row(endpoint, row, (timestamp_of(dates[2]) or END) < too_old)
+            content = self._content(endpoint, key, row, parent_row)
             assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
-            pending.append(PendingRow(key, content, visit, page.stamp, dates, assume_sent))
+            pending.append(PendingRow(key, content, parent_row, page.stamp, dates, assume_sent))
         return pending
 
-    def _visit_of(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> Visit:
+    def _parent_row(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> ParentRow:
         where, key = self.parent.where, endpoint.stream.key[-1]
         path_values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
         is_open = self.parent.is_open(row)
         expects_children = not self._visits_all and where is not None and where.above is not None
-        return Visit(path_values, {key: row[key]}, is_open, expects_children, is_too_old)
+        return ParentRow(path_values, {key: row[key]}, is_open, expects_children, is_too_old)
 
-    def _content(self, endpoint: ListEndpoint, key: int, row: Row, visit: Visit) -> int:
+    def _content(self, endpoint: ListEndpoint, key: int, row: Row, parent_row: ParentRow) -> int:
         """
-        Return a hash of what decides about a visit, never 0: what a row holds.
+        Return a hash of what decides about a visit, never 0: of what the row holds, or of the row's identity.
 
-        A log has a bookmark, so a row above a log is due only once, and once more after it is no longer open.
+        The identity is enough if each sync visits the row. It is also enough above a log: after the first visit, the
+        log's bookmark decides; the row is visited once more after it is no longer open.
         """
         if self._visits_all or (self._is_log and not self.parent.visits_changed):
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
-            identity = [*visit.path_values.values()] if is_shared else [key, visit.is_open]
+            identity = [*parent_row.path_values.values()] if is_shared else [key, parent_row.is_open]
             return contents_of([repr(identity).encode()])[0]
         ignored = LINKS | endpoint.stream.volatile
         return contents_of([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
@@ -323,7 +323,7 @@ class ChildStreams:
     # -- visits
 
     def _visit_chunk(self, dispatcher: PageDispatcher, reader: Chunks, chunk: Chunk) -> Read:
-        """Visit the rows of a chunk that changed or are open; then store the chunk's fingerprint."""
+        """ParentRow the rows of a chunk that changed or are open; then store the chunk's fingerprint."""
         new = {row.key for row in chunk.changed if row.content not in self._visited_by_date}
         visits = self._choose(dispatcher, chunk.rows, new)
         try:
@@ -332,7 +332,7 @@ class ChildStreams:
             reader.store(chunk, visits.unvisited)
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
-        """Visit all rows on a page of a time slice."""
+        """ParentRow all rows on a page of a time slice."""
         new = {row.key for row in rows}
         visits = self._choose(dispatcher, rows, new)
         yield from self._visit(dispatcher, visits, new)
@@ -343,7 +343,7 @@ class ChildStreams:
 
     def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], pending: bool = False) -> Read:
         """
-        Visit the rows that changed by date, or are open.
+        ParentRow the rows that changed by date, or are open.
 
         `pending`: a later read compares the contents of these rows, so only fresh ones are visited.
         """
@@ -368,14 +368,14 @@ class ChildStreams:
         return any(_is_due(date_rule, row, pending) for date_rule in date_rules)
 
     def _visit(self, dispatcher: PageDispatcher, visits: Visits, never_visited: Collection[int]) -> Read:
-        """Visit rows, some at the same time. A row leaves `unvisited` once all below it is read."""
+        """ParentRow rows, some at the same time. A row leaves `unvisited` once all below it is read."""
         rows, unvisited = visits.rows, visits.unvisited
         if self._visits_all:
             rows = list({row.content: row for row in rows}.values())  # several rows may share one list
         unvisited.update(row.key for row in rows)
         try:
-            for at in range(0, len(rows), SIDE_BY_SIDE):
-                batch = rows[at : at + SIDE_BY_SIDE]
+            for at in range(0, len(rows), BATCH):
+                batch = rows[at : at + BATCH]
                 yield [self._read_children(dispatcher, row, row.key in never_visited, unvisited) for row in batch]
         finally:
             dispatcher.has_unvisited = dispatcher.has_unvisited or bool(unvisited)
@@ -398,15 +398,15 @@ class ChildStreams:
                 raise
             done = yield from self._is_gone(dispatcher.page_reader.endpoint, row)
         if done and not any(table.failed for table in self.tables):
-            self.unconfirmed.settle(row.key)
+            self.unconfirmed.forget(row.key)
             unvisited.discard(row.key)
 
     def _may_be_empty(self, row: PendingRow) -> bool:
-        """Return whether to accept an empty list: Twilio lists the children that a row announces late, or never."""
+        """Return whether to accept an empty list. Twilio may list the children that a row announces late, or never."""
         if not row.record.expects_children:
             return True
         dates = [date for date in (timestamp_of(row.dates[0]), timestamp_of(row.dates[2])) if date]
-        accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.repeats(row.key)
+        accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.confirms(row.key)
         self.given_up += accepts
         return accepts
 
@@ -414,11 +414,11 @@ class ChildStreams:
         """Return whether to accept HTTP 404: the row itself is deleted, or an earlier sync got the same answer."""
         if self._visits_all:
             return not self._is_log  # each sync visits the row again
-        if self.unconfirmed.repeats(row.key):
+        if self.unconfirmed.confirms(row.key):
             return True
         if parent.stream.has_item_endpoint and parent.stream.rows is not None:
             try:
-                yield parent.row(row.record.row)
+                yield parent.row(row.record.key_values)
             except Refused as refused:
                 return refused.status == 404
         return False
@@ -489,9 +489,9 @@ class ChildStreams:
         if "unconfirmed" in vars(self) and self.unconfirmed.is_dirty:
             self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
 
-    def finish_rescan(self, served: Collection[str]) -> None:
-        """Forget the rows that a rescan did not meet, if it served all tables below."""
-        if not self.failed and {table.name for table in self.tables} <= set(served):
+    def finish_rescan(self, included: Collection[str]) -> None:
+        """Forget the parents that a rescan did not show, if the rescan included all tables below."""
+        if not self.failed and {table.name for table in self.tables} <= set(included):
             self.unconfirmed.rotate()
             if not self.evicts_oldest:
                 self.store.rotate()

@@ -123,9 +123,9 @@ def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generato
     pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.resumable and not reading.budget.take(reading.key):
-        if reading.budget.may_come(reading.key) and (yield Wait()) is not None:
+        if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:
             continue
-        if dispatcher.stops():
+        if dispatcher.may_stop():
             return False
         break
     reading.rescan_pages_read += 1
