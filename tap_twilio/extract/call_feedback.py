@@ -8,13 +8,13 @@ each page of calls. What Twilio answers goes to `CallFeedbackTable`, which emits
 A method that returns a `Read` is a generator that does no I/O itself (tables/effects.py): it yields a request, and the
 scheduler sends the page back; it yields a list of reads, and the scheduler runs them at the same time.
 
-A rating has one of two sources: the Feedback resource of the call, with one request a call, or the list of call
-summaries of Voice Insights, which can be filtered by score. If both have a rating, the Feedback resource counts.
+A rating has one of two sources: the Feedback resource of the call, with one request a call, or a list of Voice Insights
+(call_scores.py). If both have a rating, the Feedback resource counts.
 
-Each sync requests recent calls again, and older calls once. `DUE` says which read requests which calls. The recent
-calls may be more than `feedback_requests`. So a sync collects them first. Then it goes on with the open cycle: a cycle
-requests each recent call once, the newest first, over as many syncs as that takes. The state keeps the cursor, which is
-the call that the cycle requested last.
+Each sync requests the recent calls again; older calls are requested once. `DUE` says which read requests which calls.
+There may be more recent calls than `feedback_requests`, so a sync collects them first, and then goes on with the open
+cycle. A cycle requests each recent call once, the newest first, over as many syncs as that takes. The state keeps the
+cycle's start and its cursor, which is the call that it requested last.
 """
 
 from __future__ import annotations
@@ -25,30 +25,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Flag, auto
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tap_twilio.changes.chunks import Chunks
 from tap_twilio.changes.slice_sums import SliceSums
-from tap_twilio.errors import NotAvailable, PartitionError, Refused
+from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
-from tap_twilio.streams.model import Parent, Scores, Stream
+from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
-from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
-from tap_twilio.twilio.request import Fetch, Page, Row
+from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, timestamp_of
+from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page, Row
 
+from .call_scores import CallScores, ScoredCalls
 from .dispatch import BATCH, PageDispatcher
-from .page_reader import PageReader, read_pages
 
 LOGGER = logging.getLogger("tap_twilio")
 MISSES = 2000  # after so many requests in a row without feedback, a sync only samples the newest calls
 SAMPLE = 100
-SCORE_SLICE = 40 * DAY  # longer than a call can be scored after its start, so that a usual sync needs one query a score
 Dated = tuple[Timestamp, str]  # a call's start (its creation, if it never started), and its SID
-ScoredCalls = dict[str, tuple[Page, Row]]  # by the SIDs of the calls
 
 
 class Due(Flag):
@@ -489,7 +487,7 @@ class CallFeedback:
             yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
         finally:
             self.progress.second_answered = scores.has_answered
-        if scores.is_off:
+        if scores.is_unavailable:
             return  # `second_source_pending` stays, for the day on which the account gets Voice Insights
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
         self.progress.second_source_pending = False
@@ -500,96 +498,6 @@ class CallFeedback:
         if self.limits.uses_calls and sid not in self._requested:
             yield from self._request(sid)
         if sid not in self._rated:
-            values = yield from scores.record(page, sid, row)
+            values = yield from scores.rating_of(page, sid, row)
             no_dates = dict.fromkeys(("date_created", "date_updated"))
             yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.stamp)
-
-
-@dataclass
-class CallScores:
-    """The scores of calls in one account, listed one score at a time (streams/model.py, `Scores`)."""
-
-    stream: Stream
-    account: str
-    main: str
-    page_size: int
-    is_only_source: bool
-    off: set[str]  # the accounts without the product, as this run learned
-    has_answered: bool = False  # so the account has the product
-
-    @property
-    def declaration(self) -> Scores:
-        assert self.stream.second
-        return self.stream.second
-
-    @property
-    def is_off(self) -> bool:
-        """Return whether the account does not have the product."""
-        return self.account in self.off
-
-    def read(self, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
-        """Read all scores of the calls that started between two dates into `scored`."""
-        while since < until and not self.is_off:
-            upper = min(until, later(since, SCORE_SLICE))
-            try:
-                yield [self._read_list(score, since, upper, scored) for score in self.declaration.scores]
-            except Refused as refused:
-                self._switch_off(refused)
-                return
-            since = upper
-
-    def record(self, page: Page, sid: str, row: Row) -> Any:
-        """Return the feedback's row of a scored call. Request what the list left out."""
-        declaration = self.declaration
-        annotation: Any = row.get(declaration.holds)
-        names = set(declaration.columns.values())
-        if not isinstance(annotation, dict) or not names - {"quality_issues"} <= set(annotation):
-            annotation = yield from self._request_annotation(sid, {declaration.score: row["score"]})
-        values = {name: annotation.get(source) for name, source in declaration.columns.items()}
-        score = next(name for name, source in declaration.columns.items() if source == declaration.score)
-        values[score] = values[score] or row["score"]
-        return {"account_sid": self.account, **values, declaration.source: declaration.names[1]}
-
-    def _request_annotation(self, sid: str, default: Mapping[str, Any]) -> Any:
-        stream = self.declaration.stream
-        uri = path_of(stream.product, self.declaration.one, {stream.key[0]: sid})
-        try:
-            page: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
-        except Refused as refused:
-            if not refused.says_absent:
-                raise
-            return default
-        return page.rows[0]
-
-    def _read_list(self, score: int, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
-        declaration = self.declaration
-        query = {declaration.parameter: str(score)}
-        if self.account != self.main:
-            query[declaration.subaccount] = self.account
-        endpoint = ListEndpoint(declaration.stream, self.account, self.page_size, query, counted_for=self.stream.name)
-
-        def take(page: Page) -> None:
-            self.has_answered = True
-            scored.update({endpoint.id_of(row): (page, {**row, "score": score}) for row in page.rows})
-
-        yield from read_pages(PageReader(endpoint, endpoint.top(since, until)), take)
-
-    def _switch_off(self, refused: Refused) -> None:
-        """Note that the account does not have the product; raise the refusal if it had, or if Twilio says otherwise."""
-        if not refused.says_absent or self.has_answered:
-            raise refused
-        names, product = self.declaration.names, self.declaration.called
-        if self.is_only_source:
-            raise NotAvailable(
-                f"call_feedback_source is {names[1]}, but this account has no {product} "
-                f"(HTTP {refused.status}, code {refused.code}): use auto or {names[0]}"
-            ) from None
-        self.off.add(self.account)
-        LOGGER.info(
-            "%s %s: this account has no %s (HTTP %d), so that source is skipped",
-            self.stream.name,
-            self.account,
-            product,
-            refused.status,
-            extra=about(self.stream.name),
-        )

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from tap_twilio.changes.fingerprints import SizeLimit
 from tap_twilio.extract.budget import Budget, ChildRequests
-from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, CallScores, Limits
+from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Limits
+from tap_twilio.extract.call_scores import CallScores
 from tap_twilio.extract.child_streams import ChildStreams
 from tap_twilio.extract.dispatch import ChildConsumer
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
