@@ -25,7 +25,7 @@ from .time_slices import MOST_PARTS, TimeSlices, split_evenly
 def backfill(reading: PartitionRead) -> Read:
     """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
     state, in_one_sync = reading.state, reading.state.backfill is None
-    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served_tables())
+    opened = state.backfill = state.backfill or Backfill(reading.began, reading.included_tables())
     endpoints = reading.endpoints
     first_reads: list[FirstRead] = []
     while opened.at < len(endpoints):

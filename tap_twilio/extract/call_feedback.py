@@ -144,11 +144,11 @@ class CallFeedbackTable(Table):
         return self.state.date_updated is None or self.state.resend_created_before is not None
 
     @property
-    def in_rescans(self) -> bool:
+    def is_in_rescans(self) -> bool:
         return not self.failed and self.reads_calls
 
     @property
-    def only_when_served(self) -> bool:
+    def only_if_included(self) -> bool:
         return True
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
@@ -270,7 +270,7 @@ class CallFeedback:
         """Forget the recent calls that were collected: the read begins again."""
         self._recent = RecentCalls(self.limits.requests, self.progress.cursor)
 
-    def hold_back(self, now: Timestamp) -> None:
+    def cap_dates(self, now: Timestamp) -> None:
         """Correct dates of this sync that are later than Twilio's clock, which was set back."""
         self.began = min(self.began, now)
         if self.progress.began:

@@ -31,7 +31,7 @@ from tap_twilio.twilio.endpoint import ListEndpoint, halves
 from tap_twilio.twilio.request import Fetch, Page
 
 from .dispatch import PageDispatcher
-from .units import ATTEMPTS, IN_A_ROW, name_of, split_at_midnight
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, split_at_midnight
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LOG = 3650 * DAY  # how far back to read a log if the declaration of its filter does not say
@@ -94,7 +94,7 @@ class ChildLog:
                 else:
                     unanswered.append((since, until))
                     unanswered_in_a_row += 1
-                    gives_up = unanswered_in_a_row == IN_A_ROW
+                    gives_up = unanswered_in_a_row == MAX_DAYS_IN_A_ROW
                     self._leave_days(endpoint, error, [*ranges, *unanswered] if gives_up else unanswered)
                     ranges = [] if gives_up else ranges
                 continue
@@ -111,8 +111,8 @@ class ChildLog:
 
     def _leave_days(self, endpoint: ListEndpoint, error: ServerFailed, days: list[DateRange]) -> None:
         """Leave days to the next sync. The error that names them is raised after everything else was read."""
-        named = ", ".join(name_of(*day) for day in sorted(days, reverse=True)[:IN_A_ROW])
-        more = f" and {len(days) - IN_A_ROW} more spans" if len(days) > IN_A_ROW else ""
+        named = ", ".join(name_days(*day) for day in sorted(days, reverse=True)[:MAX_DAYS_IN_A_ROW])
+        more = f" and {len(days) - MAX_DAYS_IN_A_ROW} more spans" if len(days) > MAX_DAYS_IN_A_ROW else ""
         self.error = ServerFailed(f"{error}: {endpoint.path}: {named}{more} could not be read, all other days were")
 
 

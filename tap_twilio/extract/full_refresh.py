@@ -80,7 +80,7 @@ def read_version(reading: PartitionRead, version: int) -> Read:
 def _begin(reading: PartitionRead, version: int) -> Full:
     for feedback in reading.feedback_consumers:
         feedback.forget_collected()
-    children = [table.name for table in reading.tables if table is not reading.own_table and table.in_rescans]
+    children = [table.name for table in reading.tables if table is not reading.own_table and table.is_in_rescans]
     return Full(version, reading.began, children)
 
 

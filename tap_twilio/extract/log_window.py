@@ -12,8 +12,8 @@ from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, day_of, earlier, later, midnight_after
 
 from .partition_read import PartitionRead
+from .periods import start_of_period
 from .time_slices import TimeSlices
-from .units import first_of
 
 
 def read_window(reading: PartitionRead) -> Read:
@@ -27,11 +27,11 @@ def read_window(reading: PartitionRead) -> Read:
     opened = state.backfill
     resumed = opened is not None and bool(opened.time_slices)
     if opened is None or not resumed:
-        opened = Backfill(reading.began, reading.served_tables(), time_slices=_window_slices(reading, window))
+        opened = Backfill(reading.began, reading.included_tables(), time_slices=_window_slices(reading, window))
         state.backfill, state.unread = opened, None
     assert opened.time_slices is not None
     failure: ServerFailed | None = None
-    by_day = first_of(_next_start(reading, window, opened.began), window.sums)
+    by_day = start_of_period(_next_start(reading, window, opened.began), window.sums)
     slices = TimeSlices(reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day)
     try:
         yield from slices.read()
@@ -56,7 +56,7 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
         # Whole days, so that the syncs of a day compare the same rows.
         reach = midnight_after(reading.reach) if reading.reach else BEGINNING
         since = max(since, reach, day_of(earlier(state.finished, window.again)))
-    since = first_of(since, window.sums) if window.sums else since
+    since = start_of_period(since, window.sums) if window.sums else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
         for unread in state.unread or ()

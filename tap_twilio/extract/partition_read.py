@@ -143,19 +143,19 @@ class PartitionRead:
             if child_stream.reconcile(with_resend) and self.state.backfill:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.read.pop(child_stream.name, None)
-        self._close_unserved()
+        self._close_unused_reads()
         self.bookmarks_at_start = [BookmarksAtStart.of(state) for state in self._states()]
         return messages
 
-    def hold_back(self, now: Timestamp) -> None:
+    def cap_dates(self, now: Timestamp) -> None:
         """Lower every date that this sync took to `now`, after Twilio's clock was set back."""
         self.began = min(self.began, now)
         for opened in self.state.opened:
             opened.began = min(opened.began, now)
         for feedback in self.feedback_consumers:
-            feedback.hold_back(now)
+            feedback.cap_dates(now)
         for at_start in self.bookmarks_at_start:
-            at_start.hold_back(now, self.bounds.lateness)
+            at_start.cap_dates(now, self.bounds.lateness)
 
     def _states(self) -> list[Partition]:
         states = [
@@ -189,8 +189,8 @@ class PartitionRead:
         reason = "properties were added" if added else "start_date is earlier than before"
         return [f"{reason}, so older rows are read again"]
 
-    def _close_unserved(self) -> None:
-        """Close the open backfill or rescan if it serves no table any more."""
+    def _close_unused_reads(self) -> None:
+        """Close the open backfill or rescan if it includes no table any more."""
         names = {table.name for table in self.tables}
         state = self.state
         self._remove_tables([name for opened in state.opened for name in opened.tables if name not in names])
@@ -230,23 +230,23 @@ class PartitionRead:
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
     def finish_backfill(self, opened: Backfill) -> None:
-        """Set the bookmark of the tables that a backfill served: its start, less the lateness."""
+        """Set the bookmark of the tables that a backfill included: its start, less the lateness."""
         bookmark = self._finish(opened.began)
         for table in self._unfailed(opened.tables):
             table.finish_backfill(bookmark, opened.resend_listed_before)
         self.state.backfill = None
 
-    def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:
-        """Set the bookmark of the tables that a rescan served: its start, less the lateness."""
+    def finish_rescan(self, included: Sequence[str], began: Timestamp) -> None:
+        """Set the bookmark of the tables that a rescan included: its start, less the lateness."""
         bookmark = self._finish(began)
-        for table in self._unfailed(served):
+        for table in self._unfailed(included):
             table.finish_rescan(bookmark)
-        self.finish_visits(served)
+        self.finish_visits(included)
 
-    def finish_visits(self, served: Sequence[str]) -> None:
+    def finish_visits(self, included: Sequence[str]) -> None:
         """Let the children drop the parents that a complete read for these tables did not show."""
         for child_stream in self.child_streams:
-            child_stream.finish_rescan(served)
+            child_stream.finish_rescan(included)
 
     def _finish(self, began: Timestamp) -> Timestamp:
         bookmark = earlier(began, self.bounds.lateness)
@@ -260,13 +260,13 @@ class PartitionRead:
                 child_stream.fail(child_stream.log.error)
                 self._remove_tables([table.name for table in child_stream.tables])
 
-    def _unfailed(self, served: Sequence[str]) -> list[Table]:
+    def _unfailed(self, included: Sequence[str]) -> list[Table]:
         self.fail_unread()
-        return [table for table in self.tables if table.name in served and not table.failed]
+        return [table for table in self.tables if table.name in included and not table.failed]
 
-    def served_tables(self) -> list[str]:
-        """Return the names of the tables that a read which begins now serves."""
-        return [table.name for table in self.tables if table.in_rescans]
+    def included_tables(self) -> list[str]:
+        """Return the names of the tables that a read which begins now includes."""
+        return [table.name for table in self.tables if table.is_in_rescans]
 
     # -- for the strategies
 

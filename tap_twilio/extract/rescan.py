@@ -41,7 +41,7 @@ def read_changes(reading: PartitionRead) -> Read:
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.served_tables())
+    reading.state.rescan = OpenRescan(reading.began, reading.included_tables())
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:

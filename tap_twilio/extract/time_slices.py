@@ -39,7 +39,7 @@ from tap_twilio.twilio.request import Page, Row
 from .dispatch import RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, round_up_to_period, start_of_period
 
 LOGGER = logging.getLogger("tap_twilio")
 MOST_PARTS = 32  # in which a time slice is split at once; each part may be split again
@@ -160,7 +160,7 @@ class TimeSlices:
                 part_length.lengthen()
             if part is time_slice:
                 return
-            if part_length.failed_days >= IN_A_ROW:
+            if part_length.failed_days >= MAX_DAYS_IN_A_ROW:
                 self._leave_failing(time_slice)
                 return
 
@@ -171,10 +171,10 @@ class TimeSlices:
         Returns too whether the part is a unit: a single day, or the period of a sum, which cannot be split.
         """
         sums = self._sums
-        unit = first_of(earlier(time_slice.until, SECOND), sums)
+        unit = start_of_period(earlier(time_slice.until, SECOND), sums)
         since = time_slice.since
         if length < _length(time_slice):
-            since = min(unit, ceiling(earlier(time_slice.until, length), sums))
+            since = min(unit, round_up_to_period(earlier(time_slice.until, length), sums))
         since = max(time_slice.since, since, floor)
         if since == time_slice.since:
             return time_slice, unit <= since
@@ -254,7 +254,7 @@ class TimeSlices:
             return [("", page)]
         groups: dict[str, list[Row]] = {}
         for row, date in zip(page.rows, dates):
-            name = first_of(date, self._sums) if date >= self.by_day else time_slice.since
+            name = start_of_period(date, self._sums) if date >= self.by_day else time_slice.since
             groups.setdefault(name, []).append(row)
         return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 
@@ -266,7 +266,7 @@ class TimeSlices:
         if since >= time_slice.until:
             return None
         if self._from_creation and self.reading.created:
-            newest_day = first_of(earlier(time_slice.until, SECOND), "")
+            newest_day = start_of_period(earlier(time_slice.until, SECOND), "")
             since = max(since, min(day_of(self.reading.created), newest_day))
         top = self.endpoint.top(since, time_slice.until)
         if not is_unit or self._failure or time_slice.failed:
@@ -314,7 +314,7 @@ class TimeSlices:
         """Return whether HTTP 404 for several days means that they have no rows, and not that they are too many."""
         is_404 = isinstance(refusal, Refused) and refusal.status == 404
         is_short = _length(part) <= (self._longest_answered or NO_TIME)
-        return is_404 and is_short and part_length.empty_days >= IN_A_ROW
+        return is_404 and is_short and part_length.empty_days >= MAX_DAYS_IN_A_ROW
 
     def _begin_at_creation(self, part: TimeSlice) -> bool:
         """
@@ -389,8 +389,8 @@ class TimeSlices:
             else:
                 joined.append(TimeSlice(time_slice.since, time_slice.until, failed=True))
         self.left[:] = joined
-        days = ", ".join(name_of(time_slice.since, time_slice.until) for time_slice in joined[:IN_A_ROW])
-        more = f" and {len(joined) - IN_A_ROW} more time slices" if len(joined) > IN_A_ROW else ""
+        days = ", ".join(name_days(time_slice.since, time_slice.until) for time_slice in joined[:MAX_DAYS_IN_A_ROW])
+        more = f" and {len(joined) - MAX_DAYS_IN_A_ROW} more time slices" if len(joined) > MAX_DAYS_IN_A_ROW else ""
         return ServerFailed(
             f"{self._failure}: {days}{more} could not be read, all other days were; if the account is younger, "
             "set start_date to its first day"

@@ -277,7 +277,7 @@ class Sync:
     def _write_state(self) -> None:
         if self.clock.put_back:
             for reading in self.readings:
-                reading.hold_back(self.clock.now)
+                reading.cap_dates(self.clock.now)
         for reading in self.readings:
             reading.keep()
         undated = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}

@@ -1,7 +1,7 @@
 """
 Write the dates of a partition: its bookmarks, and which rows the next rescans resend. No other module assigns them.
 
-A bookmark never goes back, with one exception: `reset` drops a state from the future. (`hold_back` corrects what the
+A bookmark never goes back, with one exception: `reset` drops a state from the future. (`cap_dates` corrects what the
 running sync itself wrote, never to a date before the one that the sync found.)
 """
 
@@ -156,7 +156,7 @@ class BookmarksAtStart:
     def of(state: Partition) -> BookmarksAtStart:
         return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished)
 
-    def hold_back(self, now: Timestamp, lateness: timedelta) -> None:
+    def cap_dates(self, now: Timestamp, lateness: timedelta) -> None:
         """Cap the bookmarks that this sync wrote by Twilio's clock, which turned out to be at `now` only."""
         state, cap = self.state, earlier(now, lateness)
         if state.date_updated:

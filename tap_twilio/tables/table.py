@@ -105,12 +105,12 @@ class Table:
         return self.stream.name
 
     @property
-    def in_rescans(self) -> bool:
-        """Return whether a rescan that begins serves this table."""
+    def is_in_rescans(self) -> bool:
+        """Return whether a rescan that begins includes this table."""
         return not self.failed
 
     @property
-    def only_when_served(self) -> bool:
+    def only_if_included(self) -> bool:
         """Return whether rows come only from reads that serve this table. A child's come with each visit."""
         return self.stream.parent is None
 
@@ -131,13 +131,13 @@ class Table:
 
     def date_rule(self, mode: ReadMode) -> DateRule | None:
         """Return which rows are due by their dates; None if the table takes no row of such a read."""
-        state, served = self.state, self._served(mode)
-        if self.only_when_served and served is not None and self.name not in served:
+        state, included = self.state, self._tables_included(mode)
+        if self.only_if_included and included is not None and self.name not in included:
             return None
         if mode is ReadMode.BACKFILL or self._in_version(mode):
             return DateRule()
         if mode is ReadMode.LOOKBACK:
-            if self.only_when_served and state.date_updated is None:
+            if self.only_if_included and state.date_updated is None:
                 return None
             return DateRule(state.lookback_done_at or BEGINNING)
         since = state.date_updated or BEGINNING
@@ -305,7 +305,7 @@ class Table:
         bookmarks.finish_backfill(self.state, bookmark, resend_listed_before)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
-        """Note the end of a rescan that served this table."""
+        """Note the end of a rescan that included this table."""
         bookmarks.finish_rescan(self.state, bookmark)
         if not self.store.evicts_oldest:
             self.store.rotate()
@@ -314,8 +314,8 @@ class Table:
         """Note that the request limit was reached at a parent row with this list date."""
         bookmarks.defer(self.state, listed)
 
-    def _served(self, mode: ReadMode) -> list[str] | None:
-        """Return the names of the tables that the open read serves; None where it serves all."""
+    def _tables_included(self, mode: ReadMode) -> list[str] | None:
+        """Return the names of the tables that the open read includes; None where it includes all."""
         if self._in_version(mode):
             return None
         full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)

@@ -53,7 +53,7 @@ def test_a_clock_that_goes_back_takes_back_only_what_this_sync_wrote(
     at_start = BookmarksAtStart.of(state)
     for step, *dates in this_sync:
         step(state, *dates)
-    at_start.hold_back(now, HOUR)
+    at_start.cap_dates(now, HOUR)
     for old, new in zip(found, _bookmarks(state)):
         assert old <= new <= max(old, earlier(now, HOUR))
 
