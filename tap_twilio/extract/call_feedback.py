@@ -44,23 +44,24 @@ from .call_scores import CallScores, ScoredCalls
 from .dispatch import BATCH, PageDispatcher
 
 LOGGER = logging.getLogger("tap_twilio")
-MISSES = 2000  # after so many requests in a row without feedback, a sync only samples the newest calls
-SAMPLE = 100
+MISSES = 2000  # after so many requests in a row without feedback, a sync requests only a sample
+SAMPLE = 100  # of the newest calls
 Dated = tuple[Timestamp, str]  # a call's start (its creation, if it never started), and its SID
 
 
 class Due(Flag):
     """Groups of calls that a read is to request. A call may belong to several."""
 
-    COLLECTED = auto()  # recent calls, which `read_feedback` requests after the read, within `feedback_requests`
-    RECENT = auto()  # recent calls, at once
+    COLLECTED = auto()  # calls of the last `feedback_days`, of which `read_feedback` requests some after the read
+    RECENT = auto()  # the same calls, but all of them, and at once
     STARTED_LATE = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
     NOT_IN_BACKFILL = auto()  # calls that the backfill in time slices did not show: undated or too old
     OLDER = auto()  # calls of any age, or those before the last sync's `start_date`; each is requested once
 
 
 _RESCANNED = Due.STARTED_LATE | Due.NOT_IN_BACKFILL
-# By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls.
+# By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls. In a first
+# sync these are all calls, the recent ones too.
 DUE: Mapping[ReadMode, tuple[Due, Due]] = {
     ReadMode.BACKFILL: (Due.COLLECTED | Due.STARTED_LATE, Due.OLDER),
     ReadMode.LOOKBACK: (Due.COLLECTED, Due.COLLECTED),
