@@ -17,7 +17,7 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
-from tap_twilio.singer.options import Forms
+from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import chosen
 from tap_twilio.state.store import State
@@ -66,7 +66,7 @@ def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) ->
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    forms = Forms(settings.decimals, settings.unknown_properties)
+    forms = SchemaOptions(settings.decimals, settings.unknown_properties)
     selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
@@ -74,7 +74,7 @@ def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) ->
     return Sync(settings, selected, state, Output(), hide)
 
 
-def _catalog(arguments: argparse.Namespace, forms: Forms) -> Any:
+def _catalog(arguments: argparse.Namespace, forms: SchemaOptions) -> Any:
     """Return the catalog of --catalog or --select; None without either."""
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")

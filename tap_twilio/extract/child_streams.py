@@ -262,7 +262,7 @@ class ChildStreams:
         """Return what sums up the visited rows of a time slice."""
         if self._visits_all or self.failed:
             return None
-        return SliceSums(self.store, self._chunk_length, PartialSums.of(read))
+        return SliceSums(self.store, self._chunk_length, PartialSums.from_text(read))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """Visit the rows of a page that are due so far. Return the numbers of rows after which none is pending."""

@@ -86,7 +86,7 @@ def settle(state: State, readings: Sequence[PartitionRead], unread: Mapping[tupl
             table.state.syncs_left = _syncs_left(reading, share)
             table.state.not_read = None
     for (name, account), reason in unread.items():
-        part = state.stream(name).partitions.get(account) if name in state.looked_at else None
+        part = state.stream(name).partitions.get(account) if name in state.names_read else None
         if part:
             part.not_read, part.syncs_left = reason, None
 

@@ -22,7 +22,7 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 
 from .compat import Catalog, CatalogEntry, Schema, metadata, should_sync_field
-from .options import Forms
+from .options import SchemaOptions
 
 LOGGER = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Selected:
     schema: dict[str, Any]  # of the selected properties
     properties: frozenset[str]
     full_table: bool
-    forms: Forms = Forms()  # noqa: RUF009  # it is frozen
+    forms: SchemaOptions = SchemaOptions()  # noqa: RUF009  # it is frozen
 
     @property
     def written(self) -> list[str]:
@@ -65,13 +65,13 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def written_schema(name: str, forms: Forms) -> dict[str, Any]:
+def written_schema(name: str, forms: SchemaOptions) -> dict[str, Any]:
     """Return a stream's whole schema as SCHEMA has it."""
     schema = load_schema(name)
-    return schema if forms == Forms() else {**schema, "properties": forms.written(schema["properties"])}
+    return schema if forms == SchemaOptions() else {**schema, "properties": forms.written(schema["properties"])}
 
 
-def discover(streams: Iterable[Stream] = STREAMS, forms: Forms = Forms()) -> dict[str, Any]:  # noqa: B008  # frozen
+def discover(streams: Iterable[Stream] = STREAMS, forms: SchemaOptions = SchemaOptions()) -> dict[str, Any]:  # noqa: B008  # frozen
     """Return the catalog of all streams, or of some."""
     catalog = Catalog([_entry(stream, forms) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
@@ -88,7 +88,7 @@ class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
         return self._whole
 
 
-def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
+def _entry(stream: Stream, forms: SchemaOptions) -> CatalogEntry:
     schema = written_schema(stream.name, forms)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
@@ -128,7 +128,7 @@ def _can_be_full(stream: Stream) -> bool:
     return stream.parent is None and not stream.is_log
 
 
-def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
+def selected_streams(catalog: Any | None, forms: SchemaOptions = SchemaOptions()) -> list[Selected]:  # noqa: B008  # frozen
     """
     Return the streams that a catalog selects, in the order of `STREAMS`; without a catalog, those on by default.
 
@@ -207,7 +207,7 @@ def _is_selected(entry: CatalogEntry) -> bool:
     return bool(entry.is_selected())
 
 
-def _warn_of_properties(entries: dict[str, CatalogEntry], forms: Forms) -> None:
+def _warn_of_properties(entries: dict[str, CatalogEntry], forms: SchemaOptions) -> None:
     """Warn of unknown properties that are selected, as in a catalog of another tap."""
     unknown = [
         _named(f"{name}.{path[1]}")
@@ -219,7 +219,7 @@ def _warn_of_properties(entries: dict[str, CatalogEntry], forms: Forms) -> None:
         LOGGER.warning("the catalog selects unknown properties, which are ignored: %s", ", ".join(unknown))
 
 
-def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
+def _select(stream: Stream, entry: CatalogEntry, forms: SchemaOptions) -> Selected:
     schema, known = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():

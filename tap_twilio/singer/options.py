@@ -21,7 +21,7 @@ _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credential
 
 
 @dataclass(frozen=True)
-class Forms:
+class SchemaOptions:
     """The settings `decimals` ("number" or "text") and `unknown_properties` ("drop" or "column")."""
 
     decimals: str = "number"

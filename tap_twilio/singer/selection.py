@@ -18,13 +18,13 @@ from typing import Any
 from tap_twilio.errors import TapError
 
 from .catalog import discover
-from .options import Forms
+from .options import SchemaOptions
 
 Json = dict[str, Any]
 About = dict[str, dict[tuple[str, ...], Json]]  # the metadata of each stream, by breadcrumb
 
 
-def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
+def chosen(text: str, forms: SchemaOptions = SchemaOptions()) -> Json:  # noqa: B008  # frozen
     """Return discovery's catalog with these streams and properties selected. Raises TapError."""
     catalog = discover(forms=forms)
     about = {entry["tap_stream_id"]: {tuple(i["breadcrumb"]): i["metadata"] for i in entry["metadata"]}
