@@ -8,7 +8,7 @@ import json
 from tap_twilio.singer.catalog import discover
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.selection import chosen
+from tap_twilio.singer.selection import build_catalog
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,6 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
         from tap_twilio.settings import forms
 
         options = SchemaOptions(**forms(arguments.config))
-    catalog = discover(forms=options) if arguments.select is None else chosen(arguments.select, options)
+    catalog = discover(options=options) if arguments.select is None else build_catalog(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

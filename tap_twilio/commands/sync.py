@@ -19,7 +19,7 @@ from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.selection import chosen
+from tap_twilio.singer.selection import build_catalog
 from tap_twilio.state.store import State
 
 from .summary import SummaryFile
@@ -79,5 +79,5 @@ def _catalog(arguments: argparse.Namespace, forms: SchemaOptions) -> Any:
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:
-        return chosen(arguments.select, forms)
+        return build_catalog(arguments.select, forms)
     return read_json(arguments.catalog, "--catalog") if arguments.catalog else None
