@@ -76,7 +76,7 @@ class Chunks:
         self.pauses: set[int] = set()  # the numbers of these rows after which no row was pending
         self.flush_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
         self.changed: list[PendingRow] = []
-        self.known: set[int] = set()  # the keys of changed rows that had a fingerprint before
+        self.fingerprinted: set[int] = set()  # the keys of changed rows that had a fingerprint before
 
     @property
     def pending(self) -> list[PendingRow]:
@@ -176,7 +176,7 @@ class Chunks:
         if self._gaps:
             rows = [row for row in rows if row.content]
         chunk = Chunk(rows, key, unsliceable, keys, self._store.find(keys), self._subchunk_mask, self._since)
-        self.known |= chunk.known
+        self.fingerprinted |= chunk.fingerprinted
         if rows or not chunk.is_new:
             yield chunk
 

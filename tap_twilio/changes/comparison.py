@@ -27,8 +27,8 @@ class Chunk:
     """
     A run of rows that ended. `stored` are the fingerprints under its `keys`: its own key and those of its subchunks.
 
-    `changed` are the rows to be written, `known` the keys of those that had a fingerprint before. Rows created from
-    `since` on cannot be in a fingerprint.
+    `changed` are the rows to be written, `fingerprinted` the keys of those that had a fingerprint before. No
+    fingerprint holds rows created from `since` on.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Chunk:
         self._stored, self._subchunk_mask, self._since = stored, subchunk_mask, since
         self._decoded: set[tuple[int, int]] = set()  # runs of rows, by key and length, whose sums identified changes
         self._sums: dict[tuple[int, int], Sums] = {}
-        self.known: set[int] = set()
+        self.fingerprinted: set[int] = set()
         self.changed: Rows = [row for row in rows if not row.assume_sent] if self.is_new else self._compare()
 
     # -- which rows changed
@@ -67,7 +67,7 @@ class Chunk:
         if fingerprint is None:
             return [row for row in rows if not row.assume_sent]
         decoded = self._decode(rows, key)
-        return self._note_known(_not_in(rows, fingerprint)) if decoded is None else decoded
+        return self._note_fingerprinted(_not_in(rows, fingerprint)) if decoded is None else decoded
 
     def _decode(self, rows: Rows, key: int) -> Rows | None:
         """Return the changed rows of a run, if the sums under its key identify them; None if not."""
@@ -78,7 +78,7 @@ class Chunk:
         if changed is None or (changed and self._is_of_last_subchunk(rows, key)):
             return None
         self._decoded.add((key, len(rows)))
-        return self._note_known([row for row in rows if row.key in changed])
+        return self._note_fingerprinted([row for row in rows if row.key in changed])
 
     def _identify(self, rows: Rows, difference: Sums) -> set[int] | None:
         """Return the keys of the rows that changed or are new; None if they are too many for the sums."""
@@ -98,8 +98,8 @@ class Chunk:
         ends = (row.key ^ self.unsliceable for row in rows if not row.key & self._subchunk_mask)
         return any(end != key and end in self._stored for end in ends)
 
-    def _note_known(self, rows: Rows) -> Rows:
-        self.known.update(row.key for row in rows)
+    def _note_fingerprinted(self, rows: Rows) -> Rows:
+        self.fingerprinted.update(row.key for row in rows)
         return rows
 
     # -- what to store

@@ -15,7 +15,7 @@ _SUMS = MAX_HASHES + 1  # in place of a count: sums follow
 _WIDTH = 5
 
 
-def size_of(fingerprint: Fingerprint) -> int:
+def size_in_state(fingerprint: Fingerprint) -> int:
     """Return how many bytes of text a fingerprint takes."""
     return (KEY + COUNT + NUMBER * len(fingerprint)) * 4 // 3
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tap_twilio.changes.fingerprint_codec import MAX_HASHES, Fingerprint, size_of, unpack
+from tap_twilio.changes.fingerprint_codec import MAX_HASHES, Fingerprint, size_in_state, unpack
 from tap_twilio.twilio.request import PageTimes
 
 
@@ -70,8 +70,8 @@ class FingerprintStore:
         return bool(self.old or self.new)
 
     def get(self, key: int) -> Fingerprint | None:
-        found = self.new.get(key)
-        return self.old.get(key) if found is None else found
+        fingerprint = self.new.get(key)
+        return self.old.get(key) if fingerprint is None else fingerprint
 
     def find(self, keys: Iterable[int]) -> dict[int, Fingerprint]:
         """Return the fingerprints that are stored under some of these keys."""
@@ -90,7 +90,7 @@ class FingerprintStore:
         self.is_dirty = True
         self.new[key] = fingerprint
         self.made.add(key)
-        self.size_limit.used += size_of(fingerprint)
+        self.size_limit.used += size_in_state(fingerprint)
 
     def confirm(self, keys: Iterable[int]) -> None:
         """Confirm fingerprints: their rows were read again, unchanged."""
@@ -119,7 +119,7 @@ class FingerprintStore:
             fingerprint = fingerprints.pop(key, None)
             if fingerprint is not None:
                 self.is_dirty = True
-                self.size_limit.used -= size_of(fingerprint)
+                self.size_limit.used -= size_in_state(fingerprint)
 
     def pending_elsewhere(self, mine: Sequence[dict[int, PendingRow]]) -> list[dict[int, PendingRow]]:
         """Return the pending rows of other lists: a row may have moved from one list to another."""
@@ -127,7 +127,7 @@ class FingerprintStore:
 
     def rotate(self) -> None:
         """End a rescan: drop the fingerprints that it did not confirm."""
-        self.size_limit.used -= sum(map(size_of, self.old.values()))
+        self.size_limit.used -= sum(map(size_in_state, self.old.values()))
         self.old, self.new, self.is_dirty = self.new, {}, True
 
     def clear(self) -> None:
@@ -138,6 +138,6 @@ class FingerprintStore:
 def load_store(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
     """Unpack the two texts of a state. `size_limit` counts their length already."""
     old_fingerprints, new_fingerprints = unpack(old or ""), unpack(new or "")
-    size_limit.used += sum(map(size_of, [*old_fingerprints.values(), *new_fingerprints.values()]))
+    size_limit.used += sum(map(size_in_state, [*old_fingerprints.values(), *new_fingerprints.values()]))
     size_limit.used -= len(old or "") + len(new or "")
     return FingerprintStore(size_limit, old_fingerprints, new_fingerprints, evicts_oldest)

@@ -50,14 +50,14 @@ def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
     return (sum(h) % PRIME, sum(hx) % PRIME, sum(hx2) % PRIME, sum(hx3) % PRIME, sum(hx4) % PRIME)
 
 
-def plus(one: Sums, other: Sums) -> Sums:
+def plus(first: Sums, second: Sums) -> Sums:
     """Add sums: those of two runs of rows are those of all their rows."""
-    return tuple((x + y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
+    return tuple((x + y) % PRIME for x, y in zip(first, second))  # type: ignore[return-value]
 
 
-def minus(one: Sums, other: Sums) -> Sums:
+def minus(new: Sums, old: Sums) -> Sums:
     """Subtract sums: rows that are in both cancel out."""
-    return tuple((x - y) % PRIME for x, y in zip(one, other))  # type: ignore[return-value]
+    return tuple((x - y) % PRIME for x, y in zip(new, old))  # type: ignore[return-value]
 
 
 def locate(difference: Sums) -> Locator | None:

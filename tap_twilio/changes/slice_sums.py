@@ -49,7 +49,7 @@ class PartialSums:
         return pack({**({} if self.key is None else {self.key: self.head}), TAIL_KEY: self.tail})
 
     @staticmethod
-    def of(text: str | None) -> PartialSums:
+    def from_text(text: str | None) -> PartialSums:
         """Read what `text` returned. Any other text counts as a range without rows."""
         sums = [(key, fingerprint) for key, fingerprint in unpack(text or "").items() if isinstance(fingerprint, tuple)]
         if len(sums) == 1:
@@ -68,7 +68,7 @@ class SliceSums:
         self._open: list[Sequence[int]] = []  # rows after the last end of a chunk
         self.taken = 0
         self.changed: list[PendingRow] = []
-        self.known: set[int] = set()
+        self.fingerprinted: set[int] = set()
 
     def take(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> None:
         """Take rows, and ignore the unsliceable ones: they have chunks of their own, which rescans make."""
@@ -94,12 +94,12 @@ class SliceSums:
 
 def join(store: FingerprintStore, newer: str | None, older: str | None) -> str | None:
     """Return the partial sums of two ranges that touch, as text."""
-    return PartialSums.of(newer).join(PartialSums.of(older), store).text()
+    return PartialSums.from_text(newer).join(PartialSums.from_text(older), store).text()
 
 
 def close(store: FingerprintStore, list_name: str, read: str | None) -> None:
     """Store the first and the last chunk of a list that was read whole in slices. `read`: its partial sums."""
-    partial_sums = PartialSums.of(read)
+    partial_sums = PartialSums.from_text(read)
     if partial_sums.key is not None:
         store.set(partial_sums.key, partial_sums.head)
     if partial_sums.tail != ZERO:

@@ -6,9 +6,9 @@ import argparse
 import json
 
 from tap_twilio.singer.catalog import discover
-from tap_twilio.singer.options import Forms
+from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.selection import chosen
+from tap_twilio.singer.selection import build_catalog
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,11 +17,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    options = Forms()
+    options = SchemaOptions()
     if arguments.config:
         from tap_twilio.settings import schema_options
 
-        options = Forms(**schema_options(arguments.config))
-    catalog = discover(forms=options) if arguments.select is None else chosen(arguments.select, options)
+        options = SchemaOptions(**schema_options(arguments.config))
+    catalog = discover(options=options) if arguments.select is None else build_catalog(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

@@ -17,9 +17,9 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
-from tap_twilio.singer.options import Forms
+from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.selection import chosen
+from tap_twilio.singer.selection import build_catalog
 from tap_twilio.state.store import State
 
 from .summary import SummaryFile
@@ -67,18 +67,18 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    forms = Forms(settings.decimals, settings.unknown_properties)
-    selected = selected_streams(_read_catalog(arguments, forms), forms)
+    forms = SchemaOptions(settings.decimals, settings.unknown_properties)
+    selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
         LOGGER.warning("no stream is selected: nothing to do")
     return Sync(settings, selected, state, Output(), hide)
 
 
-def _read_catalog(arguments: argparse.Namespace, forms: Forms) -> Any:
+def _catalog(arguments: argparse.Namespace, forms: SchemaOptions) -> Any:
     """Return the catalog of --catalog or --select; None without either."""
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:
-        return chosen(arguments.select, forms)
+        return build_catalog(arguments.select, forms)
     return read_json(arguments.catalog, "--catalog") if arguments.catalog else None

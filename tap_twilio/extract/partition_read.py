@@ -149,7 +149,7 @@ class PartitionRead:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.read.pop(child_stream.name, None)
         self._close_unused_reads()
-        self.bookmarks_at_start = [BookmarksAtStart.of(state) for state in self._states()]
+        self.bookmarks_at_start = [BookmarksAtStart.from_state(state) for state in self._states()]
         return messages
 
     def cap_dates(self, now: Timestamp) -> None:

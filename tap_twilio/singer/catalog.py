@@ -1,8 +1,9 @@
 """
-Make the Singer catalog from streams and schemas, and read the selection from a user's catalog.
+Make the catalog that `--discover` prints, and read the selection from the catalog that `--catalog` names.
 
-A catalog selects streams, properties and replication methods, and changes no type. singer-python parses it; this module
-adds `selected-by-default` of a stream, since singer-python knows `selected` only.
+`discover` makes it from the declarations (streams/) and the schemas (schemas/). `selected_streams` returns what the run
+reads, for run/sync.py. A catalog selects streams, properties and replication methods, and changes no type.
+singer-python parses it; this module adds `selected-by-default`, which singer-python does not know.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from tap_twilio.errors import TapError
 from tap_twilio.streams import STREAMS, Stream
 
 from .compat import Catalog, CatalogEntry, Schema, metadata, should_sync_field
-from .options import Forms
+from .options import SchemaOptions
 
 LOGGER = logging.getLogger(__name__)
 
 INCREMENTAL, FULL_TABLE = "INCREMENTAL", "FULL_TABLE"
-# The order in which discovery prints an entry: catalogs are kept in repositories, where a new order shows as a change.
+# Discovery always prints an entry in this order: users keep catalogs in repositories, where a new order is a change.
 FIELDS = ("tap_stream_id", "stream", "key_properties", "schema", "metadata")
 REDISCOVER = "Make a new catalog with --discover and select in that."
 
@@ -40,12 +41,12 @@ class Selected:
     schema: dict[str, Any]  # of the selected properties
     properties: frozenset[str]
     full_table: bool
-    forms: Forms = Forms()  # noqa: RUF009  # it is frozen
+    options: SchemaOptions = SchemaOptions()  # noqa: RUF009  # it is frozen
 
     @property
     def written(self) -> list[str]:
-        """Return the selected properties, each with its form, as the state remembers them."""
-        return self.forms.names(self.properties, load_schema(self.stream.name)["properties"])
+        """Return the selected properties for the state, marked where `options` change their type."""
+        return self.options.names(self.properties, load_schema(self.stream.name)["properties"])
 
     @property
     def bookmark_properties(self) -> list[str]:
@@ -56,24 +57,24 @@ class Selected:
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """Return a stream's whole schema. The object is shared, so do not change it."""
+    """Return a stream's schema, with all properties. The object is shared, so do not change it."""
     package = Path(__file__).parent.parent
-    folder = package / "schemas"  # of an installed package
+    folder = package / "schemas"  # in an installed package
     if not folder.is_dir():
-        folder = package.parent / "schemas"  # of a clone, and of an editable install
+        folder = package.parent / "schemas"  # in a clone, and with an editable install
     schema: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return schema
 
 
-def written_schema(name: str, forms: Forms) -> dict[str, Any]:
-    """Return a stream's whole schema as SCHEMA has it."""
+def written_schema(name: str, options: SchemaOptions) -> dict[str, Any]:
+    """Return a stream's schema as the SCHEMA message has it."""
     schema = load_schema(name)
-    return schema if forms == Forms() else {**schema, "properties": forms.written(schema["properties"])}
+    return schema if options == SchemaOptions() else {**schema, "properties": options.written(schema["properties"])}
 
 
-def discover(streams: Iterable[Stream] = STREAMS, forms: Forms = Forms()) -> dict[str, Any]:  # noqa: B008  # frozen
+def discover(streams: Iterable[Stream] = STREAMS, options: SchemaOptions = SchemaOptions()) -> dict[str, Any]:  # noqa: B008  # frozen
     """Return the catalog of all streams, or of some."""
-    catalog = Catalog([_entry(stream, forms) for stream in streams])
+    catalog = Catalog([_entry(stream, options) for stream in streams])
     return {"streams": [{name: entry[name] for name in FIELDS} for entry in catalog.to_dict()["streams"]]}
 
 
@@ -88,8 +89,8 @@ class _WholeSchema(Schema):  # type: ignore[misc]  # singer-python has no types
         return self._whole
 
 
-def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
-    schema = written_schema(stream.name, forms)
+def _entry(stream: Stream, options: SchemaOptions) -> CatalogEntry:
+    schema = written_schema(stream.name, options)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
         "selected-by-default": stream.selected_by_default,
@@ -102,8 +103,8 @@ def _entry(stream: Stream, forms: Forms) -> CatalogEntry:
     about: dict[tuple[str, ...], dict[str, Any]] = {(): about_stream}
     for name in schema["properties"]:
         automatic = {"inclusion": "automatic"}
-        chosen = {"inclusion": "available", "selected-by-default": name not in stream.deselected_by_default}
-        about["properties", name] = automatic if name in _automatic(stream) else chosen
+        optional = {"inclusion": "available", "selected-by-default": name not in stream.deselected_by_default}
+        about["properties", name] = automatic if name in _automatic(stream) else optional
     return CatalogEntry(
         tap_stream_id=stream.name,
         stream=stream.name,
@@ -124,15 +125,15 @@ def _automatic(stream: Stream) -> frozenset[str]:
 
 
 def _can_be_full(stream: Stream) -> bool:
-    """Return whether one list has all rows: not of children, nor of logs, whose rows Twilio keeps for days."""
+    """Return whether one list has all rows. A child has many lists; Twilio keeps the rows of a log for some days."""
     return stream.parent is None and not stream.is_log
 
 
-def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Selected]:  # noqa: B008  # frozen
+def selected_streams(catalog: Any | None, options: SchemaOptions = SchemaOptions()) -> list[Selected]:  # noqa: B008  # frozen
     """
     Return the streams that a catalog selects, in the order of `STREAMS`; without a catalog, those on by default.
 
-    Raises TapError if it is no Singer catalog, or selects something that the tap cannot do.
+    Raises TapError for a value that is not a Singer catalog, and for a selection that the tap cannot do.
     """
     if catalog is None:
         catalog = discover(stream for stream in STREAMS if stream.selected_by_default)
@@ -143,31 +144,31 @@ def selected_streams(catalog: Any | None, forms: Forms = Forms()) -> list[Select
     for entry in _parse(catalog).streams:
         name = entry.tap_stream_id
         if name in entries:
-            raise TapError(f"catalog: stream {_named(name)} is there twice. Remove one of them.")
+            raise TapError(f"catalog: stream {_quote(name)} is there twice. Remove one of them.")
         if _is_selected(entry):
             entries[name] = entry
     known = {stream.name for stream in STREAMS}
     if unknown := sorted(entries.keys() - known):
         raise TapError(
-            f"catalog: unknown stream {_named(unknown[0])} is selected; --discover lists all streams."
+            f"catalog: unknown stream {_quote(unknown[0])} is selected; --discover lists all streams."
             " Deselect or remove it."
         )
-    _warn_of_properties(entries, forms)
-    return [_select(stream, entries[stream.name], forms) for stream in STREAMS if stream.name in entries]
+    _warn_about_unknown_properties(entries, options)
+    return [_select(stream, entries[stream.name], options) for stream in STREAMS if stream.name in entries]
 
 
 def _without_deselected(catalog: Any) -> Any:
-    """Return a catalog without streams that it clearly deselects, since parsing all of them takes time."""
+    """Return a catalog without the streams that it clearly deselects, because parsing all of them takes time."""
     entries = catalog.get("streams") if isinstance(catalog, dict) else None
     if not isinstance(entries, list):
-        return catalog  # it is invalid, which _validate reports
+        return catalog  # it is invalid; _validate reports that
     names = {repr(entry.get("tap_stream_id")) for entry in entries if isinstance(entry, dict)}
     if len(names) < len(entries):
         return catalog
-    return {**catalog, "streams": [entry for entry in entries if not _is_plainly_off(entry)]}
+    return {**catalog, "streams": [entry for entry in entries if not _is_clearly_deselected(entry)]}
 
 
-def _is_plainly_off(entry: dict[str, Any]) -> bool:
+def _is_clearly_deselected(entry: dict[str, Any]) -> bool:
     try:
         about = next(item["metadata"] for item in entry["metadata"] if item["breadcrumb"] == [])
         return about.get("selected", about.get("selected-by-default")) is False and "selected" not in entry["schema"]
@@ -179,16 +180,16 @@ def _parse(catalog: Any) -> Catalog:
     """
     Parse a valid catalog with singer-python.
 
-    Its schemas are cut down to the members that select: singer-python fails on some other members.
+    It keeps only the members of schemas that select something: singer-python fails on some others.
     """
     entries = [
-        {**entry, "schema": _choices(entry.get("schema", {})), "metadata": entry.get("metadata") or []}
+        {**entry, "schema": _selecting_members(entry.get("schema", {})), "metadata": entry.get("metadata") or []}
         for entry in catalog["streams"]
     ]
     return Catalog.from_dict({"streams": entries})
 
 
-def _choices(schema: dict[str, Any]) -> dict[str, Any]:
+def _selecting_members(schema: dict[str, Any]) -> dict[str, Any]:
     properties = schema.get("properties", {})
     return {
         "selected": schema.get("selected"),
@@ -200,44 +201,44 @@ def _choices(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_selected(entry: CatalogEntry) -> bool:
-    """Return whether schema or metadata select the stream, as singer-python decides; by default, discovery's choice."""
+    """Return whether schema or metadata select the stream, by singer-python's rules; without either, the default."""
     about = metadata.to_map(entry.metadata)
     if entry.schema.selected is None and metadata.get(about, (), "selected") is None:
         return metadata.get(about, (), "selected-by-default") is True
     return bool(entry.is_selected())
 
 
-def _warn_of_properties(entries: dict[str, CatalogEntry], forms: Forms) -> None:
+def _warn_about_unknown_properties(entries: dict[str, CatalogEntry], options: SchemaOptions) -> None:
     """Warn of unknown properties that are selected, as in a catalog of another tap."""
     unknown = [
-        _named(f"{name}.{path[1]}")
+        _quote(f"{name}.{path[1]}")
         for name, entry in entries.items()
         for path, about in metadata.to_map(entry.metadata).items()
-        if len(path) == 2 and about.get("selected") and path[1] not in written_schema(name, forms)["properties"]
+        if len(path) == 2 and about.get("selected") and path[1] not in written_schema(name, options)["properties"]
     ]
     if unknown:
         LOGGER.warning("the catalog selects unknown properties, which are ignored: %s", ", ".join(unknown))
 
 
-def _select(stream: Stream, entry: CatalogEntry, forms: Forms) -> Selected:
-    schema, known = written_schema(stream.name, forms), metadata.to_map(entry.metadata)
+def _select(stream: Stream, entry: CatalogEntry, options: SchemaOptions) -> Selected:
+    schema, by_breadcrumb = written_schema(stream.name, options), metadata.to_map(entry.metadata)
     properties = {}
     for name, about in schema["properties"].items():
-        choices = known.get(("properties", name), {}), entry.schema.properties.get(name)
+        selecting = by_breadcrumb.get(("properties", name), {}), entry.schema.properties.get(name)
         if name in _automatic(stream) or _property_is_selected(
-            *choices, default=name not in stream.deselected_by_default
+            *selecting, default=name not in stream.deselected_by_default
         ):
             properties[name] = about
     full = _is_full_table(stream, entry)
-    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, forms)
+    return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, options)
 
 
 def _property_is_selected(about: dict[str, Any], schema: Schema | None, default: bool) -> bool:
     """Return whether a property is selected: by its metadata, by its schema as in old catalogs, or by default."""
     schema = schema or Schema()
     inclusion = about.get("inclusion") or schema.inclusion
-    choices = (about.get("selected"), schema.selected, about.get("selected-by-default"))
-    selected = next((choice for choice in choices if choice is not None), None)
+    values = (about.get("selected"), schema.selected, about.get("selected-by-default"))
+    selected = next((value for value in values if value is not None), None)
     return bool(should_sync_field(inclusion, selected, default=default))
 
 
@@ -246,7 +247,7 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
     method = metadata.get(about, (), "replication-method") or entry.replication_method or INCREMENTAL
     if method not in (INCREMENTAL, FULL_TABLE):
         raise TapError(
-            f"catalog: {stream.name} has replication-method {_named(method)}. Set it to {INCREMENTAL} or {FULL_TABLE}."
+            f"catalog: {stream.name} has replication-method {_quote(method)}. Set it to {INCREMENTAL} or {FULL_TABLE}."
         )
     if method == FULL_TABLE and not _can_be_full(stream):
         raise TapError(
@@ -256,7 +257,7 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
     key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.replication_key
     if method == INCREMENTAL and key != stream.replication_key:
         message = "%s: replication-key %s is not possible; %s is used."
-        LOGGER.warning(message, stream.name, _named(str(key)), stream.replication_key, extra=log.about(stream.name))
+        LOGGER.warning(message, stream.name, _quote(str(key)), stream.replication_key, extra=log.about(stream.name))
     return bool(method == FULL_TABLE)
 
 
@@ -319,12 +320,12 @@ _CATALOG = {
 def _validate(catalog: Any) -> None:
     for error in Draft4Validator(_CATALOG).iter_errors(catalog):
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
-        wanted = error.validator_value  # never the value itself: the file may be another one, with secrets
+        wanted = error.validator_value  # never the value itself: the file may be a wrong one, with secrets
         kinds = wanted if isinstance(wanted, list) else [wanted]
         rule = {"type": "must be of type", "required": "must hold", "enum": "must be one of"}[str(error.validator)]
         raise TapError(f"catalog: {where[:200]} {rule} {', '.join(map(str, kinds))}. {REDISCOVER}")
 
 
-def _named(name: str) -> str:
-    """Return a name from a file, for a message."""
+def _quote(name: str) -> str:
+    """Quote a name from a file, for a message."""
     return ascii(name)[:60]

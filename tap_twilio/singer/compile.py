@@ -1,8 +1,9 @@
 """
-Convert rows to records: compile each stream's schema and selection into one plain function.
+Compile each stream's schema and selection into one plain function, which converts a row to a record.
 
-The function needs no look-up in the schema for each row. It converts a value only if nothing is lost. Any other value
-that does not fit the schema is an error or a counted null, never a guess.
+`Recorder` (records.py) compiles it at a stream's first row. `_source` writes the function's Python source, so that no
+row needs a look-up in the schema: its doctest shows an example. The function converts a value only if nothing is lost.
+Any other value that does not fit the schema is an error or a counted null, never a guess.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Compiled = Callable[[Row], Record]
 
 Note = tuple[str, bool]  # a property whose value was replaced: True if it was sanitized, False if it became null
 
-NAMES_KEPT = 100  # unknown properties counted by name, so that strange responses cannot fill the memory
+MAX_NAMES = 100  # unknown properties that are counted by name, so that strange responses cannot fill the memory
 # Kinds of text: a timestamp, a day, the JSON of any value, a decimal number.
 FORMATS = ("date-time", "date", "json", "decimal")
 
@@ -41,7 +42,7 @@ class Drift:
 
     stream: str
     unknown: Counter[str] = field(default_factory=Counter)  # property -> rows that had it
-    kept: Counter[str] = field(default_factory=Counter)  # the same, if unknown_properties has them
+    kept: Counter[str] = field(default_factory=Counter)  # the same, if they go to the column unknown_properties
     nulled: Counter[str] = field(default_factory=Counter)  # property -> values that did not fit, written as null
     sanitized: Counter[str] = field(default_factory=Counter)  # property -> values that were written as `Sanitized`
     notes: list[Note] = field(default_factory=list)  # of the current row, counted if its record is written
@@ -55,7 +56,7 @@ class Drift:
         """Count unknown properties of a row. `kept`: they are written to the column unknown_properties."""
         seen = self.kept if kept else self.unknown
         for name in names:
-            if name in seen or len(seen) < NAMES_KEPT:
+            if name in seen or len(seen) < MAX_NAMES:
                 seen[name] += 1
 
     def summary(self) -> list[str]:
@@ -68,8 +69,8 @@ class Drift:
         if self.nulled:
             lines.append(f"{self.stream}: values that do not fit, written as null: {_counts(self.nulled, 'values')}")
         if self.sanitized:
-            what = "NUL characters or lone surrogates became U+FFFD"
-            lines.append(f"{self.stream}: {what} in {_counts(self.sanitized, 'values')}")
+            replaced = "replaced invalid characters (NUL, lone surrogates) by U+FFFD"
+            lines.append(f"{self.stream}: {replaced} in {_counts(self.sanitized, 'values')}")
         return lines
 
 
@@ -79,8 +80,8 @@ def _counts(counter: Counter[str], unit: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Misfit:
-    """Handles the values that a compiled function does not expect."""
+class _Fallbacks:
+    """Converts the values that a compiled function does not expect."""
 
     stream: str
     properties: dict[str, Any]
@@ -144,51 +145,53 @@ def compile_record(
         "fail" or "null"; `drift` counts; `as_text`: decimal numbers become text; `dropped` are never written.
     The function raises InvalidRecord for a value that does not fit; with "null", only for one of the key.
     """
-    odd = _Misfit(stream, schema["properties"], key, on_invalid, drift if drift is not None else Drift(stream))
-    known = frozenset(odd.properties).union(dropped) - {"received_at"}
-    taken = {name: about for name, about in odd.properties.items() if name in selected or name in key}
-    taken.pop("received_at", None)
+    properties = schema["properties"]
+    fallbacks = _Fallbacks(stream, properties, key, on_invalid, drift if drift is not None else Drift(stream))
+    known = frozenset(properties).union(dropped) - {"received_at"}
+    columns = {name: about for name, about in properties.items() if name in selected or name in key}
+    columns.pop("received_at", None)
     if as_text:
-        taken = {name: {**about, "format": "decimal"} if is_decimal(about) else about for name, about in taken.items()}
-    scope = _scope(odd, known)
-    exec(_source(taken, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
+        decimal = {name: {**about, "format": "decimal"} for name, about in columns.items() if is_decimal(about)}
+        columns.update(decimal)
+    scope = _scope(fallbacks, known)
+    exec(_source(columns, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
     return scope["record"]  # type: ignore[no-any-return]  # exec has no types
 
 
-def _scope(odd: _Misfit, known: Set[str]) -> dict[str, Any]:
+def _scope(fallbacks: _Fallbacks, known: Set[str]) -> dict[str, Any]:
     """Return the names that a compiled function can use."""
     return {
         **_SCOPE,
         "known": known,
-        "see_unknown": odd.drift.see_unknown,
-        "unknown": odd.unknown,
-        "misfit": odd.misfit,
-        "other_date": odd.other_date,
-        "json_text": odd.json_text,
+        "see_unknown": fallbacks.drift.see_unknown,
+        "unknown": fallbacks.unknown,
+        "misfit": fallbacks.misfit,
+        "other_date": fallbacks.other_date,
+        "json_text": fallbacks.json_text,
         "integers": Integers(),
         "numbers": Numbers(),
         "decimals": Decimals(),
     }
 
 
-def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str], keeps: bool = False) -> str:
+def _source(columns: dict[str, Any], known: Collection[str], key: Collection[str], keeps_unknown: bool = False) -> str:
     """
-    Return the function's source. `taken` are a record's properties, `known` the properties that a row should have.
+    Return the function's source. `columns` are a record's properties, `known` the properties that a row should have.
 
-    `keeps`: the record also has the row's unknown properties.
+    With `keeps_unknown`, the record also has the row's unknown properties.
 
     >>> print(_source({"sid": {"type": "string"}, "paid": {"type": ["null", "boolean"]}}, ["sid", "paid"], ["sid"]))
     def record(row):
         try:
             value_1 = row['paid']
             value_0 = row['sid']
-            foreseen = len(row) == 2
+            all_known = len(row) == 2
         except KeyError:
             get = row.get
             value_0 = get('sid')
             value_1 = get('paid')
-            foreseen = row.keys() <= known
-        if not foreseen:
+            all_known = row.keys() <= known
+        if not all_known:
             see_unknown(row.keys() - known)
         if not TEXT.issuperset(map(type, ())):
             pass
@@ -201,26 +204,26 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str],
             'paid': value_1,
         }
     """
-    values = {name: f"value_{index}" for index, name in enumerate(taken)}
+    values = {name: f"value_{index}" for index, name in enumerate(columns)}
 
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).strip("\n").splitlines()
 
-    # A row with all known properties, and as many as are known, has no other. This test is the fastest.
+    # A row that has all known properties, and no more properties than these, has no unknown one: the fastest test.
     lines = ["def record(row):", "    try:"]
     lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
-    lines += [f"        foreseen = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
+    lines += [f"        all_known = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
     lines += [f"        {value} = get({name!r})" for name, value in values.items()]
-    lines += ["        foreseen = row.keys() <= known"]
-    lines += ["    rest = None"] if keeps else []
-    see = "rest = unknown(row, " if keeps else "see_unknown("
-    lines += ["    if not foreseen:", f"        {see}row.keys() - known)"]
-    texts = [name for name in values if name not in key and _kind(taken[name]) == "string"]
+    lines += ["        all_known = row.keys() <= known"]
+    lines += ["    rest = None"] if keeps_unknown else []
+    see = "rest = unknown(row, " if keeps_unknown else "see_unknown("
+    lines += ["    if not all_known:", f"        {see}row.keys() - known)"]
+    texts = [name for name in values if name not in key and _kind(columns[name]) == "string"]
     lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).strip("\n").splitlines()
     for name in texts:
         lines += ["    " + line for line in step(_STEPS["string"], name)]
     for name in values:
-        kind = _kind(taken[name])
+        kind = _kind(columns[name])
         if name in key and kind in ("string", "date"):
             lines += step(_KEY, name)
         elif name not in texts:
@@ -228,8 +231,8 @@ def _source(taken: dict[str, Any], known: Collection[str], key: Collection[str],
             lines += step(_PRESENT, name) if name in key else []
         elif name.endswith("_url") or "callback" in name or name == "target":
             lines += step(_ADDRESS, name)
-    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in taken]
-    lines += [f"        {UNKNOWN!r}: rest,"] if keeps else []
+    lines += ["    return {"] + [f"        {name!r}: {values[name]}," for name in columns]
+    lines += [f"        {UNKNOWN!r}: rest,"] if keeps_unknown else []
     lines += ["    }"]
     return "\n".join(lines)
 
@@ -313,11 +316,11 @@ _JSON = """
     if VALUE is not None and VALUE.__class__ is not str:
         VALUE = json_text(NAME, VALUE)
 """
-_TAKEN = """
+_IF_FITS = """
     if VALUE is not None and not (FITS):
         VALUE = None if EMPTY else misfit(row, NAME)
 """
-_WRITTEN = """
+_FROM_TEXT = """
     if VALUE.__class__ is str:
         try:
             VALUE = CACHE[VALUE]
@@ -339,25 +342,25 @@ _DECIMAL = """
 """
 
 
-def _taken(fits: str, empty: str = "VALUE == ''") -> str:
-    return _TAKEN.replace("FITS", fits).replace("EMPTY", empty)
+def _if_fits(fits: str, empty: str = "VALUE == ''") -> str:
+    return _IF_FITS.replace("FITS", fits).replace("EMPTY", empty)
 
 
-def _written(fits: str, cache: str) -> str:
-    return _WRITTEN.replace("FITS", fits).replace("CACHE", cache)
+def _from_text(fits: str, cache: str) -> str:
+    return _FROM_TEXT.replace("FITS", fits).replace("CACHE", cache)
 
 
 # The steps compare classes: isinstance would take true for an integer, and is slower.
 _STEPS = {
-    "string": _taken("VALUE.__class__ is str", empty="False"),
+    "string": _if_fits("VALUE.__class__ is str", empty="False"),
     "json": _JSON,
-    "date": _taken("VALUE.__class__ is str and is_day(VALUE)"),
-    "boolean": _taken("VALUE.__class__ is bool"),
-    "object": _taken("VALUE.__class__ is dict"),
-    "objects": _taken("VALUE.__class__ is list and all(item.__class__ is dict for item in VALUE)"),
-    "strings": _taken("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
-    "integer": _written("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
-    "number": _written("VALUE.__class__ in NUMERIC", cache="numbers"),
+    "date": _if_fits("VALUE.__class__ is str and is_day(VALUE)"),
+    "boolean": _if_fits("VALUE.__class__ is bool"),
+    "object": _if_fits("VALUE.__class__ is dict"),
+    "objects": _if_fits("VALUE.__class__ is list and all(item.__class__ is dict for item in VALUE)"),
+    "strings": _if_fits("VALUE.__class__ is list and all(item.__class__ is str for item in VALUE)"),
+    "integer": _from_text("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
+    "number": _from_text("VALUE.__class__ in NUMERIC", cache="numbers"),
     "decimal": _DECIMAL,
     "date-time": _DATE,
 }

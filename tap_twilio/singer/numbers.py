@@ -1,4 +1,8 @@
-"""Convert Twilio's numbers to JSON without losing a digit: those in text, and those that a float would round."""
+"""
+Convert Twilio's numbers to JSON without losing a digit: numbers in text, and numbers that a float would round.
+
+The compiled functions (compile.py) look up each text in a `Cache`, which converts it once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0
 
 
 class Integers(Cache):
-    """Converts an integer in text."""
+    """Converts the text of an integer to an integer."""
 
     def __missing__(self, text: str) -> int | None:
         if text and (not _INTEGER.fullmatch(text) or abs(int(text)) > BIGINT):
@@ -25,14 +29,14 @@ class Integers(Cache):
 
 
 class Numbers(Cache):
-    """Converts a decimal number in text to a JSON number of the same value. A float could round it."""
+    """Converts the text of a decimal number to a JSON number of the same value. A float could round it."""
 
     def __missing__(self, text: str) -> orjson.Fragment | None:
         return self.keep(text, orjson.Fragment(_json_number(text)) if text else None)  # type: ignore[no-any-return]
 
 
 class Decimals(Cache):
-    """Converts a decimal number in text to the text of that JSON number."""
+    """Converts the text of a decimal number to the text of that JSON number."""
 
     def __missing__(self, text: str) -> str | None:
         return self.keep(text, _json_number(text) if text else None)  # type: ignore[no-any-return]

@@ -1,4 +1,8 @@
-"""Adapt schemas to two settings: `decimals` as text, and a column for `unknown_properties`."""
+"""
+Adapt schemas to two settings: `decimals` as text, and a column for `unknown_properties`.
+
+catalog.py applies them to SCHEMA messages, compile.py to records.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ _UNKNOWN_SCHEMA = {
     "description": "What this schema does not know of Twilio's row: JSON text of an object with sorted names.",
 }
 _DECIMAL = " A decimal number as text, with the digits that Twilio gave."
-# Names that a new, secret property of Twilio's may have. No schema has the known secrets.
+# Names that a new, secret property of Twilio's may have. No schema has the secrets that are known.
 _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credentials?$|auth_?key|api_?key$|^pin$|_pin$")
 
 
 @dataclass(frozen=True)
-class Forms:
+class SchemaOptions:
     """The settings `decimals` ("number" or "text") and `unknown_properties` ("drop" or "column")."""
 
     decimals: str = "number"
@@ -43,9 +47,9 @@ class Forms:
 
     def names(self, properties: Collection[str], schema: Mapping[str, dict[str, Any]]) -> list[str]:
         """
-        Return the selected properties for the state, each with its form.
+        Return the selected properties for the state, marked where they are text because of `decimals`.
 
-        A property in a new form counts as a new property: the next rescan sends every row without a fingerprint.
+        A property whose type changes counts as a new property: the next rescan sends every row again.
         """
         as_text = {name for name, about in schema.items() if self.decimals == "text" and is_decimal(about)}
         return [f"{name} as text" if name in as_text else name for name in properties]
@@ -67,7 +71,7 @@ def is_secret(name: str) -> bool:
 
 
 def unknown_text(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """Return these properties of a row as JSON text, without possible secrets; None if none is left."""
+    """Return these properties of a row as JSON text, without possible secrets; None if all may be secret."""
     kept = {name: _without_secrets(row[name]) for name in sorted(names) if not is_secret(name)}
     return to_json(kept).decode() if kept else None
 

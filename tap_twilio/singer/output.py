@@ -1,9 +1,9 @@
 """
-Write Singer messages to stdout. Nothing else writes there.
+Write Singer messages to stdout. Nothing else writes there; run/sync.py calls it.
 
 singer-python's writer is not used: it writes to the buffer of `sys.stdout`, which may hold half a line when the tap is
-stopped. Here each call writes its lines at once, so a STATE never overtakes the records that it covers. After a failed
-or interrupted write nothing more is written, since it would follow half a line.
+stopped. Here each call writes its lines immediately, so a STATE never overtakes the records that it covers. After a
+failed or interrupted write nothing more is written, because it would follow half a line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .compat import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 
 
 class Output:
-    """Writes to a file descriptor, past `sys.stdout` and its buffer, which would fail once more at exit."""
+    """Writes to a file descriptor, and not to `sys.stdout`, whose buffer would fail again at exit."""
 
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
@@ -36,11 +36,11 @@ class Output:
         key_properties: Sequence[str],
         bookmark_properties: Sequence[str] = (),
     ) -> None:
-        """Write a SCHEMA. Without `bookmark_properties` the member is left out: some targets refuse an empty list."""
+        """Write a SCHEMA. Without `bookmark_properties` it has no such member: some targets refuse an empty list."""
         self._message(SchemaMessage(stream, schema, list(key_properties), list(bookmark_properties)))
 
     def document(self, text: str) -> None:
-        """Write the catalog, which is no message."""
+        """Write a text that is not a message, such as the catalog."""
         self._write(text.encode())
 
     def records(self, data: bytes) -> None:
@@ -53,7 +53,7 @@ class Output:
         self._message(ActivateVersionMessage(stream, version))
 
     def state(self, value: dict[str, Any]) -> None:
-        """Write a STATE. Raises TapError for one that is too large for `--state`."""
+        """Write a STATE. Raises TapError if it is too large for `--state`."""
         line = _line(StateMessage(value))
         if not fits_in_memory(line):
             raise TapError(

@@ -1,8 +1,8 @@
 """
 Convert rows to records and RECORD lines, ten times as fast as singer-python.
 
-A row first becomes the JSON of its record without `received_at`, which tells whether the row changed. Only a record
-that is written becomes a line.
+`Table.take` (tables/table.py) calls `Recorder.records`: each row becomes the JSON of its record without `received_at`,
+whose hash shows whether the row changed. run/sync.py calls `Recorder.lines` for the records that are written.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ NEVER_WRITTEN = frozenset({"links", "subresource_uris"})  # addresses of other r
 
 
 class AnnotatedRecord(bytes):
-    """The JSON of a record with replaced values, or with properties that are not compared."""
+    """The JSON of a record that has replaced values or volatile properties."""
 
     notes: Sequence[Note] = ()  # replaced values, counted if the record is written
     compared: bytes | None = None  # the JSON without the properties that are not compared
 
 
 def compared(record: bytes) -> bytes:
-    """Return the JSON that tells whether the row changed."""
-    if record.__class__ is AnnotatedRecord:
-        part: bytes | None = record.compared
-        return record if part is None else part
-    return record
+    """Return the JSON whose hash shows whether the row changed."""
+    without_volatile: bytes | None = record.compared if record.__class__ is AnnotatedRecord else None
+    return record if without_volatile is None else without_volatile
 
 
 def _without(record: dict[str, Any], not_compared: Iterable[str]) -> dict[str, Any]:
@@ -62,7 +60,7 @@ class Recorder:
 
     @cached_property
     def _record(self) -> Compiled:
-        """Compile the function at the first row: in most runs most streams have none."""
+        """Compile the function at the first row: most streams have no row in most runs."""
         stream, schema = self._selected.stream, load_schema(self._stream)
         return compile_record(
             stream.name,
@@ -71,12 +69,12 @@ class Recorder:
             key=stream.key,
             on_invalid=self._on_invalid,
             drift=self.drift,
-            as_text=self._selected.forms.decimals == "text",
+            as_text=self._selected.options.decimals == "text",
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
-        """Yield the records of rows as JSON, without `received_at`. Raises InvalidRecord for a row that has none."""
+        """Yield the records of rows as JSON, without `received_at`. Raises InvalidRecord for one that does not fit."""
         record, drift, not_compared = self._record, self.drift, self._selected.stream.not_compared
         for row in rows:
             try:
@@ -95,7 +93,7 @@ class Recorder:
             yield data
 
     def lines(self, records: Iterable[bytes], times: PageTimes, version: int | None = None) -> bytes:
-        """Return the RECORD lines of records from one response."""
+        """Return the RECORD lines of records from one page."""
         records, (received_at, time_extracted) = list(records), times
         if not records:
             return b""

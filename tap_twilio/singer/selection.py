@@ -1,10 +1,10 @@
 """
-Select streams and properties by `--select`, such as `calls,messages.!body,studio_*`, instead of an edited catalog.
+Make the catalog that `--select` describes, such as `calls,messages.!body,studio_*`, instead of an edited catalog.
 
 Each word between commas names a stream, or a property after a dot. `*` matches any text, `?` any letter. If properties
-of a stream are named, it has these and the automatic ones. `!` before a stream or a property deselects it, wherever in
-the list; if the list only deselects, it starts from the default selection. A property that is off by default, such as
-a secret, is selected by its full name only.
+of a stream are named, it has these and the automatic ones. `!` before a stream or a property deselects it, anywhere in
+the list; a list that only deselects starts from the default selection. A property that is deselected by default, such
+as a secret, is selected by its full name only.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 from tap_twilio.errors import TapError
 
 from .catalog import discover
-from .options import Forms
+from .options import SchemaOptions
 
 Json = dict[str, Any]
 About = dict[str, dict[tuple[str, ...], Json]]  # the metadata of each stream, by breadcrumb
 
 
-def chosen(text: str, forms: Forms = Forms()) -> Json:  # noqa: B008  # frozen
+def build_catalog(text: str, options: SchemaOptions = SchemaOptions()) -> Json:  # noqa: B008  # frozen
     """Return discovery's catalog with these streams and properties selected. Raises TapError."""
-    catalog = discover(forms=forms)
+    catalog = discover(options=options)
     about = {entry["tap_stream_id"]: {tuple(i["breadcrumb"]): i["metadata"] for i in entry["metadata"]}
              for entry in catalog["streams"]}  # fmt: skip
     words = [word for word in re.split(r"[\s,]+", text) if word]
@@ -63,7 +63,7 @@ def _matches(word: str, about: About, selects: bool) -> Iterator[tuple[str, list
     if not streams:
         near = get_close_matches(stream, about, n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
-        raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists them all.")
+        raise TapError(f"--select: there is no stream {stream[:60]!a}: {meant}--streams lists all streams.")
     pattern = column if selects else ""
     matches = {
         name: [known for known in _properties(about[name], pattern) if fnmatchcase(known, column)] for name in streams
@@ -74,7 +74,7 @@ def _matches(word: str, about: About, selects: bool) -> Iterator[tuple[str, list
 
 
 def _properties(metadata: dict[tuple[str, ...], Json], pattern: str) -> list[str]:
-    """Return a stream's properties. With a pattern, one that is off by default must equal it."""
+    """Return a stream's properties. With a pattern, a property that is deselected by default must equal it."""
     return [
         breadcrumb[1]
         for breadcrumb, about in metadata.items()

@@ -1,4 +1,8 @@
-"""Convert JSON to dataclasses. A value that does not fit its type is an error, which names the value's path."""
+"""
+Convert JSON to the dataclasses of model.py, for store.py.
+
+A value that does not fit the type of its field is an error that names the value's path.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,12 @@ Seen = Annotated[list[Any], "a key and a date"]
 
 
 def malformed(where: str, problem: str) -> TapError:
-    """Return the error for a value. `problem` is a verb and its object."""
+    """Return the error for the value at a path. `problem` is a verb and its object."""
     return TapError(f"The state is malformed at {where}: it {problem}. {MALFORMED}")
 
 
 def object_at(value: Any, where: str) -> Json:
-    """Return a value that must be a JSON object. Raises TapError."""
+    """Return a value. Raises TapError if it is not a JSON object."""
     if not isinstance(value, dict):
         raise malformed(where, "is not a JSON object")
     return value
@@ -41,11 +45,11 @@ def hints(cls: type) -> Json:
     return get_type_hints(cls, include_extras=True)
 
 
-def typed(hint: Any, value: Any, where: str) -> Any:
+def convert(hint: Any, value: Any, where: str) -> Any:
     """Convert a value to a type. Raises TapError, which names the value's path."""
     arguments, origin = get_args(hint), get_origin(hint)
     if type(None) in arguments:
-        return None if value is None else typed(arguments[0], value, where)
+        return None if value is None else convert(arguments[0], value, where)
     if is_dataclass(hint):
         return _dataclass(hint, value, where)
     if origin is Annotated:
@@ -53,9 +57,9 @@ def typed(hint: Any, value: Any, where: str) -> Any:
     if origin is list:
         if not isinstance(value, list):
             raise malformed(where, "is not a list")
-        return [typed(arguments[0], item, f"{where}[{number}]") for number, item in enumerate(value)]
+        return [convert(arguments[0], item, f"{where}[{number}]") for number, item in enumerate(value)]
     if origin is dict:
-        return {name: typed(arguments[1], item, f"{where}.{name}") for name, item in object_at(value, where).items()}
+        return {name: convert(arguments[1], item, f"{where}.{name}") for name, item in object_at(value, where).items()}
     if hint is not Any and type(value) is not hint:
         raise malformed(where, f"is not of type {hint.__name__}")
     return value
@@ -65,38 +69,38 @@ def _dataclass(cls: Any, value: Any, where: str) -> Any:
     members, converted = object_at(value, where), {}
     for field in fields(cls):
         if field.name in members:
-            converted[field.name] = typed(hints(cls)[field.name], members[field.name], f"{where}.{field.name}")
+            converted[field.name] = convert(hints(cls)[field.name], members[field.name], f"{where}.{field.name}")
         elif field.default is MISSING and field.default_factory is MISSING:
             raise malformed(f"{where}.{field.name}", "is missing")
     return cls(**converted)
 
 
-def _annotated(what: str, value: Any, where: str) -> Any:
-    if what == "a number":
+def _annotated(kind: str, value: Any, where: str) -> Any:
+    if kind == "a number":
         if type(value) is not int or not 0 <= value <= LARGEST:  # to Python, true is an integer
             raise malformed(where, f"is not a whole number from 0 to {LARGEST}")
         return value
-    if what in ("a date and a key", "a key and a date"):
-        return _pair(what, value, where)
+    if kind in ("a date and a key", "a key and a date"):
+        return _pair(kind, value, where)
     if not isinstance(value, str):
-        raise malformed(where, f"is not {what}")
-    if what == "an address on Twilio's host":
+        raise malformed(where, f"is not {kind}")
+    if kind == "an address on Twilio's host":
         if not value.startswith("/") or value.startswith("//"):
-            raise malformed(where, f"is not {what}")
+            raise malformed(where, f"is not {kind}")
         return value
-    if what == "fingerprints":
+    if kind == "fingerprints":
         return _fingerprints(value, where)
-    if what != "a date" and value in (BEGINNING, END):
+    if kind != "a date" and value in (BEGINNING, END):
         return value
     return _date(value, where)
 
 
-def _pair(what: str, value: Any, where: str) -> Any:
+def _pair(kind: str, value: Any, where: str) -> Any:
     if not isinstance(value, list) or len(value) != 2:
-        raise malformed(where, f"is not {what}")
-    if what == "a key and a date":  # as Twilio wrote it, so of any form
-        return [typed(str, value[0], f"{where}[0]"), value[1]]
-    return _date(value[0], f"{where}[0]"), typed(str, value[1], f"{where}[1]")
+        raise malformed(where, f"is not {kind}")
+    if kind == "a key and a date":  # as Twilio wrote it, so of any form
+        return [convert(str, value[0], f"{where}[0]"), value[1]]
+    return _date(value[0], f"{where}[0]"), convert(str, value[1], f"{where}[1]")
 
 
 def _fingerprints(value: str, where: str) -> str:

@@ -1,4 +1,8 @@
-"""Describe a state in words: each stream's bookmark in each account, its open work, and the progress of its rescan."""
+"""
+Describe each partition of a state: its bookmark, the work that is left to the next syncs, and its rescan's progress.
+
+`state show` prints it (commands/state.py); `--summary-json` and the closing table take their verdict on completeness.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ NOT_READ = {  # by the reasons of availability.py
 
 @dataclass(frozen=True)
 class OpenWork:
-    """Work for the next syncs. `what` is its name in the state, `says` explains it."""
+    """Work for the next syncs. `what` is its name in the state; `says` explains it."""
 
     what: str
     says: str
@@ -35,9 +39,9 @@ class OpenWork:
 @dataclass(frozen=True)
 class Verdict:
     """
-    The completeness of a stream in an account: whether the warehouse has every row that Twilio lists.
+    A stream in an account is complete if the warehouse has every row that Twilio lists.
 
-    `why`: the reasons if not, a sentence each. `syncs_left`: the syncs until it is complete; None if unknown.
+    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown.
     """
 
     complete: bool
@@ -47,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RescanProgress:
-    """The progress of the open rescan. `pages_before`: the last rescan's pages, if it took several syncs."""
+    """The progress of an unfinished rescan. `pages_before`: the last rescan's pages, if it took several syncs."""
 
     began: Timestamp
     pages: int
@@ -65,10 +69,11 @@ class RescanProgress:
 @dataclass(frozen=True)
 class Line:
     """
-    One partition. `age_seconds`: of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`.
+    A line of `state show`, for one partition.
 
-    `account` is None if another tap's bookmark stands for all accounts. `fingerprint_bytes`: the size of its
-    fingerprints in the state. `elsewhere`: another shard of the state holds the partition.
+    `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. `account` is
+    None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
+    the state. `elsewhere`: another shard of the state holds the partition.
     """
 
     stream: str
@@ -95,12 +100,13 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
         if stream.imported is not None:
             work = OpenWork("imported_bookmark", "the bookmark came from another tap: older rows count as loaded")
             yield Line(name, None, stream.imported, None, _age(stream.imported, now), [work], None, 0, False, None)
-        for account, part in sorted(stream.partitions.items()):
-            elsewhere = part == ELSEWHERE
-            opened = [] if elsewhere else list(_opened(BY_NAME[name], part, _root(state, name, account)))
+        for account, partition in sorted(stream.partitions.items()):
+            elsewhere = partition == ELSEWHERE
+            opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _root(state, name, account)))
             opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
-            bookmark = None if elsewhere else part.date_updated
-            read_whole = part.full.began if part.full and part.full.done and part.full.version else None
+            bookmark = None if elsewhere else partition.date_updated
+            full = partition.full
+            read_whole = full.began if full and full.done and full.version else None
             yield Line(
                 name,
                 account,
@@ -108,24 +114,24 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
                 read_whole,
                 _age(read_whole or bookmark, now),
                 opened,
-                _rescan_progress(BY_NAME[name], part),
-                len(part.fingerprints or "") + len(part.rescan_fingerprints or ""),
+                _rescan_progress(BY_NAME[name], partition),
+                len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
                 not opened,
-                part.syncs_left if opened else 0,
+                partition.syncs_left if opened else 0,
                 elsewhere,
             )
 
 
 def verdict(state: State, name: str, account: str) -> Verdict:
     """Return whether a stream is complete in an account, by the state."""
-    part = state.stream(name).partitions.get(account, Partition())
-    opened = [work.says for work in _opened(BY_NAME[name], part, _root(state, name, account))]
+    partition = state.stream(name).partitions.get(account, Partition())
+    opened = [work.says for work in _opened(BY_NAME[name], partition, _root(state, name, account))]
     opened += [BLOCKED] * state.stream(name).blocked
-    return Verdict(not opened, tuple(opened), part.syncs_left if opened else 0)
+    return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0)
 
 
 def _root(state: State, name: str, account: str) -> Partition:
-    """Return the partition of the top stream, whose list leads to this stream's rows."""
+    """Return the partition of the stream's top parent, or its own: the list that its rows come from."""
     return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
 
 
@@ -133,71 +139,70 @@ def _age(at: Timestamp | None, now: Timestamp) -> int | None:
     return int((to_datetime(now) - to_datetime(at)).total_seconds()) if at else None
 
 
-def _rescan_progress(stream: Stream, part: Partition) -> RescanProgress | None:
-    rescan: OpenRescan | None = part.rescan
+def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | None:
+    rescan: OpenRescan | None = partition.rescan
     if rescan is None:
         return None
     lists = len(stream.queries)
-    return RescanProgress(rescan.began, rescan.pages, part.pages, min(rescan.at + 1, lists), lists)
+    return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.at + 1, lists), lists)
 
 
-def _opened(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield the work that the last sync left to the next ones. `root` is the top stream's partition."""
+def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
+    """Yield the work that the last sync left to the next ones. `root`: the top parent's partition."""
     parent = stream.parent.stream if stream.parent else ""
-    if part.not_read == "unavailable":
+    if partition.not_read == "unavailable":
         return  # there is nothing to read
-    if part.not_read:
-        yield OpenWork("not_read", NOT_READ.get(part.not_read, part.not_read))
-    if part.not_read in ("closed", "suspended"):
+    if partition.not_read:
+        yield OpenWork("not_read", NOT_READ.get(partition.not_read, partition.not_read))
+    if partition.not_read in ("closed", "suspended"):
         return
-    yield from _list_work(stream, part, root)
-    if part.backfill:
-        yield OpenWork(
-            "backfill", f"the backfill of {_day(part.backfill.began)} is not complete: {_left(stream, part.backfill)}"
-        )
-    elif not (part.was_read or part.finished or part.full or part.not_read):
+    yield from _list_work(stream, partition, root)
+    if partition.backfill:
+        left = _left(stream, partition.backfill)
+        yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
+    elif not (partition.was_read or partition.finished or partition.full or partition.not_read):
         yield OpenWork("backfill", "it was not read whole yet")
-    if part.full and not part.full.version:
+    if partition.full and not partition.full.version:
         yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
-    elif part.full and not part.full.done:
+    elif partition.full and not partition.full.done:
         yield OpenWork(
-            "full", f"FULL_TABLE version {part.full.version}, begun {_day(part.full.began)}, is not complete"
+            "full", f"FULL_TABLE version {partition.full.version}, begun {_day(partition.full.began)}, is not complete"
         )
-    yield from _row_work(part, parent)
+    yield from _row_work(partition, parent)
 
 
-def _row_work(part: Partition, parent: str) -> Iterator[OpenWork]:
+def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
     """Yield the rows that the next syncs send again, and the parents that they visit."""
-    if part.resend_listed_before is not None:
+    if partition.resend_listed_before is not None:
         rows = f"children of {parent}" if parent else "rows"
         when = "come with the next visits" if parent else "come with the rescan"
-        yield OpenWork("resend_listed_before", f"{rows} {_before(part.resend_listed_before)} {when}")
-    if part.deferred_before is not None:
+        yield OpenWork("resend_listed_before", f"{rows} {_before(partition.resend_listed_before)} {when}")
+    if partition.deferred_before is not None:
         yield OpenWork(
             "deferred_before",
-            f"rows of {parent or 'the parent'} {_before(part.deferred_before)} were not visited: "
+            f"rows of {parent or 'the parent'} {_before(partition.deferred_before)} were not visited: "
             "max_child_requests was reached",
         )
-    if part.resend_created_before is not None:
+    if partition.resend_created_before is not None:
         rows = (
             "all rows"
-            if part.resend_created_before == END
-            else f"rows created before {_day(part.resend_created_before)}"
+            if partition.resend_created_before == END
+            else f"rows created before {_day(partition.resend_created_before)}"
         )
         yield OpenWork(
             "resend_created_before", f"{rows} come with the rescan: properties were added, or start_date moved back"
         )
-    if part.feedback_progress:
-        yield from _feedback_work(part.feedback_progress, parent)
-    if part.imported_bookmark:
+    if partition.feedback_progress:
+        yield from _feedback_work(partition.feedback_progress, parent)
+    if partition.imported_bookmark:
         yield OpenWork(
             "imported_bookmark", "the bookmark came from another tap: older rows count as loaded until a rescan ends"
         )
 
 
-def _list_work(stream: Stream, part: Partition, root: Partition) -> Iterator[OpenWork]:
+def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield the work on the list, and the rows without fingerprints."""
-    if part is not root and root.backfill:
+    if partition is not root and root.backfill:
         yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
     if root.rescan or root.pages:
         yield OpenWork(
@@ -205,8 +210,8 @@ def _list_work(stream: Stream, part: Partition, root: Partition) -> Iterator[Ope
         )
     if root.unread:
         yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
-    if part.by_date_from:
-        back = _day(part.by_date_from)
+    if partition.by_date_from:
+        back = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
         yield OpenWork("by_date", f"{reason}: dates tell changes of rows from {back} back")
 

@@ -1,4 +1,8 @@
-"""The Singer state as dataclasses; store.py reads and writes them."""
+"""
+Define the state as dataclasses. store.py reads and writes them as JSON.
+
+A `Partition` is one stream in one account. Only tables/bookmarks.py assigns its dates.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ class Checkpoint:
     """
     The page at which the next read resumes, and some of its rows as [key, list date].
 
-    The read resumes after the last of these rows. A row with the same mark has not moved (extract/page_reader.py).
+    The read resumes after the last of these rows. extract/page_reader.py compares their marks, to see whether rows
+    moved.
     """
 
     page: Address
@@ -27,9 +32,8 @@ class TimeSlice:
     since: Date
     until: Date
     checkpoint: Checkpoint | None = None
-    read: dict[str, FingerprintText] = field(
-        default_factory=dict
-    )  # by consumer, of the rows before the checkpoint's page
+    # By consumer, the partial sums of the rows before the checkpoint's page (changes/slice_sums.py).
+    read: dict[str, FingerprintText] = field(default_factory=dict)
     failed: bool = False  # whether Twilio answered each request of an earlier sync with HTTP 500, 502 or 504
 
 
@@ -39,12 +43,12 @@ class ReadRange:
 
     since: Date
     until: Date
-    read: dict[str, FingerprintText] = field(default_factory=dict)
+    read: dict[str, FingerprintText] = field(default_factory=dict)  # by consumer, the partial sums of the rows
 
 
 @dataclass
 class Backfill:
-    """The first read of a list, while it is open."""
+    """An unfinished backfill."""
 
     began: Date  # the start of the first sync that read it
     tables: list[str] = field(default_factory=list)  # the streams whose rows it reads
@@ -57,7 +61,7 @@ class Backfill:
 
 @dataclass
 class OpenRescan:
-    """A second read of the whole list, while it is open."""
+    """An unfinished rescan."""
 
     began: Date
     tables: list[str] = field(default_factory=list)
@@ -68,7 +72,7 @@ class OpenRescan:
 
 @dataclass
 class Full:
-    """A FULL_TABLE read of one version."""
+    """The last FULL_TABLE read, finished or not."""
 
     version: Count
     began: Date
@@ -92,7 +96,7 @@ class FeedbackProgress:
 
 @dataclass
 class Partition:
-    """The state of one stream in one account: of its table, and of the list that its rows come from."""
+    """The state of one stream in one account: of its table, of its parents, and of the list that its rows come from."""
 
     # the table
     date_updated: Date | None = None  # the bookmark: the warehouse has every earlier change
@@ -132,12 +136,12 @@ class Partition:
 
     @property
     def is_open(self) -> bool:
-        """Return whether a read is unfinished, so that no other partition can equal this one."""
+        """Return whether a read is unfinished. Then no other partition equals this one."""
         return bool(self.opened or self.unread)
 
     @property
     def was_read(self) -> bool:
-        """Return whether the warehouse may have rows of it."""
+        """Return whether the warehouse may have rows of this partition."""
         full, backfill = self.full, self.backfill
         return (
             self.date_updated is not None
@@ -149,7 +153,7 @@ class Partition:
         )
 
 
-# Stands for a partition that another shard of the state holds (shards.py): the warehouse may have its rows.
+# A placeholder: another shard of the state holds the partition, so the warehouse may have its rows (shards.py).
 ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")
 
 
@@ -163,4 +167,4 @@ class StreamState:
     blocked: bool = False  # whether the target could not be told to drop older versions
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
-    imported: str | None = None  # another tap's bookmark, if the state has nothing else
+    imported: str | None = None  # another tap's bookmark, if the state has nothing else of the stream

@@ -26,6 +26,6 @@ def note_read(partition: Partition, syncs_left: int | None, by_date_from: Timest
 def note_not_read(state: State, reasons: Mapping[tuple[str, str], str]) -> None:
     """Note why partitions, given by stream and account, were not read whole."""
     for (name, account), reason in reasons.items():
-        partition = state.stream(name).partitions.get(account) if name in state.looked_at else None
+        partition = state.stream(name).partitions.get(account) if name in state.names_read else None
         if partition:
             partition.not_read, partition.syncs_left = reason, None

@@ -1,12 +1,12 @@
 """
-Split a state into shards, each with some of the accounts, for concurrent processes; and merge the shards.
+Split a state by accounts into shards, one for each concurrent process, and merge shards (commands/state.py).
 
-A shard holds the partitions of its own accounts. For every other account that has rows in the warehouse it holds
-`ELSEWHERE`, so that no process completes a FULL_TABLE version and drops the other accounts' rows. A process that reads
-such an account all the same reads everything.
+A shard holds the partitions of its own accounts. For every other account with rows in the warehouse it holds
+`ELSEWHERE`, so that no process completes a FULL_TABLE version and drops the rows of other accounts. A process that
+reads such an account anyway reads it from the beginning.
 
-Safety: each merged partition is one that one process wrote. The next sync reads a partition that the merge leaves out
-from the beginning.
+Safety: the merge takes each partition from one shard. It leaves out a partition that shards contradict each other on,
+and the next sync reads that partition from the beginning.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .store import State
 
 
 def owned(state: State) -> dict[str, int]:
-    """Return the accounts whose partitions a state holds, in order, with the size of their fingerprints in bytes."""
+    """Return the accounts whose partitions a state holds, sorted, with the bytes of their fingerprints."""
     sizes: dict[str, int] = {}
     for name in state.names:
-        for account, part in state.stream(name).partitions.items():
-            if part != ELSEWHERE:
-                size = len(part.fingerprints or "") + len(part.rescan_fingerprints or "")
+        for account, partition in state.stream(name).partitions.items():
+            if partition != ELSEWHERE:
+                size = len(partition.fingerprints or "") + len(partition.rescan_fingerprints or "")
                 sizes[account] = sizes.get(account, 0) + size
     return dict(sorted(sizes.items()))
 
@@ -50,51 +50,58 @@ def grouped(sizes: dict[str, int], number: int) -> list[list[str]]:
 
 def split(state: State, groups: Sequence[Sequence[str]]) -> list[Json]:
     """
-    Return a state for each group of accounts. Each of them holds what belongs to no account.
+    Return a state for each group of accounts. All of them hold the values that belong to no account.
 
-    Streams of the main account alone are in the main account's shard.
+    The shard of the main account holds the streams that only the main account has.
     """
+    streams = _partitioned_streams(state)
+    return [_with_streams(state, {name: _shard(stream, group) for name, stream in streams.items()}) for group in groups]
+
+
+def _partitioned_streams(state: State) -> dict[str, StreamState]:
+    """Return the streams that hold partitions, and not only another tap's bookmark."""
     streams = {name: state.stream(name) for name in state.names}
-    known = [name for name, stream in streams.items() if stream.imported is None]
-    shards = []
-    for group in groups:
-        shard = State(deepcopy(state.without(known)))
-        for name in known:
-            vars(shard.stream(name)).update(vars(_shard(streams[name], group)))
-        shards.append(shard.dump({name: _own(shard.stream(name)) for name in known}))
-    return shards
+    return {name: stream for name, stream in streams.items() if stream.imported is None}
+
+
+def _with_streams(state: State, streams: dict[str, StreamState]) -> Json:
+    """Return a state with these streams instead of its own."""
+    changed = State(deepcopy(state.without(streams)))
+    for name, stream in streams.items():
+        vars(changed.stream(name)).update(vars(stream))
+    return changed.dump({name: _own_accounts(stream) for name, stream in streams.items()})
 
 
 def _shard(stream: StreamState, group: Sequence[str]) -> StreamState:
     partitions = {
-        account: part if account in group else ELSEWHERE
-        for account, part in stream.partitions.items()
-        if account in group or part.was_read
+        account: partition if account in group else ELSEWHERE
+        for account, partition in stream.partitions.items()
+        if account in group or partition.was_read
     }
     return replace(stream, partitions=partitions)
 
 
-def _own(stream: StreamState) -> list[str]:
-    return [account for account, part in stream.partitions.items() if part != ELSEWHERE]
+def _own_accounts(stream: StreamState) -> list[str]:
+    return [account for account, partition in stream.partitions.items() if partition != ELSEWHERE]
 
 
 def forget(state: State, accounts: Collection[str]) -> Json:
-    """Return a state without these accounts, whose rows a FULL_TABLE read then drops. Raises TapError."""
-    streams = {name: state.stream(name) for name in state.names}
-    known = [name for name, stream in streams.items() if stream.imported is None]
-    missing = set(accounts).difference(*(streams[name].partitions for name in known))
+    """Return a state without these accounts. The next FULL_TABLE read then drops their rows. Raises TapError."""
+    streams = _partitioned_streams(state)
+    missing = set(accounts).difference(*(stream.partitions for stream in streams.values()))
     if missing:
         raise TapError(f"the state knows no account {', '.join(sorted(missing))}: state show names those it knows")
-    left = State(deepcopy(state.without(known)))
-    for name in known:
-        kept = {account: part for account, part in streams[name].partitions.items() if account not in accounts}
-        vars(left.stream(name)).update(vars(replace(streams[name], partitions=kept)))
-    return left.dump({name: _own(left.stream(name)) for name in known})
+    return _with_streams(state, {name: _forget_in(stream, accounts) for name, stream in streams.items()})
+
+
+def _forget_in(stream: StreamState, accounts: Collection[str]) -> StreamState:
+    kept = {account: partition for account, partition in stream.partitions.items() if account not in accounts}
+    return replace(stream, partitions=kept)
 
 
 @dataclass
 class Merger:
-    """Merges states into one. `files`: their names with the states. `warnings`: for the log."""
+    """Merges shards into one state. `files`: the names of their files, and the states. `warnings`: for the log."""
 
     files: Sequence[tuple[str, State]]
     warnings: list[str] = field(default_factory=list)
@@ -105,24 +112,24 @@ class Merger:
         streams = {
             name: [(file, state.stream(name)) for file, state in self.files if name in state.names] for name in names
         }
-        known = [name for name in names if any(stream.imported is None for _, stream in streams[name])]
-        joined = State(self._others(known))
-        for name in known:
-            vars(joined.stream(name)).update(vars(self._stream(name, streams[name])))
-        return joined.dump({name: _own(joined.stream(name)) for name in known})
+        names = [name for name in names if any(stream.imported is None for _, stream in streams[name])]
+        merged = State(self._merge_others(names))
+        for name in names:
+            vars(merged.stream(name)).update(vars(self._merge_stream(name, streams[name])))
+        return merged.dump({name: _own_accounts(merged.stream(name)) for name in names})
 
-    def _others(self, known: Sequence[str]) -> Json:
-        """Return the values of no account, which must be equal in all states that have them."""
+    def _merge_others(self, names: Sequence[str]) -> Json:
+        """Return the values that belong to no account, which must be equal in all states that have them."""
         merged: Json = {}
         for file, state in self.files:
-            for member, value in state.without(known).items():
+            for member, value in state.without(names).items():
                 if isinstance(value, dict) and isinstance(merged.setdefault(member, {}), dict):
-                    self._unite(merged[member], value, file, member)
+                    self._add_equal(merged[member], value, file, member)
                 else:
-                    self._unite(merged, {member: value}, file, "its top")
+                    self._add_equal(merged, {member: value}, file, "its top")
         return merged
 
-    def _unite(self, merged: Json, more: Json, file: str, where: str) -> None:
+    def _add_equal(self, merged: Json, more: Json, file: str, where: str) -> None:
         for name, value in more.items():
             if merged.setdefault(name, value) != value:
                 raise TapError(
@@ -130,11 +137,11 @@ class Merger:
                     "Remove it from all files but one."
                 )
 
-    def _stream(self, name: str, files: list[tuple[str, StreamState]]) -> StreamState:
-        imported_bookmark = [file for file, stream in files if stream.imported is not None]
-        if imported_bookmark:
+    def _merge_stream(self, name: str, files: list[tuple[str, StreamState]]) -> StreamState:
+        importing = [file for file, stream in files if stream.imported is not None]
+        if importing:
             self.warnings.append(
-                f"{name}: {', '.join(imported_bookmark)} holds a bookmark of another tap, which names no account: it "
+                f"{name}: {', '.join(importing)} holds a bookmark of another tap, which names no account: it "
                 "is ignored, and accounts that the other files do not have are read from the beginning"
             )
         files = [(file, stream) for file, stream in files if stream.imported is None]
@@ -143,21 +150,21 @@ class Merger:
         if len(versions) == 1:
             ((_, merged.content, merged.written, merged.blocked),) = versions
         for file, stream in files:
-            self._unite(merged.selections, stream.selections, file, f"bookmarks.{name}.selections")
+            self._add_equal(merged.selections, stream.selections, file, f"bookmarks.{name}.selections")
         for account in dict.fromkeys(account for _, stream in files for account in stream.partitions):
-            part = self._partition(name, account, files)
-            if part:
-                merged.partitions[account] = part
+            partition = self._choose_partition(name, account, files)
+            if partition:
+                merged.partitions[account] = partition
         return merged
 
-    def _partition(self, name: str, account: str, files: list[tuple[str, StreamState]]) -> Partition | None:
-        """Return the partition of the state that owns it; None if the next sync is to read it from the beginning."""
-        held = [(file, stream.partitions[account]) for file, stream in files if account in stream.partitions]
-        own = [(file, part) for file, part in held if part != ELSEWHERE]
+    def _choose_partition(self, name: str, account: str, files: list[tuple[str, StreamState]]) -> Partition | None:
+        """Return the partition from the state that owns it; None if the next sync must read it from the beginning."""
+        partitions = [(file, stream.partitions[account]) for file, stream in files if account in stream.partitions]
+        own = [(file, partition) for file, partition in partitions if partition != ELSEWHERE]
         if not own:
             return ELSEWHERE
         first = own[0][1]
-        others = [file for file, part in own if part != first]
+        others = [file for file, partition in own if partition != first]
         if not others:
             return first
         if BY_NAME[name].scope == "account":
@@ -173,6 +180,6 @@ class Merger:
 
 
 def merge(files: Sequence[tuple[str, Any]]) -> tuple[Json, list[str]]:
-    """Return the merged state, and warnings for the log. `files`: names with their states."""
+    """Return the merged state, and warnings for the log. `files`: the names of files, and the states in them."""
     merger = Merger(files)
     return merger.value(), merger.warnings

@@ -27,8 +27,8 @@ NO_LIMIT: Timestamp = (
 UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # before the date of every row
 
 
-def _latest(known: Timestamp | None, new: Timestamp) -> Timestamp:
-    return max(known or BEGINNING, new)
+def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:
+    return max(old or BEGINNING, new)
 
 
 # -- bookmarks
@@ -162,7 +162,7 @@ class BookmarksAtStart:
     finished: Timestamp | None
 
     @staticmethod
-    def of(state: Partition) -> BookmarksAtStart:
+    def from_state(state: Partition) -> BookmarksAtStart:
         return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished)
 
     def cap_dates(self, now: Timestamp, lateness: timedelta) -> None:

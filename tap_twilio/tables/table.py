@@ -54,7 +54,7 @@ class Reader(Protocol):
 
     taken: int  # how many of the rows given last it took; the store has no room for the others
     changed: list[PendingRow]
-    known: set[int]  # the keys of changed rows that had a fingerprint before
+    fingerprinted: set[int]  # the keys of changed rows that had a fingerprint before
 
     @property
     def all_new(self) -> bool:
@@ -179,7 +179,7 @@ class Table:
         """Return the same for a time slice of a backfill. `read`: the partial sums of an earlier sync, as text."""
         if self.date_rule(mode) is None:
             return None
-        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.of(read))
+        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(read))
 
     def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, reader: Reader | None) -> Read:
         """
@@ -255,10 +255,10 @@ class Table:
         changed, reader.changed = reader.changed, []
         for times, group in groupby(changed, _times):
             rows = list(group)
-            if reader.known:
-                self.undated += sum(row.key in reader.known and not date_rule.is_due(row.dates) for row in rows)
+            if reader.fingerprinted:
+                self.undated += sum(row.key in reader.fingerprinted and not date_rule.is_due(row.dates) for row in rows)
             yield Emit(self, times, [row.record for row in rows])
-        reader.known.clear()
+        reader.fingerprinted.clear()
 
     def end(self, mode: ReadMode, reader: Chunks) -> Read:
         """Emit the changed rows of the chunks that end with the list."""

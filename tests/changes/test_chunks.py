@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_twilio.changes.chunks import Chunks, chunk_length
-from tap_twilio.changes.fingerprint_codec import pack, size_of, unpack
+from tap_twilio.changes.fingerprint_codec import pack, size_in_state, unpack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit
 from tap_twilio.changes.hashes import hash_contents, hash_keys, last_chunk_key
 from tap_twilio.changes.power_sums import (
@@ -109,13 +109,13 @@ def test_ranges_joined_in_any_order_equal_the_whole_list(rows: list[Any], length
         for row in rows[cuts[number] : cuts[number + 1]]:
             slice_sums.add([row])
             if rng.random() < 0.1:  # it is interrupted, and goes on
-                slice_sums = SliceSums(joined, length, PartialSums.of(slice_sums.partial_sums.text()))
+                slice_sums = SliceSums(joined, length, PartialSums.from_text(slice_sums.partial_sums.text()))
         ranges[number] = slice_sums.partial_sums.text()
     while len(ranges) > 1:
         at = rng.randrange(len(ranges) - 1)
-        newer, older = map(PartialSums.of, ranges[at : at + 2])
+        newer, older = map(PartialSums.from_text, ranges[at : at + 2])
         ranges[at : at + 2] = [newer.join(older, joined).text()]
-    assert PartialSums.of(ranges[0]) == in_order.partial_sums
+    assert PartialSums.from_text(ranges[0]) == in_order.partial_sums
     assert joined.new == whole.new
 
 
@@ -187,7 +187,7 @@ def test_a_new_fingerprint_replaces_the_old_one(steps: list[Any]) -> None:
             last = dict(known.new)
             known.rotate()
         assert known.find(range(6)) == last
-        assert known.size_limit.used == sum(map(size_of, last.values()))
+        assert known.size_limit.used == sum(map(size_in_state, last.values()))
 
 
 @given(SEEDS)

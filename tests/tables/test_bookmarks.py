@@ -50,7 +50,7 @@ def test_a_clock_that_goes_back_takes_back_only_what_this_sync_wrote(
     for step, *dates in earlier_syncs:
         step(state, *dates)
     found = _bookmarks(state)
-    at_start = BookmarksAtStart.of(state)
+    at_start = BookmarksAtStart.from_state(state)
     for step, *dates in this_sync:
         step(state, *dates)
     at_start.cap_dates(now, HOUR)

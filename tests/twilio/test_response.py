@@ -113,6 +113,9 @@ def test_what_twilio_leaves_out_of_a_row_is_null(tap_of: MakeTap, rewrite: Rewri
 # What no database stores ----------------------------------------------------------------------------------------------
 
 
+REPLACED = "replaced invalid characters (NUL, lone surrogates) by U+FFFD in"
+
+
 def replaced(run: Run) -> list[str]:
     return [line for line in run.said if "U+FFFD" in line]
 
@@ -130,8 +133,8 @@ def test_what_no_database_stores_is_counted_by_table_and_property(tap_of: MakeTa
         ["a\ufffd\ufffdb", "fine", "\ufffdhalf", "\ufffd", "\ufffd"]
     )
     assert replaced(run) == [
-        "addresses: NUL characters or lone surrogates became U+FFFD in street (1 values)",
-        "messages: NUL characters or lone surrogates became U+FFFD in body (3 values), subresource_uris (1 values)",
+        f"addresses: {REPLACED} street (1 values)",
+        f"messages: {REPLACED} body (3 values), subresource_uris (1 values)",
     ]
 
 
@@ -145,9 +148,7 @@ def test_ratings_are_counted_too(tap_of: MakeTap) -> None:
     run = tap_of(twilio).select("call_feedback").sync()
 
     assert len(run.sids("call_feedback")) == 2
-    assert replaced(run) == [
-        "call_feedback: NUL characters or lone surrogates became U+FFFD in comment (1 values), issues (1 values)"
-    ]
+    assert replaced(run) == [f"call_feedback: {REPLACED} comment (1 values), issues (1 values)"]
 
 
 def test_nothing_is_said_of_values_that_are_not_written(tap_of: MakeTap) -> None:
