@@ -49,7 +49,7 @@ LIBRARIES = {
     "requests": {"twilio.client"},
     "urllib3": {"twilio.client"},
     "backoff": {"twilio.retry_pool"},
-    "xxhash": {"changes.power_sums"},
+    "xxhash": {"changes.hashes"},
     "zlib_ng": {"twilio.response"},
     "rich": {"reporting.display"},
     "jsonschema": {"settings", "singer.catalog"},
