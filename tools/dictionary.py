@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -21,7 +21,7 @@ TYPES = {"date-time": "timestamp", "date": "date", "json": "JSON"}
 # These columns have the SID prefix of conversation_users, but hold users of Twilio's console.
 NO_JOIN = {("studio_flows", "author_sid"), ("studio_flow_revisions", "author_sid")}
 
-Join = tuple[str, str, str]  # a column, another stream, and the equal column of that stream
+Join = tuple[tuple[str, ...], str, tuple[str, ...]]  # columns, another stream, and the equal columns of that stream
 
 
 def columns(stream: Stream) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def prefixes(column: dict[str, Any]) -> set[str]:
 
 
 @cache
-def keys() -> list[tuple[Stream, set[str]]]:
+def sids() -> list[tuple[Stream, set[str]]]:
     """Return the streams whose key is a SID of their own, with the prefixes of it."""
     found = (stream for stream in STREAMS if stream.key == ("sid",) and "sid" not in stream.derived)
     return [(stream, prefixes(columns(stream)["sid"])) for stream in found]
@@ -50,7 +50,7 @@ def keys() -> list[tuple[Stream, set[str]]]:
 
 def referenced(stream: Stream, name: str, wanted: set[str]) -> Stream | None:
     """Return the stream whose SIDs a column has: by prefix, if need be also by the column's name or the product."""
-    found = [other for other, prefixes in keys() if prefixes & wanted]
+    found = [other for other, prefixes in sids() if prefixes & wanted]
     if len(found) > 1:
         found = [other for other in found if other.name.endswith(f"{name.removesuffix('_sid')}s")] or found
     if len(found) > 1:
@@ -61,18 +61,27 @@ def referenced(stream: Stream, name: str, wanted: set[str]) -> Stream | None:
 @cache
 def joins(stream_name: str) -> list[Join]:
     """Return how a stream joins its parent, and the streams whose SIDs its columns have."""
-    stream, found = BY_NAME[stream_name], dict[str, Join]()
+    stream, found = BY_NAME[stream_name], list[Join]()
+    there, done = columns(stream), {"account_sid"}
     if stream.parent:
         column_of = {source: name for name, source in stream.derived.items()}
-        for param, source in stream.parent.path_params.items():
-            name = column_of.get(param, param)
-            if source in BY_NAME[stream.parent.stream].key and name in columns(stream):
-                found[name] = (name, stream.parent.stream, source)
-    for name, column in columns(stream).items():
-        is_other_sid = name.endswith("_sid") and name != "account_sid" and name not in found
-        if is_other_sid and (other := referenced(stream, name, prefixes(column))):
-            found[name] = (name, other.name, "sid")
-    return list(found.values())
+        param_of = {source: param for param, source in stream.parent.path_params.items()} | {
+            "account_sid": "account_sid"
+        }
+        keys = BY_NAME[stream.parent.stream].key
+        names = [column_of.get(param_of[key], param_of[key]) for key in keys if key in param_of]
+        if len(names) == len(keys) and there.keys() >= set(names):
+            found.append((tuple(names), stream.parent.stream, keys))
+            done |= set(names)
+    for name in (name for name in there if name.endswith("_sid") and name not in done):
+        if other := referenced(stream, name, prefixes(there[name])):
+            found.append(((name,), other.name, ("sid",)))
+    return found
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names as code."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def link(name: str, page: str) -> str:
@@ -114,7 +123,7 @@ def type_of(column: dict[str, Any]) -> str:
 def section(stream: Stream, page: str) -> Iterator[str]:
     """Yield the lines of a stream's section."""
     yield f"\n## {stream.name}\n\n{load_schema(stream.name)['description']}\n"
-    yield f"- **Key**: {', '.join(f'`{name}`' for name in stream.key)}"
+    yield f"- **Key**: {named(stream.key)}"
     yield f"- **Replication**: {replication(stream)}"
     product = stream.product
     yield f"- **Endpoint**: `{product.host}.twilio.com{product.root}/{stream.path}{product.suffix}`"
@@ -122,10 +131,10 @@ def section(stream: Stream, page: str) -> Iterator[str]:
         yield f"- **Parent**: {link(stream.parent.stream, page)}, {visited(stream)}"
     if stream.cost:
         yield f"- **Cost**: {stream.cost}"
-    if found := [f"`{name}` = {link(other, page)} `{key}`" for name, other, key in joins(stream.name)]:
+    if found := [f"{named(names)} = {link(other, page)} {named(keys)}" for names, other, keys in joins(stream.name)]:
         yield f"- **Joins**: {'; '.join(found)}"
-    users = {other.name: [f"`{name}`" for name, to, _ in joins(other.name) if to == stream.name] for other in STREAMS}
-    if found := [f"{link(other, page)} {', '.join(names)}" for other, names in users.items() if names]:
+    users = ((other.name, names) for other in STREAMS for names, to, _ in joins(other.name) if to == stream.name)
+    if found := [f"{link(other, page)} {named(names)}" for other, names in users]:
         yield f"- **Joined by**: {'; '.join(found)}"
     yield "\n| column | type | description |\n|---|---|---|"
     for name, column in columns(stream).items():

@@ -53,8 +53,9 @@ Each page has the streams of one product of Twilio's. Each stream is a table, an
 - **Key**: the columns that identify a row. Any other column can be null.
 - **Replication**: how the tap finds changed rows ([Streams](../streams.md) explains the words).
 - **Endpoint**: the list at Twilio. A stream with a **parent** has one list for each row of the parent.
-- **Joins**: the columns that have the key of another table. Use a left join: a column can be null, or name a row that
-  Twilio deleted. Every table with `account_sid` also joins [accounts](api.md#accounts) `sid`.
+- **Joins**: the columns that have the key of another table; if a key has several columns, join by all of them. Use a
+  left join: a column can be null, or name a row that Twilio deleted. Every table with `account_sid` also joins
+  [accounts](api.md#accounts) `sid`.
 - **Joined by**: the tables that have the key of this table.
 - **Types**: a timestamp is UTC. JSON is JSON text.
 
@@ -93,7 +94,8 @@ def diagram() -> Iterator[str]:
         fill, middle = "#cfe3f7" if BY_NAME[name].selected_by_default else "#f4f6f8", x + WIDTH // 2
         yield f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="3" fill="{fill}" stroke="#33475b"/>'
         yield f'<text x="{middle}" y="{y + 22}" font-size="14" fill="#1f2d3d">{name}</text>'
-        yield f'<text x="{middle}" y="{y + 40}" font-size="11" fill="#5a6b7d">{", ".join(j[0] for j in found)}</text>'
+        names = ", ".join(name for names, _, _ in found for name in names if name != "account_sid")
+        yield f'<text x="{middle}" y="{y + 40}" font-size="11" fill="#5a6b7d">{names}</text>'
     yield "</svg>"
 
 

@@ -306,6 +306,8 @@ def test_the_dictionary_says_how_tables_join() -> None:
     assert "- **Joins**: `sid` = [calls](#calls) `sid`\n" in sections["call_feedback"]
     assert "- **Joined by**: [message_media](#message_media) `parent_sid`\n" in sections["messages"]
     assert "`recording_sid` = [recordings](#recordings) `sid`" in sections["transcriptions"]
-    assert "`identity` = [verify_entities](#verify_entities) `identity`" in sections["verify_factors"]
+    both = "`service_sid`, `identity`"
+    assert f"{both} = [verify_entities](#verify_entities) {both}" in sections["verify_factors"]
+    assert "- **Joins**: `account_sid`, `iso_code` =" in sections["voice_dialing_permission_high_risk_prefixes"]
     assert "`messaging_service_sid` = [messaging_services](messaging.md#messaging_services)" in sections["messages"]
     assert "author_sid` =" not in sections["studio_flows"]  # users of the console are in no table
