@@ -19,8 +19,8 @@ The streams of `tap-twilio --discover`. Streams in **bold** are selected by defa
 [select](settings.md#choose-streams-and-properties) the others to read them. Each name links to the columns, the key and
 the joins in the [data dictionary](dictionary/index.md). `python -m tools.page` generates all these pages.
 
-The tap finds a changed row by the date of the change, and by content: it rereads each list from time to time. Where the
-entry of a stream has one of these remarks, it does otherwise:
+The tap finds a changed row by the date of the change, and by content: it rereads each list from time to time. A stream
+with one of these remarks is read in another way:
 
 - *whole list*: rows have no date of a change, so each sync reads the list, and sends the rows that changed.
 - *log*: older rows are final, so each sync rereads only the last days.
@@ -48,7 +48,7 @@ The other lists of Twilio's OpenAPI documents, with the reason.
 """
 DICTIONARY_HEAD = """# Data dictionary
 
-Each page has the streams of one product of Twilio's. Each stream is a table, and each section says what a row of it is.
+Each page has the streams of one product of Twilio's. A stream is a table, and its section begins with what a row is.
 
 - **Key**: the columns that identify a row. Any other column can be null.
 - **Replication**: how the tap finds changed rows ([Streams](../streams.md) explains the words).
