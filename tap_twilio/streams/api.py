@@ -1,4 +1,4 @@
-"""api.twilio.com, version 2010-04-01. Paths, filters, nullability: OpenAPI twilio_api_v2010, operations List*."""
+"""Core API: api.twilio.com, version 2010-04-01. Facts: OpenAPI twilio_api_v2010, operations List*."""
 
 from tap_twilio.timestamps import DAY
 

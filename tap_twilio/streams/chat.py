@@ -1,4 +1,4 @@
-"""chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
+"""Chat: chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
 
 from .conversations import OPEN_CONVERSATIONS
 from .model import Parent, Product, Stream

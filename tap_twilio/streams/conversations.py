@@ -1,4 +1,4 @@
-"""conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
+"""Conversations: conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfiguration*."""
 
 from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product, Stream
 

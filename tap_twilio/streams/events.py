@@ -1,4 +1,4 @@
-"""events.twilio.com: Event Streams. Facts: OpenAPI twilio_events_v1."""
+"""Event Streams: events.twilio.com. Facts: OpenAPI twilio_events_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

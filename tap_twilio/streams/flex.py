@@ -1,4 +1,4 @@
-"""flex-api.twilio.com. Facts: OpenAPI twilio_flex_v1."""
+"""Flex: flex-api.twilio.com. Facts: OpenAPI twilio_flex_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

@@ -1,4 +1,4 @@
-"""insights.twilio.com: Voice and Video Insights. Facts: OpenAPI twilio_insights_v1; docs, voice-insights and video."""
+"""Voice and Video Insights: insights.twilio.com. Facts: OpenAPI twilio_insights_v1; docs, voice-insights and video."""
 
 from dataclasses import replace
 

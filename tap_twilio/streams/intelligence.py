@@ -1,4 +1,4 @@
-"""intelligence.twilio.com: Conversational Intelligence. Facts: OpenAPI twilio_intelligence_v2."""
+"""Conversational Intelligence: intelligence.twilio.com. Facts: OpenAPI twilio_intelligence_v2."""
 
 from .model import Condition, FullRead, Parent, Product, Stream
 

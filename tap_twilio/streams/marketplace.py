@@ -1,4 +1,4 @@
-"""marketplace.twilio.com: add-ons. Facts: OpenAPI twilio_marketplace_v1."""
+"""Add-ons: marketplace.twilio.com. Facts: OpenAPI twilio_marketplace_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

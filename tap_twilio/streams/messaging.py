@@ -1,4 +1,4 @@
-"""messaging.twilio.com. Facts: OpenAPI twilio_messaging_v1, ListService and lists below, ListBrand*, ListTollfree*."""
+"""Messaging services: messaging.twilio.com. Facts: OpenAPI twilio_messaging_v1, ListService*, ListBrand*."""
 
 from .model import AllParents, Parent, Product, Stream
 

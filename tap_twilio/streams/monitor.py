@@ -1,4 +1,4 @@
-"""monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-alert, -events."""
+"""Monitor: monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-*."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""notify.twilio.com. Facts: OpenAPI twilio_notify_v1, ListBinding, ListCredential, ListService."""
+"""Notify: notify.twilio.com. Facts: OpenAPI twilio_notify_v1, ListBinding, ListCredential, ListService."""
 
 from .model import AllParents, Parent, Product, Stream
 

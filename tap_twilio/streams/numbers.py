@@ -1,4 +1,4 @@
-"""numbers.twilio.com: regulatory compliance, hosted numbers. Facts: OpenAPI twilio_numbers_v2."""
+"""Regulatory compliance and hosted numbers: numbers.twilio.com. Facts: OpenAPI twilio_numbers_v2."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

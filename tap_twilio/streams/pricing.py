@@ -1,4 +1,4 @@
-"""pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
+"""Pricing: pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

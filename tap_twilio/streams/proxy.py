@@ -1,4 +1,4 @@
-"""proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
+"""Proxy: proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
 
 from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 

@@ -1,4 +1,4 @@
-"""serverless.twilio.com: Functions and Assets. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
+"""Functions and Assets: serverless.twilio.com. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""api.twilio.com, version 2010-04-01: SIP. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
+"""SIP: api.twilio.com, version 2010-04-01. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
 
 from .api import API
 from .model import AllParents, Parent, Stream

@@ -1,4 +1,4 @@
-"""studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListFlowRevision, ListExecution, ListExecutionStep."""
+"""Studio: studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow*, ListExecution*."""
 
 from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 

@@ -1,4 +1,4 @@
-"""supersim.twilio.com: Super SIM. Facts: OpenAPI twilio_supersim_v1; docs, iot/supersim/api and errors 83601-83605."""
+"""Super SIM: supersim.twilio.com. Facts: OpenAPI twilio_supersim_v1; docs, iot/supersim/api and errors 83601-83605."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
+"""Sync: sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

@@ -1,4 +1,4 @@
-"""taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
+"""TaskRouter: taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""trunking.twilio.com: Elastic SIP Trunking. Facts: OpenAPI twilio_trunking_v1."""
+"""Elastic SIP Trunking: trunking.twilio.com. Facts: OpenAPI twilio_trunking_v1."""
 
 from .model import AllParents, Parent, Product, Stream
 

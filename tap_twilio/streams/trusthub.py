@@ -1,4 +1,4 @@
-"""trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
+"""Trust Hub: trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

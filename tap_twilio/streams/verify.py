@@ -1,4 +1,4 @@
-"""verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
+"""Verify: verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""video.twilio.com. Facts: OpenAPI twilio_video_v1."""
+"""Video: video.twilio.com. Facts: OpenAPI twilio_video_v1."""
 
 from tap_twilio.timestamps import DAY
 

@@ -1,4 +1,4 @@
-"""voice.twilio.com: BYOC trunks, dialing permissions. Facts: OpenAPI twilio_voice_v1."""
+"""Voice settings: voice.twilio.com. Facts: OpenAPI twilio_voice_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 

@@ -1,4 +1,4 @@
-"""wireless.twilio.com: Programmable Wireless. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
+"""Programmable Wireless: wireless.twilio.com. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
 
 from tap_twilio.timestamps import DAY
 
