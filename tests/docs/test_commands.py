@@ -1,5 +1,6 @@
 """
-Every command that the pages show is run: the tap is the real one, over the sandbox; target and pip are stand-ins.
+Every command that the pages show is run: the tap is the real one, over the sandbox; target, pip and Meltano are
+stand-ins.
 
 docs/targets.md and docs/meltano.md are left out: what they show is run by what made the one, and by test_meltano.py.
 """
@@ -65,6 +66,7 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Path:
         ("bin/pipx", PIP),
         ("bin/python3", VENV),
         ("bin/tap-twilio", TAP),
+        ("bin/meltano", "#!/bin/sh\n"),  # test_meltano.py runs the real one
         ("twilio/tap/bin/tap-twilio", TAP),
         ("twilio/target/bin/target-postgres", TARGET),
         ("twilio/target/bin/target-snowflake", TARGET),

@@ -50,29 +50,17 @@ def test_every_setting_is_listed_as_it_is() -> None:
     ]
 
 
-def test_the_readme_lists_every_stream_as_it_is() -> None:
-    """Table, key, list, filter and bookmark of each stream that is on by default; the others by product, in order."""
-    rows, six = table("streams"), [stream for stream in STREAMS if stream.default]
+def test_the_readme_counts_the_streams() -> None:
+    """The streams that can be selected besides the default ones."""
+    further = sum(not stream.default for stream in STREAMS)
+    assert f"[{further} further streams](docs/streams.md)" in TEXTS["README.md"]
 
-    products: dict[str, list[str]] = {}
-    for stream in STREAMS:
-        if not stream.default:
-            products.setdefault(stream.product.host, []).append(code(stream.name))
-    assert [(product, names.split(", ")) for product, names in table("products")] == list(products.items())
-    assert [row[0] for row in rows] == [code(stream.name) for stream in six]
-    for (_, key, path, filtered, bookmark), stream in zip(rows, six):
-        assert tuple(re.findall("`(.+?)`", key)) == stream.key
-        assert f"/{re.sub('{.*?}', '{sid}', stream.path)}`" in path
-        assert {value for values in stream.query_variants.values() for value in values} <= set(
-            re.findall("`(.+?)`", path)
-        )
-        if stream.filter:
-            assert code(stream.filter.after.rstrip(">")) in filtered
-        elif not stream.parent:
-            assert filtered.startswith("none")
-        if stream.filter and stream.filter.reach:
-            assert f"{stream.filter.reach.days} days" in filtered
-        assert bookmark == (code(stream.changed) if stream.changed else "none")
+
+def test_each_command_of_the_readme_is_in_a_page() -> None:
+    """So that whoever reads on finds the same command again, and what it does."""
+    commands = re.findall(r"(?ms)^```(?:sh|crontab)\n(.+?)^```$", TEXTS["README.md"])
+    lines = {line for name, text in TEXTS.items() if name.startswith("docs/") for line in text.splitlines()}
+    assert [line for block in commands for line in block.splitlines() if line not in lines] == []
 
 
 def test_every_exit_code_is_listed() -> None:
