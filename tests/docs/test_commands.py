@@ -94,7 +94,7 @@ def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page != "upgrading"])
 def test_the_blocks_of_a_page_run_one_after_the_other(home: Path, page: str) -> None:
     """Each ends well; where the target was fed, the rows came and a state is left from which the next run goes on."""
     if page == "production":  # whoever reads it has loaded something already
@@ -107,6 +107,24 @@ def test_the_blocks_of_a_page_run_one_after_the_other(home: Path, page: str) -> 
         assert json.loads((home / "twilio/state.json").read_text("utf-8"))["bookmarks"]["messages"]
     if (home / "installed").exists():
         assert set((home / "installed").read_text("utf-8").split()) <= INSTALLABLE
+
+
+def test_a_state_of_an_earlier_version_is_refused_until_it_is_moved_aside(home: Path) -> None:
+    """As docs/upgrading.md shows it: then every row is written once more."""
+    assert shell(home, FIRST_SYNC).returncode == 0
+    earlier = {"bookmarks": {"messages": {"date_updated": "2026-01-04T18:00:00Z", "partitions": []}}}
+    (home / "twilio/state.json").write_text(json.dumps(earlier), "utf-8")
+
+    refused = shell(home, FIRST_SYNC)
+    (block,) = blocks("upgrading")
+    done = shell(home, block)
+
+    assert refused.returncode == 1
+    message = "The state has another format than exact-tap-twilio 1"
+    assert message in refused.stderr
+    assert message in text("upgrading")
+    assert done.returncode == 0, done.stderr
+    assert (home / "loaded").read_text("utf-8").count('"stream":"messages","record"') == 6
 
 
 def test_the_commands_between_the_lines_run_too(home: Path) -> None:
