@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-    *("examples/README.md", "examples/dagster.md", "examples/dbt/README.md"),
+    *("examples/README.md", "examples/dagster.md", "examples/dbt/README.md", "targets/README.md"),
 )
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in PAGES}
 

@@ -44,7 +44,7 @@ def cron_line() -> str:
 
 
 class Home:
-    """A user's home as docs/getting-started.md lays it out: `twilio`, with settings and with commands named as in an environment."""
+    """A home as docs/getting-started.md lays it out: `twilio`, with settings and commands in their environments."""
 
     def __init__(self, tap: Tap, folder: Path) -> None:
         self.tap, self.folder, self.twilio = tap, folder, folder / "twilio"
