@@ -25,7 +25,7 @@ PAGES = (
     "README",
     *sorted(path.stem for path in (ROOT / "docs").glob("*.md") if path.stem not in ("targets", "meltano")),
 )
-INSTALLABLE = {".", "exact-tap-twilio", "meltanolabs-target-postgres", "meltanolabs-target-snowflake"}
+INSTALLABLE = {".", "meltanolabs-target-postgres", "meltanolabs-target-snowflake"}
 
 PIP = '#!/bin/sh\nshift\necho "$@" | tr " " "\\n" >>"$HOME/installed"\n'
 VENV = f"""#!/bin/sh
@@ -67,6 +67,7 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Path:
         ("bin/python3", VENV),
         ("bin/tap-twilio", TAP),
         ("bin/meltano", "#!/bin/sh\n"),  # test_meltano.py runs the real one
+        ("twilio/tap-twilio/meltano/tap-twilio.yml", "pip_url: exact-tap-twilio\n"),
         ("twilio/tap/bin/tap-twilio", TAP),
         ("twilio/target/bin/target-postgres", TARGET),
         ("twilio/target/bin/target-snowflake", TARGET),
