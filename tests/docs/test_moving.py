@@ -15,7 +15,7 @@ from sandbox import Twilio
 from tap_twilio.streams import BY_NAME
 from testing.taps import LISTED, Json, Tap, whole_lines
 from testing.warehouse import Warehouse
-from tools.moving import AIRBYTE, PAGE, page, plural, theirs
+from tools.moving import AIRBYTE, PAGES, TABLES, page, plural, theirs
 
 MakeTap = Callable[..., Tap]
 SCHEMA = "twilio"  # of docs/moving.md
@@ -221,7 +221,7 @@ def test_the_recipe_loads_into_its_tables_and_drops_nothing(tap_of: MakeTap, war
 
     Then each table has each row that Twilio lists, and each earlier row is in its table or in the one put aside.
     """
-    (recipe,) = re.findall(r"(?ms)^```sql\n(.+?)^```$", PAGE.read_text("utf-8"))
+    (recipe,) = re.findall(r"(?ms)^```sql\n(.+?)^```$", PAGES[0].read_text("utf-8"))
     streams = theirs("singer-io")
     twilio = Twilio(seed=3, start="2025-12-01").at("2026-03-01T00:00:00Z")
     (message,) = twilio.messages(1, num_media="1")
@@ -261,9 +261,11 @@ def test_the_recipe_loads_into_its_tables_and_drops_nothing(tap_of: MakeTap, war
     warehouse.drop(SCHEMA)
 
 
-def test_the_page_has_the_tables_that_the_schemas_make() -> None:
+def test_the_pages_have_the_tables_that_the_schemas_make() -> None:
     """`python -m tools.moving` brings them up to date."""
-    assert page(PAGE.read_text("utf-8")) == PAGE.read_text("utf-8")
+    texts = [path.read_text("utf-8") for path in PAGES]
+    assert [page(text) for text in texts] == texts
+    assert [name for name in TABLES if f"<!-- end of {name} -->" not in "".join(texts)] == []
 
 
 def test_every_table_of_another_connector_has_a_stream_here() -> None:
