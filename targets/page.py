@@ -13,75 +13,50 @@ VALUES = ("prices", "prices, decimals: text", "newlines, emoji", "empty text", "
 NONE = ""
 MEASURED = ("measured: postgres", "measured: snowflake")
 
-INTRODUCTION = """# Targets, tried
+INTRODUCTION = """# Targets
 
-How targets handle the tap's output, as tested by `make targets`. It installs each target into its own environment,
-loads calls, conferences, transcriptions, messages, addresses and ratings of a simulated Twilio, changes and deletes
-some, loads again, and compares the tables with Twilio's rows. It also kills a target after 60 % of the lines of a
-first load, and runs the sync again from the last STATE that the target printed. Batches had 200 rows if the target has
-such a setting.
+How targets handle the tap's output, and what to set for each. `make targets` tested them: it installs each target into
+an environment of its own, loads the six default streams of a simulated Twilio, changes and deletes some rows, loads
+again, and compares the tables with Twilio's rows. It also kills a target in the middle of a first load, and runs the
+sync again from the last STATE that the target printed.
 
-A cell is the result on that day with that version, not a promise of the target. [targets.json](targets.json) has
-the cells.
+A cell is the result on that day with that version, not a promise of the target. The targets for Snowflake were tested
+against an imitation, not against Snowflake ([what that shows](../targets/README.md#snowflake-over-fakesnow)).
 
 ## Loading
 """
 VALUES_TITLE = """
 ## Values
 
-The test's prices are like Twilio's, except one with 20 decimals, which Twilio's do not have so far. If only that one
-was not kept, the cell says "beyond 15 digits". Sums over a column of type `double` or `float` still have the errors of
-floats.
+One of the test's prices has 20 decimals, more than Twilio's prices so far. If only that price was not kept, the cell
+says "beyond 15 digits". Sums over a column of type `double` or `float` have the errors of floats in any case.
 """
 ADVICE = """
 ## What to set
 """
 REST = """
-- **`decimals: text`** in the tap's config writes prices as text of the same digits. Use it for each target whose cell
+- **`decimals: text`**, a setting of the tap, writes prices as text with the same digits. Use it if the target's cell
   under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`.
-  Decide before the first load. Later, the columns have a type: load into a new schema, without a state.
+  Decide before the first load: later the columns have a type, and you must load into a new schema without a state.
 - **`flush_all_streams: true`** is required for PipelineWise's targets. Without it they print a STATE that covers rows
-  which they have not stored yet, and a kill loses these rows. With it, none was lost (tested with their
-  target-postgres, and with their target-snowflake over fakesnow).
-- **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated it deletes
-  the rows of that version too, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
-- **FULL_TABLE after INCREMENTAL.** Records of INCREMENTAL streams have no version, as Singer specifies. When such a
-  stream becomes FULL_TABLE, meltanolabs-target-postgres treats rows without a version as old. Targets that use
-  the Singer SDK's own statement, such as meltanolabs-target-snowflake, drop only rows with an older version: rows from
-  INCREMENTAL syncs never leave. Empty the table before you change the method there.
+  which they have not stored yet, and a kill loses these rows. With it, the tests lost none.
+- **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated, it also
+  deletes the rows of that version, which were just loaded. Its `hard_delete` is on unless you set it to `false`.
+- **From INCREMENTAL to FULL_TABLE**: rows of INCREMENTAL syncs have no version. meltanolabs-target-postgres drops them
+  with the older versions. Other targets that use the Singer SDK, such as meltanolabs-target-snowflake, never drop them:
+  empty the table before you change the method.
 - **`validate_records: false`** saves the target a second validation of each record, and nearly half of its time
   ([measured](#measured)). The tap already checks every value.
-- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but converts numbers to floats:
-  prices with more than 15 digits are rounded. Twilio's have fewer.
-- **`batch_size_rows`** for Snowflake: each batch needs a file, a MERGE and further statements, whatever its size.
-  So use batches as large as memory allows, such as 100,000 rows. The default of meltanolabs-target-snowflake is 10,000,
-  which needs [four times as many MERGEs](#measured) for 40,000 rows; that of pipelinewise-target-snowflake is 100,000.
-  A target holds several streams at once, each up to a batch.
-- **Newlines in pipelinewise-target-snowflake.** It stages a newline as `\\n` and a tab as `\\t`, two characters each.
-  It was not tested whether Snowflake converts them back. A user reports that it does not convert a tab:
-  [issue 421](https://github.com/transferwise/pipelinewise-target-snowflake/issues/421). Empty text is staged as
-  nothing, which is null. So use meltanolabs-target-snowflake if the text of messages matters.
-
-## Snowflake, over fakesnow
-
-The test does not use Snowflake. Both targets run unchanged, with their own connector, against the server of fakesnow
-0.12, an imitation of Snowflake built on DuckDB. A shim redirects their connections, rewrites statements that fakesnow
-does not support, and runs one statement at a time.
-
-The test shows that a target creates tables with columns of these types, sends its files by PUT, requests a MERGE of
-them, and then prints STATE. The files contain what the cells say.
-
-The test does not show:
-
-- that Snowflake accepts these statements as the targets write them;
-- Snowflake's types, casts, transactions and MERGE: here they are DuckDB's, which enforces primary keys, unlike
-  Snowflake;
-- how Snowflake reads staged CSV and JSON, and stages in cloud storage;
-- logins, keys, roles, grants and warehouses, because fakesnow accepts every login;
-- streams that load at the same time;
-- how long anything takes.
-
-{shim}
+- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but converts numbers to floats: prices with
+  more than 15 digits are rounded. Twilio's have fewer.
+- **`batch_size_rows`** for Snowflake: each batch needs a file, a MERGE and further statements, whatever its size. Use
+  batches as large as memory allows, such as 100,000 rows. The default of meltanolabs-target-snowflake is 10,000, which
+  needs [four times as many MERGEs](#measured) for 40,000 rows. A target holds several streams at once, each up to a
+  batch.
+- **Newlines in pipelinewise-target-snowflake**: it stages a newline as `\\n` and a tab as `\\t`, two characters each.
+  Whether Snowflake converts them back was not tested; a user reports that it does not convert a tab ([issue
+  421](https://github.com/transferwise/pipelinewise-target-snowflake/issues/421)). It stages empty text as nothing,
+  which is null. Use meltanolabs-target-snowflake if the text of messages matters.
 """
 
 
@@ -106,8 +81,7 @@ def write() -> None:
 
 def rendered(seen: dict[str, Any]) -> str:
     """Return the page as Markdown."""
-    rest = REST.format(shim="\n".join(_shims(seen)))
-    parts = [INTRODUCTION, _table(RUNS, seen), VALUES_TITLE, _table(VALUES, seen), ADVICE, _advice(seen), rest]
+    parts = [INTRODUCTION, _table(RUNS, seen), VALUES_TITLE, _table(VALUES, seen), ADVICE, _advice(seen), REST]
     return "".join([*parts, _measured(*(seen.get(name, {}) for name in MEASURED))])
 
 
@@ -132,15 +106,6 @@ def _advice(seen: dict[str, Any]) -> str:
 
 def _said(target: Target) -> str:
     return "; ".join(filter(None, [target.sets, target.note]))
-
-
-def _shims(seen: dict[str, Any]) -> list[str]:
-    """Return the rewritten statements, by target."""
-    lines = []
-    for target in TARGETS:
-        if rewritten := seen.get(target.name, {}).get("rewritten"):
-            lines += [f"Rewritten for {target.name}:", "", *(f"- {one}." for one in rewritten.split("; ")), ""]
-    return lines[:-1]
 
 
 def _measured(postgres: dict[str, Any], snowflake: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 """
-Differences between this tap and other connectors for Twilio, by columns: the tables of docs/moving.md.
+Differences between this tap and other connectors for Twilio, by columns: the tables of docs/moving*.md.
 
 `python -m tools.moving` writes them anew, between the comments that name them. The other side stands in
 `tools/others.json`: names of tables and columns, and JSON types where they are known. `python -m tools.moving FOLDER`
@@ -20,7 +20,8 @@ from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, FACTS = ROOT / "docs" / "moving.md", ROOT / "tools" / "others.json"
+PAGES = (ROOT / "docs" / "moving.md", ROOT / "docs" / "moving-others.md")
+FACTS = ROOT / "tools" / "others.json"
 Json = dict[str, Any]
 
 # Their names of what is here another stream, and what is said of tables that are none here.
@@ -171,9 +172,11 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def page(text: str) -> str:
-    """Return docs/moving.md with its tables generated again."""
+    """Return a page with its tables generated again."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name}: made by python -m tools.moving -->\n", f"<!-- end of {name} -->"
+        if begin not in text:
+            continue
         before, rest = text.split(begin)
         after = rest.split(end)[1]
         text = f"{before}{begin}\n" + "\n".join(line.rstrip() for line in table()) + f"\n\n{end}{after}"
@@ -210,7 +213,8 @@ def main() -> None:
         known["singer-io"] = derived(Path(sys.argv[1]))
         FACTS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
     else:
-        PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
+        for path in PAGES:
+            path.write_text(page(path.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """
-Every command that the pages show is run: the tap is the real one, over the sandbox; target and pip are stand-ins.
+Every command that the pages show is run: the tap is the real one, over the sandbox; target, pip and Meltano are
+stand-ins.
 
 docs/targets.md and docs/meltano.md are left out: what they show is run by what made the one, and by test_meltano.py.
 """
@@ -24,7 +25,7 @@ PAGES = (
     "README",
     *sorted(path.stem for path in (ROOT / "docs").glob("*.md") if path.stem not in ("targets", "meltano")),
 )
-INSTALLABLE = {".", "exact-tap-twilio", "meltanolabs-target-postgres", "meltanolabs-target-snowflake"}
+INSTALLABLE = {".", "meltanolabs-target-postgres", "meltanolabs-target-snowflake"}
 
 PIP = '#!/bin/sh\nshift\necho "$@" | tr " " "\\n" >>"$HOME/installed"\n'
 VENV = f"""#!/bin/sh
@@ -65,6 +66,8 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Path:
         ("bin/pipx", PIP),
         ("bin/python3", VENV),
         ("bin/tap-twilio", TAP),
+        ("bin/meltano", "#!/bin/sh\n"),  # test_meltano.py runs the real one
+        ("twilio/tap-twilio/meltano/tap-twilio.yml", "pip_url: exact-tap-twilio\n"),
         ("twilio/tap/bin/tap-twilio", TAP),
         ("twilio/target/bin/target-postgres", TARGET),
         ("twilio/target/bin/target-snowflake", TARGET),
@@ -92,7 +95,7 @@ def shell(home: Path, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page != "upgrading"])
 def test_the_blocks_of_a_page_run_one_after_the_other(home: Path, page: str) -> None:
     """Each ends well; where the target was fed, the rows came and a state is left from which the next run goes on."""
     if page == "production":  # whoever reads it has loaded something already
@@ -105,6 +108,24 @@ def test_the_blocks_of_a_page_run_one_after_the_other(home: Path, page: str) -> 
         assert json.loads((home / "twilio/state.json").read_text("utf-8"))["bookmarks"]["messages"]
     if (home / "installed").exists():
         assert set((home / "installed").read_text("utf-8").split()) <= INSTALLABLE
+
+
+def test_a_state_of_an_earlier_version_is_refused_until_it_is_moved_aside(home: Path) -> None:
+    """As docs/upgrading.md shows it: then every row is written once more."""
+    assert shell(home, FIRST_SYNC).returncode == 0
+    earlier = {"bookmarks": {"messages": {"date_updated": "2026-01-04T18:00:00Z", "partitions": []}}}
+    (home / "twilio/state.json").write_text(json.dumps(earlier), "utf-8")
+
+    refused = shell(home, FIRST_SYNC)
+    (block,) = blocks("upgrading")
+    done = shell(home, block)
+
+    assert refused.returncode == 1
+    message = "The state has another format than exact-tap-twilio 1"
+    assert message in refused.stderr
+    assert message in text("upgrading")
+    assert done.returncode == 0, done.stderr
+    assert (home / "loaded").read_text("utf-8").count('"stream":"messages","record"') == 6
 
 
 def test_the_commands_between_the_lines_run_too(home: Path) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-    *("examples/README.md", "examples/dagster.md", "examples/dbt/README.md"),
+    *("examples/README.md", "examples/dagster.md", "examples/dbt/README.md", "targets/README.md"),
 )
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in PAGES}
 
@@ -50,29 +50,17 @@ def test_every_setting_is_listed_as_it_is() -> None:
     ]
 
 
-def test_the_readme_lists_every_stream_as_it_is() -> None:
-    """Table, key, list, filter and bookmark of each stream that is on by default; the others by product, in order."""
-    rows, six = table("streams"), [stream for stream in STREAMS if stream.selected_by_default]
+def test_the_readme_counts_the_streams() -> None:
+    """The streams that can be selected besides the default ones."""
+    further = sum(not stream.selected_by_default for stream in STREAMS)
+    assert f"[{further} further streams](docs/streams.md)" in TEXTS["README.md"]
 
-    products: dict[str, list[str]] = {}
-    for stream in STREAMS:
-        if not stream.selected_by_default:
-            products.setdefault(stream.product.host, []).append(code(stream.name))
-    assert [(product, names.split(", ")) for product, names in table("products")] == list(products.items())
-    assert [row[0] for row in rows] == [code(stream.name) for stream in six]
-    for (_, key, path, filtered, bookmark), stream in zip(rows, six):
-        assert tuple(re.findall("`(.+?)`", key)) == stream.key
-        assert f"/{re.sub('{.*?}', '{sid}', stream.path)}`" in path
-        assert {value for values in stream.query_variants.values() for value in values} <= set(
-            re.findall("`(.+?)`", path)
-        )
-        if stream.filter:
-            assert code(stream.filter.after.rstrip(">")) in filtered
-        elif not stream.parent:
-            assert filtered.startswith("none")
-        if stream.filter and stream.filter.max_age:
-            assert f"{stream.filter.max_age.days} days" in filtered
-        assert bookmark == (code(stream.replication_key) if stream.replication_key else "none")
+
+def test_each_command_of_the_readme_is_in_a_page() -> None:
+    """So that whoever reads on finds the same command again, and what it does."""
+    commands = re.findall(r"(?ms)^```(?:sh|crontab)\n(.+?)^```$", TEXTS["README.md"])
+    lines = {line for name, text in TEXTS.items() if name.startswith("docs/") for line in text.splitlines()}
+    assert [line for block in commands for line in block.splitlines() if line not in lines] == []
 
 
 def test_every_exit_code_is_listed() -> None:

@@ -25,6 +25,7 @@ from tests.test_package import build
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 LINTERS = ROOT / ".venv-examples" / "bin"
+LOGROTATE = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
 STORING = Path(__file__).parents[2] / "testing" / "storing_target.py"
 
 CRONTAB = (EXAMPLES / "crontab").read_text("utf-8")
@@ -32,6 +33,7 @@ SERVICE = (EXAMPLES / "systemd/tap-twilio.service").read_text("utf-8")
 TIMER = (EXAMPLES / "systemd/tap-twilio.timer").read_text("utf-8")
 DOCKERFILE = (EXAMPLES / "docker/Dockerfile").read_text("utf-8")
 CRONJOB = (EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8")
+OPERATE = (ROOT / "docs/production.md").read_text("utf-8")
 WORKFLOW = (EXAMPLES / "github-actions/twilio.yml").read_text("utf-8")
 
 
@@ -42,7 +44,7 @@ def cron_line() -> str:
 
 
 class Home:
-    """A user's home as README lays it out: `twilio`, with settings and with commands named as in an environment."""
+    """A home as docs/getting-started.md lays it out: `twilio`, with settings and commands in their environments."""
 
     def __init__(self, tap: Tap, folder: Path) -> None:
         self.tap, self.folder, self.twilio = tap, folder, folder / "twilio"
@@ -91,9 +93,8 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Home:
 
 
 def test_the_line_of_the_crontab_syncs_and_prints_nothing(home: Home) -> None:
-    """It is README's line, too. The second run goes on from the state of the first."""
-    page = (ROOT / "docs" / "production.md").read_text("utf-8")
-    (shown,) = re.findall(r"(?ms)^<!-- tests/docs/test_examples.py runs this line -->\n```crontab\n(.+?)\n```$", page)
+    """README and docs/production.md show it, too. The second run continues from the state of the first."""
+    (shown,) = re.findall(r"(?ms)^```crontab\n(.+?)\n```$", OPERATE)
     assert shown in CRONTAB.splitlines()
     assert shown.endswith(cron_line())
     assert "%" not in shown  # cron takes it for the end of the line
@@ -105,6 +106,28 @@ def test_the_line_of_the_crontab_syncs_and_prints_nothing(home: Home) -> None:
     assert (home.twilio / "state.json").exists()
     assert "; 40 rows sent" in (home.twilio / "tap.log").read_text()
     assert "; 0 rows sent" in (home.twilio / "tap.log").read_text()
+
+
+@pytest.mark.skipif(not LOGROTATE, reason="logrotate is not installed")
+def test_logrotate_moves_the_logs_and_the_next_sync_begins_new_ones(home: Home, tmp_path: Path) -> None:
+    """With docs/production.md's file, in this home."""
+    (shown,) = re.findall(r"(?ms)^```logrotate\n(.+?)\n```$", OPERATE)
+    logs = [home.twilio / "tap.log", home.twilio / "target.log"]
+    for log in logs:
+        shown = shown.replace(f"/home/etl/twilio/{log.name}", f'"{log}"')
+    file = tmp_path / "logrotate.conf"
+    file.write_text(re.sub("(?m)^ +su .+\n", "", shown) + "\n")
+    file.chmod(0o600)
+
+    home.run(cron_line())
+    command = [str(LOGROTATE), "--force", "--state", str(tmp_path / "status"), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not any(log.exists() for log in logs)
+    assert (home.twilio / "tap.log.1.gz").exists()
+    home.run(cron_line())
+
+    assert "; 0 rows sent" in logs[0].read_text()
 
 
 def test_the_service_syncs(home: Home) -> None:

@@ -116,7 +116,7 @@ def test_the_page_selects_what_the_tap_reads_by_itself() -> None:
 class Project:
     """A folder with a meltano.yml, and the sandbox and the Postgres that its plugins are told of."""
 
-    def __init__(self, folder: Path, server: Server, warehouse: Warehouse, schema: str, wheels: Path) -> None:
+    def __init__(self, folder: Path, server: Server, warehouse: Warehouse, schema: str) -> None:
         self.folder, self.server, self.warehouse, self.schema = folder, server, warehouse, schema
         kept = {
             name: value for name, value in os.environ.items() if not re.match("TWILIO_|TAP_|MELTANO_|TARGET_", name)
@@ -124,7 +124,6 @@ class Project:
         self.env = {
             **kept,
             **QUIET,
-            "UV_FIND_LINKS": str(wheels),
             "TAP_TWILIO_ACCOUNT_SID": server.twilio.main,
             "TAP_TWILIO_AUTH_TOKEN": server.twilio.auth_token,
             "TAP_TWILIO_BASE_URL": server.url,
@@ -165,17 +164,21 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel of this checkout, in which Meltano finds the package that the definition names."""
+def command() -> Path:
+    """Meltano, in the environment that make creates for it."""
     made = subprocess.run(
         ["make", "-s", ".venv-meltano/meltano.stamp"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if made.returncode:
         pytest.skip(f"Meltano cannot be installed: {(made.stdout + made.stderr).strip().splitlines()[-1]}")
-    folder = tmp_path_factory.mktemp("wheels")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
-    subprocess.run([*pip, ROOT], check=True, capture_output=True)
-    return folder
+    return COMMAND
+
+
+def clone_into(folder: Path) -> None:
+    """Make a folder look like a clone of this repository. What an installation writes stays out of this one."""
+    folder.mkdir(exist_ok=True)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "tap_twilio", "schemas", "meltano"):
+        (folder / name).symlink_to(ROOT / name)
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +188,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def project(wheels: Path, server: Server, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A new project, to which the tap is added by its definition, as README says; the target is that of the tests."""
-    project = Project(tmp_path_factory.mktemp("project"), server, warehouse, "meltano", wheels)
+def project(command: Path, server: Server, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A new project, to which the tap is added as docs/meltano.md shows it; the target is that of the tests."""
+    project = Project(tmp_path_factory.mktemp("project"), server, warehouse, "meltano")
     (project.folder / "meltano.yml").write_text("default_environment: dev\nenvironments:\n- name: dev\n")
     target = {
         "name": "target-postgres",
@@ -196,7 +199,10 @@ def project(wheels: Path, server: Server, warehouse: Warehouse, tmp_path_factory
         "settings": meltano.TARGET_SETTINGS,
     }
     (project.folder / "target.yml").write_text(yaml.safe_dump(target))
-    project.run("add", "tap-twilio", "--from-ref", str(ROOT / meltano.DEFINITION))
+    clone_into(project.folder / "tap-twilio")
+    (install, *_) = re.findall(r"(?ms)^```sh\n(.+?)^```$", (ROOT / "docs/meltano.md").read_text("utf-8"))
+    env = {**project.env, "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["bash", "-ec", install], cwd=project.folder, env=env, check=True, capture_output=True)
     project.run("add", "target-postgres", "--from-ref", "target.yml")
     for stream in LISTED:
         project.run("select", "tap-twilio", stream, "*")
@@ -290,13 +296,12 @@ def test_meltano_says_why_a_config_is_wrong(project: Project) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_the_project_of_this_checkout_runs(wheels: Path, server: Server, warehouse: Warehouse, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("command")
+def test_the_project_of_this_checkout_runs(server: Server, warehouse: Warehouse, tmp_path: Path) -> None:
     """Its meltano.yml, unchanged: both plugins are installed, and its schedule loads the tables of the six streams."""
-    for name in ("meltano.yml", "setup.py", "pyproject.toml", "README.md", "LICENSE", "tap_twilio", "schemas"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "meltano.yml").unlink()
+    clone_into(tmp_path)
     (tmp_path / "meltano.yml").write_bytes((ROOT / "meltano.yml").read_bytes())
-    project = Project(tmp_path, server, warehouse, "checkout", wheels)
+    project = Project(tmp_path, server, warehouse, "checkout")
     project.env["MELTANO_STATE_BACKEND_URI"] = (tmp_path / "states").as_uri()
 
     project.run("install")
