@@ -316,6 +316,8 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
     values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
+    if str(values.get("subaccounts")).startswith("AC"):
+        values["subaccounts"] = [values["subaccounts"]]
     _from_environment(values, environ)
     _validate(values)
     user, password = _credentials(values)

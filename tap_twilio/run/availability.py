@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tap_twilio.base_url import why_not_found
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import FEW, about, first_few
@@ -146,7 +147,12 @@ class Availability:
         if self._logged[line] <= max_lines:
             reason = str(error).rstrip(".")
             message = "%s %s failed, the other streams continue: %s; the rows read so far are kept. %s"
-            LOGGER.error(message, name, sid, reason, error.next_step, extra=about(name))
+            LOGGER.error(message, name, sid, reason, self._next_step(name, error), extra=about(name))
+
+    def _next_step(self, name: str, error: PartitionError) -> str:
+        is_not_found = isinstance(error, Refused) and error.status == 404
+        wrong_address = why_not_found(self.settings.base_url, _host(name)) if is_not_found else None
+        return f"{wrong_address}." if wrong_address else error.next_step
 
     def _is_suspended(self, sid: str) -> bool:
         return any(account.status == "suspended" for account in self.accounts if account.sid == sid)
@@ -163,8 +169,11 @@ class Availability:
         for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
             unavailable.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
         for host, accounts in sorted(unavailable.items()):
-            message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
-            LOGGER.info(message, host, len(accounts), "s" * (len(accounts) > 1))
+            message = "%s: not available in %d account%s (HTTP 404, code 20404); %s"
+            wrong_address = why_not_found(self.settings.base_url, host)
+            level = logging.WARNING if wrong_address else logging.INFO
+            rest = wrong_address or "each sync tries again"
+            LOGGER.log(level, message, host, len(accounts), "s" * (len(accounts) > 1), rest)
         if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
             message = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
             LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
@@ -193,7 +202,7 @@ class Availability:
                 error.status,
                 error.code,
                 first_few(accounts),
-                error.next_step,
+                self._next_step(name, error),
                 extra=about(name if len(streams) == 1 else None),
             )
             return

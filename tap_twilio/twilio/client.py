@@ -65,6 +65,10 @@ class Client:
             raise TapError(f"Setting edge is missing: which edge serves region {region}? Twilio's console says.")
         return f"https://{host}.{edge}.{region}.twilio.com"
 
+    def address(self, host: str) -> str:
+        """Return the host and port of a product, for messages."""
+        return str(parse_url(self.origin(host)).netloc)
+
     def get(self, fetch: Fetch) -> Answer:
         """
         Return the response to one request. Raises Retry if a retry may help; else Refused or TapError.
@@ -85,7 +89,7 @@ class Client:
                 body = self._body(response, deadline)
                 received_at = machine_now()
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _network(error, fetch, origin) from None
+            raise _network_error(error, fetch, origin) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
         date = date if date and MIN_DATE < date < MAX_DATE else None
         answer = Answer(body, date, received_at, encoding)
@@ -121,8 +125,8 @@ class Client:
         return b"".join(chunks)
 
 
-def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
-    """Return the error to raise, without the URL and the header that requests puts into its messages."""
+def _network_error(error: Exception, fetch: Fetch, origin: str) -> Exception:
+    """Return the error to raise. The messages of requests would contain the URL and its query."""
     no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # of the proxy or of Twilio
     if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)) or (
         no_address and _is_no_proxy(select_proxy(origin, get_environ_proxies(origin)))
@@ -133,23 +137,27 @@ def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
         )
     if no_address:
         return Refused(400, None, "this is no address", fetch.path)
-    if isinstance(error, requests.exceptions.SSLError):
-        return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
+    address = parse_url(origin).netloc
     if isinstance(error, requests.exceptions.ProxyError):
-        return Retry("the proxy refused, or did not answer")
-    host = parse_url(origin).netloc
+        return Retry(f"cannot connect to {address} (the proxy refused, or did not answer)")
+    if isinstance(error, requests.exceptions.SSLError):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Retry(
+                f"the TLS certificate of {address} is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)"
+            )
+        return Retry(f"cannot connect to {address} (TLS handshake failed)")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Retry(f"cannot connect to {host} (no answer in time)")
+        return Retry(f"cannot connect to {address} (timed out)")
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
-        return Retry(f"no answer in time from {host}")
+        return Retry(f"no answer from {address} (timed out)")
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)  # of the connection that requests tried to make
     if isinstance(reason, NameResolutionError):
-        return Retry(f"cannot connect to {host} (name not found)")
+        return Retry(f"cannot connect to {address} (name not found)")
     if isinstance(reason, NewConnectionError):
         refused = isinstance(reason.__cause__, ConnectionRefusedError)
-        return Retry(f"cannot connect to {host} ({'connection refused' if refused else 'no way there'})")
-    return Retry(f"the connection to {host} failed ({type(error).__name__})")
+        return Retry(f"cannot connect to {address} ({'connection refused' if refused else 'network unreachable'})")
+    return Retry(f"the connection to {address} failed ({type(error).__name__})")
 
 
 def _is_no_proxy(proxy: str | None) -> bool:

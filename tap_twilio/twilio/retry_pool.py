@@ -67,6 +67,8 @@ class Pool:
     def __init__(self, client: Client, clock: Clock, concurrency: int, retry_s: float, timeout_s: float) -> None:
         self._client, self._clock, self._concurrency = client, clock, concurrency
         self._retry_s, self._timeout_s = retry_s, timeout_s
+        self._retry_limit = "retry_minutes"  # the name of the limit, for messages
+        self._counts_first_attempt = False  # towards that limit
         self._attempts: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
         self._limits: dict[str, ConcurrencyLimit] = {}
@@ -88,6 +90,11 @@ class Pool:
             - len(self._running)
             - sum(len(self._limits[account].waiting) for account in self._accounts)
         )
+
+    def hurry(self, limit: str, retry_s: float, timeout_s: float) -> None:
+        """Fail each request sooner, for a user who waits. The duration of its first attempt counts too."""
+        self._retry_limit, self._counts_first_attempt = limit, True
+        self._retry_s, self._timeout_s = min(retry_s, self._retry_s), timeout_s
 
     def submit(self, fetch: Fetch, tag: Any, first: bool = False) -> None:
         """Queue a request; with `first`, before the account's other requests."""
@@ -162,7 +169,7 @@ class Pool:
     def retry_later(self, job: Job, retry: Retry) -> PartitionError | None:
         """Schedule a retry; or, once the request has failed for too long, return the error that ends it."""
         now = time.monotonic()
-        job.failing_since = job.failing_since or now
+        job.failing_since = job.failing_since or (job.started if self._counts_first_attempt else now)
         job.bad_answers += retry.bad_answer
         job.server_failures += retry.server_failed
         limit = self._limits[job.fetch.account]
@@ -182,7 +189,9 @@ class Pool:
         if failing_s + wait > self._retry_s:
             demand = f"; Twilio asks to wait {retry.wait_s:.0f} s" if retry.wait_s else ""
             kind = ServerFailed if retry.server_failed else Unreachable
-            return kind(f"{path}: {retry}; gave up after {duration(failing_s)} of retries (retry_minutes){demand}")
+            return kind(
+                f"{path}: {retry}; gave up after {duration(failing_s)} of retries ({self._retry_limit}){demand}"
+            )
         self._log(job, retry, failing_s)
         self.retries += 1
         self._count += 1
@@ -217,7 +226,7 @@ class Pool:
         if job is None or time.monotonic() < job.started + self._timeout_s + OVERDUE_S:
             return None
         self._stuck += 1
-        return number, Retry("no answer in time")
+        return number, Retry(f"no answer from {self._client.address(job.fetch.host)} (timed out)")
 
     def wake(self) -> None:
         """Make `next_page` and `next` return None; a signal handler may call this."""
