@@ -21,7 +21,7 @@ def why_not_found(url: str | None, host: str) -> str | None:
     return f"base_url has no {{product}}, so requests for {host}.twilio.com went to the same address as the api's"
 
 
-def origin(url: str) -> str:
+def parse_base_url(url: str) -> str:
     """
     Return a checked origin. Raises TapError unless it is https, or http on a loopback address.
 

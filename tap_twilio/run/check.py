@@ -57,7 +57,7 @@ class Check:
         sync.pool.hurry("--check", PATIENCE_S, sync.settings.request_timeout)  # there is a network: a page may be slow
         try:
             results = [self._result(choice.stream) for choice in sync.selected.values()]
-            return [self._decided(result) for result in results]
+            return [self._decide(result) for result in results]
         finally:
             sync.pool.close()
 
@@ -78,7 +78,7 @@ class Check:
             return f"no row on the first page of {stream.name} has children to read"
         return f"no parent row on the first page of {stream.name}"
 
-    def _decided(self, result: CheckResult) -> CheckResult:
+    def _decide(self, result: CheckResult) -> CheckResult:
         """Return the result, no failure if the account does not have the product: a sync decides in the same way."""
         top = top_of(BY_NAME[result.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid

@@ -72,7 +72,7 @@ class Pool:
         self._attempts: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
         self._limits: dict[str, ConcurrencyLimit] = {}
-        self._accounts: deque[str] = deque()  # those with waiting requests, in turn
+        self._waiting_accounts: deque[str] = deque()  # those with waiting requests, in turn
         self._retries: list[tuple[float, int, Job]] = []  # a heap, by when they are due
         self._running: dict[int, Job] = {}  # by the attempt's number, so the oldest is first
         self._threads: list[threading.Thread] = []
@@ -88,7 +88,7 @@ class Pool:
         return (
             self._concurrency
             - len(self._running)
-            - sum(len(self._limits[account].waiting) for account in self._accounts)
+            - sum(len(self._limits[account].waiting) for account in self._waiting_accounts)
         )
 
     def hurry(self, limit: str, retry_s: float, timeout_s: float) -> None:
@@ -107,7 +107,7 @@ class Pool:
         A response that is no page is requested again. Raises LookupError if no request is queued or running.
         """
         while True:
-            finished = self.next()
+            finished = self.next_outcome()
             if finished is None:
                 return None
             job, outcome = finished
@@ -126,7 +126,7 @@ class Pool:
             traffic.rows += len(page.rows)
             return job.tag, page
 
-    def next(self) -> tuple[Job, Answer | PartitionError] | None:
+    def next_outcome(self) -> tuple[Job, Answer | PartitionError] | None:
         """
         Return the next response, or the error that ended a request; None after `wake`.
 
@@ -229,7 +229,7 @@ class Pool:
         return number, Retry(f"no answer from {self._client.address(job.fetch.host)} (timed out)")
 
     def wake(self) -> None:
-        """Make `next_page` and `next` return None; a signal handler may call this."""
+        """Make `next_page` and `next_outcome` return None; a signal handler may call this."""
         self._outcomes.put(None)
 
     def close(self) -> None:
@@ -240,22 +240,22 @@ class Pool:
     def _enqueue(self, job: Job, first: bool = False) -> None:
         limit = self._limits.setdefault(job.fetch.account, ConcurrencyLimit(self._concurrency))
         if not limit.waiting:
-            self._accounts.append(job.fetch.account)
+            self._waiting_accounts.append(job.fetch.account)
         limit.waiting.appendleft(job) if first else limit.waiting.append(job)
 
     def _dispatch(self) -> None:
         now = time.monotonic()
         while self._retries and self._retries[0][0] <= now:
             self._enqueue(heapq.heappop(self._retries)[2], first=True)
-        for _ in range(len(self._accounts)):
-            account = self._accounts.popleft()
+        for _ in range(len(self._waiting_accounts)):
+            account = self._waiting_accounts.popleft()
             limit = self._limits[account]
             if limit.recovered(self._concurrency, now):
                 LOGGER.info("%s: the tap continues with %d requests at once", account, limit.limit)
             while limit.waiting and limit.running < limit.limit and len(self._running) < self._concurrency:
                 self._start(limit, limit.waiting.popleft(), now)
             if limit.waiting:
-                self._accounts.append(account)
+                self._waiting_accounts.append(account)
 
     def _start(self, limit: ConcurrencyLimit, job: Job, now: float) -> None:
         limit.start()

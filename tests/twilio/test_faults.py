@@ -217,7 +217,7 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
             pools.append(Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1))
             pools[-1].submit(ASK, "tag")
         for pool in pools:
-            found = pool.next()
+            found = pool.next_outcome()
             pool.close()
             assert found and isinstance(found[1], Unreachable)
             assert re.search(r"no answer from 127\.0\.0\.1:\d+ \(timed out\)|came too slowly", str(found[1]))
@@ -284,7 +284,7 @@ class Script:
 def asked(*outcomes: Answer | Exception, retry_s: float = 60) -> tuple[Answer | PartitionError, Pool]:
     pool = Pool(Script(*outcomes), Clock(), 2, retry_s, 60)  # type: ignore[arg-type]
     pool.submit(ASK, "tag")
-    found = pool.next()
+    found = pool.next_outcome()
     pool.close()
     assert found
     return found[1], pool
@@ -318,7 +318,7 @@ def test_the_first_attempt_counts_for_a_user_who_waits() -> None:
         pool = Pool(client_of(url, request_timeout=1), Clock(), 1, 900, 60)
         pool.hurry("--check", 0.5, 60)
         pool.submit(ASK, "tag")
-        found = pool.next()
+        found = pool.next_outcome()
         pool.close()
 
     assert found and re.search(r"\(timed out\); gave up after 1 s of retries \(--check\)$", str(found[1]))
