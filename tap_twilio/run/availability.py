@@ -161,24 +161,27 @@ class Availability:
 
     def log_unread(self) -> None:
         """Log what was not read, in one line for each reason."""
-        if closed := self._accounts(CLOSED):
+        if closed := self._accounts_unread(CLOSED):
             LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", first_few(closed))
-        if suspended := self._accounts(SUSPENDED):
+        if suspended := self._accounts_unread(SUSPENDED):
             LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", first_few(suspended))
         unavailable: dict[str, set[str]] = {}
         for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
             unavailable.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
         for host, accounts in sorted(unavailable.items()):
-            message = "%s: not available in %d account%s (HTTP 404, code 20404); %s"
-            wrong_address = why_not_found(self.settings.base_url, host)
-            level = logging.WARNING if wrong_address else logging.INFO
-            rest = wrong_address or "each sync tries again"
-            LOGGER.log(level, message, host, len(accounts), "s" * (len(accounts) > 1), rest)
+            count, plural = len(accounts), "s" * (len(accounts) > 1)
+            if wrong_address := why_not_found(self.settings.base_url, host):
+                LOGGER.warning(
+                    "%s: not found in %d account%s (HTTP 404, code 20404): %s", host, count, plural, wrong_address
+                )
+            else:
+                message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
+                LOGGER.info(message, host, count, plural)
         if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
             message = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
             LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
 
-    def _accounts(self, reason: str) -> list[str]:
+    def _accounts_unread(self, reason: str) -> list[str]:
         return list(dict.fromkeys(account for (_, account), why in self.unread.items() if why == reason))
 
     def log_failures(self) -> None:
