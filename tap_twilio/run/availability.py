@@ -71,7 +71,7 @@ class Availability:
         for account in accounts:
             if account.closed:
                 self.note_unread(names, account.sid, CLOSED)
-            elif self.credentials.reads(account.sid, stream.product.own_credentials):
+            elif self.credentials.can_read(account.sid, stream.product.own_credentials):
                 readable.append(account)
             else:
                 self.note_unread(names, account.sid, TOKENLESS)
