@@ -241,6 +241,7 @@ def call(rng: Random, account: str, created: int, now: int, status: str, given: 
         "caller_name": rng.choice((None, "")),
         "queue_time": "0",
         "trunk_sid": "",
+        "annotation": None,
         "uri": f"{uri}.json",
         "subresource_uris": {snake(part): f"{uri}/{part}.json" for part in CALL_PARTS},
     }
