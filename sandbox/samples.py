@@ -31,7 +31,7 @@ def fill(twilio: "Twilio") -> None:
     accounts = [row["sid"] for row in twilio.present("accounts") if row["status"] == "active"]
     for account in accounts[:2]:
         _numbers(twilio, account)
-        _usage(twilio, account)
+        add_usage(twilio, account)
         _recordings(twilio, account)
         _alerts(twilio, account)
         _conversations(twilio, account)
@@ -93,7 +93,7 @@ UNITS: dict[str, Json] = {
 }
 
 
-def _usage(twilio: "Twilio", account: str) -> None:
+def add_usage(twilio: "Twilio", account: str) -> None:
     """Add categories for each day that the tap reads again: three that are used, and others, whose count is zero."""
     used = ("calls", "sms", "totalprice")
     known = (*UNITS, *CATEGORIES, *MORE_CATEGORIES, *(f"add-on-{i}" for i in range(twilio.usage_categories)))

@@ -496,7 +496,7 @@ def test_bookmarks_only_move_forward(tap_of: MakeTap) -> None:
 
 def test_a_walk_that_was_killed_reads_only_its_last_pages_again(tap_of: MakeTap) -> None:
     """From any STATE line of a backfill, a list is read on from the last page at which nothing waited."""
-    twilio = a_year_old()
+    twilio = a_year_old(order="created")
     twilio.addresses(60, **PAST)
     tap = tap_of(twilio, page_size=5, state_seconds=0, rescan_pages=1, concurrency=1).select("addresses")
     run = tap.run()
@@ -594,7 +594,7 @@ def test_one_failing_account_costs_only_itself(tap_of: MakeTap) -> None:
 
 def test_a_fatal_answer_halfway_costs_no_row(tap_of: MakeTap) -> None:
     """Twilio refuses a page in the middle of a list: exit code 3, and the next sync goes on there."""
-    twilio = a_year_old()
+    twilio = a_year_old(order="created")
     twilio.addresses(60, **PAST)
     tap = tap_of(twilio, page_size=5, state_seconds=0, retry_minutes=0, rescan_pages=1).select("addresses")
     twilio.fail_next("503", 1, "Page=6")

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import Twilio
 from sandbox.catalog import fact
+from sandbox.samples import add_usage
 from sandbox.timestamps import HOUR, timestamp
 from testing.served import Api, demonstration, serving
 
@@ -87,7 +88,8 @@ def test_each_list_has_the_order_that_was_recorded(api: Any, name: str) -> None:
 
 def test_usage_lists_hundreds_of_categories_most_of_them_zero(api: Any) -> None:
     """A total has no count, units may be null or empty, and each row says when it was asked for."""
-    it = api(Twilio.demo(usage_categories=517))
+    it = api(Twilio(start="2026-04-01T09:00:00Z", usage_categories=517))
+    add_usage(it.twilio, it.twilio.main)
     day = {"StartDate": "2026-03-20", "EndDate": "2026-03-20"}
     rows = it.rows("usage_records", PageSize=1000, **day)
     assert len(rows) == len({row["category"] for row in rows}) == 517
