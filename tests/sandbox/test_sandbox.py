@@ -34,6 +34,7 @@ from testing.served import Rewriting
 
 ROOT = Path(__file__).parents[2]
 FACTS = json.loads((Path(__file__).parents[1] / "facts" / "openapi.json").read_text())
+FACTS["calls"]["properties"]["annotation"] = {"type": "string", "nullable": True}  # of recorded rows only
 CLASSIC = ("messages", "calls", "conferences", "transcriptions", "addresses")
 DAY = timedelta(days=1)
 
