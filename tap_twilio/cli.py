@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--select", metavar="STREAMS", help="instead of a catalog: calls,messages.!body,studio_*")
     parser.add_argument("--streams", action="store_true", help="print all streams and exit")
     parser.add_argument("--check", "--test", action="store_true", help="read one page of each selected stream and exit")
+    parser.add_argument(
+        "--shapes", metavar="FILE", help="with --check: write the forms of all answers, without a value"
+    )
     parser.add_argument("--accounts-json", action="store_true", help="print the accounts, and which are read, and exit")
     parser.add_argument("--about", action="store_true", help="print capabilities and settings and exit")
     parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
@@ -79,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, log: OneLine) -> int:
+    if arguments.shapes and not arguments.check:
+        raise TapError("--shapes needs --check: it describes the pages that --check reads.")
     if arguments.discover:
         from .commands import discover
 

@@ -118,13 +118,13 @@ def prepare_output_file(path: Path) -> None:
 
 
 @contextmanager
-def writing_summary(path: Path) -> Iterator[None]:
-    """Raise a TapError that names the file of `--summary-json`, for an OSError in the block."""
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Raise a TapError that names the option and its file, for an OSError in the block."""
     try:
         yield
     except OSError as error:
         raise TapError(
-            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and its permissions."
+            f"{option} {path}: cannot be written ({error.strerror}). Check the folder and its permissions."
         ) from None
 
 

@@ -20,44 +20,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.catalog import Fact, facts, find
+from tap_twilio.run.shapes import form_of
 from tap_twilio.streams import BY_NAME
 
 FILE = Path(__file__).resolve().parents[1] / "sandbox" / "recorded.json"
-# The forms of text, the first that matches counts.
-TEXTS = {
-    "empty": r"",
-    "RFC 2822": r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000",
-    "ISO 8601": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
-    "ISO 8601 with fractions": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z",
-    "ISO 8601 with an offset": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d",
-    "day": r"\d{4}-\d\d-\d\d",
-    "integer as text": r"-?\d{1,9}",
-    "number as text": r"-?\d+\.\d+",
-    "text": r"(?s).*",
-}
-KINDS = {bool: "boolean", int: "integer", float: "number", dict: "object"}
 # Members of an answer about one row, which no list shows: request and response of an alert, the seed of a new factor.
 NOT_LISTED = {
     "alerts": {"request_headers", "request_variables", "response_body", "response_headers"},
     "verify_factors": {"binding"},
 }
 PROPERTY = re.compile(r"[a-z_0-9]{1,40}")  # other names may be people's data
-
-
-def form_of(value: Any) -> str:
-    """
-    Return the form of a value.
-
-    >>> [form_of(value) for value in (None, "", "2026-06-09", "-0.00750", 3, [], ["VP8"])]
-    ['null', 'empty', 'day', 'number as text', 'integer', 'empty array', 'array of text']
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return next(form for form, pattern in TEXTS.items() if re.fullmatch(pattern, value))
-    if isinstance(value, list):
-        return f"array of {'objects' if isinstance(value[0], dict) else 'text'}" if value else "empty array"
-    return KINDS[type(value)]
 
 
 def streams_of(fact: Fact) -> list[str]:

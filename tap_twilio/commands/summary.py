@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
-from tap_twilio.files import prepare_output_file, write_atomically, writing_summary
+from tap_twilio.files import prepare_output_file, write_atomically, writing
 from tap_twilio.reporting.summary import FORMAT, totals
 from tap_twilio.run.sync import Sync
 from tap_twilio.timestamps import machine_now
@@ -24,7 +24,7 @@ class SummaryFile:
         self._began, self._began_s = machine_now(), time.monotonic()
         self.sync: Sync | None = None  # set once the arguments are read
         if self._path is not None:
-            with writing_summary(self._path):
+            with writing("--summary-json", self._path):
                 prepare_output_file(self._path)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
@@ -32,7 +32,7 @@ class SummaryFile:
         if self._path is None:
             return
         document = self._clean(self._document(exit_code, error))
-        with writing_summary(self._path):
+        with writing("--summary-json", self._path):
             write_atomically(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:

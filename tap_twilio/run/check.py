@@ -15,9 +15,10 @@ from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import DAY, SECOND, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint
-from tap_twilio.twilio.request import Page, Row
+from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .availability import was_read
+from .shapes import CheckedPage
 from .sync import Sync
 
 LOGGER = logging.getLogger("tap_twilio")
@@ -46,6 +47,7 @@ class Check:
         self._pages: dict[str, Page] = {}
         self._refused: dict[str, Refused] = {}  # by top stream
         self._unreachable: dict[str, Unreachable] = {}  # by product
+        self.checked_pages: dict[str, CheckedPage] = {}  # by stream, also of parents that are not selected
 
     def run(self) -> list[CheckResult]:
         """Request the pages. Raises TapError if Twilio refuses the credentials or does not answer."""
@@ -127,7 +129,7 @@ class Check:
         now = self.sync.clock.now
         last_day = (earlier(now, DAY), later(now, SECOND)) if stream.is_log else ()
         try:
-            return endpoint.complete(self.sync.scheduler.fetch(endpoint.first_page(*last_day)))
+            return self._request(endpoint, endpoint.first_page(*last_day))
         except Refused as refused:
             if stream.rows is None and stream.parent and refused.says_absent:
                 return Page([], None, "", "")  # this parent row has none
@@ -138,3 +140,12 @@ class Check:
             if not isinstance(error, ServerFailed):
                 self._unreachable[host] = error
             raise
+
+    def _request(self, endpoint: ListEndpoint, fetch: Fetch) -> Page:
+        checked = self.checked_pages[endpoint.stream.name] = CheckedPage(endpoint, fetch)
+        try:
+            checked.page = self.sync.scheduler.fetch(fetch)
+        except PartitionError as error:
+            checked.error = error
+            raise
+        return endpoint.complete(checked.page)
