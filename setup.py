@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["tap_twilio", "tap_twilio.*"]), "tap_twilio.schemas"],
     package_dir={"tap_twilio.schemas": "schemas"},
-    package_data={"tap_twilio": ["py.typed"], "tap_twilio.schemas": ["*.json"]},
+    package_data={"tap_twilio": ["py.typed", "evidence.json"], "tap_twilio.schemas": ["*.json"]},
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tap_twilio.singer.catalog import load_schema
+from tap_twilio.singer.catalog import grades_of_evidence, load_schema
 from tap_twilio.streams import BY_NAME, PRODUCTS
 from tap_twilio.streams.model import Stream
 
 from .dictionary import MODULES, TITLES, joins, product_page
+from .evidence import GRADES
 from .left_out import LEFT_OUT
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -26,6 +27,8 @@ with one of these remarks is read in another way:
 - *log*: older rows are final, so each sync rereads only the last days.
 - *once a day*: Twilio returns the same rows to all accounts.
 
+The last remark says [what the stream rests on](#what-a-stream-rests-on).
+
 The tap reads a stream with a parent below the rows of the parent, even if the parent is not selected. `FULL_TABLE`
 removes deleted rows from the warehouse; a log, or a stream with a parent, cannot have it.
 
@@ -39,6 +42,13 @@ you set `decimals: text` ([targets](targets.md)). [catalog.json](../catalog.json
 
 Twilio's date filters hide messages that were never sent and calls that never started. The tap uses filters only to read
 long lists faster the first time; [How exactness works](exactness.md) explains how it gets the hidden rows too.
+"""
+EVIDENCE_HEAD = """
+## What a stream rests on
+
+The tap's authors never ran it on a live account. They compare the tap, its schemas and the simulated Twilio of its
+tests with what is public, and with what users send. The best evidence of a stream counts:
+
 """
 LEFT_OUT_HEAD = """
 ## Lists without a stream
@@ -108,15 +118,25 @@ def entry(stream: Stream, product: str) -> str:
 
 
 def remark(stream: Stream) -> str:
-    """Return how a stream is read, if it is not read as most streams are."""
+    """Return how a stream is read, if it is not read as most streams are, and what it rests on."""
     remarks = ["log"] if stream.is_log else [] if stream.has_rescans else ["whole list"]
     remarks += ["once a day"] if stream.scope == "global" else []
-    return f" *{', '.join(remarks).capitalize()}.*" if remarks else ""
+    return f" *{', '.join([*remarks, grades_of_evidence()[stream.name]]).capitalize()}.*"
+
+
+def evidence() -> Iterator[str]:
+    """Yield the section of docs/streams.md that explains the grades of evidence, with the number of their streams."""
+    grades = list(grades_of_evidence().values())
+    yield EVIDENCE_HEAD
+    for grade, meaning in GRADES.items():
+        number = grades.count(grade)
+        yield f"- *{grade}* ({number} stream{'s' * (number != 1)}): {meaning}.\n"
+    yield "\nTo help, [report what your account answers](troubleshooting.md#report-what-your-account-answers).\n"
 
 
 def pages() -> dict[str, str]:
     """Return the text of each generated page, by its path in docs/."""
-    streams, index = [STREAMS_HEAD], [DICTIONARY_HEAD]
+    streams, index = [STREAMS_HEAD, *evidence()], [DICTIONARY_HEAD]
     for product in PRODUCTS:
         entries = [entry(stream, product) for stream in MODULES[product].STREAMS]
         streams.append("\n".join([f"\n## {TITLES[product]}\n", *entries, ""]))

@@ -66,6 +66,13 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
+@cache
+def grades_of_evidence() -> dict[str, str]:
+    """Return what each stream was compared with, such as "recorded". `python -m tools.evidence` derives it."""
+    grades = json.loads((Path(__file__).parent.parent / "evidence.json").read_text(encoding="utf-8"))
+    return {name: grade for grade, names in grades.items() for name in names}
+
+
 def written_schema(name: str, options: SchemaOptions) -> dict[str, Any]:
     """Return a stream's schema as the SCHEMA message has it."""
     schema = load_schema(name)
@@ -115,9 +122,10 @@ def _entry(stream: Stream, options: SchemaOptions) -> CatalogEntry:
 
 
 def _described(stream: Stream, schema: dict[str, Any]) -> str:
-    """Return a stream's description, and its cost in requests."""
+    """Return a stream's description, its cost in requests, and what it was compared with."""
     about = str(schema["description"])
-    return f"{about} {stream.cost[0].upper()}{stream.cost[1:]}." if stream.cost else about
+    about = f"{about} {stream.cost[0].upper()}{stream.cost[1:]}." if stream.cost else about
+    return f"{about} Evidence: {grades_of_evidence()[stream.name]}."
 
 
 def _automatic(stream: Stream) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import pytest
 
 from tap_twilio import __version__, errors
 from tap_twilio.settings import SCHEMA
-from tap_twilio.singer.catalog import Selected, discover, selected_streams
+from tap_twilio.singer.catalog import Selected, discover, grades_of_evidence, selected_streams
 from tap_twilio.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
-    *("examples/README.md", "examples/dagster.md", "examples/dbt/README.md", "targets/README.md"),
+    *("evidence/README.md", "examples/README.md", "examples/dagster.md", "examples/dbt/README.md", "targets/README.md"),
 )
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in PAGES}
 
@@ -64,6 +65,20 @@ def test_the_readme_counts_the_streams() -> None:
     """The streams that can be selected besides the default ones."""
     further = sum(not stream.selected_by_default for stream in STREAMS)
     assert f"[{further} further streams](docs/streams.md)" in TEXTS["README.md"]
+
+
+def test_the_readme_counts_the_streams_of_each_grade_of_evidence() -> None:
+    """The best evidence of each stream, as discovery names it."""
+    grades = Counter(grades_of_evidence().values())
+    text = " ".join(TEXTS["README.md"].split())
+    for words, grade in (
+        ("live reports", "live"),
+        ("recorded answers", "recorded"),
+        ("published examples", "published example"),
+    ):
+        assert f" {words} for {grades[grade]}," in text
+    assert f" documents only for {grades['documents only']}. " in text
+    assert sum(grades.values()) == len(STREAMS)
 
 
 def test_each_command_of_the_readme_is_in_a_page() -> None:

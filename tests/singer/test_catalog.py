@@ -14,7 +14,7 @@ from singer import Catalog, Transformer
 from singer import metadata as singer_metadata
 
 from tap_twilio.errors import TapError
-from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_streams
+from tap_twilio.singer.catalog import Selected, discover, grades_of_evidence, load_schema, selected_streams
 from tap_twilio.streams import BY_NAME, STREAMS
 
 ALL = [stream.name for stream in STREAMS]
@@ -112,13 +112,14 @@ def test_a_stream_is_forced_only_where_there_is_no_list_to_read_whole() -> None:
 
 
 def test_discovery_prints_a_schema_as_its_file_has_it() -> None:
-    """Keywords that singer-python's model would leave out, and their order; its description says the cost as well."""
+    """Keywords that singer-python's model would leave out; its description says the cost and the evidence as well."""
     for entry in discover()["streams"]:
         schema, cost = load_schema(entry["stream"]), BY_NAME[entry["stream"]].cost
         about = entry["schema"]["description"]
         assert json.dumps({**entry["schema"], "description": schema["description"]}) == json.dumps(schema)
         assert about.startswith(schema["description"])
         assert cost[1:] in about
+        assert about.endswith(f" Evidence: {grades_of_evidence()[entry['stream']]}.")
 
 
 # Selection
