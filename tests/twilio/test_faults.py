@@ -129,7 +129,7 @@ CUT = {
 def test_a_whole_answer_is_taken_however_it_is_framed(answer: tuple[bytes, ...]) -> None:
     """With a length, in chunks, compressed, or until the connection ends; whatever the Date says."""
     with wire(*answer) as url:
-        assert client_of(url).get(ASK).unpacked() == PAGE
+        assert client_of(url).get(ASK).decompress() == PAGE
 
 
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT)
@@ -195,7 +195,7 @@ def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         client_of(url).get(ASK)
     for bomb in (gzip.compress(b" " * (8 << 20)), gzip.compress(b" " * (1 << 19)) * 16):
         with pytest.raises(Retry, match="larger than any page"):
-            Answer(bomb, NOW, NOW, "gzip").unpacked()
+            Answer(bomb, NOW, NOW, "gzip").decompress()
 
 
 HANGS: dict[str, list[bytes | float]] = {
