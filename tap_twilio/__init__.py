@@ -1,3 +1,3 @@
 """tap-twilio: a Singer tap that keeps a warehouse equal to a Twilio account."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -14,7 +14,14 @@ from .errors import TapError
 PLACEHOLDER = "product-stands-here"  # replaces {product}, since a URL cannot contain braces
 
 
-def origin(url: str) -> str:
+def why_not_found(url: str | None, host: str) -> str | None:
+    """Return why a product may answer 404 behind a base_url; None if base_url is no reason."""
+    if url is None or "{product}" in url or host == "api":
+        return None
+    return f"base_url has no {{product}}, so requests for {host}.twilio.com went to the same address as the api's"
+
+
+def parse_base_url(url: str) -> str:
     """
     Return a checked origin. Raises TapError unless it is https, or http on a loopback address.
 

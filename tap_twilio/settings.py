@@ -19,7 +19,7 @@ from typing import Any
 from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6, which knows Draft 4 at most
 
 from . import __version__
-from .base_url import origin
+from .base_url import parse_base_url
 from .errors import TapError
 from .files import parse_json, read_json
 from .timestamps import parse_date
@@ -263,7 +263,7 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
     The path `ENV` stands for the variables TAP_TWILIO_*, each named for a setting in capitals.
     """
     environ = dict(os.environ) if environ is None else environ
-    raw = _raw(paths, environ)
+    raw = _merge_files(paths, environ)
     readable = [
         f"{path} holds credentials and others can read it: chmod 600 {path}"
         for path in paths
@@ -275,17 +275,17 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
 
 def schema_options(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
     """Return only the settings that change the schemas: discovery needs no account. Raises what `load` does."""
-    raw = _raw(paths, dict(os.environ) if environ is None else environ)
+    raw = _merge_files(paths, dict(os.environ) if environ is None else environ)
     known = SCHEMA["properties"]
-    values = {name: _typed(raw[name], known[name]) for name in SCHEMA_OPTIONS if raw.get(name) not in (None, "")}
+    values = {name: _convert(raw[name], known[name]) for name in SCHEMA_OPTIONS if raw.get(name) not in (None, "")}
     _validate(values)
     return values
 
 
-def _raw(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
+def _merge_files(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for path in paths:
-        config = _variables(environ) if path == ENV else read_json(path, "--config")
+        config = _read_variables(environ) if path == ENV else read_json(path, "--config")
         if not isinstance(config, dict):
             raise TapError("The config must be a JSON object, as in sample_config.json.")
         raw |= config
@@ -298,7 +298,7 @@ def _others_read(path: Path) -> bool:
     return bool(stat.S_IMODE(mode) & 0o077) and ".meltano" not in path.absolute().parts
 
 
-def _variables(environ: dict[str, str]) -> dict[str, str]:
+def _read_variables(environ: dict[str, str]) -> dict[str, str]:
     names = {f"{PREFIX}{name.upper()}": name for name in [*SCHEMA["properties"], *OLD_NAMES]}
     return {names[variable]: value for variable, value in environ.items() if variable in names}
 
@@ -311,18 +311,20 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     unused = sorted(set(raw) & SINGER_IO)
     if unused:
         LOGGER.info("settings of singer-io's tap-twilio that this tap ignores: %s", ", ".join(unused))
-    raw, warnings = _renamed(raw)
+    raw, warnings = _rename_old(raw)
     unknown = sorted(set(raw) - set(known) - SINGER_IO)
     warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
-    values = {name: _typed(raw[name], known[name]) for name in known if name in raw}
+    values = {name: _convert(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
-    _from_environment(values, environ)
+    if str(values.get("subaccounts")).startswith("AC"):
+        values["subaccounts"] = [values["subaccounts"]]
+    _add_from_environment(values, environ)
     _validate(values)
-    user, password = _credentials(values)
+    user, password = _choose_credentials(values)
     if "start_date" in values:
-        values["start_date"] = _date(values["start_date"])
+        values["start_date"] = _parse_start_date(values["start_date"])
     if "base_url" in values:
-        values["base_url"] = origin(values["base_url"])
+        values["base_url"] = parse_base_url(values["base_url"])
     if isinstance(values.get("subaccounts"), list):
         values["subaccounts"] = tuple(dict.fromkeys(values["subaccounts"]))
         if not values["subaccounts"]:
@@ -331,7 +333,7 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     return Settings(user=user, password=password, **kept), warnings
 
 
-def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _rename_old(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a config with new names in place of old ones, and one warning for all; if both are given, the new wins."""
     old = [name for name in OLD_NAMES if name in raw]
     if not old:
@@ -342,12 +344,12 @@ def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return renamed | kept, [f"settings were renamed: {pairs}; change the config"]
 
 
-def _typed(value: Any, schema: dict[str, Any]) -> Any:
+def _convert(value: Any, schema: dict[str, Any]) -> Any:
     """Return a value with the type of its setting: some schedulers pass numbers and booleans as text, with newlines."""
     if not isinstance(value, str):
         return value
     value = value.strip()
-    if "string" not in _types(schema):
+    if "string" not in _type_names(schema):
         try:
             return parse_json(value)
         except ValueError:
@@ -355,12 +357,12 @@ def _typed(value: Any, schema: dict[str, Any]) -> Any:
     return value
 
 
-def _types(schema: dict[str, Any]) -> list[str]:
+def _type_names(schema: dict[str, Any]) -> list[str]:
     kinds = schema["type"]
     return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
+def _add_from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     """Add missing settings from the environment; credentials only as a pair, so that two pairs never mix."""
     names = ["account_sid", "region", "edge"]
     if not CREDENTIALS & set(values):
@@ -387,7 +389,7 @@ def _validate(values: dict[str, Any]) -> None:
         name = str(error.path[0])
         schema = SCHEMA["properties"][name]
         rule = {
-            "type": f"must be of type {' or '.join(_types(schema))}",
+            "type": f"must be of type {' or '.join(_type_names(schema))}",
             "enum": f"must be one of {', '.join(map(repr, schema.get('enum', [])))}",
             "minimum": f"must be at least {schema.get('minimum')}",
             "maximum": f"must be at most {schema.get('maximum')}",
@@ -395,7 +397,7 @@ def _validate(values: dict[str, Any]) -> None:
         raise TapError(f"Setting {name} {rule}: {schema['description']}.")
 
 
-def _credentials(values: dict[str, Any]) -> tuple[str, str]:
+def _choose_credentials(values: dict[str, Any]) -> tuple[str, str]:
     if "account_sid" not in values:
         raise TapError("Setting account_sid is missing: put it into the config, or into TWILIO_ACCOUNT_SID.")
     key = "api_key_sid" in values or "api_key_secret" in values
@@ -414,7 +416,7 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
     return values["account_sid"], values["auth_token"]
 
 
-def _date(text: str) -> str:
+def _parse_start_date(text: str) -> str:
     try:
         return parse_date(text)
     except ValueError:

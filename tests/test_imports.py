@@ -25,7 +25,7 @@ LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
     "commands": "run_sync run reporting state singer settings files signals streams timestamps log errors",
-    "run": "reporting extract tables changes state singer twilio settings streams timestamps log errors",
+    "run": "reporting extract tables changes state singer twilio settings base_url streams timestamps log errors",
     "reporting": "extract tables state singer twilio streams timestamps log errors",
     "extract": "tables changes state singer twilio streams timestamps log errors",
     "tables": "changes state singer twilio streams timestamps log errors",

@@ -31,6 +31,7 @@ from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 
 SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
+FROM_THE_FUTURE = "its state is dated in the future and ignored: everything is read again"
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ class PartitionRead:
 
     # -- before anything is read
 
-    def reconcile(self, added: Sequence[str] = ()) -> list[str]:
+    def reconcile(self, added: Sequence[str] = ()) -> list[tuple[str, str]]:
         """
-        Adapt the state to the settings and the selection of this sync, and return messages for the log.
+        Adapt the state to the settings and the selection of this sync. Return streams, each with a message for the log.
 
         A state from the future is reset: only then does a bookmark go back. After a property was added (`added` names
         the tables), or `start_date` was moved back, the next rescan sends the older rows.
@@ -140,7 +141,7 @@ class PartitionRead:
         if self._is_from_the_future():
             for state in self._states():
                 bookmarks.reset(state)
-            messages.append("its state is dated in the future and ignored: everything is read again")
+            messages.append((self.stream.name, FROM_THE_FUTURE))
         with_resend = [table.name for table in self.tables if self._resend_before(table, table.name in added)]
         for table in self.tables:
             messages += self._schedule_resend(table, table.name in added)
@@ -180,7 +181,7 @@ class PartitionRead:
         covered = start_date if last_start_date is None else last_start_date
         return max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
 
-    def _schedule_resend(self, table: Table, added: bool) -> list[str]:
+    def _schedule_resend(self, table: Table, added: bool) -> list[tuple[str, str]]:
         state, resend_before = table.state, self._resend_before(table, added)
         bookmarks.note_start_date(state, self.bounds.start_date)
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
@@ -192,7 +193,7 @@ class PartitionRead:
         if table.state is self.state:
             self.state.full = None
         reason = "properties were added" if added else "start_date is earlier than before"
-        return [f"{reason}, so older rows are read again"]
+        return [(table.name, f"{reason}, so older rows are read again")]
 
     def _close_unused_reads(self) -> None:
         """Close the open backfill or rescan if it includes no table any more."""

@@ -158,7 +158,7 @@ class AccountFinder:
     def _account(self, row: Row) -> Account:
         token = row.get("auth_token")
         if self.settings.subaccount_tokens and token and isinstance(token, str):
-            self.credentials.learn(row["sid"], token)
+            self.credentials.add_token(row["sid"], token)
         return Account(
             row["sid"],
             row.get("status"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tap_twilio.base_url import why_not_found
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import FEW, about, first_few
@@ -70,7 +71,7 @@ class Availability:
         for account in accounts:
             if account.closed:
                 self.note_unread(names, account.sid, CLOSED)
-            elif self.credentials.reads(account.sid, stream.product.own_credentials):
+            elif self.credentials.can_read(account.sid, stream.product.own_credentials):
                 readable.append(account)
             else:
                 self.note_unread(names, account.sid, TOKENLESS)
@@ -146,7 +147,12 @@ class Availability:
         if self._logged[line] <= max_lines:
             reason = str(error).rstrip(".")
             message = "%s %s failed, the other streams continue: %s; the rows read so far are kept. %s"
-            LOGGER.error(message, name, sid, reason, error.next_step, extra=about(name))
+            LOGGER.error(message, name, sid, reason, self._next_step(name, error), extra=about(name))
+
+    def _next_step(self, name: str, error: PartitionError) -> str:
+        is_not_found = isinstance(error, Refused) and error.status == 404
+        wrong_address = why_not_found(self.settings.base_url, _host(name)) if is_not_found else None
+        return f"{wrong_address}." if wrong_address else error.next_step
 
     def _is_suspended(self, sid: str) -> bool:
         return any(account.status == "suspended" for account in self.accounts if account.sid == sid)
@@ -155,21 +161,27 @@ class Availability:
 
     def log_unread(self) -> None:
         """Log what was not read, in one line for each reason."""
-        if closed := self._accounts(CLOSED):
+        if closed := self._accounts_unread(CLOSED):
             LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", first_few(closed))
-        if suspended := self._accounts(SUSPENDED):
+        if suspended := self._accounts_unread(SUSPENDED):
             LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", first_few(suspended))
         unavailable: dict[str, set[str]] = {}
         for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
             unavailable.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
         for host, accounts in sorted(unavailable.items()):
-            message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
-            LOGGER.info(message, host, len(accounts), "s" * (len(accounts) > 1))
+            count, plural = len(accounts), "s" * (len(accounts) > 1)
+            if wrong_address := why_not_found(self.settings.base_url, host):
+                LOGGER.warning(
+                    "%s: not found in %d account%s (HTTP 404, code 20404): %s", host, count, plural, wrong_address
+                )
+            else:
+                message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
+                LOGGER.info(message, host, count, plural)
         if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
             message = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
             LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
 
-    def _accounts(self, reason: str) -> list[str]:
+    def _accounts_unread(self, reason: str) -> list[str]:
         return list(dict.fromkeys(account for (_, account), why in self.unread.items() if why == reason))
 
     def log_failures(self) -> None:
@@ -193,7 +205,7 @@ class Availability:
                 error.status,
                 error.code,
                 first_few(accounts),
-                error.next_step,
+                self._next_step(name, error),
                 extra=about(name if len(streams) == 1 else None),
             )
             return

@@ -10,7 +10,8 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.base_url import why_not_found
+from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import DAY, SECOND, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint
@@ -21,6 +22,7 @@ from .sync import Sync
 
 LOGGER = logging.getLogger("tap_twilio")
 PAGE_SIZE = 50  # enough to find a row that has children
+PATIENCE_S = 10  # a user waits: a request that fails for longer has failed
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,19 @@ class Check:
     def __post_init__(self) -> None:
         self._pages: dict[str, Page] = {}
         self._refused: dict[str, Refused] = {}  # by top stream
+        self._unreachable: dict[str, Unreachable] = {}  # by product
 
     def run(self) -> list[CheckResult]:
         """Request the pages. Raises TapError if Twilio refuses the credentials or does not answer."""
         sync = self.sync
+        sync.pool.hurry("--check", PATIENCE_S, timeout_s=PATIENCE_S)
         sync.find_accounts()
         for warning in sync.settle_clock():
             LOGGER.warning("%s", warning)
+        sync.pool.hurry("--check", PATIENCE_S, sync.settings.request_timeout)  # there is a network: a page may be slow
         try:
             results = [self._result(choice.stream) for choice in sync.selected.values()]
-            return [self._decided(result) for result in results]
+            return [self._decide(result) for result in results]
         finally:
             sync.pool.close()
 
@@ -62,18 +67,33 @@ class Check:
             page = self._page(stream)
         except PartitionError as error:
             return CheckResult(stream.name, 0, time.monotonic() - began, str(error), failed=True)
-        message = "" if page else f"no row of {stream.parent.stream if stream.parent else ''} has children to read"
+        message = "" if page else self._why_unchecked(stream)
         return CheckResult(stream.name, len(page.rows) if page else 0, time.monotonic() - began, message)
 
-    def _decided(self, result: CheckResult) -> CheckResult:
+    def _why_unchecked(self, stream: Stream) -> str:
+        """Return why no row is there whose children could be read."""
+        while stream.parent and stream.name not in self._pages:
+            stream = BY_NAME[stream.parent.stream]
+        if self._pages[stream.name].rows:
+            return f"no row on the first page of {stream.name} has children to read"
+        return f"no parent row on the first page of {stream.name}"
+
+    def _decide(self, result: CheckResult) -> CheckResult:
         """Return the result, no failure if the account does not have the product: a sync decides in the same way."""
         top = top_of(BY_NAME[result.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
         answered = any(BY_NAME[name].product.host == host for name in self._pages)
-        has_product = host == "api" or answered or was_read(self.sync.state, host, account)
-        if has_product or not refused or not refused.says_absent:
+        if not refused or refused.status != 404:
             return result
-        return replace(result, message="the account does not have it (HTTP 404, code 20404)", failed=False)
+        has_product = host == "api" or answered or was_read(self.sync.state, host, account)
+        is_absent = refused.says_absent and not has_product
+        if reason := why_not_found(self.sync.settings.base_url, host):
+            return replace(result, message=f"{reason} (HTTP 404, code {refused.code})", failed=not is_absent)
+        return (
+            replace(result, message="the account does not have it (HTTP 404, code 20404)", failed=False)
+            if is_absent
+            else result
+        )
 
     def _page(self, stream: Stream) -> Page | None:
         """Return a page of a stream; None if no row of its parent has children to read."""
@@ -99,6 +119,9 @@ class Check:
         return row and {brace: str(row[name]) for brace, name in parent.path_params.items()}
 
     def _fetch(self, stream: Stream, values: dict[str, str]) -> Page:
+        host = stream.product.host
+        if host in self._unreachable:
+            raise self._unreachable[host]
         account = self.sync.settings.account_sid
         endpoint = ListEndpoint(stream, account, PAGE_SIZE, stream.queries[-1], values)
         now = self.sync.clock.now
@@ -110,4 +133,8 @@ class Check:
                 return Page([], None, "", "")  # this parent row has none
             if stream.parent is None:
                 self._refused[stream.name] = refused
+            raise
+        except Unreachable as error:
+            if not isinstance(error, ServerFailed):
+                self._unreachable[host] = error
             raise

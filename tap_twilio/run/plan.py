@@ -55,15 +55,12 @@ class RunPlan:
 
     def roots(self) -> list[Stream]:
         """Return the top streams that are selected, or have a selected descendant."""
-        return [stream for stream in STREAMS if stream.parent is None and self._is_read(stream)]
+        return [stream for stream in STREAMS if stream.parent is None and self.names(stream)]
 
     def names(self, stream: Stream) -> list[str]:
         """Return the selected streams among a stream and its descendants."""
         own = [stream.name] if stream.name in self.selected else []
         return [*own, *(name for child in children(stream) for name in self.names(child))]
-
-    def _is_read(self, stream: Stream) -> bool:
-        return stream.name in self.selected or any(map(self._is_read, children(stream)))
 
     def partition_read(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
         """Return the read of a top stream in one account."""

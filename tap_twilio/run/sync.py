@@ -17,7 +17,7 @@ from functools import partial
 from tap_twilio.errors import Incomplete, PartitionError, TapError, Unreachable
 from tap_twilio.extract import strategy
 from tap_twilio.extract.budget import Budget
-from tap_twilio.extract.partition_read import PartitionRead
+from tap_twilio.extract.partition_read import FROM_THE_FUTURE, PartitionRead
 from tap_twilio.log import about
 from tap_twilio.reporting import log_lines
 from tap_twilio.reporting.forecast import rescan_pages_per_list, syncs_left
@@ -151,7 +151,12 @@ class Sync:
         return self.availability.accounts_of(stream, self.run_plan.names(stream))
 
     def _reconcile_states(self) -> None:
-        imported = [name for partition_read in self.partition_reads for name in self._reconcile(partition_read)]
+        resends: dict[str, list[str]] = {}  # by reason: the streams
+        imported = [
+            name for partition_read in self.partition_reads for name in self._reconcile(partition_read, resends)
+        ]
+        for reason, names in resends.items():
+            LOGGER.info("%s: %s", ", ".join(dict.fromkeys(names)), reason)
         if imported:
             LOGGER.warning(
                 "the state has only bookmarks for %s: older rows are assumed to be loaded. To be exact, leave --state "
@@ -163,7 +168,7 @@ class Sync:
             for table in partition_read.tables:
                 self._accounts.setdefault(table.name, []).append(table.account)
 
-    def _reconcile(self, partition_read: PartitionRead) -> list[str]:
+    def _reconcile(self, partition_read: PartitionRead, resends: dict[str, list[str]]) -> list[str]:
         """Reconcile the states of a read with settings and catalog. Return the tables with imported bookmarks."""
         added, imported = [], []
         for table in partition_read.tables:
@@ -179,9 +184,11 @@ class Sync:
             if stream.imported and dated and not table.state.was_read:
                 self._import_bookmark(partition_read, stream.imported, table.name)
                 imported.append(table.name)
-        for warning in partition_read.reconcile(added):
-            name = partition_read.stream.name
-            LOGGER.warning("%s %s: %s", name, partition_read.account, warning, extra=about(name))
+        for name, message in partition_read.reconcile(added):
+            if message == FROM_THE_FUTURE:
+                LOGGER.warning("%s %s: %s", name, partition_read.account, message, extra=about(name))
+            else:
+                resends.setdefault(message, []).append(name)
         return imported
 
     def _import_bookmark(self, partition_read: PartitionRead, imported: Timestamp, name: str) -> None:

@@ -65,6 +65,10 @@ class Client:
             raise TapError(f"Setting edge is missing: which edge serves region {region}? Twilio's console says.")
         return f"https://{host}.{edge}.{region}.twilio.com"
 
+    def address(self, host: str) -> str:
+        """Return the host and port of a product, for messages."""
+        return str(parse_url(self.origin(host)).netloc)
+
     def get(self, fetch: Fetch) -> Answer:
         """
         Return the response to one request. Raises Retry if a retry may help; else Refused or TapError.
@@ -82,16 +86,16 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._body(response, deadline)
+                body = self._read_body(response, deadline)
                 received_at = machine_now()
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _network(error, fetch, origin) from None
-        date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
+            raise _network_error(error, fetch, origin) from None
+        date, encoding = _parse_date(response.headers.get("Date")), response.headers.get("Content-Encoding")
         date = date if date and MIN_DATE < date < MAX_DATE else None
         answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
             return answer
-        raise _failure(response, answer, fetch)
+        raise _error_of_status(response, answer, fetch)
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
@@ -106,7 +110,7 @@ class Client:
         return session_of_thread
 
     @staticmethod
-    def _body(response: requests.Response, deadline: float) -> bytes:
+    def _read_body(response: requests.Response, deadline: float) -> bytes:
         chunks, length = [], 0
         while chunk := response.raw.read1(READ_BYTES, decode_content=False):
             chunks.append(chunk)
@@ -121,11 +125,11 @@ class Client:
         return b"".join(chunks)
 
 
-def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
-    """Return the error to raise, without the URL and the header that requests puts into its messages."""
+def _network_error(error: Exception, fetch: Fetch, origin: str) -> Exception:
+    """Return the error to raise. The messages of requests would contain the URL and its query."""
     no_address = isinstance(error, (requests.exceptions.InvalidURL, LocationValueError))  # of the proxy or of Twilio
     if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)) or (
-        no_address and _is_no_proxy(select_proxy(origin, get_environ_proxies(origin)))
+        no_address and _is_unusable_proxy(select_proxy(origin, get_environ_proxies(origin)))
     ):
         return TapError(
             "The proxy in the environment (HTTPS_PROXY, ALL_PROXY) cannot be used: write http://host:port; "
@@ -133,26 +137,31 @@ def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
         )
     if no_address:
         return Refused(400, None, "this is no address", fetch.path)
-    if isinstance(error, requests.exceptions.SSLError):
-        return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
+    address = parse_url(origin).netloc
     if isinstance(error, requests.exceptions.ProxyError):
-        return Retry("the proxy refused, or did not answer")
-    host = parse_url(origin).netloc
+        proxy = parse_url(select_proxy(origin, get_environ_proxies(origin)) or "").netloc  # without its password
+        return Retry(f"cannot connect to {address} (the proxy {proxy} refused, or did not answer)")
+    if isinstance(error, requests.exceptions.SSLError):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Retry(
+                f"the TLS certificate of {address} is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)"
+            )
+        return Retry(f"cannot connect to {address} (TLS handshake failed)")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Retry(f"cannot connect to {host} (no answer in time)")
+        return Retry(f"cannot connect to {address} (timed out)")
     if isinstance(error, (requests.exceptions.Timeout, TimeoutError)):
-        return Retry(f"no answer in time from {host}")
+        return Retry(f"no answer from {address} (timed out)")
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)  # of the connection that requests tried to make
     if isinstance(reason, NameResolutionError):
-        return Retry(f"cannot connect to {host} (name not found)")
+        return Retry(f"cannot connect to {address} (name not found)")
     if isinstance(reason, NewConnectionError):
         refused = isinstance(reason.__cause__, ConnectionRefusedError)
-        return Retry(f"cannot connect to {host} ({'connection refused' if refused else 'no way there'})")
-    return Retry(f"the connection to {host} failed ({type(error).__name__})")
+        return Retry(f"cannot connect to {address} ({'connection refused' if refused else 'network unreachable'})")
+    return Retry(f"the connection to {address} failed ({type(error).__name__})")
 
 
-def _is_no_proxy(proxy: str | None) -> bool:
+def _is_unusable_proxy(proxy: str | None) -> bool:
     """Return whether a proxy is set to no usable address: another scheme, a port that is no number, no host."""
     if not proxy:
         return False
@@ -165,12 +174,12 @@ def _is_no_proxy(proxy: str | None) -> bool:
     return False
 
 
-def _failure(response: requests.Response, answer: Answer, fetch: Fetch) -> Exception:
+def _error_of_status(response: requests.Response, answer: Answer, fetch: Fetch) -> Exception:
     status = response.status_code
-    code, message = _error_body(answer)
+    code, message = _parse_error(answer)
     if status in RETRIED or status >= 500:
         reason = f"HTTP {status}" + (f", code {code}" if code else "")
-        wait_s = _retry_after(response.headers.get("Retry-After"))
+        wait_s = _parse_retry_after(response.headers.get("Retry-After"))
         return Retry(reason, wait_s, throttled=status == 429, server_failed=status >= 500 and status != 503)
     if status < 400:
         what = "a redirect" if status >= 300 else "an answer"
@@ -188,7 +197,7 @@ def _is_whole(answer: Answer) -> bool:
     return True
 
 
-def _error_body(answer: Answer) -> tuple[int | None, str]:
+def _parse_error(answer: Answer) -> tuple[int | None, str]:
     """Read Twilio's {"code": 20404, "message": "…", …}. A gateway may send HTML, or nothing."""
     try:
         error = parse(answer.decompress())
@@ -200,11 +209,11 @@ def _error_body(answer: Answer) -> tuple[int | None, str]:
     return code, "".join(c if c.isprintable() else " " for c in message)[:200]
 
 
-def _retry_after(value: str | None) -> float | None:
+def _parse_retry_after(value: str | None) -> float | None:
     """
     Return the seconds to wait.
 
-    >>> _retry_after("7"), _retry_after("soon"), _retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
+    >>> _parse_retry_after("7"), _parse_retry_after("soon"), _parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT")
     (7.0, None, 0.0)
     """
     if not value:
@@ -212,13 +221,13 @@ def _retry_after(value: str | None) -> float | None:
     try:
         return max(0.0, float(value))
     except ValueError:
-        date = _date(value)
+        date = _parse_date(value)
     if date is None:
         return None
     return max(0.0, (to_datetime(date) - datetime.now(timezone.utc)).total_seconds())
 
 
-def _date(value: str | None) -> Timestamp | None:
+def _parse_date(value: str | None) -> Timestamp | None:
     try:
         return parse_date_time(value) if value else None
     except ValueError:

@@ -27,13 +27,13 @@ class Credentials:
     def __post_init__(self) -> None:
         self.hide(self.user, self.password)
 
-    def learn(self, account: str, token: str) -> None:
+    def add_token(self, account: str, token: str) -> None:
         """Keep a subaccount's own token."""
         if account != self.account:
             self.hide(account, token)
             self._tokens[account] = token
 
-    def reads(self, account: str, needs_own: bool) -> bool:
+    def can_read(self, account: str, needs_own: bool) -> bool:
         """Return whether an account can be read. `needs_own`: only with its own credentials."""
         return not needs_own or account == self.account or account in self._tokens
 

@@ -1,5 +1,5 @@
 """
-What the tap asks Twilio for, and what it gets: `Fetch`, `Page`, and the statistics of both.
+The requests that reads make, and the pages they get: `Fetch`, `Page`, and the statistics of both.
 
 A read (extract/) yields a `Fetch`. The scheduler hands it to retry_pool.py, and sends the `Page` back into the read.
 """

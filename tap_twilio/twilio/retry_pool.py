@@ -67,10 +67,12 @@ class Pool:
     def __init__(self, client: Client, clock: Clock, concurrency: int, retry_s: float, timeout_s: float) -> None:
         self._client, self._clock, self._concurrency = client, clock, concurrency
         self._retry_s, self._timeout_s = retry_s, timeout_s
+        self._retry_limit = "retry_minutes"  # the name of the limit, for messages
+        self._counts_first_attempt = False  # towards that limit
         self._attempts: queue.SimpleQueue[tuple[int, Job] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer | Exception] | None] = queue.SimpleQueue()
         self._limits: dict[str, ConcurrencyLimit] = {}
-        self._accounts: deque[str] = deque()  # those with waiting requests, in turn
+        self._waiting_accounts: deque[str] = deque()  # those with waiting requests, in turn
         self._retries: list[tuple[float, int, Job]] = []  # a heap, by when they are due
         self._running: dict[int, Job] = {}  # by the attempt's number, so the oldest is first
         self._threads: list[threading.Thread] = []
@@ -86,8 +88,13 @@ class Pool:
         return (
             self._concurrency
             - len(self._running)
-            - sum(len(self._limits[account].waiting) for account in self._accounts)
+            - sum(len(self._limits[account].waiting) for account in self._waiting_accounts)
         )
+
+    def hurry(self, limit: str, retry_s: float, timeout_s: float) -> None:
+        """Fail each request sooner, for a user who waits. The duration of its first attempt counts too."""
+        self._retry_limit, self._counts_first_attempt = limit, True
+        self._retry_s, self._timeout_s = min(retry_s, self._retry_s), timeout_s
 
     def submit(self, fetch: Fetch, tag: Any, first: bool = False) -> None:
         """Queue a request; with `first`, before the account's other requests."""
@@ -100,7 +107,7 @@ class Pool:
         A response that is no page is requested again. Raises LookupError if no request is queued or running.
         """
         while True:
-            finished = self.next()
+            finished = self.next_outcome()
             if finished is None:
                 return None
             job, outcome = finished
@@ -119,7 +126,7 @@ class Pool:
             traffic.rows += len(page.rows)
             return job.tag, page
 
-    def next(self) -> tuple[Job, Answer | PartitionError] | None:
+    def next_outcome(self) -> tuple[Job, Answer | PartitionError] | None:
         """
         Return the next response, or the error that ended a request; None after `wake`.
 
@@ -162,7 +169,7 @@ class Pool:
     def retry_later(self, job: Job, retry: Retry) -> PartitionError | None:
         """Schedule a retry; or, once the request has failed for too long, return the error that ends it."""
         now = time.monotonic()
-        job.failing_since = job.failing_since or now
+        job.failing_since = job.failing_since or (job.started if self._counts_first_attempt else now)
         job.bad_answers += retry.bad_answer
         job.server_failures += retry.server_failed
         limit = self._limits[job.fetch.account]
@@ -182,7 +189,9 @@ class Pool:
         if failing_s + wait > self._retry_s:
             demand = f"; Twilio asks to wait {retry.wait_s:.0f} s" if retry.wait_s else ""
             kind = ServerFailed if retry.server_failed else Unreachable
-            return kind(f"{path}: {retry}; gave up after {duration(failing_s)} of retries (retry_minutes){demand}")
+            return kind(
+                f"{path}: {retry}; gave up after {duration(failing_s)} of retries ({self._retry_limit}){demand}"
+            )
         self._log(job, retry, failing_s)
         self.retries += 1
         self._count += 1
@@ -217,10 +226,10 @@ class Pool:
         if job is None or time.monotonic() < job.started + self._timeout_s + OVERDUE_S:
             return None
         self._stuck += 1
-        return number, Retry("no answer in time")
+        return number, Retry(f"no answer from {self._client.address(job.fetch.host)} (timed out)")
 
     def wake(self) -> None:
-        """Make `next_page` and `next` return None; a signal handler may call this."""
+        """Make `next_page` and `next_outcome` return None; a signal handler may call this."""
         self._outcomes.put(None)
 
     def close(self) -> None:
@@ -231,22 +240,22 @@ class Pool:
     def _enqueue(self, job: Job, first: bool = False) -> None:
         limit = self._limits.setdefault(job.fetch.account, ConcurrencyLimit(self._concurrency))
         if not limit.waiting:
-            self._accounts.append(job.fetch.account)
+            self._waiting_accounts.append(job.fetch.account)
         limit.waiting.appendleft(job) if first else limit.waiting.append(job)
 
     def _dispatch(self) -> None:
         now = time.monotonic()
         while self._retries and self._retries[0][0] <= now:
             self._enqueue(heapq.heappop(self._retries)[2], first=True)
-        for _ in range(len(self._accounts)):
-            account = self._accounts.popleft()
+        for _ in range(len(self._waiting_accounts)):
+            account = self._waiting_accounts.popleft()
             limit = self._limits[account]
             if limit.recovered(self._concurrency, now):
                 LOGGER.info("%s: the tap continues with %d requests at once", account, limit.limit)
             while limit.waiting and limit.running < limit.limit and len(self._running) < self._concurrency:
                 self._start(limit, limit.waiting.popleft(), now)
             if limit.waiting:
-                self._accounts.append(account)
+                self._waiting_accounts.append(account)
 
     def _start(self, limit: ConcurrencyLimit, job: Job, now: float) -> None:
         limit.start()

@@ -62,6 +62,8 @@ def test_the_environment_may_hold_every_setting(told: Told) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     old = told("ENV", env={**env, "TAP_TWILIO_SWEEP_PAGES": "2"})
     assert (old.returncode, old.stderr.count("sweep_pages is called rescan_pages now")) == (0, 1)
+    one = told("ENV", env={**env, "TAP_TWILIO_SUBACCOUNTS": f"AC{'f' * 32}"})
+    assert (one.returncode, one.stdout) == (1, "") and f"AC{'f' * 32}" in one.stderr, "it is the only account"
     wrong = told("ENV", env={**env, "TAP_TWILIO_CONCURRENCY": "many"})
     assert "Setting concurrency must be of type integer" in wrong.stderr
 

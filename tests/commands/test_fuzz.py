@@ -31,7 +31,7 @@ from tap_twilio.singer.catalog import Selected, discover, load_schema, selected_
 from tap_twilio.singer.records import Recorder
 from tap_twilio.state.store import FORMAT, State
 from tap_twilio.streams import BY_NAME, STREAMS
-from tap_twilio.twilio.client import _date, _error_body, _retry_after
+from tap_twilio.twilio.client import _parse_date, _parse_error, _parse_retry_after
 from tap_twilio.twilio.request import Fetch
 from tap_twilio.twilio.response import Answer, parse, read_page
 from tap_twilio.twilio.server_clock import Clock
@@ -101,14 +101,14 @@ def test_any_bytes_are_a_page_or_asked_for_again(body: bytes) -> None:
     for encoding in (None, "gzip"):
         with pytest.raises(Retry):
             read_page(ASK, Answer(body, None, NOW, encoding), ORIGIN, Clock())
-    _, said = _error_body(Answer(body, None, NOW))
+    _, said = _parse_error(Answer(body, None, NOW))
     assert said.isprintable() and len(said) <= 200
 
 
 @given(json_of("code", "message", "status"))
 def test_any_json_is_an_explanation_or_none(body: Any) -> None:
     """Of a refusal, a code and one printable line are all that is kept."""
-    code, said = _error_body(Answer(json.dumps(body).encode(), None, NOW))
+    code, said = _parse_error(Answer(json.dumps(body).encode(), None, NOW))
     assert code is None or 0 <= code < 1_000_000
     assert said.isprintable() and len(said) <= 200
 
@@ -122,7 +122,7 @@ def test_any_json_is_an_explanation_or_none(body: Any) -> None:
 @example("Mon, 01 Jan 0001 00:00:00 +1200")
 def test_any_header_is_a_date_or_none(value: str) -> None:
     """A Date and a Retry-After that mean nothing are as good as absent."""
-    date, wait = _date(value), _retry_after(value)
+    date, wait = _parse_date(value), _parse_retry_after(value)
     assert date is None or len(date) == len(NOW)
     assert wait is None or wait >= 0
 

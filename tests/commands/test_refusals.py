@@ -74,6 +74,8 @@ def refused(run: Run, *says: str) -> None:
         ({"start_date": "yesterday"}, "Setting start_date is not a date"),
         ({"subaccounts": []}, "Setting subaccounts is an empty list"),
         ({"subaccounts": ["AC1"]}, "Setting subaccounts is malformed"),
+        ({"subaccounts": "AC1"}, "Setting subaccounts is malformed"),
+        ({"subaccounts": "all"}, "Setting subaccounts must be of type boolean or array"),
         ({"region": "../ie1"}, "Setting region is malformed"),
         ({"lookback_days": -1}, "Setting lookback_days must be at least 0"),
         ({"lookback_days": 1e300}, "Setting lookback_days must be at most 36500"),

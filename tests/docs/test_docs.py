@@ -42,6 +42,16 @@ def code(value: Any) -> str:
     return "" if value is None else f"`{text.replace(__version__, 'VERSION')}`"
 
 
+def test_pages_show_the_version_that_the_command_prints() -> None:
+    """The first line of a log in a page or picture, and the first heading of the changelog."""
+    texts = {**TEXTS, "docs/display.svg": (ROOT / "docs" / "display.svg").read_text("utf-8").replace("&#160;", " ")}
+    shown = {name: set(re.findall(r"tap-twilio (\S+) reads", text)) for name, text in texts.items()}
+    shown["CHANGELOG.md"] = set(re.findall(r"^## \[(.+)\]", TEXTS["CHANGELOG.md"], re.MULTILINE)[:1])
+
+    assert {name: versions for name, versions in shown.items() if versions - {__version__}} == {}
+    assert shown["docs/display.svg"] and shown["docs/production.md"] and shown["CHANGELOG.md"]
+
+
 def test_every_setting_is_listed_as_it_is() -> None:
     """Name, default, environment variable and meaning of each setting, in order, and no other."""
     assert table("settings") == [

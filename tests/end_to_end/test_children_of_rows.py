@@ -52,3 +52,23 @@ def test_media_of_a_message_that_gets_them_without_a_date_arrive(tap_of: MakeTap
     tap.run()
     assert asked(tap, "/Media") == 0
     assert media
+
+
+def test_a_state_without_room_for_fingerprints_reads_what_is_below_rows_by_their_dates(tap_of: MakeTap) -> None:
+    """With `state_kilobytes: 0`, most rows being without children; a sync in which nothing changed asks for nothing."""
+    twilio = Twilio(seed=3)
+    messages = twilio.messages(30, since="2026-01-01T12:00:00Z", until="2026-02-01T12:00:00Z", num_media="0")
+    twilio.change(messages[3], num_media="1")
+    (media,) = twilio.add("message_media", parent=messages[3])
+    twilio.at("2026-03-01T13:00:00Z")
+    tap = tap_of(twilio, state_kilobytes=0, page_size=7).select("messages", "message_media")
+    tap.settings["base_url"] += "/{product}"
+    tap.sync()
+    assert set(tap.tables.rows["message_media"]) == {media}
+    (late,) = twilio.add("message_media", parent=messages[20])
+    twilio.change(messages[20], num_media="1")
+    twilio.at("2026-03-01T21:00:00Z")
+    assert tap.sync().sids("message_media") == [late]
+    twilio.at("2026-03-02T09:00:00Z")
+    tap.sync()
+    assert asked(tap, "/Media") == 0

@@ -109,6 +109,20 @@ def test_the_first_line_names_a_host_that_is_not_there(tap_of: MakeTap, where: d
     assert says in run.said[0]
 
 
+def test_the_first_line_names_a_proxy_and_a_port_that_does_not_speak_tls(tap_of: MakeTap) -> None:
+    """The proxy without its password; a port of plain HTTP is no question of certificates."""
+    tap = tap_of(Twilio(seed=0))
+    plain = tap.settings["base_url"].removeprefix("http://")
+    proxied = tap.run(
+        env={"HTTPS_PROXY": "http://me:a-password@127.0.0.1:9"}, base_url="https://x.test", retry_minutes=0
+    )
+    wrong = tap.run(base_url=f"https://{plain}", retry_minutes=0)
+
+    assert "cannot connect to x.test (the proxy 127.0.0.1:9 refused, or did not answer)" in proxied.said[0]
+    assert "a-password" not in proxied.log
+    assert f"cannot connect to {plain} (TLS handshake failed)" in wrong.said[0]
+
+
 # Without measure ------------------------------------------------------------------------------------------------------
 
 MEASURED = """

@@ -135,14 +135,14 @@ def test_bookmarks_are_kept_for_each_account(tap_of: MakeTap) -> None:
 # Accounts and credentials
 
 
-@pytest.mark.parametrize("chosen", ["true", "false", "list"])
+@pytest.mark.parametrize("chosen", ["true", "false", "list", "text"])
 def test_subaccounts_says_which_accounts_are_read(tap_of: MakeTap, chosen: str) -> None:
-    """True: all; false: the main one; a list: these and no other, not even the main one."""
+    """True: all; false: the main one; a list or a SID: these and no other, not even the main one."""
     twilio = Twilio(accounts=3)
     main, one, other = (row["sid"] for row in twilio.truth("accounts"))
     rows = {account: set(twilio.messages(3, account) + twilio.addresses(2, account)) for account in (main, one, other)}
-    wanted = {"true": [main, one, other], "false": [main], "list": [other]}[chosen]
-    tap = tap_of(twilio, subaccounts={"true": True, "false": False, "list": [other]}[chosen])
+    wanted = {"true": [main, one, other], "false": [main], "list": [other], "text": [other]}[chosen]
+    tap = tap_of(twilio, subaccounts={"true": True, "false": False, "list": [other], "text": other}[chosen])
     assert set(tap.sync().sids()) == set().union(*(rows[account] for account in wanted))
     asked = {request.account for request in tap.requests if request.kind in LISTED}
     assert asked == set(wanted)

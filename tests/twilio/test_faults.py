@@ -217,10 +217,10 @@ def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: py
             pools.append(Pool(client_of(url, request_timeout=1), Clock(), 1, 0, 1))
             pools[-1].submit(ASK, "tag")
         for pool in pools:
-            found = pool.next()
+            found = pool.next_outcome()
             pool.close()
             assert found and isinstance(found[1], Unreachable)
-            assert re.search("no answer in time|came too slowly", str(found[1]))
+            assert re.search(r"no answer from 127\.0\.0\.1:\d+ \(timed out\)|came too slowly", str(found[1]))
 
 
 # The environment ------------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class Script:
 def asked(*outcomes: Answer | Exception, retry_s: float = 60) -> tuple[Answer | PartitionError, Pool]:
     pool = Pool(Script(*outcomes), Clock(), 2, retry_s, 60)  # type: ignore[arg-type]
     pool.submit(ASK, "tag")
-    found = pool.next()
+    found = pool.next_outcome()
     pool.close()
     assert found
     return found[1], pool
@@ -310,6 +310,19 @@ def test_without_progress_for_retry_minutes_it_is_given_up() -> None:
 
     assert isinstance(outcome, Unreachable)
     assert re.fullmatch(r"/page: HTTP 503; gave up after \d s of retries \(retry_minutes\)", str(outcome))
+
+
+def test_the_first_attempt_counts_for_a_user_who_waits() -> None:
+    """A first attempt that takes longer than the limit of --check is the last one, and the message names that limit."""
+    with wire(60.0) as url:
+        pool = Pool(client_of(url, request_timeout=1), Clock(), 1, 900, 60)
+        pool.hurry("--check", 0.5, 60)
+        pool.submit(ASK, "tag")
+        found = pool.next_outcome()
+        pool.close()
+
+    assert found and re.search(r"\(timed out\); gave up after 1 s of retries \(--check\)$", str(found[1]))
+    assert pool.requests == 1
 
 
 def test_a_wait_longer_than_retry_minutes_is_not_waited() -> None:
