@@ -18,6 +18,7 @@ from .store import State
 
 ALL_OF_TIME = "9000"  # a date from here on means every date
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
+UNREADABLE = ("closed", "suspended")  # statuses of accounts, which are reasons of availability.py too
 NOT_READ = {  # by the reasons of availability.py
     "closed": "closed, not read",
     "suspended": "suspended, not read",
@@ -73,7 +74,8 @@ class Line:
 
     `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. `account` is
     None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
-    the state. `elsewhere`: another shard of the state holds the partition.
+    the state. `account_status` is "closed" or "suspended" if that is why the last sync did not read the partition: its
+    age then grows without end, or stays None. `elsewhere`: another shard of the state holds the partition.
     """
 
     stream: str
@@ -86,6 +88,7 @@ class Line:
     fingerprint_bytes: int
     complete: bool
     syncs_left: int | None
+    account_status: str | None = None
     elsewhere: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
                 len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
                 not opened,
                 partition.syncs_left if opened else 0,
+                partition.not_read if partition.not_read in UNREADABLE else None,
                 elsewhere,
             )
 
@@ -154,7 +158,7 @@ def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[O
         return  # there is nothing to read
     if partition.not_read:
         yield OpenWork("not_read", NOT_READ.get(partition.not_read, partition.not_read))
-    if partition.not_read in ("closed", "suspended"):
+    if partition.not_read in UNREADABLE:
         return
     yield from _list_work(stream, partition, root)
     if partition.backfill:
