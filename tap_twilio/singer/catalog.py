@@ -93,6 +93,7 @@ def _entry(stream: Stream, options: SchemaOptions) -> CatalogEntry:
     schema = written_schema(stream.name, options)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
+        "selected": stream.default,  # singer-python and older tools know this member only
         "selected-by-default": stream.default,
         "table-key-properties": list(stream.key),
         "valid-replication-keys": [stream.changed] if stream.changed else [],
