@@ -273,7 +273,7 @@ class ChildStreams:
             for chunk in reader.iter_chunks(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
             if reader.taken < len(rows):  # the state has no space for more fingerprints
-                yield from self._visit_by_date(dispatcher, rows[reader.taken :])
+                yield from self._visit_by_date(dispatcher, [row for row in rows[reader.taken :] if row.content])
             return reader.pauses
         rows = [row for row in rows if row.content]
         if isinstance(reader, SliceSums):

@@ -52,3 +52,19 @@ def test_media_of_a_message_that_gets_them_without_a_date_arrive(tap_of: MakeTap
     tap.run()
     assert asked(tap, "/Media") == 0
     assert media
+
+
+def test_a_full_state_does_not_stop_the_visits_of_rows_some_of_which_have_no_children(tap_of: MakeTap) -> None:
+    """New media arrive, and a message without media ends no sync."""
+    twilio = Twilio(seed=3)
+    twilio.messages(200, since="2026-01-01T12:00:00Z", until="2026-02-01T12:00:00Z", num_media="0")
+    twilio.at("2026-03-01T13:00:00Z")
+    tap = tap_of(twilio, page_size=10, state_kilobytes=1).select("messages", "message_media")
+    tap.sync()
+    for day in range(2, 6):
+        twilio.at(f"2026-03-{day:02}T13:00:00Z")
+        (message,) = twilio.messages(1, num_media="1")
+        twilio.messages(12, num_media="0")
+        twilio.add("message_media", parent=message)
+        tap.sync()
+    assert len(tap.tables.rows["message_media"]) == 4
