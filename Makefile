@@ -24,7 +24,7 @@ help:
 	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
 	@echo "                into TARGET_POSTGRES_URL, or else a Postgres of its own;"
 	@echo "                STREAMS=all or STREAMS=messages,alerts chooses tables"
-	@echo "make psql       look around in the Postgres that make sync filled"
+	@echo "make psql       opens psql on the Postgres that make sync filled"
 	@echo "make test       lint and all tests but the long ones"
 	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
 	@echo "make test-airflow, make test-examples  the examples: the DAG in an Airflow, the others linted"

@@ -32,7 +32,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tap_twilio.extract.partition_read import Bounds
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import format_timestamp
+from tap_twilio.timestamps import from_datetime
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, HOUR, START, Pages, Tap, TwilioList, as_json, drive
 
@@ -122,8 +122,8 @@ class Life(TwilioList):
     def answer(self, ask: Fetch) -> Page:
         """As that of TwilioList, which sorts all rows for each page: too long for lists of this length."""
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
-        if not ask.rows:
-            return Page([self.rows[path.rsplit("/", 1)[1].removesuffix(".json")]], None, format_timestamp(self.now))
+        if not ask.rows_property:
+            return Page([self.rows[path.rsplit("/", 1)[1].removesuffix(".json")]], None, from_datetime(self.now))
         rows, places = self._list(query)
         at = places[query["PageToken"]] + 1 if "PageToken" in query else 0
         page = rows[at : at + int(query["PageSize"])]
@@ -131,7 +131,7 @@ class Life(TwilioList):
         if at + len(page) < len(rows):
             token = {**query, "PageToken": page[-1]["sid"]}
             following = f"{path}?{'&'.join(f'{name}={value}' for name, value in token.items())}"
-        return Page(page, following, format_timestamp(self.now))
+        return Page(page, following, from_datetime(self.now))
 
     def _list(self, query: dict[str, str]) -> tuple[list[Row], dict[str, int]]:
         """The rows that a query lists, the first one first, and where each stands. A filter hides what was not sent."""

@@ -1,7 +1,7 @@
 """
-Locks that end with the process that holds them, however it ends: none is ever left behind.
+File locks, which end with the process that holds them.
 
-Who uses a thing together with others holds a share of its lock; who can take the lock alone is the only one left.
+All users of a resource hold a shared lock on it. A process that gets the exclusive lock is the only user left.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import IO
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into this block; for short steps, since the next process waits silently."""
+    """Let one process at a time run this block. Use it for short steps, since the next process waits without a word."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def share(file: IO[str]) -> None:
-    """Hold the lock together with others."""
+def lock_shared(file: IO[str]) -> None:
+    """Hold the lock together with other processes."""
     fcntl.flock(file, fcntl.LOCK_SH)
 
 
-def alone(file: IO[str]) -> bool:
-    """Take the lock for this process alone. False: others hold it, and this process holds no share any more."""
+def try_lock(file: IO[str]) -> bool:
+    """Take the exclusive lock. If another process holds a lock, give up a shared one, and return False."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -36,8 +36,8 @@ def alone(file: IO[str]) -> bool:
     return True
 
 
-def outlast(file: IO[str]) -> None:
-    """Take the lock for this process alone once what a killed run left has ended, as it soon does."""
-    if not alone(file):
-        print("Waiting until all that a killed run left has ended.", file=sys.stderr)
+def wait_for_lock(file: IO[str]) -> None:
+    """Take the exclusive lock once the processes of a killed run have ended, as they soon do."""
+    if not try_lock(file):
+        print("Waiting until the processes of a killed run have ended.", file=sys.stderr)
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,8 +1,8 @@
 """
-End all processes that a run started when the run ends, even if it is killed.
+End all processes that a run of `make sync` started when the run ends, even if it is killed.
 
-A guard reads from a pipe whose other end the run alone holds, and so it notices the death of the run, whatever the
-cause. It then sends SIGTERM to its process group: all that was started in it.
+A guard process reads a pipe whose other end only the run holds. When the run ends, the pipe closes, and the guard sends
+SIGTERM to its process group, which has all these processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from demo.locks import outlast
+from demo.locks import wait_for_lock
 
 Start = Callable[..., "subprocess.Popen[Any]"]
 GUARD = ("/bin/sh", "-c", "cat; kill 0")
@@ -23,13 +23,13 @@ GUARD = ("/bin/sh", "-c", "cat; kill 0")
 @contextmanager
 def process_group(path: Path) -> Iterator[Start]:
     """
-    Give a Popen whose processes end with this one. Waits first until those of a killed run have ended.
+    Yield a Popen whose processes end with this process. First wait until the processes of a killed run have ended.
 
-    All of them inherit the lock at `path`, so it is free once the last one has ended. In a process group of their
-    own, they are not told of an interrupt at the keyboard: this process is, and ends them in order.
+    All of them inherit the lock at `path`, so the lock is free once the last one has ended. They are in a process group
+    of their own, so that Ctrl-C reaches only this process, which ends them in the right order.
     """
     with path.open("a") as lock:
-        outlast(lock)
+        wait_for_lock(lock)
         guard = _start(GUARD, lock.fileno(), 0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
             yield lambda command, **options: _start(command, lock.fileno(), guard.pid, **options)
@@ -40,5 +40,5 @@ def process_group(path: Path) -> Iterator[Start]:
 def _start(
     command: Sequence[str | Path], lock: int, group: int, pass_fds: Sequence[int] = (), **options: Any
 ) -> subprocess.Popen[Any]:
-    # Before the program starts: a run that is killed now still leaves the program in the group.
+    # The process joins the group before its program starts, in case this run is killed just now.
     return subprocess.Popen(command, pass_fds=(lock, *pass_fds), preexec_fn=lambda: os.setpgid(0, group), **options)

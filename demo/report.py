@@ -1,7 +1,7 @@
 """
-A readable report of the warehouse, and of what a run changed in it.
+Report what the warehouse holds, and what a run of `make sync` changed in it.
 
-The state before the run is not copied: a transaction opened before it goes on seeing the rows as they were.
+A transaction that began before the run still sees the rows as they were, so nothing is copied.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-COMPARED = 50_000  # rows of a table that are compared one by one; of more, only new ones are counted
+COMPARED = 50_000  # written rows that are compared one by one; if a run wrote more, only new rows are counted
 CHANGES_SHOWN = 5
 FURTHER_SHOWN = 30
 MESSAGES_SHOWN = 5
 WIDTH = 80  # of all but the changes, in columns
-SLOTS = 3  # of a line of further tables; a long name takes two, or all
-SENDER = 16  # columns for a phone number, or for another name of who sends or receives
+SLOTS = 3  # tables on a line; a long name takes two slots or three
+SENDER = 16  # columns for a sender or a receiver, such as a phone number
 LARGE = 10_000_000  # a greater number is shown in millions
 
 Row = dict[str, Any]
@@ -36,23 +36,23 @@ class Table:
 
     name: str
     rows: int
-    new: int | None  # None here and below: not compared
-    changed: int | None
+    new: int | None  # None: not compared
+    changed: int | None  # None: not compared
     newest: datetime | None  # date_updated
     received: datetime | None
     changes: list[str] = field(default_factory=list)  # the first few, in words
 
 
 def connect(url: str) -> psycopg.Connection[Row]:
-    """Connect so that timestamps are read as UTC, whether their columns have a zone or not."""
+    """Connect, and have all timestamps read as UTC, with or without a time zone."""
     connection = psycopg.connect(url, row_factory=dict_row, autocommit=True)
     connection.execute("set timezone to 'UTC'")
     return connection
 
 
 @contextmanager
-def as_it_was(url: str) -> Iterator[psycopg.Connection[Row]]:
-    """Yield a connection that sees the rows as they are now until it is closed."""
+def snapshot(url: str) -> Iterator[psycopg.Connection[Row]]:
+    """Yield a connection that sees the rows as they are now, until it is closed."""
     with connect(url) as connection:
         connection.execute("begin isolation level repeatable read read only")
         connection.execute("select 1")  # the first query takes the snapshot
@@ -93,7 +93,7 @@ def _table(
         elif after["written"] <= COMPARED and "sid" in columns:
             _compare(before, now, source, since, table)
     except psycopg.OperationalError:
-        pass  # a long run: the server closed the connection that had nothing to do
+        pass  # the server closed the idle connection during a long run
     return table
 
 
@@ -104,7 +104,7 @@ def _compare(
     since: datetime,
     table: Table,
 ) -> None:
-    """Count the rows that the run wrote and that read otherwise before it."""
+    """Count the rows that the run wrote and that had other values before."""
     written = sql.SQL("select sid, to_jsonb(t) as row from {} t where received_at >= %s").format(source)
     was = sql.SQL("select sid, to_jsonb(t) as row from {} t where sid = any(%s)").format(source)
     changed = 0
@@ -167,14 +167,14 @@ def messages(now: psycopg.Connection[Row], schema: str) -> list[Row]:
     )
     try:
         return now.execute(query).fetchall()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # left out by the user's selection
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):  # not selected by the user
         return []
 
 
 def text(
     found: Sequence[Table], newest_messages: Sequence[Row], schema: str, in_full: Collection[str], every: bool = False
 ) -> str:
-    """Return the report as text. Tables outside `in_full` get a few words, or one each with `every`."""
+    """Return the report as text. `in_full`: the tables with a line each. `every`: name all other tables, too."""
     main = [table for table in found if table.name in in_full]
     further = [table for table in found if table.name not in in_full]
     parts = ["", f"Tables in schema {schema}:", *_main(main)] if main else []
@@ -189,7 +189,7 @@ def text(
 
 
 def _messages(rows: Sequence[Row]) -> list[str]:
-    """Return a line a message; the body gets the rest of the width."""
+    """Return one line per message, with the body cut to the rest of the width."""
     head = tuple(rows[0])
     facts = [tuple(_plain(value, SENDER) for value in tuple(row.values())[:-1]) for row in rows]
     used = max(map(len, _grid(head[:-1], facts)))
@@ -207,15 +207,15 @@ def _main(found: Sequence[Table]) -> list[str]:
                 _count(table.new),
                 _count(table.changed),
                 _plain(table.newest) if table.newest else "-",
-                _lately(table.received) if table.received else "-",
+                _time_or_date(table.received) if table.received else "-",
             )
             for table in found
         ],
     )
 
 
-def _lately(timestamp: datetime) -> str:
-    """Return the time of a timestamp of today, in UTC; otherwise its date."""
+def _time_or_date(timestamp: datetime) -> str:
+    """Return the time in UTC if it is of today, else the date."""
     return f"{timestamp:%H:%MZ}" if timestamp.date() == datetime.now(timezone.utc).date() else f"{timestamp:%Y-%m-%d}"
 
 

@@ -1,7 +1,8 @@
 """
-The screen while `run-sync` works, and the reports about its logs.
+Show what happens while `run-sync` works, and find in its logs why it failed.
 
-The tap shows its warnings, and on a terminal its live display: run-sync passes it the descriptor that SCREEN names.
+The tap itself writes its warnings to the screen, and on a terminal its live display. Its stderr is a log file, so the
+variable SCREEN names another descriptor to it; run-sync passes both on.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from demo.process_group import Start
 
 SCREEN = "TAP_TWILIO_SCREEN"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
-SHOWN = re.compile(r"(WARNING|ERROR|CRITICAL)\b")  # by the tap
+SHOWN = re.compile(r"(WARNING|ERROR|CRITICAL)\b")  # lines that the tap shows itself
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
-HEADING = "--- "  # run-sync's, in the logs
-WIDTH, LINES = 80, 4  # of the screen, for a line of the tap's; all of it is in the log file
-QUIET_S = 15.0  # so long without a word on the screen, and the tap's last line is shown
+HEADING = "--- "  # the beginning of run-sync's own lines in the logs
+WIDTH, LINES = 80, 4  # the longest message on the screen; the log file has all of it
+QUIET_S = 15.0  # if the screen shows nothing new for so long, the last line of the tap's log is shown
 
 
 def run(start: Start, command: Sequence[str | Path], log: Path, env: dict[str, str], **options: Any) -> bool:
-    """Run a run-sync that writes the tap's `log`, and show what the tap shows. Return whether it was interrupted."""
+    """Run `run-sync`, and show what the tap writes to the screen. Return whether the user interrupted it."""
     reader, writer = os.pipe()
     screen = os.dup(sys.stderr.fileno()) if sys.stderr.isatty() else writer
     process = start(command, env={**env, SCREEN: str(screen)}, pass_fds=(screen,), **options)
     for descriptor in {screen, writer}:
         os.close(descriptor)
-    with _interrupts(process) as interrupts:
+    with _forward_interrupts(process) as interrupts:
         _copy(reader, log)
         process.wait()
     os.close(reader)
@@ -44,7 +45,7 @@ def run(start: Start, command: Sequence[str | Path], log: Path, env: dict[str, s
 
 
 def _copy(reader: int, log: Path) -> None:
-    """Show all that comes, until nobody writes any more; where nothing does for long, the log's last line."""
+    """Show all that is written to the pipe until it closes; after a long silence, the last line of the log."""
     before = ""
     while True:
         if not select.select([reader], [], [], QUIET_S)[0]:
@@ -59,45 +60,45 @@ def _copy(reader: int, log: Path) -> None:
 
 
 @contextmanager
-def _interrupts(process: subprocess.Popen[Any]) -> Iterator[list[int]]:
+def _forward_interrupts(process: subprocess.Popen[Any]) -> Iterator[list[int]]:
     """
-    Give a list of the interrupts that come, each of which is passed on.
+    Forward each interrupt to run-sync, and yield the list of them.
 
-    The first one has run-sync end the tap and let the target finish; the second one ends both.
+    After the first interrupt, run-sync ends the tap and lets the target finish. After the second, it ends both.
     """
-    came: list[int] = []
+    interrupts: list[int] = []
 
-    def pass_on(number: int, _frame: object) -> None:
-        came.append(number)
-        if len(came) == 1:  # a print might be under way
-            os.write(sys.stderr.fileno(), b"Stopping: the target still loads what it has; once more stops at once.\n")
+    def forward(number: int, _frame: object) -> None:
+        interrupts.append(number)
+        if len(interrupts) == 1:  # os.write, since a print may be in progress
+            os.write(sys.stderr.fileno(), b"Stopping: the target loads what it has; press Ctrl-C again to stop now.\n")
         process.send_signal(signal.SIGTERM)
 
-    ends = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, pass_on) for number in ends]
+    stop_signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, forward) for number in stop_signals]
     try:
-        yield came
+        yield interrupts
     finally:
-        for number, handler in zip(ends, before, strict=True):
+        for number, handler in zip(stop_signals, before, strict=True):
             signal.signal(number, handler)
 
 
 def closing_line(log: Path) -> None:
-    """Show the last line of a log, unless the tap showed it."""
+    """Show the last line of a log, unless the tap has shown it."""
     if not SHOWN.match(last := plain(_text(log))):
         _show(last)
 
 
 def reason(log: Path) -> str:
-    """Return why a process failed: the exception, where there was a traceback, since libraries add advice to it."""
+    """Return why a process failed: its last exception, since libraries log advice after it, or else its last line."""
     text = _text(log)
-    raised = [line for line in map(_untimed, text.splitlines()) if RAISED.match(line)]
-    return raised[-1].strip() if raised else plain(text)
+    exceptions = [line for line in map(_untimed, text.splitlines()) if RAISED.match(line)]
+    return exceptions[-1].strip() if exceptions else plain(text)
 
 
 def plain(text: str) -> str:
     """
-    Return the last line of a log, without the time at its begin.
+    Return the last line of a log, without the time at its beginning.
 
     >>> plain("2026-04-01T09:00:02Z WARNING so it is\\n\\n"), plain("--- 2026-04-01T09:00:02Z tap-twilio run-sync\\n")
     ('WARNING so it is', '')

@@ -1,11 +1,12 @@
 """
 `make sync`: run tap-twilio into a real Postgres, and report what changed there.
 
-Decides where rows come from (config.json, or else the sandbox), where they go (TARGET_POSTGRES_URL, or else an
-embedded Postgres), and which state belongs to that pair; `tap-twilio run-sync` does the rest. It knows the tap and the
-target by their command lines only, each in a virtual environment of its own. All that it makes lies in `.demo/`.
+The source is the account in config.json, or else the sandbox. The database is TARGET_POSTGRES_URL, or else an embedded
+Postgres. Each pair of them has a state of its own. STREAMS selects streams; by default, these are all streams of the
+sandbox, or the default streams of an account.
 
-The sandbox is read with every stream selected, an account with what the tap selects by itself. STREAMS says otherwise.
+`tap-twilio run-sync` does the sync itself. This module uses only the command lines of tap and target; each has its own
+virtual environment. All files that it creates are in `.demo/`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from demo import postgres, report, screen
-from demo.locks import alone, outlast, share
+from demo.locks import lock_shared, try_lock, wait_for_lock
 from demo.process_group import Start, process_group
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,16 +44,16 @@ TARGET = ROOT / ".venv-target" / "bin"
 TAP_LOG, TARGET_LOG = DEMO / "tap.log", DEMO / "target.log"
 
 SANDBOX_SEED = "1"
-SANDBOX_HOURS = "3"  # by which each run but the first moves the sandbox's time on
+SANDBOX_HOURS = "3"  # each run after the first advances the sandbox's clock by so much
 SANDBOX_READY = re.compile(
     r"sandbox: (?P<base_url>\S+)  account_sid=(?P<account_sid>\w+)  auth_token=(?P<auth_token>\w+)$"
 )
-STREAMS_OF_SANDBOX = "all"
-PATIENCE = "&options=-c%20lock_timeout%3D5s"  # of the target, where an open psql holds a lock
+SANDBOX_STREAMS = "all"
+LOCK_TIMEOUT = "&options=-c%20lock_timeout%3D5s"  # of the target, if an open psql holds a lock
 
 
 class DemoError(Exception):
-    """Ends the run with one line that says what to do."""
+    """An error that ends the run. Its one line says what to do."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -61,28 +62,28 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A Twilio account, or a simulated one."""
+    """A Twilio account, or the simulated one."""
 
     account_sid: str
     config: Path
-    schema: str  # sandbox rows go into a schema of their own
+    schema: str  # in the database; the sandbox has its own
     environment: dict[str, str]  # for the tap
 
 
 def main() -> int:
-    """Run as the arguments say; every failure is one line."""
+    """Run the command that the arguments name. Every failure is one line."""
     parser = argparse.ArgumentParser(prog="python -m demo.sync", description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--psql", action="store_true", help="open psql on the database that make sync fills")
     parser.add_argument("--stop", action="store_true", help="stop the embedded Postgres, if it still runs")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        DEMO.mkdir(mode=0o700, exist_ok=True)  # logs and states tell of accounts
+        DEMO.mkdir(mode=0o700, exist_ok=True)  # logs and states hold account SIDs
         if arguments.psql:
             return _psql()
-        with _alone():
+        with _only_run():
             return _stop() if arguments.stop else _sync()
-    except BrokenPipeError:  # make sync | head: the rows are loaded, and whoever read of it has seen enough
+    except BrokenPipeError:  # as in make sync | head; the rows are loaded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except psycopg.Error as error:
@@ -92,7 +93,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return getattr(error, "exit_code", 1)
     except KeyboardInterrupt:
-        print("Stopped; make sync again goes on from what is loaded.", file=sys.stderr)
+        print("Stopped. Run make sync again to continue.", file=sys.stderr)
         return 130
 
 
@@ -101,34 +102,34 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Allow one run at a time: two would read the same state and both advance the sandbox."""
+def _only_run() -> Iterator[None]:
+    """Allow one run at a time, since two runs would read the same state, and both advance the sandbox's clock."""
     with (DEMO / "lock").open("a") as lock:
-        if not alone(lock):
-            raise DemoError("Another make sync runs in this folder: wait until it has ended, or stop it.")
+        if not try_lock(lock):
+            raise DemoError("Another make sync is running in this folder: wait for it, or stop it.")
         yield
 
 
 def _stop() -> int:
-    """Stop everything that a killed run left."""
+    """Stop the processes that a killed run left."""
     with (DEMO / "psql").open("a") as psql, (DEMO / "started").open("a") as started:
-        if not alone(psql):
+        if not try_lock(psql):
             raise DemoError("make psql is open in this folder: leave it with \\q, then run make clean again.")
-        outlast(started)
+        wait_for_lock(started)
         postgres.stop(DEMO / "postgres")
     return 0
 
 
 def _sync() -> int:
     with ExitStack() as stack:
-        url = stack.enter_context(_database())
+        url = stack.enter_context(_open_database())
         start = stack.enter_context(process_group(DEMO / "started"))
-        selection, in_full = _selection(start)
-        source = stack.enter_context(_source(start))
+        selection, in_full = _select(start)
+        source = stack.enter_context(_open_source(start))
         state = _state_folder(url, source)
-        patience = "" if os.environ.get("TARGET_POSTGRES_URL") else PATIENCE
-        target_config = _private(stack, "target.json", _target_config(url + patience, source.schema))
-        before = stack.enter_context(report.as_it_was(url))
+        lock_timeout = "" if os.environ.get("TARGET_POSTGRES_URL") else LOCK_TIMEOUT
+        target_config = _write_private(stack, "target.json", _target_config(url + lock_timeout, source.schema))
+        before = stack.enter_context(report.snapshot(url))
         since = datetime.now(timezone.utc)
         target = shlex.join(map(str, [TARGET / "target-postgres", "--config", target_config]))
         tap_exit = _run_sync(
@@ -144,15 +145,15 @@ def _sync() -> int:
                 )
             )
     if not os.environ.get("TARGET_POSTGRES_URL"):
-        print("\nmake psql looks around in it; make sync again reads what changed;")
-        print("make clean removes it all.")
+        print("\nmake psql opens this database; make sync again reads what changed since;")
+        print("make clean removes everything.")
     if tap_exit == 3:
-        raise DemoError(f"tap-twilio finished in part, and make sync again goes on: {screen.reason(TAP_LOG)}", 3)
+        raise DemoError(f"tap-twilio did not read everything; make sync again continues: {screen.reason(TAP_LOG)}", 3)
     return 0
 
 
 def _run_sync(start: Start, arguments: list[str | Path], environment: dict[str, str]) -> int:
-    """Run it, show what it says, and return the tap's exit code: 0 or 3. Raises DemoError, KeyboardInterrupt."""
+    """Run `run-sync`, show its messages, return the tap's exit code, 0 or 3. Raises DemoError, KeyboardInterrupt."""
     summary = DEMO / "summary.json"
     for file in (TAP_LOG, TARGET_LOG, summary):
         file.unlink(missing_ok=True)
@@ -164,14 +165,14 @@ def _run_sync(start: Start, arguments: list[str | Path], environment: dict[str, 
     if not summary.exists():
         raise DemoError(f"tap-twilio run-sync failed: {screen.reason(DEMO / 'run-sync.log')}")
     ended = json.loads(summary.read_bytes())
-    _refuse(ended["tap_exit"], ended["target_exit"])
+    _raise_if_failed(ended["tap_exit"], ended["target_exit"])
     if ended["tap_exit"] == 0:
         screen.closing_line(TAP_LOG)
     return int(ended["tap_exit"])
 
 
-def _refuse(tap_exit: int, target_exit: int) -> None:
-    """Say what failed. When the target dies the tap does too, so the target is named first."""
+def _raise_if_failed(tap_exit: int, target_exit: int) -> None:
+    """Raise DemoError if tap or target failed. The tap ends when the target fails, so the target comes first."""
     error_text = screen.reason(TARGET_LOG)
     if "LockNotAvailable" in error_text:
         raise DemoError(
@@ -188,8 +189,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
-    """Yield a file with credentials, readable by this user alone, for as long as the run lasts."""
+def _write_private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
+    """Write credentials into a file that only this user can read. The stack deletes it at the end of the run."""
     path = DEMO / name
     path.unlink(missing_ok=True)
     stack.callback(path.unlink, missing_ok=True)
@@ -198,12 +199,12 @@ def _private(stack: ExitStack, name: str, settings: dict[str, Any]) -> Path:
     return path
 
 
-# What is read, and where rows come from.
+# The source of the rows.
 
 
-def _selection(start: Start) -> tuple[list[str], frozenset[str]]:
-    """Return the tap's arguments that select streams, and the names of those that it reads by itself."""
-    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else STREAMS_OF_SANDBOX)
+def _select(start: Start) -> tuple[list[str], frozenset[str]]:
+    """Return the tap's arguments that select streams, and the names of the streams that are on by default."""
+    streams = os.environ.get("STREAMS", "").strip() or ("" if CONFIG.exists() else SANDBOX_STREAMS)
     selection = ["--select", re.sub(r"\ball\b", "*", streams)] if streams else []
     process = start(
         [TAP / "tap-twilio", "--discover", *selection], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -221,7 +222,8 @@ def _selection(start: Start) -> tuple[list[str], frozenset[str]]:
 
 
 @contextmanager
-def _source(start: Start) -> Iterator[Source]:
+def _open_source(start: Start) -> Iterator[Source]:
+    """Yield the account in config.json, or else the sandbox, which runs during the block."""
     if CONFIG.exists():
         try:
             settings = json.loads(CONFIG.read_text("utf-8"))
@@ -235,15 +237,17 @@ def _source(start: Start) -> Iterator[Source]:
     print("sample_config.json shows how to read yours.")
     with ExitStack() as stack:
         settings = stack.enter_context(_sandbox(start))
-        # Credentials in the environment are for the real one.
+        # Credentials in the environment belong to a real account.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
-        settings["base_url"] += "/{product}"  # several products have a list of one path
-        yield Source(settings["account_sid"], _private(stack, "config.json", settings), "twilio_sandbox", environment)
+        settings["base_url"] += "/{product}"  # two products may have a list with the same path
+        yield Source(
+            settings["account_sid"], _write_private(stack, "config.json", settings), "twilio_sandbox", environment
+        )
 
 
 @contextmanager
 def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
-    """Start a sandbox; yield the tap's settings for it. It keeps its seed and its clock from run to run."""
+    """Start a sandbox, and yield the tap's settings for it. All runs share its seed and its clock."""
     clock, port = DEMO / "sandbox.json", os.environ.get("SANDBOX_PORT") or "0"
     command: list[str | Path] = [
         TAP / "python",
@@ -266,22 +270,22 @@ def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
         if ready is None:
             error_text = (DEMO / "sandbox.log").read_text("utf-8", "replace").strip().split("\n")[-1]
             where = f" at SANDBOX_PORT={port}" if port != "0" else ""
-            raise DemoError(f"The sandbox does not start{where}: {error_text or 'it does not say why'}")
+            raise DemoError(f"The sandbox does not start{where}: {error_text or 'no reason given'}")
         yield ready.groupdict()
     finally:
         process.terminate()
         process.communicate()
 
 
-# Where they go.
+# The database, which the rows are loaded into.
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """Yield the URL of the database, which is reachable."""
+def _open_database() -> Iterator[str]:
+    """Yield the URL of the database, which accepts connections."""
     url = os.environ.get("TARGET_POSTGRES_URL")
     if not url:
-        with postgres.kept(DEMO / "postgres") as embedded:
+        with postgres.embedded_in_keeper(DEMO / "postgres") as embedded:
             yield embedded
         return
     try:
@@ -300,7 +304,7 @@ def _database() -> Iterator[str]:
 
 def sqlalchemy_url(url: str) -> str:
     """
-    Convert everything that libpq accepts to the target's form: URL or key=value, sockets, several hosts, sslmode.
+    Convert any form that libpq accepts (URL or key=value, sockets, several hosts, sslmode) to SQLAlchemy's form.
 
     >>> sqlalchemy_url("postgres://me:p%40ss@db.example:5433/house?sslmode=require")
     'postgresql+psycopg://me:p%40ss@db.example:5433/house?sslmode=require'
@@ -323,11 +327,10 @@ def _target_config(url: str, schema: str) -> dict[str, Any]:
 
 def _state_folder(url: str, source: Source) -> Path:
     """
-    Return where run-sync keeps the state of this account in this database.
+    Return the folder in which run-sync saves the state of this account in this database.
 
-    The database is known by what it says of itself as well: a server made anew under the old address, or a schema
-    dropped, is another place, and gets a backfill. That a database is taken for new by mistake costs a backfill;
-    the reverse would lose rows.
+    The name depends on the identifiers of server and schema, not only on the address. If somebody drops the schema, or
+    creates a new server at the old address, the state is in another folder, and a backfill loads all rows.
     """
     with psycopg.connect(url, autocommit=True) as connection:
         query = "select current_database(), oid::text from pg_namespace where nspname = %s"
@@ -337,18 +340,18 @@ def _state_folder(url: str, source: Source) -> Path:
             place = connection.execute(query, [source.schema]).fetchone()
         try:
             server = connection.execute("select system_identifier::text from pg_control_system()").fetchone()
-        except psycopg.Error:  # a managed database may keep it to itself
+        except psycopg.Error:  # a managed database may refuse it
             server = (connection.info.host, connection.info.port)
     name = hashlib.sha256(json.dumps([source.account_sid, place, server]).encode()).hexdigest()[:16]
     return DEMO / "state" / f"{source.account_sid}-{name}"
 
 
 def _psql() -> int:
-    """Run psql with both schemas on its search path, so that `select * from messages` works, even during a sync."""
+    """Run psql with both schemas on its search path, so that `select * from messages` works; also during a sync."""
     with (DEMO / "psql").open("a") as lock:
-        share(lock)  # for make clean to see
-        with _database() as url:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's: it ends a query
+        lock_shared(lock)  # so that make clean knows
+        with _open_database() as url:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # psql handles Ctrl-C itself: it ends a query
             options = {"PGOPTIONS": "-c search_path=twilio,twilio_sandbox,public"}
             return subprocess.run([postgres.psql(), url], env=os.environ | options, check=False).returncode
 

@@ -1,31 +1,31 @@
 #!/bin/sh
-# Makes a virtual environment: venv.sh PYTHON FOLDER PIP_ARGUMENT...
-# With PYTHON alone, says whether that Python will do. What fails, fails with one line that says what to do.
-# While pip works, a terminal shows in one line what it does; elsewhere there is a line every 10 seconds.
+# Creates a virtual environment: venv.sh PYTHON FOLDER PIP_ARGUMENT...
+# With PYTHON alone, only checks whether that Python can be used. Each error is one line that says what to do.
+# While pip works, a terminal shows its progress on one line; elsewhere, it is a line every 10 seconds.
 set -eu
 python=$1
-teller=
+progress=
 fail() {
-    hush
+    stop_progress
     echo "$*" >&2
     exit 1
 }
 
-# What pip said last, and for how long it has worked. Ends with this script, even where that is killed.
-tell() {
+# Shows the last line of pip and the seconds so far. Ends with this script, even if the script is killed.
+show_progress() {
     if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then pause=1 begin='\r' end='\033[K'; else pause=10 begin= end='\n'; fi
     seconds=0
     while sleep $pause >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         seconds=$((seconds + pause))
-        said=$(sed -n 's/^ *\([A-Z][a-z].*\)/\1/p' "$log" 2>/dev/null | tail -n 1 | cut -c 1-50)
-        printf "$begin  %s: %s s, %s$end" "$folder" $seconds "${said:-making it}"
+        last=$(sed -n 's/^ *\([A-Z][a-z].*\)/\1/p' "$log" 2>/dev/null | tail -n 1 | cut -c 1-50)
+        printf "$begin  %s: %s s, %s$end" "$folder" $seconds "${last:-creating it}"
     done
 }
-hush() {
-    [ -n "$teller" ] || return 0
-    kill "$teller" 2>/dev/null || true
-    wait "$teller" 2>/dev/null || true
-    teller=
+stop_progress() {
+    [ -n "$progress" ] || return 0
+    kill "$progress" 2>/dev/null || true
+    wait "$progress" 2>/dev/null || true
+    progress=
     if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then printf '\r\033[K'; fi
 }
 
@@ -44,15 +44,15 @@ shift 2
 log=$folder.log
 rm -rf "$folder"
 echo "Installing into $folder: $* ..."
-trap hush EXIT
+trap stop_progress EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-tell &
-teller=$!
+show_progress &
+progress=$!
 "$python" -m venv "$folder" >"$log" 2>&1 ||
     fail "$python could not make $folder: $(tail -n 1 "$log")"
 "$folder/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off "$@" >>"$log" 2>&1 || {
-    said=$(grep -i '^ *error' "$log" | tail -n 1)
-    fail "pip could not install into $folder: is PyPI within reach (HTTPS_PROXY, PIP_INDEX_URL)? All it said is in $log; its last error: ${said:-none}"
+    error=$(grep -i '^ *error' "$log" | tail -n 1)
+    fail "pip could not install into $folder: is PyPI reachable (HTTPS_PROXY, PIP_INDEX_URL)? Its output is in $log; its last error: ${error:-none}"
 }
 rm -f "$log"

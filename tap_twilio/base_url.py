@@ -1,4 +1,8 @@
-"""The rules of the setting `base_url`: an origin that replaces Twilio's hosts."""
+"""
+Checks the setting `base_url`: an origin that replaces Twilio's hosts, such as a proxy or the sandbox.
+
+settings.py calls it; twilio/client.py puts the product's name in place of `{product}`.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,18 @@ from urllib.parse import urlsplit
 
 from .errors import TapError
 
-PRODUCT = "product-stands-here"  # for {product}, which no URL may hold
+PLACEHOLDER = "product-stands-here"  # replaces {product}, since a URL cannot contain braces
 
 
 def origin(url: str) -> str:
     """
     Return a checked origin. Raises TapError unless it is https, or http on a loopback address.
 
-    It gets the credentials. `{product}` may be its path, or a part of its host's name.
+    It gets the credentials, so plain http must not leave the machine. `{product}` may be its path, or a part of its
+    host's name.
     """
     try:
-        parts = urlsplit(url.replace("{product}", PRODUCT))
+        parts = urlsplit(url.replace("{product}", PLACEHOLDER))
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host = ""
@@ -25,13 +30,13 @@ def origin(url: str) -> str:
     if (
         not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", host)
         or "@" in url
-        or parts.path.strip("/") not in ("", PRODUCT)
+        or parts.path.strip("/") not in ("", PLACEHOLDER)
         or "?" in url
     ):
         raise TapError(
             "Setting base_url must be an origin such as https://proxy.example.com:8443, without path or user."
         )
-    loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+    is_loopback = host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
         raise TapError("Setting base_url must use https: plain http is for loopback addresses only.")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".replace(PRODUCT, "{product}")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}".replace(PLACEHOLDER, "{product}")

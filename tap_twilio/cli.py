@@ -1,7 +1,7 @@
 """
-The command line: runs a command, logs its error, and exits with its code.
+The command line: parses the arguments, runs one command of commands/, logs its error, and exits with its code.
 
-Each command is imported when it is needed: `--version` needs neither HTTP nor singer-python.
+A command is imported only when it runs, so that `--version` needs neither HTTP nor singer-python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import TapError, TargetGone
-from .log import FORMS, OneLine, begin_log, passed_screen
+from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = None if command else _parser().parse_args(argv)
     log = begin_log(arguments.log_format, passed_screen()) if arguments else begin_log()
     try:
-        _occupy_descriptors()
+        _open_standard_streams()
         if arguments is None:
             code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
         else:
@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--accounts-json", action="store_true", help="print the accounts, and which are read, and exit")
     parser.add_argument("--about", action="store_true", help="print capabilities and settings and exit")
     parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
-    parser.add_argument("--log-format", choices=FORMS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)")
+    parser.add_argument(
+        "--log-format", choices=LOG_FORMATS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)"
+    )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the sync to this file, as JSON")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser
@@ -98,9 +100,9 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     return sync.run(arguments, log)
 
 
-def _occupy_descriptors() -> None:
+def _open_standard_streams() -> None:
     """
-    Open a substitute for a closed stdin or stderr: else a connection to Twilio would get its number.
+    Open /dev/null as stdin or stderr if it is closed. Otherwise a connection to Twilio would get its number.
 
     Raises TapError if stdout is closed.
     """
@@ -112,7 +114,7 @@ def _occupy_descriptors() -> None:
 
 
 def _location(error: Exception) -> str:
-    """Return the file and line that raised an error."""
+    """Return the file and the line that raised an error."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next

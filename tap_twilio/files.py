@@ -1,4 +1,8 @@
-"""Files that the user names: reads JSON, and writes files whole or not at all."""
+"""
+Reads and writes the files that the user names: JSON in, and out whole or not at all.
+
+Config, catalog, state and the summary file come through here; run_sync/ stores its STATE with it.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,21 @@ from typing import Any
 
 from .errors import TapError
 
-MOST_BYTES, MOST_VALUES = 24 << 20, 1_000_000  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
-MARKS = (b",", b"[", b"{")  # each value but the first follows one of these
-EMPTY = (
-    "Recreate the file.",
-    "Put a target's last STATE into it, or leave --state out to read everything.",
-)
+MAX_JSON_BYTES, MAX_JSON_VALUES = (
+    24 << 20,
+    1_000_000,
+)  # of a JSON text; a page of 1,000 rows has about 2 MB and 50,000 values
+SEPARATORS = (b",", b"[", b"{")  # each value but the first follows one of these
 
 
 def read_json(path: str, what: str) -> Any:
-    """Return the JSON of a file that the user named. Raises TapError, which names the file and never quotes it."""
+    """Return the JSON of a file. Raises TapError, which names the option `what` and the file, and never quotes it."""
     try:
         text = Path(path).read_bytes()
         if not text.strip():
-            raise TapError(f"{what} {path}: is empty. {EMPTY[what == '--state']}")
-        if not fits(text):
+            state_advice = "Put a target's last STATE into it, or leave --state out to read everything."
+            raise TapError(f"{what} {path}: is empty. {state_advice if what == '--state' else 'Recreate the file.'}")
+        if not fits_in_memory(text):
             raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Pass another file.")
         return parse_json(text)
     except OSError as error:
@@ -38,13 +42,15 @@ def read_json(path: str, what: str) -> Any:
         raise TapError(f"{what} {path}: is not valid JSON{at}. Fix or recreate the file.") from None
 
 
-def fits(text: bytes) -> bool:
+def fits_in_memory(text: bytes) -> bool:
     """
     Return whether the values of a JSON text fit in about 200 MB of memory.
 
-    Values count as well as bytes: 60 MB of `{},` would take more than 1 GB.
+    It counts values too, since 60 MB of `{},` would take more than 1 GB.
     """
-    return len(text) <= MOST_BYTES and (len(text) <= MOST_VALUES or sum(map(text.count, MARKS)) <= MOST_VALUES)
+    return len(text) <= MAX_JSON_BYTES and (
+        len(text) <= MAX_JSON_VALUES or sum(map(text.count, SEPARATORS)) <= MAX_JSON_VALUES
+    )
 
 
 def parse_json(text: bytes | str) -> Any:
@@ -54,16 +60,16 @@ def parse_json(text: bytes | str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     data = text.encode() if isinstance(text, str) else text
-    if not fits(data):
-        raise ValueError("more JSON than fits in the memory")
+    if not fits_in_memory(data):
+        raise ValueError("JSON too large for the memory")
     try:
         return json.loads(data, parse_constant=refuse)
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
 
 
-def unwrapped(value: Any) -> Any:
-    """Return the value of a STATE, given as such, as a whole message, or as Meltano keeps it."""
+def unwrap_state(value: Any) -> Any:
+    """Return the value of a STATE from the value itself, a whole STATE message, or Meltano's form."""
     if isinstance(value, dict) and "bookmarks" not in value:
         if "singer_state" in value:
             value = value["singer_state"]
@@ -72,19 +78,19 @@ def unwrapped(value: Any) -> Any:
     return value
 
 
-def state_in(text: bytes) -> dict[str, Any] | None:
-    """Return the state in a text; None if there is none, or if it has no bookmark."""
+def parse_state(text: bytes) -> dict[str, Any] | None:
+    """Return the state in a text; None if the text holds none, or the state has no bookmark."""
     try:
-        state = unwrapped(parse_json(text))
+        state = unwrap_state(parse_json(text))
     except ValueError:
         return None
     has_bookmark = isinstance(state, dict) and isinstance(state.get("bookmarks"), dict) and state["bookmarks"]
     return state if has_bookmark else None
 
 
-def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
+def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], int] | None = None) -> None:
     """Write a file whole or not at all, and flush it to the disk. Raises OSError."""
-    new = _beside(path)
+    new = _temporary(path)
     with open(new, "wb", opener=opener) as file:
         file.write(content)
         file.flush()
@@ -94,26 +100,26 @@ def replace(path: Path, content: bytes, opener: Callable[[str, int], int] | None
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a network file system may not support it for folders
+        if error.errno != errno.EINVAL:  # some network file systems cannot flush a folder
             raise
     finally:
         os.close(folder)
 
 
-def make_way(path: Path) -> None:
+def prepare_output_file(path: Path) -> None:
     """
-    Check that a run can write a file at its end, and delete the file of an earlier run. Raises OSError.
+    Check that the run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
-    Readers would take the earlier file for this run's.
+    A reader could take the earlier file for this run's.
     """
-    _beside(path).touch()
-    _beside(path).unlink()
+    _temporary(path).touch()
+    _temporary(path).unlink()
     path.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing_summary(path: Path) -> Iterator[None]:
-    """Convert an OSError of the block to a TapError that names the file of `--summary-json`."""
+    """Raise a TapError that names the file of `--summary-json`, for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -122,10 +128,10 @@ def writing_summary(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def private(path: str, flags: int) -> int:
-    """Open a file that only this user may read (an `opener` of `open`)."""
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only this user may read; an `opener` for `open`."""
     return os.open(path, flags, 0o600)

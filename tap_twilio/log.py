@@ -1,4 +1,8 @@
-"""The log: one line a record, on stderr, as text or JSON, without secrets."""
+"""
+The log: one line a record, on stderr, as text or JSON, without secrets.
+
+cli.py calls `begin_log`. All other modules log through `logging`, with `extra=about(stream)`.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +22,17 @@ from urllib.parse import unquote
 
 LOGGER = logging.getLogger("tap_twilio")
 LONGEST_LINE_CHARS = 2000
-FEW = 5  # items that a line names of a long list, such as accounts
-SHORTEST_SECRET_CHARS = 8  # anything shorter is no secret of Twilio's, and occurs in many words
-# A URL's query, which holds page tokens and phone numbers; with or without the address before it.
+FEW = 5  # a line names at most so many items, such as accounts
+SHORTEST_SECRET_CHARS = 8  # a shorter text is no secret of Twilio's, and is part of many words
+# The query of a URL holds page tokens and phone numbers. It may follow an address, or stand alone.
 QUERY = re.compile(r'(/[^\s"?]*)\?[^\s"]*|[?&][\w.<>%+-]+=[^\s"]*')
 ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")  # of JSON
 SPACE = re.compile(r"[^\S ]+")  # line ends and tabs
-TEXT, JSON = FORMS = ("text", "json")
-METRIC = "METRIC: %s"  # the message with which singer-python logs a metric
-# The variable in which run-sync passes the descriptor of the screen to the tap, whose stderr is a file.
+TEXT, JSON = LOG_FORMATS = ("text", "json")
+METRIC = "METRIC: %s"  # singer-python's message for a metric
+# run-sync sets this variable to the screen's file descriptor, since the stderr of its tap is a file.
 SCREEN = "TAP_TWILIO_SCREEN"
-SCREEN_COLUMNS, SCREEN_LINES = 80, 4  # of a warning on that screen; the file has the whole text
+SCREEN_COLUMNS, SCREEN_LINES = 80, 4  # a longer warning is cut there; the file has the whole text
 
 
 class OneLine(logging.Formatter):
@@ -47,7 +51,7 @@ class OneLine(logging.Formatter):
         self.screen: TextIO | None = None  # a terminal: stderr, or the one that run-sync passes on
 
     def hide(self, user: str, password: str) -> None:
-        """Remove a secret from all lines: as it is, as in an Authorization header, and as URLs and JSON spell both."""
+        """Remove a secret from all lines: itself and its Authorization header, also as URLs and JSON encode them."""
         if len(password) >= SHORTEST_SECRET_CHARS:
             self.secrets += (password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
@@ -98,7 +102,7 @@ class OneLine(logging.Formatter):
 
 
 def _plain(line: str) -> str:
-    """Return a line without the escapes of JSON and URLs, also if it was quoted several times."""
+    """Return a line without the escapes of JSON and URLs, even nested ones."""
     line = ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], line)
     for _ in range(3):
         line = unquote(line)
@@ -106,7 +110,7 @@ def _plain(line: str) -> str:
 
 
 def _spellings(character: str) -> str:
-    """Return a pattern for a character: as it is, in percent form, that quoted again, and as in JSON."""
+    """Return a pattern for a character: itself, percent-encoded once or several times, or escaped as in JSON."""
     percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
     forms = [rf"\\?{re.escape(character)}", f"(?i:{percent})", rf"(?i:\\u{ord(character):04x})"]
     return f"(?:{'|'.join(forms + [re.escape('+')] * (character == ' '))})"
@@ -134,15 +138,15 @@ class ForScreen(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # a message that does not match its arguments is no reason to fail
+    except Exception:  # the message does not match its arguments
         return str(record.msg)
 
 
-def listed(items: Collection[str]) -> str:
+def first_few(items: Collection[str]) -> str:
     """
-    Return the first few items, and the number of the others.
+    Return the first items of a list, and the number of the others.
 
-    >>> listed(["a", "b"]), listed("abcdefg")
+    >>> first_few(["a", "b"]), first_few("abcdefg")
     ('a, b', 'a, b, c, d, e and 2 more')
     """
     more = f" and {len(items) - FEW} more" if len(items) > FEW else ""
@@ -150,15 +154,15 @@ def listed(items: Collection[str]) -> str:
 
 
 def about(stream: str | None = None, title: str | None = None, **fields: Any) -> dict[str, Any]:
-    """Return the `extra` of a log call: the stream of the record, and more `fields` for JSON."""
+    """Return the `extra` of a log call: the stream of the record, and its `title` and more `fields` for JSON."""
     return {"stream_name": stream, "title": title, "fields": fields}
 
 
 def begin_log(form: str | None = None, screen: int | None = None) -> OneLine:
     """
-    Send the log to stderr, at the level in LOGLEVEL. Return the formatter, which must be told secrets.
+    Send the log to stderr, at the level in LOGLEVEL. Return the formatter, whose `hide` must get each secret.
 
-    `form` is "text" or "json"; None: as the environment says. Warnings also go to the descriptor `screen`.
+    `form` is "text" or "json"; None: the environment decides. Warnings also go to the file descriptor `screen`.
     """
     chosen, warning = (form, None) if form else _form()
     handler, line = logging.StreamHandler(), OneLine(chosen or TEXT, timed=not on_terminal())
@@ -174,7 +178,7 @@ def begin_log(form: str | None = None, screen: int | None = None) -> OneLine:
         line.screen = open(screen, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # stays open
         handlers.append(_on_screen(line))
     logging.basicConfig(handlers=handlers, level=logging.INFO)
-    logging.raiseExceptions = False  # do not report a closed stderr on it
+    logging.raiseExceptions = False  # else a closed stderr causes a report on stderr
     level = os.environ.get("LOGLEVEL") or "INFO"
     try:
         logging.getLogger().setLevel(int(level) if level.isdecimal() else level.upper())
@@ -210,7 +214,7 @@ def _on_screen(line: OneLine) -> logging.Handler:
 def _form() -> tuple[str, str | None]:
     """Return the form that the environment chooses, and a warning."""
     named = os.environ.get("TAP_TWILIO_LOG_FORMAT", "").strip().lower()
-    if named in FORMS:
+    if named in LOG_FORMATS:
         return named, None
     if named:
         return TEXT, "TAP_TWILIO_LOG_FORMAT is not text or json: the tap uses text"
@@ -222,7 +226,7 @@ def _form() -> tuple[str, str | None]:
 
 
 def _metric(args: Any) -> dict[str, Any] | None:
-    """Return a metric of singer-python with the Singer SDK's tag `stream`, which singer-python calls `endpoint`."""
+    """Return a metric with the Singer SDK's tag `stream`, in addition to singer-python's tag `endpoint`."""
     try:
         metric: dict[str, Any] = json.loads(*args)
         stream = metric["tags"].get("endpoint")

@@ -1,6 +1,8 @@
-"""The settings: one field declares each; validation, defaults, environment names and docs derive from it.
+"""
+The settings: reads config files and environment variables into a valid `Settings`.
 
-Reads config files and environment variables. Never prints a value, since some are secret.
+One field of `Settings` declares a setting; validation, defaults, environment names, `--about` and docs derive from it.
+No message contains a value, since some are secret.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ from . import __version__
 from .base_url import origin
 from .errors import TapError
 from .files import parse_json, read_json
-from .timestamps import read_date
+from .timestamps import parse_date
 
 LOGGER = logging.getLogger("tap_twilio")
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
-HEADER = "^[!-~]+$"  # what an Authorization header can hold
+HEADER = "^[!-~]+$"  # the characters that an Authorization header can contain
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
-FORMS = ("decimals", "unknown_properties")
+SCHEMA_OPTIONS = ("decimals", "unknown_properties")  # settings that change the schemas
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
 # The names that settings had in earlier versions -> those that they have now.
 OLD_NAMES = {"margin_hours": "lateness_hours", "child_requests": "max_child_requests", "sweep_pages": "rescan_pages"}
-CENTURY_DAYS = 36500  # the maximum of durations: clocks and sockets take no larger numbers
+CENTURY_DAYS = 36500  # the maximum of durations, for the sake of clocks and sockets
 
 # The JSON types of the fields below, by their annotation.
 KINDS = {"str": "string", "str | None": "string", "bool": "boolean", "int": "integer", "float": "number"}
@@ -40,10 +42,10 @@ KINDS = {"str": "string", "str | None": "string", "bool": "boolean", "int": "int
 
 def setting(description: str, **rules: Any) -> dict[str, Any]:
     """
-    Return the metadata of a setting's field. The field's default is the setting's.
+    Return the metadata of a setting's field.
 
-    `rules` are keywords of JSON Schema, and two more: `env`, the variable of Twilio's own tools that is used if no
-    file has the setting; `secret`, if the value must not be shown.
+    `rules` are keywords of JSON Schema, and two more. `env`: a variable of Twilio's own tools, used if no file has the
+    setting. `secret`: the value must not be shown.
     """
     return {"rules": rules, "description": description}
 
@@ -63,7 +65,7 @@ class Settings:
     )
     user: str
     password: str = field(repr=False)
-    # These three credentials become `user` and `password`; their own values are not kept.
+    # These three become `user` and `password`; `Settings` does not keep their own values.
     auth_token: None = field(
         default=None,
         init=False,
@@ -256,9 +258,9 @@ SCHEMA: dict[str, Any] = {
 
 def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[Settings, list[str]]:
     """
-    Read files, of which later ones win, and return the settings and warnings. Raises TapError, naming the setting.
+    Return the settings of several files, and warnings; later files win. Raises TapError, which names the setting.
 
-    `ENV` instead of a file means the variables TAP_TWILIO_*, each a setting's name in capitals.
+    The path `ENV` stands for the variables TAP_TWILIO_*, each named for a setting in capitals.
     """
     environ = dict(os.environ) if environ is None else environ
     raw = _raw(paths, environ)
@@ -271,11 +273,11 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
     return settings, warnings + readable
 
 
-def forms(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
-    """Return only the settings that shape schemas, for discovery, which needs no account. Raises as `load`."""
+def schema_options(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
+    """Return only the settings that change the schemas: discovery needs no account. Raises what `load` does."""
     raw = _raw(paths, dict(os.environ) if environ is None else environ)
     known = SCHEMA["properties"]
-    values = {name: _typed(raw[name], known[name]) for name in FORMS if raw.get(name) not in (None, "")}
+    values = {name: _typed(raw[name], known[name]) for name in SCHEMA_OPTIONS if raw.get(name) not in (None, "")}
     _validate(values)
     return values
 
@@ -291,7 +293,7 @@ def _raw(paths: Sequence[str], environ: dict[str, str]) -> dict[str, Any]:
 
 
 def _others_read(path: Path) -> bool:
-    """Return whether other users can read a file, except one that Meltano writes for a run."""
+    """Return whether other users can read a file. Meltano's own files for a run do not count."""
     mode = path.stat().st_mode if os.name == "posix" else 0
     return bool(stat.S_IMODE(mode) & 0o077) and ".meltano" not in path.absolute().parts
 
@@ -302,7 +304,7 @@ def _variables(environ: dict[str, str]) -> dict[str, str]:
 
 
 def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings of a config, and warnings. Raises TapError, naming the setting and never its value."""
+    """Return the settings of a config, and warnings. Raises TapError, which names the setting and never its value."""
     if not isinstance(raw, dict):
         raise TapError("The config must be a JSON object, as in sample_config.json.")
     known = SCHEMA["properties"]
@@ -330,7 +332,7 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
 
 
 def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a config with the settings' present names, and one warning for all old ones; a present name wins."""
+    """Return a config with new names in place of old ones, and one warning for all; if both are given, the new wins."""
     old = [name for name in OLD_NAMES if name in raw]
     if not old:
         return raw, []
@@ -341,7 +343,7 @@ def _renamed(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _typed(value: Any, schema: dict[str, Any]) -> Any:
-    """Convert numbers and booleans written as text, and strip newlines: some schedulers keep settings as text."""
+    """Return a value with the type of its setting: some schedulers pass numbers and booleans as text, with newlines."""
     if not isinstance(value, str):
         return value
     value = value.strip()
@@ -359,7 +361,7 @@ def _types(schema: dict[str, Any]) -> list[str]:
 
 
 def _from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
-    """Fill missing settings from the environment; credentials only as a whole, so that two pairs never mix."""
+    """Add missing settings from the environment; credentials only as a pair, so that two pairs never mix."""
     names = ["account_sid", "region", "edge"]
     if not CREDENTIALS & set(values):
         names += (
@@ -414,6 +416,6 @@ def _credentials(values: dict[str, Any]) -> tuple[str, str]:
 
 def _date(text: str) -> str:
     try:
-        return read_date(text)
+        return parse_date(text)
     except ValueError:
         raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None

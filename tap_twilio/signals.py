@@ -1,4 +1,8 @@
-"""Handlers of SIGTERM and SIGINT."""
+"""
+Stops a run at SIGTERM or SIGINT: the run ends after its current page, with a last STATE.
+
+commands/sync.py installs the handlers.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 
-NUDGE_AFTER_S = 0.1
-STOP_WITHIN_S = 5  # after a signal, also if the target reads nothing any more
+INTERRUPT_AFTER_S = 0.1
+MAX_STOP_S = 5  # the process ends so long after the first signal, even if the target stopped reading
 
 
 def on_signals(stop: Callable[[], None], end: Callable[[int], None]) -> list[int]:
     """
-    Call `stop` at the first signal. Return a list to which each signal is appended.
+    Call `stop` at the first signal. Return the list of the signals that came, which grows.
 
-    A second signal, or a stop that takes too long, ends the process after a call of `end` with the exit code.
+    At a second signal, or if the stop takes too long, call `end` with the exit code, and end the process.
     """
     seen: list[int] = []
 
@@ -33,31 +37,31 @@ def on_signals(stop: Callable[[], None], end: Callable[[int], None]) -> list[int
         stop()
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, lambda *_: leave(128 + number))
-            signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
+            signal.setitimer(signal.ITIMER_REAL, MAX_STOP_S)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
     if hasattr(signal, "pthread_kill"):
-        _nudge_main_thread()
+        _interrupt_main_thread()
     return seen
 
 
-def _nudge_main_thread() -> None:
+def _interrupt_main_thread() -> None:
     """
-    Interrupt the main thread a moment after each signal.
+    Interrupt the main thread shortly after each signal.
 
-    Python runs a handler between two steps of the main thread. A signal that comes just before a write to a full pipe
-    would else wait for as long as the target reads nothing.
+    Python runs a handler only between two steps of the main thread. Without this, a signal just before a write to a
+    full pipe would wait until the target reads.
     """
     received, sent = os.pipe()
     os.set_blocking(sent, False)
     signal.set_wakeup_fd(sent, warn_on_full_buffer=False)
-    signal.signal(signal.SIGURG, lambda *_: None)  # it interrupts, and means nothing
+    signal.signal(signal.SIGURG, lambda *_: None)  # it only interrupts a system call
 
-    def nudge() -> None:
+    def interrupt() -> None:
         while number := os.read(received, 1):
             if number[0] != signal.SIGURG:
-                time.sleep(NUDGE_AFTER_S)
+                time.sleep(INTERRUPT_AFTER_S)
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGURG)
 
-    threading.Thread(target=nudge, daemon=True).start()
+    threading.Thread(target=interrupt, daemon=True).start()

@@ -1,6 +1,12 @@
-"""Dates as text that sorts: a `Timestamp` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC, so that text order is time order.
+"""
+Timestamps: dates as text in one form, `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC, so that text order is time order.
 
-Reads both of Twilio's forms (RFC 2822 on the classic API, ISO 8601 elsewhere) and plain days.
+    parse_date_time    a text with date, time and zone -> Timestamp; ValueError if malformed
+    parse_date         the same, and a plain day as its start: for settings and states
+    timestamp_or_none  a value of a row -> Timestamp; None if missing or malformed; fast
+    to_datetime, from_datetime  Timestamp <-> datetime
+
+Texts may have either of Twilio's forms: RFC 2822 (classic API) and ISO 8601 (the other products).
 """
 
 from __future__ import annotations
@@ -28,13 +34,13 @@ _ISO_8601 = re.compile(
 _DAY_ALONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def to_timestamp(text: str) -> Timestamp:
+def parse_date_time(text: str) -> Timestamp:
     """
-    Return a date with a time and a zone as a Timestamp, cut to microseconds.
+    Return a text with date, time and zone as a Timestamp, cut to microseconds.
 
     Raises: ValueError if it is neither RFC 2822 nor ISO 8601, has no zone, or is no date of the calendar.
 
-    >>> to_timestamp("Tue, 31 Aug 2010 20:36:28 +0000"), to_timestamp("2026-03-01T09:00:00.5+01:00")
+    >>> parse_date_time("Tue, 31 Aug 2010 20:36:28 +0000"), parse_date_time("2026-03-01T09:00:00.5+01:00")
     ('2010-08-31T20:36:28.000000Z', '2026-03-01T08:00:00.500000Z')
     """
     if match := _RFC_2822.fullmatch(text):
@@ -49,7 +55,7 @@ def to_timestamp(text: str) -> Timestamp:
     microsecond = int((fraction or "").ljust(6, "0")[:6])
     try:
         at = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond, zone)
-        return format_timestamp(at)
+        return from_datetime(at)
     except OverflowError:
         raise ValueError("a date outside the calendar") from None
 
@@ -64,20 +70,20 @@ class Cache(dict[str, Any]):
         return value
 
 
-# Most dates are new, so the classic form is read in three lookups: `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`.
+# Most dates occur once, but their parts often. So `timestamp_or_none` looks up three parts of a date in these tables:
+# of RFC 2822 `Tue, 31 Aug 2010 `, `20:36:` and `28 +0000`; of ISO 8601 `2010-08-31T`, `20:36:` and `28Z`.
 MINUTES = {f"{hour:02}:{minute:02}:": f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
 SECONDS = {f"{second:02} +0000": f"{second:02}.000000Z" for second in range(60)}
-# ISO 8601 is read the same way: `2010-08-31T`, `20:36:` and `28Z`.
 
 
 class _Days(Cache):
     def __missing__(self, text: str) -> str:
-        return self.keep(text, to_timestamp(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]
+        return self.keep(text, parse_date_time(f"{text}00:00:00 +0000")[:11])  # type: ignore[no-any-return]
 
 
 class _IsoDays(Cache):
     def __missing__(self, text: str) -> str:
-        return self.keep(text, to_timestamp(f"{text}00:00:00Z")[:11])  # type: ignore[no-any-return]
+        return self.keep(text, parse_date_time(f"{text}00:00:00Z")[:11])  # type: ignore[no-any-return]
 
 
 class _IsoSeconds(Cache):
@@ -86,21 +92,21 @@ class _IsoSeconds(Cache):
     def __missing__(self, text: str) -> str:
         if not text.endswith(("Z", "+00:00")):
             raise ValueError("another zone, or no seconds")
-        return self.keep(text, to_timestamp(f"2000-01-01T00:00:{text}")[17:])  # type: ignore[no-any-return]
+        return self.keep(text, parse_date_time(f"2000-01-01T00:00:{text}")[17:])  # type: ignore[no-any-return]
 
 
 class _Dates(Cache):
-    """A cache of `to_timestamp`; "" becomes None."""
+    """A cache of `parse_date_time`; "" becomes None."""
 
     def __missing__(self, text: str) -> Timestamp | None:
-        return self.keep(text, to_timestamp(text) if text else None)  # type: ignore[no-any-return]
+        return self.keep(text, parse_date_time(text) if text else None)  # type: ignore[no-any-return]
 
 
 DAYS, ISO_DAYS, ISO_SECONDS, DATES = _Days(), _IsoDays(), _IsoSeconds(), _Dates()
 
 
-def timestamp_of(value: object) -> Timestamp | None:
-    """Return a row's date as a Timestamp, a plain day as its start; None if it is missing or malformed."""
+def timestamp_or_none(value: object) -> Timestamp | None:
+    """Return a value of a row as a Timestamp, a plain day as its start; None if it is missing or malformed."""
     if not value or not isinstance(value, str):
         return None
     try:
@@ -113,14 +119,14 @@ def timestamp_of(value: object) -> Timestamp | None:
         return None
 
 
-def read_date(text: str) -> Timestamp:
+def parse_date(text: str) -> Timestamp:
     """
-    Return a date that a person wrote as a Timestamp, a plain day as its start. Raises ValueError.
+    Return a text with date, time and zone as a Timestamp, a plain day as its start. Raises ValueError.
 
-    >>> read_date("2026-01-31"), read_date("2026-01-31T12:00:00+01:00")
+    >>> parse_date("2026-01-31"), parse_date("2026-01-31T12:00:00+01:00")
     ('2026-01-31T00:00:00.000000Z', '2026-01-31T11:00:00.000000Z')
     """
-    return to_timestamp(_with_time(text))
+    return parse_date_time(_with_time(text))
 
 
 def _with_time(text: str) -> str:
@@ -135,24 +141,24 @@ def is_day(text: str) -> bool:
     >>> is_day("2026-01-31"), is_day("2026-02-31")
     (True, False)
     """
-    return bool(_DAY_ALONE.fullmatch(text)) and timestamp_of(text) is not None
+    return bool(_DAY_ALONE.fullmatch(text)) and timestamp_or_none(text) is not None
 
 
-def parse_timestamp(text: Timestamp) -> datetime:
+def to_datetime(text: Timestamp) -> datetime:
     """
     Return a Timestamp as a datetime.
 
-    >>> parse_timestamp("2026-03-01T00:00:00.000000Z")
+    >>> to_datetime("2026-03-01T00:00:00.000000Z")
     datetime.datetime(2026, 3, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)  # strptime takes four times as long
 
 
-def format_timestamp(at: datetime) -> Timestamp:
+def from_datetime(at: datetime) -> Timestamp:
     """
     Return a datetime as a Timestamp.
 
-    >>> format_timestamp(parse_timestamp("2026-03-01T00:00:00.000000Z"))
+    >>> from_datetime(to_datetime("2026-03-01T00:00:00.000000Z"))
     '2026-03-01T00:00:00.000000Z'
     """
     return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -160,7 +166,7 @@ def format_timestamp(at: datetime) -> Timestamp:
 
 def machine_now() -> Timestamp:
     """Return the time of this machine's clock."""
-    return format_timestamp(datetime.now(timezone.utc))
+    return from_datetime(datetime.now(timezone.utc))
 
 
 def to_second(at: Timestamp) -> str:
@@ -191,33 +197,46 @@ def duration(seconds: float) -> str:
 
 
 def earlier(at: Timestamp, by: timedelta) -> Timestamp:
-    """Return an earlier timestamp, but none before the year 1, where Python's calendar begins."""
+    """
+    Return a timestamp `by` a duration earlier, or the first one of Python's calendar.
+
+    >>> earlier("2026-03-01T00:00:00.000000Z", DAY), earlier("0001-01-01T00:00:00.000000Z", DAY)
+    ('2026-02-28T00:00:00.000000Z', '0001-01-01T00:00:00.000000Z')
+    """
     try:
-        return format_timestamp(parse_timestamp(at) - by)
+        return from_datetime(to_datetime(at) - by)
     except OverflowError:
         return "0001-01-01T00:00:00.000000Z"
 
 
 def later(at: Timestamp, by: timedelta) -> Timestamp:
-    """Return a later timestamp."""
-    return earlier(at, -by)
+    """
+    Return a timestamp `by` a duration later, or the last one of Python's calendar.
+
+    >>> later("2026-02-28T00:00:00.000000Z", DAY), later("9999-12-31T00:00:00.000000Z", 2 * DAY)
+    ('2026-03-01T00:00:00.000000Z', '9999-12-31T23:59:59.999999Z')
+    """
+    try:
+        return from_datetime(to_datetime(at) + by)
+    except OverflowError:
+        return "9999-12-31T23:59:59.999999Z"
 
 
-def day_of(at: Timestamp) -> Timestamp:
+def start_of_day(at: Timestamp) -> Timestamp:
     """
     Return the start of a timestamp's day.
 
-    >>> day_of("2026-03-01T09:30:00.000000Z")
+    >>> start_of_day("2026-03-01T09:30:00.000000Z")
     '2026-03-01T00:00:00.000000Z'
     """
     return f"{at[:10]}T00:00:00.000000Z"
 
 
-def midnight_after(at: Timestamp) -> Timestamp:
+def round_up_to_day(at: Timestamp) -> Timestamp:
     """
-    Return the first midnight that is not before a timestamp, whose fraction of a second does not count.
+    Return the start of the next day, or the timestamp itself if its day starts in the same second.
 
-    >>> midnight_after("2026-03-01T09:30:00.000000Z"), midnight_after("2026-03-01T00:00:00.000000Z")
+    >>> round_up_to_day("2026-03-01T09:30:00.000000Z"), round_up_to_day("2026-03-01T00:00:00.000000Z")
     ('2026-03-02T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z')
     """
-    return day_of(later(at, DAY - SECOND))
+    return start_of_day(later(at, DAY - SECOND))

@@ -27,7 +27,7 @@ from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.tables.table import Table
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 
 HOUR = timedelta(hours=1)
@@ -157,7 +157,7 @@ class TwilioList:
     def answer(self, ask: Fetch) -> Page:
         self.requests.append(ask)
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
-        if not ask.rows:
+        if not ask.rows_property:
             row = self.rows.get(path.rsplit("/", 1)[1].removesuffix(".json"))
             if row is None:
                 raise Refused(404, 20404, "not found", path)
@@ -207,7 +207,7 @@ class TwilioList:
         if not since or not until:
             return rows
         low, high = (datetime.fromisoformat(at.replace("Z", "")).replace(tzinfo=timezone.utc) for at in (since, until))
-        if self.stream.filter.reach and low < self.now - self.stream.filter.reach:
+        if self.stream.filter.max_age and low < self.now - self.stream.filter.max_age:
             raise Refused(400, 20004, "too far back", "")
         column, null = self.column, not self.hides_null
         if not self.inclusive:

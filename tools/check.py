@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tap_twilio.singer.catalog import load_schema
-from tap_twilio.streams.model import Filter, Has, OpenParents, Product, Scores, Stream
+from tap_twilio.streams.model import Condition, Filter, OpenParents, Product, ScoreList, Stream
 from tap_twilio.timestamps import DAY
 
 from .documents import Documents, Json, Operation
@@ -149,8 +149,8 @@ class StreamCheck:
         elif stream.name not in UNDOCUMENTED:
             yield f"there is no GET {stream.product.host} {stream.product.root}/{stream.path}{stream.product.suffix}"
         yield from self._parent()
-        if stream.second:
-            yield from scores(stream.second, self.there)
+        if stream.score_list:
+            yield from scores(stream.score_list, self.there)
 
     def notes(self) -> Iterator[str]:
         """Yield everything in the documents that the schema lacks."""
@@ -165,8 +165,8 @@ class StreamCheck:
         if kind != "single" and stream.has_next_page == (kind == "none"):
             yield "it names no next page" if stream.has_next_page else "it names a next page"
         most = next((p["schema"].get("maximum") for p in found.parameters("query") if p["name"] == "PageSize"), None)
-        if most is not None and stream.most_rows > most:
-            yield f"a page has {most} rows at most, not {stream.most_rows}"
+        if most is not None and stream.max_page_size > most:
+            yield f"a page has {most} rows at most, not {stream.max_page_size}"
         if stream.rows and stream.has_item_endpoint and self.there.documents.one_of(found) is None:
             yield "Twilio cannot be asked for one of its rows"
 
@@ -175,7 +175,7 @@ class StreamCheck:
         stream = self.stream
         added = {*stream.derived, *ADDED}
         yield from missing("the key's", stream.key, {*row, *added})
-        yield from missing("the replication key's", [stream.changed] if stream.changed else [], row)
+        yield from missing("the replication key's", [stream.replication_key] if stream.replication_key else [], row)
         yield from missing("the filter's", [stream.filter.column] if stream.filter else [], {*row, *added})
         yield from missing("the hidden", stream.hidden, row)
         yield from missing("the schema's", self.schema["properties"], {*row, *added})
@@ -200,7 +200,7 @@ class StreamCheck:
         if found is None:
             return  # said of the parent
         yield from missing(f"of {above.name}, the path's", parent.path_params.values(), {*row, *above.derived})
-        conditions = [parent.where, parent.visit.while_ if isinstance(parent.visit, OpenParents) else None]
+        conditions = [parent.where, parent.visit.open_if if isinstance(parent.visit, OpenParents) else None]
         for has in filter(None, conditions):
             yield from condition(has, above.name, found, row)
 
@@ -211,11 +211,11 @@ def missing(whose: str, names: Iterable[str], there: Iterable[str]) -> Iterator[
         yield f"there is no property {name} ({whose})"
 
 
-def condition(has: Has, name: str, found: Operation, row: Json) -> Iterator[str]:
+def condition(has: Condition, name: str, found: Operation, row: Json) -> Iterator[str]:
     """Check a condition on a parent's row."""
     yield from missing(f"of {name}, the condition's", [has.column], row)
     known = values_of(found, row.get(has.column, {}))
-    for value in has.among:
+    for value in has.one_of:
         if known and value not in known:
             yield f"{has.column} of {name} is never {value}"
 
@@ -240,14 +240,18 @@ def query_parameters(sent: Iterable[tuple[str, str]], found: Operation) -> Itera
             yield f"{name} is never {value}"
 
 
-def scores(second: Scores, there: Index) -> Iterator[str]:
+def scores(second: ScoreList, there: Index) -> Iterator[str]:
     """Check a second source: its list's parameters, and the path of one row."""
     product, path = second.stream.product, second.stream.path
-    found, one = (there.find(product, path) for path in (path, second.one))
+    found, one = (there.find(product, path) for path in (path, second.item_path))
     if found is None or one is None:
-        yield f"there is no GET {product.host} {product.root}/{second.one if found else path}"
+        yield f"there is no GET {product.host} {product.root}/{second.item_path if found else path}"
         return
-    yield from missing(f"of {path}", [second.holds], row_schema(found)["properties"])
+    yield from missing(f"of {path}", [second.rating_member], row_schema(found)["properties"])
     query = {parameter["name"] for parameter in found.parameters("query")}
-    yield from (f"there is no parameter {name}" for name in (second.parameter, second.subaccount) if name not in query)
-    yield from missing(f"of {second.one}", [second.score, *second.columns.values()], row_schema(one)["properties"])
+    yield from (
+        f"there is no parameter {name}" for name in (second.score_param, second.subaccount_param) if name not in query
+    )
+    yield from missing(
+        f"of {second.item_path}", [second.score_column, *second.columns.values()], row_schema(one)["properties"]
+    )

@@ -95,11 +95,11 @@ def plugin() -> dict[str, Any]:
         "settings_group_validation": CREDENTIALS,
         "settings": [setting(name, about) for name, about in SCHEMA["properties"].items()],
         # Meltano selects everything otherwise: all streams, and what leaves only where it is selected by name.
-        "select": [f"{stream.name}.*" for stream in STREAMS if stream.default],
+        "select": [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default],
         "metadata": {
-            stream.name: {name: {"selected": False} for name in sorted(stream.opt_in)}
+            stream.name: {name: {"selected": False} for name in sorted(stream.deselected_by_default)}
             for stream in STREAMS
-            if stream.opt_in
+            if stream.deselected_by_default
         },
     }
 

@@ -174,7 +174,7 @@ def declaration(fact: Json, lists: dict[tuple[str, str], str]) -> str:
     if key_of(fact) != ("sid",):
         parts.append(f"key={key_of(fact)!r}".replace("'", '"'))
     if "date_updated" not in fact["properties"]:
-        parts.append("reads=LogWindow(again=2 * DAY)" if bounds else "reads=FullRead()")
+        parts.append("read_strategy=LogWindow(lookback=2 * DAY)" if bounds else "read_strategy=FullRead()")
     if bounds:
         unit = ", unit=DAY" if fact["query"][bounds[0]].get("format") == "date" else ""
         always = "" if "date_updated" in fact["properties"] else ", nullable=False"
@@ -200,9 +200,9 @@ def notes(fact: Json) -> list[str]:
     texts += [f"query: {', '.join(others)}"] if others else []
     texts += [f"values: {'; '.join(enums)}"] if enums else []
     if set(key_of(fact)) <= {"?", "account_sid", *map(snake, parameters(fact))}:
-        texts.append("key: the documents do not say what tells the rows apart")
+        texts.append("key: the documents do not say which properties identify a row")
     if "account_sid" not in fact["properties"]:
-        texts.append("no account_sid in the row: add it, or say that the list is everybody's")
+        texts.append('the row has no account_sid: add derived={"account_sid": "account_sid"}, or scope="global"')
     return [f"# {line}" for line in texts]
 
 

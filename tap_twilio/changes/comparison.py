@@ -17,7 +17,7 @@ from functools import cached_property
 from tap_twilio.changes.fingerprint_codec import Fingerprint, Sums
 from tap_twilio.changes.fingerprints import PendingRow
 from tap_twilio.changes.power_sums import MAX_DECODABLE, ZERO, is_located, locate, minus, power_sums
-from tap_twilio.timestamps import END, Timestamp, timestamp_of
+from tap_twilio.timestamps import END, Timestamp, timestamp_or_none
 
 FEW_ROWS = 5  # whose hashes take no more bytes than sums
 Rows = Sequence[PendingRow]
@@ -84,7 +84,9 @@ class Chunk:
         """Return the keys of the rows that changed or are new; None if they are too many for the sums."""
         if difference == ZERO:
             return set()
-        created = [row for row in rows if (timestamp_of(row.dates[2]) or END) >= self._since] if self._since else []
+        created = (
+            [row for row in rows if (timestamp_or_none(row.dates[2]) or END) >= self._since] if self._since else []
+        )
         for new in ([], created) if created else ([],):
             locator = locate(minus(difference, power_sums(new)))
             if locator is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, timestamp_of
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, timestamp_or_none
 from tap_twilio.twilio.endpoint import Dates
 
 NO_DATES: Dates = (None, None, None)
@@ -28,11 +28,13 @@ class DateRule:
 
     def sees_change(self, dates: Dates) -> bool:
         """Return whether a row's date says that it changed. A row without a date counts as changed."""
-        return not self.since or (timestamp_of(dates[0]) or END) >= self.since
+        return not self.since or (timestamp_or_none(dates[0]) or END) >= self.since
 
     def must_resend(self, dates: Dates) -> bool:
         """Return whether a row is due even if it did not change."""
         _, listed, created = dates
-        if self.resend_listed_before and (timestamp_of(listed) or BEGINNING) < self.resend_listed_before:
+        if self.resend_listed_before and (timestamp_or_none(listed) or BEGINNING) < self.resend_listed_before:
             return True
-        return bool(self.resend_created_before) and (timestamp_of(created) or BEGINNING) < self.resend_created_before
+        return (
+            bool(self.resend_created_before) and (timestamp_or_none(created) or BEGINNING) < self.resend_created_before
+        )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tap_twilio.changes.fingerprint_codec import MAX_HASHES, Fingerprint, size_in_state, unpack
-from tap_twilio.timestamps import Timestamp
+from tap_twilio.twilio.request import PageTimes
 
 
 class PendingRow(NamedTuple):
@@ -24,7 +24,7 @@ class PendingRow(NamedTuple):
     key: int  # 64 bits of its key's hash
     content: int  # the hash of its record
     record: Any  # the JSON to write, or what a visit of the row needs
-    stamp: tuple[Timestamp, Timestamp]  # of its page
+    times: PageTimes
     dates: tuple[Any, Any, Any]  # twilio.endpoint.Dates
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 

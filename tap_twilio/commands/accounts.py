@@ -1,4 +1,4 @@
-"""`--accounts-json`: the accounts, for schedulers that map a task over groups of accounts."""
+"""`--accounts-json`: prints the accounts, so that a scheduler can run a task for each group of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import json
 from collections.abc import Callable
 
 from tap_twilio.errors import PartitionError, TapError
-from tap_twilio.run.accounts import known_accounts
 from tap_twilio.singer.output import Output
-from tap_twilio.streams import PROBE
 
-from .sync import prepared
+from .sync import create_sync
 
 
 def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     """Print every account as JSON, and whether a sync reads it. Raises TapError, TargetGone, OutputFailed."""
-    sync = prepared(arguments, hide)
+    sync = create_sync(arguments, hide)
     try:
-        accounts = known_accounts(sync.settings, sync.scheduler, sync.credentials, PROBE)
+        accounts = sync.account_finder.list_accounts()
     except PartitionError as error:
         raise TapError(f"{error}; no account is known.") from None
     finally:

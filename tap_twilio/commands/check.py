@@ -1,4 +1,4 @@
-"""`--check`: a table of the selected streams, each ok or with its error."""
+"""`--check`: prints a table of the selected streams, each with "ok" or its error. run/check.py sends the requests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from tap_twilio.run.check import Check, CheckResult
 from tap_twilio.singer.output import Output
 
-from .sync import prepared
+from .sync import create_sync
 
 
 def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     """Print the table, and return 1 if a stream failed, else 0. Raises TapError, TargetGone, OutputFailed."""
-    results = Check(prepared(arguments, hide)).run()
+    results = Check(create_sync(arguments, hide)).run()
     Output().document("".join(_lines(results)))
     return 1 if any(result.failed for result in results) else 0
 

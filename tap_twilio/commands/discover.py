@@ -1,4 +1,4 @@
-"""`--discover`: the catalog of all streams."""
+"""`--discover`: prints the catalog of all streams."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tap_twilio.singer.selection import build_catalog
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Print the catalog. A config, if given, decides the form of its schemas; `--select` makes a selection in it.
+    Print the catalog. A config can change the types in its schemas, and `--select` selects streams in it.
 
     Raises TapError, TargetGone, OutputFailed.
     """
     options = SchemaOptions()
     if arguments.config:
-        from tap_twilio.settings import forms
+        from tap_twilio.settings import schema_options
 
-        options = SchemaOptions(**forms(arguments.config))
+        options = SchemaOptions(**schema_options(arguments.config))
     catalog = discover(options=options) if arguments.select is None else build_catalog(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

@@ -1,4 +1,8 @@
-"""`run-sync`: one sync into a target, with lock, state and logs, as a scheduler runs it."""
+"""
+`run-sync`: runs one sync into a target, with a lock, a saved state and logs, as a scheduler needs it.
+
+run_sync/ has its parts: pipe.py runs the two processes; folder.py and object_store.py save the state.
+"""
 
 from __future__ import annotations
 
@@ -19,43 +23,44 @@ from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import make_way, private, replace, state_in, writing_summary
+from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing_summary
 from tap_twilio.log import SCREEN, on_terminal, passed_screen
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
 
 LOGGER = logging.getLogger("tap_twilio")
+Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
 EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
-    """Run tap and target, and return the exit code of both (docs/production.md). Raises TapError, AlreadyRunning."""
+    """Run tap and target, and return an exit code (docs/production.md). Raises TapError, AlreadyRunning."""
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
     end = argv.index("--") if "--" in argv else len(argv)
-    arguments, given = _parser().parse_args(argv[:end]), argv[end + 1 :]
-    if any(word == "--state" or word.startswith("--state=") for word in given):
+    arguments, tap_arguments = _parser().parse_args(argv[:end]), argv[end + 1 :]
+    if any(word == "--state" or word.startswith("--state=") for word in tap_arguments):
         raise TapError("run-sync passes the state to the tap: put --state before --, not after it.")
-    tap = _command(arguments.tap, "--tap") if arguments.tap else _this_tap()
-    target = _command(arguments.target, "--target")
-    store = _state_store(arguments.state)
+    tap = _split_command(arguments.tap, "--tap") if arguments.tap else _this_tap()
+    target = _split_command(arguments.target, "--target")
+    store = _open_store(arguments.state)
     summary = Path(arguments.summary_json) if arguments.summary_json else None
     with ExitStack() as stack:
-        lock = stack.enter_context(store.alone())
-        logs = stack.enter_context(_logs(arguments.logs))
+        lock = stack.enter_context(store.hold_lock())
+        logs = stack.enter_context(_open_logs(arguments.logs))
         if summary:
             with writing_summary(summary):
-                make_way(summary)
-        last = store.last()
-        state = ["--state", str(last)] if last else []
+                prepare_output_file(summary)
+        last_state = store.load()
+        state = ["--state", str(last_state)] if last_state else []
         began = time.monotonic()
-        pipe = Pipe(store.keep, store.beat)
-        outcome = pipe.run([*tap, *given, *state], target, lock, logs, _screen(arguments.logs))
+        pipe = Pipe(store.save, store.renew_lock)
+        outcome = pipe.run([*tap, *tap_arguments, *state], target, lock, logs, _pass_screen(arguments.logs))
         code = _exit_code(outcome)
         _log_end(code, outcome, f"{time.monotonic() - began:.0f} s", str(store), arguments.logs, logs)
         if summary:
-            _write_summary(summary, code, outcome, store.last())
+            _write_summary(summary, code, outcome, store.load())
     return code
 
 
@@ -84,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(text: str, option: str) -> list[str]:
+def _split_command(text: str, option: str) -> list[str]:
     """Split a command as a shell does, and return its words. Raises TapError if there is no such program."""
     try:
         words = shlex.split(text)
@@ -98,57 +103,58 @@ def _command(text: str, option: str) -> list[str]:
 
 
 def _this_tap() -> list[str]:
-    """Return the command of this tap, as it was started."""
+    """Return the command that started this process, without its arguments."""
     script = Path(sys.argv[0])
     return [sys.executable, *(("-m", "tap_twilio") if script.name == "__main__.py" else (str(script),))]
 
 
-def _state_store(where: str) -> Any:
-    """Return a `Folder`, or an object store with the same methods. Raises TapError."""
-    if where.startswith("file://"):
-        where = where.removeprefix("file://")
-    if "://" not in where:
-        return Folder(Path(where))
+def _open_store(place: str) -> Any:
+    """Return a `Folder`, or an `ObjectStore`, which has the same methods. Raises TapError."""
+    if place.startswith("file://"):
+        place = place.removeprefix("file://")
+    if "://" not in place:
+        return Folder(Path(place))
     try:
-        remote = importlib.import_module("tap_twilio.run_sync.object_store")
+        object_store = importlib.import_module("tap_twilio.run_sync.object_store")
     except ImportError:
-        raise TapError(f"--state {where}: addresses need pip install 'exact-tap-twilio[state]'.") from None
-    return remote.Remote(where)
+        raise TapError(f"--state {place}: addresses need pip install 'exact-tap-twilio[state]'.") from None
+    return object_store.ObjectStore(place)
 
 
 @contextmanager
-def _logs(where: str | None) -> Iterator[tuple[IO[bytes] | None, IO[bytes] | None]]:
-    """Open the log files of tap and target, and write a heading for this run; None: the stderr of this process."""
-    if where is None:
-        yield None, None
+def _open_logs(logs: str | None) -> Iterator[Logs]:
+    """Open the log files in the folder `logs`, and write a heading for this run. Without a folder, yield None twice."""
+    if logs is None:
+        yield None, None  # tap and target write to the stderr of this process
         return
-    folder = Path(where)
+    folder = Path(logs)
     with ExitStack() as stack:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             tap, target = (
-                stack.enter_context(open(folder / name, "ab", buffering=0, opener=private))
+                stack.enter_context(open(folder / name, "ab", buffering=0, opener=open_private))
                 for name in ("tap.log", "target.log")
             )
             for file in (tap, target):
-                _line(file, f"--- {to_second(machine_now())} tap-twilio {__version__} run-sync")
+                _write_line(file, f"--- {to_second(machine_now())} tap-twilio {__version__} run-sync")
         except OSError as error:
-            raise TapError(f"--logs {where}: cannot be written ({error.strerror}).") from None
+            raise TapError(f"--logs {logs}: cannot be written ({error.strerror}).") from None
         yield tap, target
 
 
-def _screen(where: str | None) -> dict[str, int]:
-    """Return the environment variable that tells the tap its screen, if its stderr is a file."""
-    if where is None:
+def _pass_screen(logs: str | None) -> dict[str, int]:
+    """Return the environment variable that names the screen to the tap, if the tap's stderr is a file."""
+    if logs is None:
         return {}
     descriptor = passed_screen() or (os.dup(sys.stderr.fileno()) if on_terminal() else None)
     return {} if descriptor is None else {SCREEN: descriptor}
 
 
 def _exit_code(outcome: Outcome) -> int:
+    """Return 128 + N if a signal stopped the run, 4 if the target failed, and else the tap's exit code."""
     if outcome.signals and (len(outcome.signals) > 1 or not outcome.target_exit):
         return 128 + outcome.signals[0]
-    if outcome.target_exit or outcome.target_left or outcome.missing:
+    if outcome.target_exit or outcome.target_left_early or outcome.missing:
         return TargetFailed.exit_code
     return outcome.tap_exit
 
@@ -156,19 +162,19 @@ def _exit_code(outcome: Outcome) -> int:
 def _log_end(
     code: int,
     outcome: Outcome,
-    took: str,
+    duration: str,
     place: str,
-    where: str | None,
-    logs: tuple[IO[bytes] | None, IO[bytes] | None],
+    folder: str | None,
+    logs: Logs,
 ) -> None:
-    """Log the closing line. With --logs, it comes to stderr only if there is something to do."""
-    kept = "no STATE was confirmed, so the next sync begins where this one did"
+    """Log the closing line. With --logs, print it only if the user must act."""
+    saved = "no STATE was confirmed, so the next sync begins where this one did"
     if outcome.states:
-        kept = f"state saved {time.monotonic() - outcome.kept_at:.0f} s ago in {place}"
-    early = ", before it had read everything" if outcome.target_left else ""
+        saved = f"state saved {time.monotonic() - outcome.saved_at:.0f} s ago in {place}"
+    early = ", before it had read everything" if outcome.target_left_early else ""
     line = (
-        f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {took};"
-        f" {outcome.rows} rows sent; {kept}"
+        f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {duration};"
+        f" {outcome.rows} rows sent; {saved}"
     )
     if outcome.missing:
         LOGGER.error(
@@ -176,19 +182,19 @@ def _log_end(
             "The next sync continues from the last confirmed STATE",
             outcome.missing,
         )
-    fine = code == 0 and outcome.states
+    is_good = code == 0 and outcome.states
     for file in filter(None, logs):
-        _line(file, f"--- {to_second(machine_now())} {line}")
-    if where is None or not fine:
-        LOGGER.log(logging.INFO if fine else logging.WARNING, "%s", line)
-    if where is not None and not fine:
+        _write_line(file, f"--- {to_second(machine_now())} {line}")
+    if folder is None or not is_good:
+        LOGGER.log(logging.INFO if is_good else logging.WARNING, "%s", line)
+    if folder is not None and not is_good:
         for name in ("tap.log", "target.log"):
-            if last := _last_line(Path(where) / name):
-                LOGGER.warning("%s ends with: %s", Path(where) / name, last)
+            if last := _last_line(Path(folder) / name):
+                LOGGER.warning("%s ends with: %s", Path(folder) / name, last)
 
 
 def _last_line(path: Path) -> str:
-    """Return the last line that a process logged in this run; empty if it logged nothing."""
+    """Return the last line that a process logged in this run, before our closing line; empty if it logged nothing."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 10_000))
         lines = file.read().decode("utf-8", "replace").splitlines()
@@ -197,7 +203,7 @@ def _last_line(path: Path) -> str:
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:
-    bookmarks = (state_in(state.read_bytes()) or {}).get("bookmarks", {}) if state else {}
+    bookmarks = (parse_state(state.read_bytes()) or {}).get("bookmarks", {}) if state else {}
     summary = {
         "exit_code": code,
         "tap_exit": outcome.tap_exit,
@@ -209,13 +215,13 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "bookmarks": {stream: _bookmark(part) for stream, part in bookmarks.items()},
     }
     with writing_summary(path):
-        replace(path, json.dumps(summary).encode() + b"\n")
+        write_atomically(path, json.dumps(summary).encode() + b"\n")
 
 
 def _bookmark(part: Any) -> Any:
-    """Return a stream's bookmark; another tap's may be text alone."""
+    """Return a stream's bookmark; other taps may write it as a text."""
     return part.get("date_updated") if isinstance(part, dict) else part
 
 
-def _line(file: IO[bytes], text: str) -> None:
+def _write_line(file: IO[bytes], text: str) -> None:
     file.write(text.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""`tap-twilio state`: show a state, split it by account, merge the shards, or forget some accounts."""
+"""`tap-twilio state`: shows a state, splits it by account, merges such shards, or forgets some accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import parse_json, private, replace, unwrapped
+from tap_twilio.files import open_private, parse_json, unwrap_state, write_atomically
 from tap_twilio.log import about
 from tap_twilio.singer.output import Output
 from tap_twilio.state.describe import Line, lines
@@ -30,8 +30,8 @@ COLUMNS = ("stream", "account", "bookmark", "age", "complete", "rescan", "open")
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     """Run a subcommand, and return 0. Raises TapError, TargetGone, OutputFailed; SystemExit for wrong arguments."""
     arguments = _parser().parse_args(argv)
-    code: int = arguments.does(arguments)
-    return code
+    arguments.run(arguments)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,26 +41,30 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="show|split|merge|forget")
-    show = commands.add_parser(
+    show_parser = commands.add_parser(
         "show", help="print each stream's bookmark, its age, and what is left to do", allow_abbrev=False
     )
-    show.add_argument("file", metavar="FILE")
-    show.add_argument("--format", choices=["text", "json"], default="text")
-    show.set_defaults(does=_show)
-    cut = commands.add_parser("split", help="write a state for each account, or group of accounts", allow_abbrev=False)
-    cut.add_argument("file", metavar="FILE")
-    cut.add_argument("--into", metavar="DIR", required=True, help="an empty or new folder")
-    cut.add_argument("--groups", metavar="N", type=_positive, help="write at most N files; default: one per account")
-    cut.set_defaults(does=_split)
-    join = commands.add_parser("merge", help="merge shards, and print the state", allow_abbrev=False)
-    join.add_argument("files", metavar="FILE", nargs="+")
-    join.set_defaults(does=_merge)
-    drop = commands.add_parser(
+    show_parser.add_argument("file", metavar="FILE")
+    show_parser.add_argument("--format", choices=["text", "json"], default="text")
+    show_parser.set_defaults(run=_show)
+    split_parser = commands.add_parser(
+        "split", help="write a state for each account, or group of accounts", allow_abbrev=False
+    )
+    split_parser.add_argument("file", metavar="FILE")
+    split_parser.add_argument("--into", metavar="DIR", required=True, help="an empty or new folder")
+    split_parser.add_argument(
+        "--groups", metavar="N", type=_positive, help="write at most N files; default: one per account"
+    )
+    split_parser.set_defaults(run=_split)
+    merge_parser = commands.add_parser("merge", help="merge shards, and print the state", allow_abbrev=False)
+    merge_parser.add_argument("files", metavar="FILE", nargs="+")
+    merge_parser.set_defaults(run=_merge)
+    forget_parser = commands.add_parser(
         "forget", help="print the state without some accounts, so that their rows may be dropped", allow_abbrev=False
     )
-    drop.add_argument("file", metavar="FILE")
-    drop.add_argument("accounts", metavar="AC…", nargs="+")
-    drop.set_defaults(does=_forget)
+    forget_parser.add_argument("file", metavar="FILE")
+    forget_parser.add_argument("accounts", metavar="AC…", nargs="+")
+    forget_parser.set_defaults(run=_forget)
     return parser
 
 
@@ -73,31 +77,30 @@ def _positive(text: str) -> int:
 # -- show
 
 
-def _show(arguments: argparse.Namespace) -> int:
+def _show(arguments: argparse.Namespace) -> None:
     now = machine_now()
-    with _in(arguments.file):
-        shown = list(lines(_read(arguments.file), now))
+    with _naming(arguments.file):
+        partitions = list(lines(_read(arguments.file), now))
     if arguments.format == "json":
-        Output().document(json.dumps([line.document() for line in shown], indent=2) + "\n")
+        Output().document(json.dumps([line.document() for line in partitions], indent=2) + "\n")
     else:
-        Output().document(_table(shown, now))
-    return 0
+        Output().document(_table(partitions, now))
 
 
-def _table(shown: Sequence[Line], now: Timestamp) -> str:
+def _table(partitions: Sequence[Line], now: Timestamp) -> str:
     rows: list[tuple[str, ...]] = [COLUMNS]
-    for stream, group in groupby(shown, attrgetter("stream")):
-        of_stream = list(group)
-        rows += [_cells(line) for line in of_stream if not line.elsewhere]
-        others = sum(line.elsewhere for line in of_stream)
-        if others:
-            rows.append((stream, f"{others} others", "", "", "", "", "in other shards of this state"))
+    for stream, group in groupby(partitions, attrgetter("stream")):
+        in_stream = list(group)
+        rows += [_cells(line) for line in in_stream if not line.elsewhere]
+        in_other_shards = sum(line.elsewhere for line in in_stream)
+        if in_other_shards:
+            rows.append((stream, f"{in_other_shards} others", "", "", "", "", "in other shards of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
-    kilobytes = sum(line.fingerprint_bytes for line in shown) / 1000
-    accounts = len({line.account for line in shown if line.account and not line.elsewhere})
-    end = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of fingerprints (state_kilobytes)"
-    return "\n".join([*table, "", end, ""])
+    kilobytes = sum(line.fingerprint_bytes for line in partitions) / 1000
+    accounts = len({line.account for line in partitions if line.account and not line.elsewhere})
+    footer = f"{accounts} accounts at {_second(now)}; {kilobytes:.0f} KB of fingerprints (state_kilobytes)"
+    return "\n".join([*table, "", footer, ""])
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -131,8 +134,8 @@ def _age(seconds: int) -> str:
 # -- split, merge and forget
 
 
-def _split(arguments: argparse.Namespace) -> int:
-    with _in(arguments.file):
+def _split(arguments: argparse.Namespace) -> None:
+    with _naming(arguments.file):
         state = _read(arguments.file)
         sizes = owned(state)
         groups = grouped(sizes, arguments.groups) if arguments.groups else [[account] for account in sizes]
@@ -153,7 +156,6 @@ def _split(arguments: argparse.Namespace) -> int:
             LOGGER.warning(message, name, extra=about(name))
     written = [{"state": str(folder / name), "subaccounts": group} for name, group in zip(names, groups)]
     Output().document(json.dumps(written, indent=2) + "\n")
-    return 0
 
 
 def _write(folder: Path, shards: dict[str, Any]) -> None:
@@ -162,15 +164,15 @@ def _write(folder: Path, shards: dict[str, Any]) -> None:
         if any(folder.iterdir()):
             raise TapError(f"{folder}: is not empty. Give --into an empty or new folder.")
         for name, shard in shards.items():
-            replace(folder / name, json.dumps(shard).encode() + b"\n", private)
+            write_atomically(folder / name, json.dumps(shard).encode() + b"\n", open_private)
     except OSError as error:
         raise TapError(f"{folder}: cannot be written ({error.strerror}). Give --into another folder.") from None
 
 
-def _merge(arguments: argparse.Namespace) -> int:
+def _merge(arguments: argparse.Namespace) -> None:
     files = []
     for path in arguments.files:
-        with _in(path):
+        with _naming(path):
             state = _read(path)
             for name in state.names:
                 state.stream(name)  # raises here if malformed, so that the error names the file
@@ -179,22 +181,20 @@ def _merge(arguments: argparse.Namespace) -> int:
     for warning in warnings:
         LOGGER.warning("%s", warning)
     Output().document(json.dumps(value) + "\n")
-    return 0
 
 
-def _forget(arguments: argparse.Namespace) -> int:
-    with _in(arguments.file):
+def _forget(arguments: argparse.Namespace) -> None:
+    with _naming(arguments.file):
         value = forget(_read(arguments.file), arguments.accounts)
     Output().document(json.dumps(value) + "\n")
-    return 0
 
 
 # -- reading
 
 
 @contextmanager
-def _in(path: str) -> Iterator[None]:
-    """Name the file in the errors of the block."""
+def _naming(path: str) -> Iterator[None]:
+    """Put the name of the file into each error of the block."""
     try:
         yield
     except TapError as error:
@@ -202,22 +202,26 @@ def _in(path: str) -> Iterator[None]:
 
 
 def _read(path: str) -> State:
-    """Return the state in a file: a STATE's value or message, the last of several lines, or what Meltano prints."""
+    """
+    Return the state in a file.
+
+    The file may hold the value of a STATE, a STATE message, several of them in lines, or the output of Meltano.
+    """
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise TapError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
-    value = _json(data)
+    value = _parse(data)
     if value is None:
         data = data.rstrip()
-        value = _json(data[data.rfind(b"\n") + 1 :])
-    value = unwrapped(value)
+        value = _parse(data[data.rfind(b"\n") + 1 :])
+    value = unwrap_state(value)
     if not isinstance(value, dict) or (value and "bookmarks" not in value):
         raise TapError(f"{path}: is not a state: it is not JSON with bookmarks. {FIX}")
     return State(value)
 
 
-def _json(data: bytes) -> Any:
+def _parse(data: bytes) -> Any:
     try:
         return parse_json(data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`--summary-json`: a summary of the run, in a JSON file."""
+"""`--summary-json`: writes a summary of the run to a JSON file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
-from tap_twilio.files import make_way, replace, writing_summary
+from tap_twilio.files import prepare_output_file, write_atomically, writing_summary
 from tap_twilio.reporting.summary import FORMAT, totals
 from tap_twilio.run.sync import Sync
 from tap_twilio.timestamps import machine_now
 
 
 class SummaryFile:
-    """The summary file. It is written once, at the end of the run, also if that fails; until then there is none."""
+    """The summary file. It does not exist until the run ends, well or not."""
 
     def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
         """`clean` removes secrets from a value. Raises TapError if the file cannot be written."""
         self._path, self._clean = Path(path) if path else None, clean
         self._began, self._began_s = machine_now(), time.monotonic()
-        self.sync: Sync | None = None  # the run, once it is set up
+        self.sync: Sync | None = None  # set once the arguments are read
         if self._path is not None:
             with writing_summary(self._path):
-                make_way(self._path)
+                prepare_output_file(self._path)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
         """Write the file. Raises TapError if that fails."""
@@ -33,11 +33,11 @@ class SummaryFile:
             return
         document = self._clean(self._document(exit_code, error))
         with writing_summary(self._path):
-            replace(self._path, json.dumps(document, indent=1).encode() + b"\n")
+            write_atomically(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync
-        streams = sync.summarise() if sync else []
+        streams = sync.summarize() if sync else []
         return {
             "format": FORMAT,
             "tap": "tap-twilio",
@@ -49,7 +49,7 @@ class SummaryFile:
             "stopped": exit_code > 128,
             "error": error,
             "failures": [f"{name} {sid}: {why}" for (name, sid), why in sync.failed.items()] if sync else [],
-            "accounts": len(sync.accounts.chosen) if sync else 0,
+            "accounts": len(sync.accounts) if sync else 0,
             "totals": totals(streams),
             "streams": [stream.json() for stream in streams],
         }

@@ -1,4 +1,4 @@
-"""The sync command: reads the files that the arguments name, and runs a sync."""
+"""The sync command: reads config, catalog and state, and runs `run/sync.py`. `--check` and others use `create_sync`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tap_twilio.errors import Error, TapError
 from tap_twilio.files import read_json
 from tap_twilio.log import OneLine
-from tap_twilio.reporting.progress import shown
+from tap_twilio.reporting.progress import show_progress
 from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
@@ -29,7 +29,7 @@ LOGGER = logging.getLogger("tap_twilio")
 
 def run(arguments: argparse.Namespace, log: OneLine) -> int:
     """
-    Run a sync, and write the summary file however the sync ends.
+    Run a sync, and write the summary file, also if the sync fails.
 
     Raises TapError, TargetGone, OutputFailed.
     """
@@ -47,19 +47,20 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
 
 
 def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
-    sync = summary.sync = prepared(arguments, log.hide)
+    sync = summary.sync = create_sync(arguments, log.hide)
     gc.freeze()  # modules and settings live as long as the process
-    stopped = on_signals(sync.stop, summary.write)
-    with shown(sync.counts, log) as sync.when_read:
+    signals = on_signals(sync.stop, summary.write)
+    with show_progress(sync.counts, log) as end_progress:
+        sync.end_progress = end_progress
         try:
             code = sync.run()
         except KeyboardInterrupt:  # stopped before the first read
             code = 130
-    return 128 + stopped[0] if stopped else code
+    return 128 + signals[0] if signals else code
 
 
-def prepared(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> Sync:
-    """Return a sync as the arguments say, before its first request. Raises TapError."""
+def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> Sync:
+    """Create a sync from the arguments, without sending a request. Raises TapError."""
     if not arguments.config:
         raise TapError("No settings: pass --config config.json (sample_config.json is an example).")
     settings, warnings = load(arguments.config)

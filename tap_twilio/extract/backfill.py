@@ -1,4 +1,9 @@
-"""The first read of an endpoint: page by page or, if the list is long and has a date filter, in time slices."""
+"""
+The backfill: read an endpoint for the first time, page by page; in time slices if the list is long and can be filtered.
+
+extract/strategy.py calls `backfill` in each sync until the backfill is finished. It is a generator: the page loop and
+the time slices yield its effects to the scheduler. Later syncs read with a lookback and a rescan (extract/rescan.py).
+"""
 
 from __future__ import annotations
 
@@ -15,50 +20,50 @@ from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
 from .dispatch import PageDispatcher
+from .moved_rows import FirstRead, SeenRows, find_moved_rows
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list
-from .second_look import FirstRead, SeenRows, look_again
-from .time_slices import MOST_PARTS, TimeSlices, split_evenly
+from .time_slices import MAX_PARTS, TimeSlices, split_evenly
 
 
 def backfill(reading: PartitionRead) -> Read:
     """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
     state, in_one_sync = reading.state, reading.state.backfill is None
-    opened = state.backfill = state.backfill or Backfill(reading.began, reading.served_tables())
+    open_read = state.backfill = state.backfill or Backfill(reading.began, reading.included_tables())
     endpoints = reading.endpoints
     first_reads: list[FirstRead] = []
-    while opened.at < len(endpoints):
-        endpoint = endpoints[opened.at]
-        if opened.time_slices is None:
-            first_read = yield from _PagesOrSlices(reading, endpoint, opened).read()
-            if first_read and first_read.order.may_rise:
+    while open_read.at < len(endpoints):
+        endpoint = endpoints[open_read.at]
+        if open_read.time_slices is None:
+            first_read = yield from _PagesOrSlices(reading, endpoint, open_read).read()
+            if first_read and first_read.order.may_move_up:
                 first_reads.append(first_read)
-        if opened.time_slices is not None:
-            yield from TimeSlices(reading, endpoint, opened.time_slices, ReadMode.BACKFILL, opened).read()
-            reading.finish_slices(endpoint, opened.read_ranges[0].read if len(opened.read_ranges) == 1 else {})
-            opened.time_slices, opened.read_ranges = None, []
-        opened.checkpoint = None
-        opened.at += 1
+        if open_read.time_slices is not None:
+            yield from TimeSlices(reading, endpoint, open_read.time_slices, ReadMode.BACKFILL, open_read).read()
+            reading.finish_slices(endpoint, open_read.read_ranges[0].read if len(open_read.read_ranges) == 1 else {})
+            open_read.time_slices, open_read.read_ranges = None, []
+        open_read.checkpoint = None
+        open_read.at += 1
     if in_one_sync:  # otherwise a lookback and a rescan follow
         for first_read in first_reads:
-            yield from look_again(reading, first_read, opened.began)
-    reading.finish_backfill(opened)
+            yield from find_moved_rows(reading, first_read, open_read.began)
+    reading.finish_backfill(open_read)
 
 
 class _PagesOrSlices:
-    """Read an endpoint to its end; or, if it proves long, plan its time slices in `opened`."""
+    """Read an endpoint to its end; or, if it proves long, plan its time slices in `open_read`."""
 
-    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, opened: Backfill) -> None:
-        self.reading, self.endpoint, self.opened = reading, endpoint, opened
+    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, open_read: Backfill) -> None:
+        self.reading, self.endpoint, self.open_read = reading, endpoint, open_read
         self.seen = SeenRows(endpoint)
-        self.is_length_known = opened.checkpoint is not None or not reading.sliceable
+        self.is_length_known = open_read.checkpoint is not None or not reading.sliceable
 
     def read(self) -> Generator[Effect, Any, FirstRead | None]:
         """Return what several pages showed; None after a single page, or if time slices are planned."""
         dispatcher = yield from read_list(
             self.reading.take,
-            self._dispatcher_from(self.opened.checkpoint),
+            self._dispatcher_from(self.open_read.checkpoint),
             prepare_page=self._plan_slices_if_long,
             after_page=self._keep_checkpoint,
             on_shift=self._restart,
@@ -71,7 +76,7 @@ class _PagesOrSlices:
         return self.reading.dispatcher(ReadMode.BACKFILL, PageReader(self.endpoint, checkpoint=checkpoint))
 
     def _plan_slices_if_long(self, page: Page) -> Page | None:
-        if not self.is_length_known and page.next:
+        if not self.is_length_known and page.next_uri:
             pages = pages_between(self.endpoint, page, self.reading.oldest)
             if pages > self.reading.bounds.short_pages:
                 self._plan_slices(pages)
@@ -81,19 +86,19 @@ class _PagesOrSlices:
         return page
 
     def _keep_checkpoint(self, dispatcher: PageDispatcher, page: Page) -> None:
-        self.opened.checkpoint = dispatcher.checkpoint
+        self.open_read.checkpoint = dispatcher.checkpoint
 
     def _restart(self, shifted: PageShifted) -> PageDispatcher | None:
-        self.opened.checkpoint, self.seen = None, SeenRows(self.endpoint)
+        self.open_read.checkpoint, self.seen = None, SeenRows(self.endpoint)
         if self.reading.may_restart():
             return self._dispatcher_from(None)
         if not self.reading.sliceable:
             raise self.reading.incomplete(shifted) from None
-        self._plan_slices(MOST_PARTS)
+        self._plan_slices(MAX_PARTS)
         return None
 
     def _plan_slices(self, pages: float) -> None:
         """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
-        since, opened = self.reading.oldest, self.opened
-        opened.time_slices = split_evenly(self.reading, self.endpoint, since, later(opened.began, SECOND), pages)
-        bookmarks.leave_to_rescans(opened, since)
+        since, open_read = self.reading.oldest, self.open_read
+        open_read.time_slices = split_evenly(self.reading, self.endpoint, since, later(open_read.began, SECOND), pages)
+        bookmarks.leave_to_rescans(open_read, since)

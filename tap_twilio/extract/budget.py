@@ -1,11 +1,14 @@
-"""Limit the requests of one sync: pages for rescans, shared by partitions, and requests for children."""
+"""
+Limit the requests of one sync: `Budget` the pages of rescans (rescan.py), `ChildRequests` the visits of parent rows
+(child_streams.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-Key = tuple[str, str]
+Key = tuple[str, str]  # a partition: its stream and account
 
 
 @dataclass
@@ -34,8 +37,8 @@ class Budget:
         self.left -= 1
         return self.left >= 0
 
-    def may_come(self, key: Key) -> bool:
-        """Return whether another partition may end with pages left."""
+    def may_grow(self, key: Key) -> bool:
+        """Return whether other partitions still keep pages, which are free once these partitions end."""
         return any(share for other, share in self._shares.items() if other != key)
 
     def end(self, key: Key) -> None:
@@ -45,13 +48,15 @@ class Budget:
 
 @dataclass
 class ChildRequests:
-    """The parent rows whose children one sync may still request in one account (`max_child_requests`)."""
+    """The parent rows that one sync may still visit in one account (`max_child_requests`)."""
 
     left: int
-    exhausted: bool = False  # whether a parent row was skipped
 
-    def take(self) -> bool:
-        """Take a request. Return whether there was one left."""
+    @property
+    def exhausted(self) -> bool:
+        """Return whether a parent row was left to a later sync."""
+        return self.left < 0
+
+    def take(self) -> None:
+        """Take a visit. A parent row for which none is left takes one too, and is left to a later sync."""
         self.left -= 1
-        self.exhausted = self.exhausted or self.left < 0
-        return self.left >= 0

@@ -1,46 +1,78 @@
 """
-Read call feedback: ratings of calls, which no list of recent changes shows.
+Read call feedback: the ratings of calls. No list of Twilio's shows which call was rated, so most calls cost a request.
 
-There are two sources: a Feedback resource for each call, and the list of call summaries of Voice Insights, which can be
-filtered by score. If both have a rating, the Feedback resource counts.
+`CallFeedback` is a consumer of the list of calls, in one account; run/plan.py creates it. The strategy (strategy.py)
+calls `begin` before a sync reads calls, and `read_feedback` afterwards. The dispatcher (dispatch.py) calls `take` with
+each page of calls. What Twilio answers goes to `CallFeedbackTable`, which emits the ratings that changed.
 
-Each sync requests the feedback of recent calls again: of the last `feedback_days`, the newest first, then from a cursor
-on, up to `feedback_requests`. The feedback of older calls is requested once, by the backfill or by a rescan. A rescan
-also requests that of recent calls which the lookback cannot meet, because they stand lower in the list.
+A method that returns a `Read` is a generator that does no I/O itself (tables/effects.py): it yields a request, and the
+scheduler sends the page back; it yields a list of reads, and the scheduler runs them at the same time.
+
+A rating has one of two sources: the Feedback resource of the call, with one request a call, or a list of Voice Insights
+(call_scores.py). If both have a rating, the Feedback resource counts.
+
+Each sync requests the recent calls again; older calls are requested once. `DUE` says which read requests which calls.
+There may be more recent calls than `feedback_requests`, so a sync collects them first, and then goes on with the open
+cycle. A cycle requests each recent call once, the newest first, over as many syncs as that takes. The state keeps the
+cycle's start and its cursor, which is the call that it requested last.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from enum import Flag, auto
+from typing import NamedTuple
 
 from tap_twilio.changes.chunks import Chunks
 from tap_twilio.changes.slice_sums import SliceSums
-from tap_twilio.errors import NotAvailable, PartitionError, Refused
+from tap_twilio.errors import PartitionError, Refused
 from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
-from tap_twilio.streams.model import Parent, Scores, Stream
+from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_of
-from tap_twilio.twilio.endpoint import ListEndpoint, pages_between, path_of
-from tap_twilio.twilio.request import Fetch, Page, Row
+from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, timestamp_or_none
+from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
+from tap_twilio.twilio.request import Page, Row
 
-from .dispatch import PageDispatcher
-from .page_reader import PageReader, read_pages
+from .call_scores import CallScores, ScoredCalls
+from .dispatch import BATCH, PageDispatcher
 
 LOGGER = logging.getLogger("tap_twilio")
-SIDE_BY_SIDE = 100  # requests at the same time, before the cursor in the state moves past their calls
-MISSES = 2000  # after so many requests in a row without feedback, a sync only samples the newest calls
-SAMPLE = 100
-SCORE_SLICE = 40 * DAY  # longer than a call can be scored after its start, so that a usual sync needs one query a score
+MISSES = 2000  # after so many requests in a row without feedback, a sync requests only a sample
+SAMPLE = 100  # of the newest calls
 Dated = tuple[Timestamp, str]  # a call's start (its creation, if it never started), and its SID
-ScoredCalls = dict[str, tuple[Page, Row]]  # by the SIDs of the calls
+
+
+class Due(Flag):
+    """Groups of calls that a read is to request. A call may belong to several."""
+
+    COLLECTED = auto()  # calls of the last `feedback_days`, of which `read_feedback` requests some after the read
+    RECENT = auto()  # the same calls, but all of them, and at once
+    STARTED_LATE = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
+    NOT_IN_BACKFILL = auto()  # calls that the backfill in time slices did not show: undated or too old
+    OLDER = auto()  # calls of any age, or those before the last sync's `start_date`; each is requested once
+
+
+_RESCANNED = Due.STARTED_LATE | Due.NOT_IN_BACKFILL
+# By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls. In a first
+# sync these are all calls, the recent ones too.
+DUE: Mapping[ReadMode, tuple[Due, Due]] = {
+    ReadMode.BACKFILL: (Due.COLLECTED | Due.STARTED_LATE, Due.OLDER),
+    ReadMode.LOOKBACK: (Due.COLLECTED, Due.COLLECTED),
+    ReadMode.LOOKBACK_OF_RESCAN: (
+        Due.COLLECTED | Due.NOT_IN_BACKFILL,
+        Due.COLLECTED | Due.NOT_IN_BACKFILL | Due.OLDER,
+    ),
+    ReadMode.RESCAN: (_RESCANNED, _RESCANNED | Due.OLDER),
+    ReadMode.FULL_TABLE: (Due.COLLECTED | _RESCANNED, _RESCANNED | Due.OLDER),
+    ReadMode.FULL_TABLE_AGAIN: (Due.RECENT, Due.OLDER),
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +95,8 @@ class Call(NamedTuple):
     created: Timestamp | None
 
     @property
-    def is_listed_late(self) -> bool:
-        """Return whether the call never started, or over a day after its creation, by which Twilio may sort it."""
+    def started_late(self) -> bool:
+        """Return whether the call never started, or over a day after its creation."""
         if not self.listed or not self.created:
             return True
         return self.listed[:10] != self.created[:10] and earlier(self.listed, DAY) > self.created
@@ -72,7 +104,7 @@ class Call(NamedTuple):
 
 @dataclass
 class RecentCalls:
-    """The recent calls that a read met: the newest ones, as many as a sync can request, of any number."""
+    """The recent calls that a read showed. `count` counts all; the others are kept as far as one sync can request."""
 
     limit: int
     cursor: Dated | None = None
@@ -88,7 +120,7 @@ class RecentCalls:
             self.has_more_before_cursor |= self._push(self.before_cursor, call)
 
     def _push(self, heap: list[Dated], call: Dated) -> bool:
-        """Add a call to a heap. Return whether another one had to go."""
+        """Add a call to a heap. Return whether the heap dropped one."""
         if len(heap) < self.limit:
             heapq.heappush(heap, call)
             return False
@@ -100,32 +132,31 @@ class CallFeedbackTable(Table):
     """
     The table of call feedback.
 
-    Its bookmark moves after the feedback of all recent calls was requested. A rescan moves it only if it requested the
-    feedback of all older calls as well.
+    Its bookmark moves at the end of a cycle. A rescan moves it only if it also requested all older calls.
     """
 
-    reads_calls = True  # the table wants the rows of the calls
-    needs_another_rescan = False  # the calls that the open rescan met so far are to be requested again
+    reads_calls = True  # the Feedback resource is a source
+    needs_another_rescan = False  # the open rescan skipped calls while this sync sampled
     progress: FeedbackProgress
 
     @property
-    def resends_older(self) -> bool:
-        """Return whether the feedback of older calls is to be requested."""
+    def is_older_due(self) -> bool:
+        """Return whether older calls are still to be requested."""
         return self.state.date_updated is None or self.state.resend_created_before is not None
 
     @property
-    def in_rescans(self) -> bool:
+    def is_in_rescans(self) -> bool:
         return not self.failed and self.reads_calls
 
     @property
-    def only_when_served(self) -> bool:
+    def only_if_included(self) -> bool:
         return True
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
             bookmarks.resend_listed(self.state, resend_listed_before)
-        self.note(bookmark)
+        self._note_late_starts(bookmark)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
         if self.needs_another_rescan:
@@ -133,11 +164,15 @@ class CallFeedbackTable(Table):
         if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
         bookmarks.finish_resend(self.state)
-        self.note(bookmark)
+        self._note_late_starts(bookmark)
 
-    def note(self, late: Timestamp | None = None) -> None:
-        """Write the progress into the state. `late`: before this, late calls were requested too."""
-        self.progress.late = late or self.progress.late
+    def _note_late_starts(self, bookmark: Timestamp) -> None:
+        """Note that a read that ended requested the recent calls that started late."""
+        self.progress.late_starts_done_at = bookmark
+        self.save_progress()
+
+    def save_progress(self) -> None:
+        """Write the progress into the state."""
         self.state.feedback_progress = None if self.progress == FeedbackProgress() else self.progress
 
 
@@ -159,8 +194,10 @@ class CallFeedback:
         self.account = self.table.account
         self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
         self._requested: set[str] = set()  # the SIDs of calls, in this sync
-        self._answered: set[str] = set()  # of these, the calls that have a Feedback resource
+        self._rated: set[str] = set()  # of these, the calls that have a Feedback resource
         self._announced = False
+
+    # -- as a consumer (dispatch.py)
 
     @property
     def name(self) -> str:
@@ -181,23 +218,23 @@ class CallFeedback:
         return self.limits.uses_calls
 
     @property
-    def reach(self) -> Timestamp | None:
-        """Return how far back the lookback must read the calls."""
-        return earlier(self._edge, DAY) if self.limits.uses_calls and self.table.state.date_updated else None
+    def lookback_since(self) -> Timestamp | None:
+        """Return the date down to which the lookback must read calls; None if its own date is enough."""
+        return earlier(self._recent_since, DAY) if self.limits.uses_calls and self.table.state.date_updated else None
 
     def fail(self, error: PartitionError) -> None:
         self.failed = self.failed or error
         self.table.fail(error)
 
     def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return None: the age of a call decides, not what its row holds."""
+        """Return None: a call is requested because of its age, and not because its row changed."""
         return None
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
         return None
 
     def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """Do nothing: no row is pending, since there is no reader."""
+        """Do nothing: without a reader, no row is pending."""
         yield from ()
 
     def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
@@ -208,112 +245,91 @@ class CallFeedback:
     def begin(self) -> None:
         """Prepare a sync: decide which calls it requests."""
         state = self.table.state
-        if self.table.resends_older and not self.limits.backfill:
+        if self.table.is_older_due and not self.limits.backfill:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
-            self.progress.unasked = True
-        self._resends_older = self.table.resends_older  # as the sync began
-        self.progress.second_source_pending |= self._resends_older
-        self.meet_window()
-        self._collects_recent = not self._resends_older
-        self.begin_window()
-        self.table.note()
+        self._requests_older = self.table.is_older_due  # as the sync began
+        self._requests_recent = not self._requests_older
+        self.progress.second_source_pending |= self._requests_older
+        self.update_recent_since()
+        self.forget_collected()
+        self.table.save_progress()
 
-    def hold_back(self, now: Timestamp) -> None:
+    def update_recent_since(self) -> None:
+        """Set the date from which calls are recent: `feedback_days` before the bookmark."""
+        state, root = self.table.state, self.table.root
+        self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
+        # Calls that started late are requested since the last read that requested them, which may be an earlier one.
+        known = [date for date in (state.date_updated, root.finished, self.progress.late_starts_done_at) if date]
+        self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
+
+    def begin_lookback(self) -> None:
+        """Collect the recent calls from the top of the list; a lookback may begin several times."""
+        self._requests_recent = self.table.state.date_updated is not None
+        self.forget_collected()
+
+    def forget_collected(self) -> None:
+        """Forget the recent calls that were collected: the read begins again."""
+        self._recent = RecentCalls(self.limits.requests, self.progress.cursor)
+
+    def cap_dates(self, now: Timestamp) -> None:
         """Correct dates of this sync that are later than Twilio's clock, which was set back."""
         self.began = min(self.began, now)
         if self.progress.began:
             self.progress.began = min(self.progress.began, now)
-            self.table.note()
+            self.table.save_progress()
 
-    def meet_window(self) -> None:
-        """Set the date from which calls are recent: `feedback_days` before the bookmark."""
-        state, root = self.table.state, self.table.root
-        self._edge = earlier(state.date_updated or self.began, self.limits.days)
-        # A rescan that began earlier meets the calls that were recent then.
-        known = [date for date in (state.date_updated, root.finished, self.progress.late) if date]
-        self._edge_of_rescans = earlier(min(known, default=self.began), self.limits.days)
-
-    def begin_look_back(self) -> None:
-        """Start to collect recent calls, at the top of the list, possibly again."""
-        self._collects_recent = self.table.state.date_updated is not None
-        self.begin_window()
-
-    def begin_window(self) -> None:
-        """Forget the recent calls that were collected."""
-        self._recent = RecentCalls(self.limits.requests, self.progress.cursor)
-
-    # -- while the calls are read: which of them are requested
+    # -- while the calls are read
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Request the feedback of the calls due now, and collect the recent calls for `read_feedback`."""
+        """Request the calls of a page that are due at once, and collect the recent ones for `read_feedback`."""
         if not self.limits.uses_calls:
             return
-        mode, endpoint = dispatcher.mode, dispatcher.page_reader.endpoint
+        endpoint, due = dispatcher.page_reader.endpoint, self._due(dispatcher.mode)
         calls = list(self._ended_calls(endpoint, page.rows))
-        if self._collects(mode):
-            for call in self._recent_calls(calls):
-                self._recent.add((call.started, call.sid))
-        if self._requests_older(mode):
+        if Due.COLLECTED in due:
+            for call in calls:
+                if call.started >= self._recent_since:
+                    self._recent.add((call.started, call.sid))
+        if Due.OLDER in due:
             self._announce(endpoint, page)
-        due = [
-            *(self._recent_calls(calls) if self._requests_changed(mode) else ()),
-            *(self._late_calls(calls) if self._requests_late(mode) else ()),
-            *(self._hidden_calls(calls) if self._requests_hidden(mode) else ()),
-            *(self._older_calls(calls) if self._requests_older(mode) else ()),
-        ]
-        yield from self._request_all(list(dict.fromkeys(call.sid for call in due)))
+        yield from self._request_all(self._due_at_once(due, calls))
+
+    def _due(self, mode: ReadMode) -> Due:
+        due = DUE[mode][self._requests_older]
+        if not self._requests_recent:
+            due &= ~Due.COLLECTED
+        if self.table.date_rule(mode) is None:  # the open read began before this table was selected
+            due &= ~Due.OLDER
+        return due
+
+    def _due_at_once(self, due: Due, calls: Sequence[Call]) -> list[str]:
+        """Return the SIDs of the calls to request now, group by group."""
+        state = self.table.state
+        listed_before = state.resend_listed_before or BEGINNING
+        created_before = END if state.date_updated is None else state.resend_created_before or END
+        groups: dict[Due, Callable[[Call], bool]] = {
+            Due.RECENT: lambda call: call.started >= self._recent_since,
+            Due.STARTED_LATE: lambda call: call.started_late and call.started >= self._late_starts_since,
+            Due.NOT_IN_BACKFILL: lambda call: (call.listed or BEGINNING) < listed_before,
+            Due.OLDER: lambda call: (call.created or BEGINNING) < created_before,
+        }
+        chosen = [call.sid for group, holds in groups.items() if group in due for call in calls if holds(call)]
+        return list(dict.fromkeys(chosen))
 
     def _ended_calls(self, endpoint: ListEndpoint, rows: Iterable[Row]) -> Iterator[Call]:
+        """Yield the calls that ended and were created since `start_date`."""
         key, where = next(iter(self.parent.path_params.values())), self.parent.where
         for row in rows:
-            if where and not where.holds(row):
+            if where and not where.matches(row):
                 continue
-            listed, created = timestamp_of(endpoint.listed(row)), timestamp_of(row.get("date_created"))
+            listed, created = timestamp_or_none(endpoint.list_date(row)), timestamp_or_none(row.get("date_created"))
             if (created or END) >= self.table.start_date:
                 yield Call(listed or created or END, row[key], listed, created)
-
-    def _recent_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
-        return (call for call in calls if call.started >= self._edge)
-
-    def _late_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
-        """Select recent calls that the lookback may not meet."""
-        return (call for call in calls if call.is_listed_late and call.started >= self._edge_of_rescans)
-
-    def _hidden_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
-        """Select the calls that the time slices of the backfill did not list: undated ones, and those dated before."""
-        before = self.table.state.resend_listed_before or BEGINNING
-        return (call for call in calls if (call.listed or BEGINNING) < before)
-
-    def _older_calls(self, calls: Iterable[Call]) -> Iterator[Call]:
-        """Select calls of all time, or those before an earlier `start_date`."""
-        state = self.table.state
-        before = END if state.date_updated is None else state.resend_created_before or END
-        return (call for call in calls if (call.created or BEGINNING) < before)
-
-    def _collects(self, mode: ReadMode) -> bool:
-        is_first_read = mode in (ReadMode.BACKFILL, ReadMode.FULL_TABLE) and not self._resends_older
-        is_lookback = mode in (ReadMode.LOOKBACK, ReadMode.LOOKBACK_OF_RESCAN)
-        return self._collects_recent and (is_lookback or is_first_read)
-
-    def _requests_changed(self, mode: ReadMode) -> bool:
-        return self._collects_recent and mode is ReadMode.FULL_TABLE_AGAIN and not self._resends_older
-
-    def _requests_late(self, mode: ReadMode) -> bool:
-        is_whole = mode in (ReadMode.RESCAN, ReadMode.FULL_TABLE)
-        return is_whole or (mode is ReadMode.BACKFILL and not self._resends_older)
-
-    def _requests_hidden(self, mode: ReadMode) -> bool:
-        is_rescan = mode in (ReadMode.LOOKBACK_OF_RESCAN, ReadMode.RESCAN, ReadMode.FULL_TABLE)
-        return is_rescan and bool(self.table.state.resend_listed_before)
-
-    def _requests_older(self, mode: ReadMode) -> bool:
-        is_served = self.table.date_rule(mode) is not None
-        return self._resends_older and mode is not ReadMode.LOOKBACK and is_served
 
     def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._announced and page.rows:
             self._announced = True
-            pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next else 0)
+            pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next_uri else 0)
             LOGGER.info(
                 "%s %s: backfill: about %d requests, one per row of %s (set feedback_backfill: false to skip)",
                 self.stream.name,
@@ -325,26 +341,22 @@ class CallFeedback:
 
     # -- after the lookback, or the backfill
 
-    def read_feedback(self, whole: bool) -> Read:
-        """Request the feedback of the recent calls, and list the scores. `whole`: this sync met all recent calls."""
+    def read_feedback(self, saw_all: bool) -> Read:
+        """List the scores, and request the recent calls. `saw_all`: the read showed all of them."""
         try:
             if self.scores and self.limits.uses_scores:
-                since = self.oldest if self.progress.second_source_pending else self._edge
+                since = self.oldest if self.progress.second_source_pending else self._recent_since
                 yield from self._read_scores(self.scores, since)
             if not self.limits.uses_calls:
-                self._finish_pass(self.began)
+                self._finish_cycle(self.began)
                 bookmarks.skip_resend(self.table.state)
-            elif self._collects_recent:
-                yield from self._request_recent(whole)
+            elif self._requests_recent:
+                yield from self._request_recent(saw_all)
         except PartitionError as error:
             self.fail(error)
 
-    def _request_recent(self, whole: bool) -> Read:
-        """
-        Go on with the open pass over the recent calls; when it ends, begin another one with what is left of the limit.
-
-        A pass may take several syncs: it requests the newest call first, and the cursor is the last call requested.
-        """
+    def _request_recent(self, saw_all: bool) -> Read:
+        """Go on with the open cycle; when it ends, begin another one with what is left of `feedback_requests`."""
         newest, progress = sorted(self._recent.newest, reverse=True), self.progress
         if self._is_sampling:
             yield from self._sample(newest)
@@ -352,29 +364,29 @@ class CallFeedback:
         left = self.limits.requests - len(self._requested)
         left = max(1, left, self.limits.requests // 2)  # many scores do not use up what the recent calls need
         if progress.began and progress.cursor:
-            left = yield from self._continue_pass(newest, progress.began, left)
-            if left <= 0 or self._recent.has_more_before_cursor or not whole:
+            left = yield from self._continue_cycle(newest, progress.began, left)
+            if left <= 0 or self._recent.has_more_before_cursor or not saw_all:
                 return
-            self._finish_pass(progress.began)
-        yield from self._begin_pass(newest, left, whole)
+            self._finish_cycle(progress.began)
+        yield from self._begin_cycle(newest, left, saw_all)
 
-    def _continue_pass(self, newest: Sequence[Dated], began: Timestamp, left: int) -> Read:
-        """Request the calls since the pass began, then those before the cursor. Return how many requests are left."""
+    def _continue_cycle(self, newest: Sequence[Dated], began: Timestamp, left: int) -> Read:
+        """Request the calls since the cycle began, then those before the cursor. Return how many requests are left."""
         fresh = [call for call in newest if call[0] >= began][: left // 2]
         yield from self._request_dated(fresh)
         rest = sorted(self._recent.before_cursor, reverse=True)[: left - len(fresh)]
         yield from self._request_dated(rest, moves_cursor=True)
         return left - len(fresh) - len(rest)
 
-    def _begin_pass(self, newest: Sequence[Dated], left: int, whole: bool) -> Read:
-        """Request the newest calls. A pass that requests all recent calls ends at once."""
+    def _begin_cycle(self, newest: Sequence[Dated], left: int, saw_all: bool) -> Read:
+        """Request the newest calls. A cycle that requests all recent calls ends at once."""
         self.progress.began, self.progress.cursor = self.began, None
         due = [call for call in newest if call[1] not in self._requested]
         yield from self._request_dated(due[:left], moves_cursor=True)
         count = self._recent.count
-        if whole and len(due) <= left and count <= len(newest):
-            self._finish_pass(self.began)
-        elif whole:
+        if saw_all and len(due) <= left and count <= len(newest):
+            self._finish_cycle(self.began)
+        elif saw_all:
             LOGGER.info(
                 "%s %s: %d recent rows of %s, too many for one sync: each is requested every %d syncs (raise "
                 "feedback_requests to request it more often)",
@@ -385,15 +397,14 @@ class CallFeedback:
                 -(-count // self.limits.requests),
                 extra=about(self.stream.name),
             )
-        self.table.note()
+        self.table.save_progress()
 
-    def _finish_pass(self, began: Timestamp, requested_all: bool = True) -> None:
-        """Move the bookmark to the start of the pass."""
+    def _finish_cycle(self, began: Timestamp) -> None:
+        """Move the bookmark to the start of the cycle."""
         if not self.failed:
             self.table.advance(earlier(began, self.lateness))
         self.progress.began = self.progress.cursor = None
-        self.progress.unasked = self.progress.unasked and not requested_all
-        self.table.note()
+        self.table.save_progress()
 
     @property
     def _is_sampling(self) -> bool:
@@ -403,31 +414,31 @@ class CallFeedback:
         """Request a few calls; then all recent calls count as requested."""
         yield [self._request(sid) for _, sid in newest[:SAMPLE] if sid not in self._requested]
         if self._is_sampling:
-            self._finish_pass(self.began, requested_all=False)
+            self._finish_cycle(self.began)
 
     # -- the Feedback resource of a call
 
     def _request_dated(self, calls: Sequence[Dated], moves_cursor: bool = False) -> Read:
         """Request the feedback of calls, and move the cursor past them."""
-        for at in range(0, len(calls), SIDE_BY_SIDE):
-            batch = calls[at : at + SIDE_BY_SIDE]
+        for at in range(0, len(calls), BATCH):
+            batch = calls[at : at + BATCH]
             yield from self._request_all([sid for _, sid in batch])
             if moves_cursor:
                 self.progress.cursor = batch[-1]
-                self.table.note()
+                self.table.save_progress()
 
     def _request_all(self, sids: Sequence[str]) -> Read:
         """Request the feedback of the calls that this sync has not requested; of none while sampling."""
         due = [sid for sid in sids if sid not in self._requested]
-        for at in range(0, len(due), SIDE_BY_SIDE):
+        for at in range(0, len(due), BATCH):
             if not self._is_sampling:
-                yield [self._request(sid) for sid in due[at : at + SIDE_BY_SIDE]]
+                yield [self._request(sid) for sid in due[at : at + BATCH]]
 
     def _request(self, sid: str) -> Read:
         """Request the feedback of a call, and emit it if it changed. HTTP 404: the call has no feedback."""
         endpoint = ListEndpoint(self.stream, self.account, 1, values=dict.fromkeys(self.parent.path_params, sid))
         try:
-            page: Page = yield endpoint.top()
+            page: Page = yield endpoint.first_page()
         except Refused as refused:
             if not refused.says_absent:
                 raise
@@ -435,17 +446,17 @@ class CallFeedback:
             self._count_miss()
             return
         self._requested.add(sid)
-        self._answered.add(sid)
+        self._rated.add(sid)
         self._reset_misses()
         page = endpoint.complete(page)
         row = {**page.rows[0]}
-        if self.stream.second:
-            row[self.stream.second.source] = self.stream.second.names[0]
-        yield from self.table.compare(sid, row, page.stamp)
+        if self.stream.score_list:
+            row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]
+        yield from self.table.compare(sid, row, page.times)
 
     def _count_miss(self) -> None:
         # An answer in this sync may belong to a call that Voice Insights reported, and misses after it prove nothing.
-        if self._answered:
+        if self._rated:
             return
         self.progress.misses += 1
         if self.progress.misses == MISSES:
@@ -458,15 +469,15 @@ class CallFeedback:
                 SAMPLE,
                 extra=about(self.stream.name),
             )
-        self.table.note()
+        self.table.save_progress()
 
     def _reset_misses(self) -> None:
         """Count from zero. If this sync sampled, request all calls again, since others may have feedback too."""
         if self._is_sampling:
-            self.progress.unasked = self.table.needs_another_rescan = True
+            self.table.needs_another_rescan = True
             bookmarks.resend_all(self.table.state)
         self.progress.misses = 0
-        self.table.note()
+        self.table.save_progress()
 
     # -- the scores of Voice Insights
 
@@ -477,107 +488,17 @@ class CallFeedback:
             yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
         finally:
             self.progress.second_answered = scores.has_answered
-        if scores.is_off:
+        if scores.is_unavailable:
             return  # `second_source_pending` stays, for the day on which the account gets Voice Insights
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
         self.progress.second_source_pending = False
-        self.table.note()
+        self.table.save_progress()
 
     def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
         """Emit the score of a call that has no Feedback resource."""
         if self.limits.uses_calls and sid not in self._requested:
             yield from self._request(sid)
-        if sid not in self._answered:
-            values = yield from scores.record(page, sid, row)
+        if sid not in self._rated:
+            values = yield from scores.rating_of(page, sid, row)
             no_dates = dict.fromkeys(("date_created", "date_updated"))
-            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.stamp)
-
-
-@dataclass
-class CallScores:
-    """The scores of calls in one account, listed one score at a time (streams/model.py, `Scores`)."""
-
-    stream: Stream
-    account: str
-    main: str
-    page_size: int
-    is_only_source: bool
-    off: set[str]  # the accounts without the product, as this run learned
-    has_answered: bool = False  # so the account has the product
-
-    @property
-    def declaration(self) -> Scores:
-        assert self.stream.second
-        return self.stream.second
-
-    @property
-    def is_off(self) -> bool:
-        """Return whether the account does not have the product."""
-        return self.account in self.off
-
-    def read(self, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
-        """Read all scores of the calls that started between two dates into `scored`."""
-        while since < until and not self.is_off:
-            upper = min(until, later(since, SCORE_SLICE))
-            try:
-                yield [self._read_list(score, since, upper, scored) for score in self.declaration.scores]
-            except Refused as refused:
-                self._switch_off(refused)
-                return
-            since = upper
-
-    def record(self, page: Page, sid: str, row: Row) -> Any:
-        """Return the feedback's row of a scored call. Request what the list left out."""
-        declaration = self.declaration
-        annotation: Any = row.get(declaration.holds)
-        names = set(declaration.columns.values())
-        if not isinstance(annotation, dict) or not names - {"quality_issues"} <= set(annotation):
-            annotation = yield from self._request_annotation(sid, {declaration.score: row["score"]})
-        values = {name: annotation.get(source) for name, source in declaration.columns.items()}
-        score = next(name for name, source in declaration.columns.items() if source == declaration.score)
-        values[score] = values[score] or row["score"]
-        return {"account_sid": self.account, **values, declaration.source: declaration.names[1]}
-
-    def _request_annotation(self, sid: str, default: Mapping[str, Any]) -> Any:
-        stream = self.declaration.stream
-        uri = path_of(stream.product, self.declaration.one, {stream.key[0]: sid})
-        try:
-            page: Page = yield Fetch(self.account, uri, None, stream.product.host, has=(), stream=self.stream.name)
-        except Refused as refused:
-            if not refused.says_absent:
-                raise
-            return default
-        return page.rows[0]
-
-    def _read_list(self, score: int, since: Timestamp, until: Timestamp, scored: ScoredCalls) -> Read:
-        declaration = self.declaration
-        query = {declaration.parameter: str(score)}
-        if self.account != self.main:
-            query[declaration.subaccount] = self.account
-        endpoint = ListEndpoint(declaration.stream, self.account, self.page_size, query, counted_for=self.stream.name)
-
-        def take(page: Page) -> None:
-            self.has_answered = True
-            scored.update({endpoint.id_of(row): (page, {**row, "score": score}) for row in page.rows})
-
-        yield from read_pages(PageReader(endpoint, endpoint.top(since, until)), take)
-
-    def _switch_off(self, refused: Refused) -> None:
-        """Note that the account does not have the product; raise the refusal if it had, or if Twilio says otherwise."""
-        if not refused.says_absent or self.has_answered:
-            raise refused
-        names, product = self.declaration.names, self.declaration.called
-        if self.is_only_source:
-            raise NotAvailable(
-                f"call_feedback_source is {names[1]}, but this account has no {product} "
-                f"(HTTP {refused.status}, code {refused.code}): use auto or {names[0]}"
-            ) from None
-        self.off.add(self.account)
-        LOGGER.info(
-            "%s %s: this account has no %s (HTTP %d), so that source is skipped",
-            self.stream.name,
-            self.account,
-            product,
-            refused.status,
-            extra=about(self.stream.name),
-        )
+            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)

@@ -1,8 +1,12 @@
 """
 Hand the pages of a list to its consumers: the stream's own table, and the streams of its children.
 
-A list is read once for all of its consumers. Each consumer finds the rows that changed by its own fingerprints, and
-each fails alone.
+A list is read once for all of its consumers. The page loop (read_list.py) calls `PageDispatcher.take` with each page,
+and `end` or `leave` after the last one. `take` hands the page to `Table.take` (tables/table.py), which emits rows, and
+to `ChildStreams.take` and `CallFeedback.take` in this folder, which read the children of rows. Each consumer finds the
+rows that changed by its own fingerprints, and each fails alone.
+
+A method that returns a `Read` is a generator that yields its effects to the scheduler (tables/effects.py).
 """
 
 from __future__ import annotations
@@ -21,13 +25,14 @@ from tap_twilio.twilio.request import Page, Row
 
 from .page_reader import PageReader
 
+BATCH = 100  # how many lists of children a consumer reads at the same time
 RESTARTS = 3  # how often a sync reads a list again from its top, after rows moved between two pages
 
 
 class Consumer(Protocol):
     """A consumer of a list's rows."""
 
-    failed: PartitionError | None
+    failed: PartitionError | None  # the first error; a consumer that failed gets no more pages
 
     @property
     def name(self) -> str: ...
@@ -37,28 +42,33 @@ class Consumer(Protocol):
 
     def fail(self, error: PartitionError) -> None: ...
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None: ...
+    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+        """Return what finds the changed rows of a list; None if no fingerprints decide."""
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None: ...
+    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
+        """Return what makes the first fingerprints, from a time slice; `read` is what an earlier sync summed up."""
 
 
 class ChildConsumer(Consumer, Protocol):
-    """A consumer that reads the children of a list's rows."""
+    """A consumer that reads the children of a list's rows: `ChildStreams` or `CallFeedback`."""
 
-    def take(self, dispatcher: PageDispatcher, page: Page) -> Read: ...
+    def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
+        """Take a page. Return the numbers of rows after which none is pending; None if no row ever is."""
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read: ...
+    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+        """Take the pending rows: the list ended."""
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read: ...
+    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+        """Leave the pending rows to a later read: this one stops before the end of the list."""
 
 
 class PageDispatcher:
     """
     Hands the pages of one read to the consumers.
 
-    A later read may resume at `checkpoint` without a loss. The checkpoint lags behind the read, because rows are
-    pending until their chunk ends. `readers` holds, by the names of the consumers, what finds the changed rows; a
-    consumer without a reader decides by dates.
+    A later read may resume at `checkpoint` without a loss. The checkpoint stays behind the newest page, because rows
+    are pending until their chunk ends. `readers` holds what each consumer finds changed rows with, by the consumer's
+    name; a consumer without a reader decides by dates.
     """
 
     def __init__(
@@ -106,8 +116,8 @@ class PageDispatcher:
             pauses = yield from consumer.take(self, page)
         return pauses
 
-    def stops(self) -> bool:
-        """Return whether a read that stops here made progress, and end the open chunks soon, so that it does."""
+    def may_stop(self) -> bool:
+        """Return whether the checkpoint moved, so that the read may stop. If not, let the open chunks end soon."""
         for reader in self.readers.values():
             if isinstance(reader, Chunks):
                 reader.flush_soon = True

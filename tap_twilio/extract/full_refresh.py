@@ -1,4 +1,9 @@
-"""Reading all rows in one sync: into one version of the table (FULL_TABLE), or because no date shows changes."""
+"""
+Read all rows: into one version of the table (FULL_TABLE), or in each sync, because no date shows changes.
+
+extract/strategy.py chooses these reads. They are generators: the page loop (extract/read_list.py) yields their effects
+to the scheduler. run/versions.py ends a version.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,10 @@ from tap_twilio.twilio.request import Page
 
 from .dispatch import PageDispatcher
 from .list_order import Order
+from .moved_rows import FirstRead, SeenRows, find_moved_rows, is_below_moved_rows, moves_only_up
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list
-from .second_look import FirstRead, SeenRows, is_settled, look_again, rises_only
 
 
 def read_all_rows(reading: PartitionRead) -> Read:
@@ -38,7 +43,7 @@ def read_all_rows(reading: PartitionRead) -> Read:
 
 
 def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
-    """Read an endpoint to its end, then look again for rows that moved up during the read."""
+    """Read an endpoint to its end, then read it again for rows that moved up meanwhile."""
     seen = SeenRows(endpoint)
 
     def remember(page: Page) -> Page:
@@ -47,8 +52,8 @@ def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
 
     page_reader = PageReader(endpoint)
     yield from read_list(reading.take, reading.dispatcher(ReadMode.BACKFILL, page_reader), prepare_page=remember)
-    if page_reader.pages > 1 and page_reader.order.may_rise:
-        yield from look_again(reading, FirstRead(endpoint, seen, page_reader.order), reading.began)
+    if page_reader.pages > 1 and page_reader.order.may_move_up:
+        yield from find_moved_rows(reading, FirstRead(endpoint, seen, page_reader.order), reading.began)
 
 
 def read_version(reading: PartitionRead, version: int) -> Read:
@@ -79,13 +84,13 @@ def read_version(reading: PartitionRead, version: int) -> Read:
 
 def _begin(reading: PartitionRead, version: int) -> Full:
     for feedback in reading.feedback_consumers:
-        feedback.begin_window()
-    children = [table.name for table in reading.tables if table is not reading.own_table and table.in_rescans]
+        feedback.forget_collected()
+    children = [table.name for table in reading.tables if table is not reading.own_table and table.is_in_rescans]
     return Full(version, reading.began, children)
 
 
 def _read_endpoints(reading: PartitionRead, full: Full) -> Read:
-    """Read the endpoints that are left, then look again at all of them."""
+    """Read the endpoints that are left, then find the rows that moved up in all of them."""
     endpoints = reading.endpoints
     first_reads = [  # an earlier sync read these: any of their rows may be new to this one
         FirstRead(endpoint, SeenRows(endpoint, by_content=True), Order(endpoint)) for endpoint in endpoints[: full.at]
@@ -98,12 +103,12 @@ def _read_endpoints(reading: PartitionRead, full: Full) -> Read:
             first_reads.append(FirstRead(endpoint, seen, page_reader.order))
         full.at, full.checkpoint = full.at + 1, None
     for first_read in first_reads:
-        yield from look_again(reading, first_read, full.began)
+        yield from find_moved_rows(reading, first_read, full.began)
     full.done = True
 
 
 def _read_endpoint(reading: PartitionRead, full: Full, page_reader: PageReader, seen: SeenRows) -> Read:
-    """Read an endpoint to its end, and remember the rows that a second look can show again."""
+    """Read an endpoint to its end, and remember the rows that a read for moved rows can show again."""
     endpoint, edge = page_reader.endpoint, earlier(full.began, reading.bounds.lateness)
     is_above_edge = True
 
@@ -114,9 +119,9 @@ def _read_endpoint(reading: PartitionRead, full: Full, page_reader: PageReader, 
     def remember(dispatcher: PageDispatcher, page: Page) -> None:
         nonlocal is_above_edge
         full.checkpoint = dispatcher.checkpoint
-        if is_above_edge or not rises_only(page_reader.order):
+        if is_above_edge or not moves_only_up(page_reader.order):
             seen.add(endpoint.ids(page.rows), page.rows)
-        is_above_edge = is_above_edge and not is_settled(endpoint, page, edge)
+        is_above_edge = is_above_edge and not is_below_moved_rows(endpoint, page, edge)
 
     dispatcher = reading.dispatcher(ReadMode.FULL_TABLE, page_reader)
     yield from read_list(reading.take, dispatcher, prepare_page=store_progress, after_page=remember)

@@ -1,9 +1,12 @@
 """
-Learn from the pages of a list which orders the list cannot have.
+Learn from the pages of a list which orders the list cannot have, and so which changes cannot move a row.
 
-No number of pages proves an order, but one page refutes it: Twilio reads the rows of a page at one time. Where these
-rows neither fall nor rise along a property, the list is not sorted by that property, so a change of the property moves
-no row.
+No number of pages proves an order, but one page can refute it, since Twilio reads the rows of a page at one time. If
+the rows of a page neither ascend nor descend by a property, then the list is not sorted by that property, and a change
+of the property moves no row.
+
+Twilio does not document the orders of its lists. extract/page_reader.py requests a row again less often if its change
+cannot move it, and extract/moved_rows.py reads less of a list again.
 """
 
 from __future__ import annotations
@@ -11,27 +14,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tap_twilio.timestamps import timestamp_of
+from tap_twilio.timestamps import timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Row
 
 CHANGED = "date_updated"
-DATES = (CHANGED, "end_time")  # each change of a row may set these
+DATES = (CHANGED, "end_time")  # Twilio may set these at each change of a row
 NAMES = ("friendly_name", "unique_name")  # a user may change these
 
 
 class Sorting:
-    """The orders along one property that no page has refuted so far."""
+    """The orders by one property that no page has refuted so far."""
 
     def __init__(self) -> None:
-        self.falls = self.rises = True
+        self.may_descend = self.may_ascend = True
         self.null_above = self.null_below = False  # a row without the property was seen above, below a row with it
 
-    def see(self, values: Sequence[Any]) -> None:
-        """Learn from the values of a page, None for a row without the property."""
+    def learn_from(self, values: Sequence[Any]) -> None:
+        """Learn from the values of one page. None stands for a row without the property."""
         present = [value for value in values if value is not None]
-        self.falls = self.falls and present == sorted(present, reverse=True)
-        self.rises = self.rises and present == sorted(present)
+        self.may_descend = self.may_descend and present == sorted(present, reverse=True)
+        self.may_ascend = self.may_ascend and present == sorted(present)
         steps = {(value is None, next_value is None) for value, next_value in zip(values, values[1:])}
         self.null_above |= (True, False) in steps
         self.null_below |= (False, True) in steps
@@ -39,7 +42,7 @@ class Sorting:
     @property
     def is_refuted(self) -> bool:
         """Return whether the list is not sorted by the property."""
-        return not self.falls and not self.rises
+        return not self.may_descend and not self.may_ascend
 
     @property
     def mixes_nulls(self) -> bool:
@@ -48,26 +51,26 @@ class Sorting:
 
 
 class Order:
-    """The orders that one list may still have, among those in which a change would move a row."""
+    """The orders in which a change moves a row, and which no page of this list has refuted."""
 
     def __init__(self, endpoint: ListEndpoint) -> None:
         self.endpoint = endpoint
-        self._sortings: dict[str, Sorting] | None = None  # the possible ones, by property; None before the first row
+        self._sortings: dict[str, Sorting] | None = None  # not refuted, by property; None before the first row
         self._by_list_date = Sorting()
 
-    def see(self, rows: list[Row]) -> None:
+    def learn_from(self, rows: list[Row]) -> None:
         """Learn from a page."""
         if self._sortings != {} and rows:
-            self._see_changes(rows)
+            self._learn_from_changes(rows)
         if self.endpoint.stream.filter_hides_rows and not self._list_date_is_refuted:
-            self._by_list_date.see([timestamp_of(self.endpoint.listed(row)) for row in rows])
+            self._by_list_date.learn_from([timestamp_or_none(self.endpoint.list_date(row)) for row in rows])
 
-    def _see_changes(self, rows: list[Row]) -> None:
+    def _learn_from_changes(self, rows: list[Row]) -> None:
         if self._sortings is None:
             self._sortings = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
         for name, sorting in self._sortings.items():
-            sort_value = _casefolded if name in NAMES else timestamp_of
-            sorting.see([sort_value(row.get(name)) for row in rows])
+            sort_value = _casefolded if name in NAMES else timestamp_or_none
+            sorting.learn_from([sort_value(row.get(name)) for row in rows])
         self._sortings = {name: sorting for name, sorting in self._sortings.items() if not sorting.is_refuted}
 
     @property
@@ -75,32 +78,32 @@ class Order:
         """Return whether a change may move a row down."""
         if self._sortings is None:
             return True
-        return any(sorting.rises or name in NAMES for name, sorting in self._sortings.items())
+        return any(sorting.may_ascend or name in NAMES for name, sorting in self._sortings.items())
 
     @property
-    def may_rise(self) -> bool:
-        """Return whether a change may move a row up, from the pages not read yet to the pages already read."""
+    def may_move_up(self) -> bool:
+        """Return whether a change may move a row up, from an unread page to a page that was read."""
         possible = (self._sortings or {}).items()
-        only_moves_down = possible and all(
-            not (sorting.falls or sorting.null_above or sorting.null_below or name in NAMES)
+        only_down = possible and all(
+            not (sorting.may_descend or sorting.null_above or sorting.null_below or name in NAMES)
             for name, sorting in possible
         )
-        return not self.stays and not only_moves_down
+        return not self.never_moves_rows and not only_down
 
-    def follows(self, row: Row, next_row: Row) -> bool:
+    def shows_unmoved(self, row: Row, next_row: Row) -> bool:
         """
-        Return whether the next row shows, in each possible order by date, that the row above it has not moved up.
+        Return whether the next row shows that the row above it has not moved up, in each possible order by date.
 
-        Had the row moved to the top, the next row would be one of those that changed last.
+        If the row had moved to the top, the next row would be one that changed later.
         """
         for name in self._sortings or ():
-            date, next_date = timestamp_of(row.get(name)), timestamp_of(next_row.get(name))
+            date, next_date = timestamp_or_none(row.get(name)), timestamp_or_none(next_row.get(name))
             if (date or "") < (next_date or "") or (date is None and name == CHANGED):
                 return False
         return True
 
     @property
-    def stays(self) -> bool:
+    def never_moves_rows(self) -> bool:
         """Return whether no change moves a row."""
         return self._sortings == {} and (not self.endpoint.stream.filter_hides_rows or self._list_date_is_refuted)
 

@@ -1,4 +1,9 @@
-"""Logs and sums of periods: each sync reads the new rows, and once more the rows of some days before the bookmark."""
+"""
+Read a log, or sums over periods: the new rows, and once more the last days before the bookmark (the log window).
+
+extract/strategy.py chooses this read. Older rows are final, so only the first sync and a resend read them. The read is
+a generator: extract/time_slices.py yields its effects to the scheduler.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +14,55 @@ from tap_twilio.state.model import Backfill, TimeSlice
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, day_of, earlier, later, midnight_after
+from tap_twilio.timestamps import BEGINNING, SECOND, Timestamp, earlier, later, round_up_to_day, start_of_day
 
 from .partition_read import PartitionRead
+from .periods import start_of_period
 from .time_slices import TimeSlices
-from .units import first_of
 
 
 def read_window(reading: PartitionRead) -> Read:
     """
-    Read the window in time slices; older rows are final. The start of the sync, less the lateness, is the bookmark.
+    Read the log window in time slices, or go on with an earlier sync's read of it.
 
-    The state keeps the days that Twilio fails to answer, and each sync requests them again.
+    The bookmark becomes the start of that read, less the lateness.
+    The state keeps the days that Twilio fails to answer (`unread`), and each sync requests them again.
     """
-    state, window = reading.state, reading.stream.log_window
+    state, window, open_read = reading.state, reading.stream.log_window, reading.state.backfill
     assert window
-    opened = state.backfill
-    resumed = opened is not None and bool(opened.time_slices)
-    if opened is None or not resumed:
-        opened = Backfill(reading.began, reading.served_tables(), time_slices=_window_slices(reading, window))
-        state.backfill, state.unread = opened, None
-    assert opened.time_slices is not None
+    is_resumed = open_read is not None and bool(open_read.time_slices)
+    if open_read is None or not is_resumed:
+        open_read = Backfill(reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window))
+        state.backfill, state.unread = open_read, None
+    assert open_read.time_slices is not None
     failure: ServerFailed | None = None
-    by_day = first_of(_next_start(reading, window, opened.began), window.sums)
-    slices = TimeSlices(reading, reading.endpoints[0], opened.time_slices, ReadMode.BACKFILL, opened, by_day)
+    group_by_day_from = start_of_period(_window_start(reading, window, open_read.began), window.period)
+    slices = TimeSlices(
+        reading, reading.endpoints[0], open_read.time_slices, ReadMode.BACKFILL, open_read, group_by_day_from
+    )
     try:
         yield from slices.read()
     except ServerFailed as error:
         failure = error
-    if resumed:
-        reading.finish_backfill(opened)  # a resend that was scheduled after it began is still due
+    if is_resumed:
+        reading.finish_backfill(open_read)  # keeps a resend that was scheduled after this read began
     else:
-        reading.finish_rescan(opened.tables, opened.began)
+        reading.finish_rescan(open_read.tables, open_read.began)
         state.backfill = None
     if failure:
-        state.unread = opened.time_slices
+        state.unread = open_read.time_slices
         raise failure
 
 
-def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]:
-    """Return the time slices to read: the window, or everything; and those that no earlier sync could read."""
+def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]:
+    """Return the time slices of the window, or of the whole log; and the days that no earlier sync could read."""
     state, oldest = reading.state, reading.oldest
-    resends = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
+    is_resend = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
     since = oldest
-    if state.finished and not resends:
-        # Whole days, so that the syncs of a day compare the same rows.
-        reach = midnight_after(reading.reach) if reading.reach else BEGINNING
-        since = max(since, reach, day_of(earlier(state.finished, window.again)))
-    since = first_of(since, window.sums) if window.sums else since
+    if state.finished and not is_resend:
+        filter_start = round_up_to_day(reading.reach) if reading.reach else BEGINNING
+        since = max(since, filter_start, _window_start(reading, window, reading.began))
+    since = start_of_period(since, window.period) if window.period else since
     unread = [
         replace(unread, since=max(unread.since, oldest), until=min(unread.until, since))
         for unread in state.unread or ()
@@ -65,14 +71,19 @@ def _window_slices(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]
     return [*_split(since, later(reading.began, SECOND), reading), *unread]
 
 
-def _next_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -> Timestamp:
-    """Return the day from which the next sync reads, if this one began at `began`."""
-    return day_of(earlier(reading.state.finished or earlier(began, reading.bounds.lateness), window.again))
+def _window_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -> Timestamp:
+    """
+    Return the first day of the window. For a first sync that began at `began`, it is the window of the next sync.
+
+    The window has whole days, so that all syncs of a day compare the same rows.
+    """
+    bookmark = reading.state.finished or earlier(began, reading.bounds.lateness)
+    return start_of_day(earlier(bookmark, window.lookback))
 
 
 def _split(since: Timestamp, until: Timestamp, reading: PartitionRead) -> list[TimeSlice]:
     """Split a range, newest first, into time slices that are no longer than the filter takes."""
-    longest = reading.stream.filter and reading.stream.filter.longest
+    longest = reading.stream.filter and reading.stream.filter.max_range
     slices = []
     while longest and earlier(until, longest) > since:
         slices.append(TimeSlice(earlier(until, longest), until))

@@ -1,4 +1,9 @@
-"""The lookback: each sync reads the newest pages of an endpoint, so that fresh changes arrive without a full rescan."""
+"""
+The lookback: each sync reads the newest pages of an endpoint, so that fresh changes arrive without a whole rescan.
+
+extract/rescan.py calls `look_back` first, and a rescan that begins goes on from the lookback's pages. It is a
+generator: the page loop yields its effects to the scheduler.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +32,10 @@ def look_back(
     reading: PartitionRead, begins_rescan: bool, reach: Timestamp | None
 ) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
     """
-    Read the newest pages of each endpoint, and hand on what changed since the last lookback.
+    Read the newest pages of each endpoint, and emit what changed since the last lookback.
 
-    Return the dispatchers with which a rescan can go on, None for an endpoint that it must read from the top; and
-    whether the lookback reached its edge in every endpoint.
+    Return a dispatcher for each endpoint with which a rescan can go on, or None if the rescan must read the endpoint
+    from the top. Also return whether the lookback reached its edge in every endpoint.
     """
     tables = [table for table in reading.tables if table.state.date_updated]
     edge = _edge(reading, reach)
@@ -67,9 +72,9 @@ def _read_newest(
 
     def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
         nonlocal pages_to_slice
-        if endpoint.all_older(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
+        if endpoint.all_before(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
             return True
-        if dispatcher.page_reader.pages == 1 and page.next and reading.sliceable:
+        if dispatcher.page_reader.pages == 1 and page.next_uri and reading.sliceable:
             pages = pages_between(endpoint, page, edge)
             if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
                 pages_to_slice = pages
@@ -93,5 +98,5 @@ def _read_newest(
 
 def _from_the_top(reading: PartitionRead, endpoint: ListEndpoint, mode: ReadMode) -> PageDispatcher:
     for feedback in reading.feedback_consumers:
-        feedback.begin_look_back()
+        feedback.begin_lookback()
     return reading.dispatcher(mode, PageReader(endpoint))

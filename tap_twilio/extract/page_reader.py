@@ -1,41 +1,44 @@
 """
 Read one list page after page, and prove at each page that no row was skipped.
 
+The page loop (extract/read_list.py) calls `PageReader.next_page` for each page, and hands the page to a dispatcher.
+`next_page` is a generator: it yields a `Fetch` for each request, and the scheduler sends the answer back.
+
 A page token names the last row of its page. If this row changes between two requests, it may move in its list. The
 next page then follows the row's new position, and the rows in between are skipped. Other tokens count rows: after a
 row above was deleted, such a token skips a row.
 
 The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a row whose
-content is unchanged has not moved. A new page is trusted in one of three ways:
+content is unchanged has not moved. The reader accepts a new page if one of three proofs holds:
 
 1. The pages so far show that the list has no order in which a change moves a row (extract/list_order.py), or the first
    row of the new page shows that the last row of the previous page has not moved.
 2. The reader asks Twilio again for the last row of the previous page, alone or with its page. That row is unchanged,
    so it had not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
-3. The previous page, read again, has an unchanged row. Below it stand all unchanged rows that stood below it before. So
-   the reader returns the other rows of that page in place of the new page, and goes on from there.
+3. The previous page is read again and has an unchanged row. All unchanged rows that were below that row are still
+   below it. So the reader returns the other rows of that page in place of the new page, and continues after it.
 
-Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows that move from a
-later page to an earlier one are the task of extract/second_look.py and of rescans.
+Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows may also move from
+an unread page to a page that was read: extract/moved_rows.py and rescans find those.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tap_twilio.errors import BadAnswer, Incomplete, PageShifted, Refused
+from tap_twilio.errors import Incomplete, PageShifted, Refused
 from tap_twilio.state.model import Checkpoint
-from tap_twilio.tables.effects import Effect, PageRead, Read
-from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_of
+from tap_twilio.tables.effects import Effect, PageRead
+from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .list_order import CHANGED, Order
 
-RETRIES = 10  # requests for a page that names a page already read as the next one; also steps back in a row
+RETRIES = 10  # of a page whose next page was already read; also the limit of steps back in a row
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
 CHECKPOINT_ROWS = 10
 SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`
@@ -49,11 +52,11 @@ class PageProof:
 
     fetch: Fetch
     keys: list[str]
-    contents: dict[str, int]  # by key; of the last row alone, where no change moves a row down
+    contents: dict[str, int]  # by key; only of the last row, if no change moves a row down
     last_row: Row
     answered_at: Timestamp
     rows_before: int  # in the list, above this page
-    keys_before: set[str]  # of the pages just above, whose rows this page may show once more
+    keys_before: set[str]  # of the pages before it, whose rows this page may show again
 
 
 class PageReader:
@@ -62,7 +65,7 @@ class PageReader:
     def __init__(self, endpoint: ListEndpoint, top: Fetch | None = None, checkpoint: Checkpoint | None = None) -> None:
         self.endpoint = endpoint
         self.order = Order(endpoint)
-        self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
+        self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
         self.ended = False
         self.start, self.resumed = checkpoint, checkpoint is not None
         self.resume_after: str | None = None  # the last row of the checkpoint that has not moved
@@ -74,47 +77,47 @@ class PageReader:
         self._addresses: set[str] = set()  # that were requested
         self._page_ends: set[tuple[str, str]] = set()  # of each page read, its first and its last row
         self._repeated_pages = 0
-        self._steps_back = 0  # previous pages read again in a row
-        self._fetch = top or endpoint.top()
+        self._steps_back = 0  # how often in a row the previous page was returned again
+        self._fetch = top or endpoint.first_page()
         if checkpoint:
-            self._fetch = endpoint.at(checkpoint.page, token=checkpoint.page != self._fetch.uri)
+            self._fetch = endpoint.page_at(checkpoint.page, has_page_token=checkpoint.page != self._fetch.uri)
 
     def next_page(self) -> PageRead:
         """Read the next page. Raises PageShifted when rows may have been skipped."""
-        page = yield from self._next_trusted_page()
+        page = yield from self._request_proven_page()
         ids = self.endpoint.ids(page.rows)
         if self._checkpoint is not None:
             checkpoint, self._checkpoint = self._checkpoint, None
             self._find_unmoved_row(checkpoint, page, ids)
-        self._check_for_an_end(ids)
+        self._check_that_it_ends(ids)
         self.pages += 1
         self.rows += len(ids)
         self._first_ids = self._first_ids or set(ids)
-        if page.next is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
+        if page.next_uri is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
             rest = yield from self._reread(self._proof)
-            page = replace(page, rows=[*page.rows, *rest.rows], next=rest.next) if rest else page
-        self.ended = page.next is None
-        if page.next is not None:
-            self._fetch = self.endpoint.at(page.next)
+            page = replace(page, rows=[*page.rows, *rest.rows], next_uri=rest.next_uri) if rest else page
+        self.ended = page.next_uri is None
+        if page.next_uri is not None:
+            self._fetch = self.endpoint.page_at(page.next_uri)
         return page
 
     def checkpoint(self, rows: Sequence[Row], last: Row) -> Checkpoint | None:
-        """Return where a later sync resumes, when of the page read last these rows were taken, down to `last`."""
+        """Return where a later sync resumes, after these rows of the last page were taken, down to `last`."""
         if not self.endpoint.stream.resumable or self._proof is None:
             return None
         ids, last_id = self.endpoint.ids(rows), self.endpoint.id_of(last)
         rows_above = rows[: ids.index(last_id)]
         sample = [*rows_above[:: max(1, len(rows_above) // (CHECKPOINT_ROWS - 1))][: CHECKPOINT_ROWS - 1], last]
         settled = earlier(self._proof.answered_at, SETTLED)
-        marks = [self._mark(row, (timestamp_of(row.get(CHANGED)) or settled) >= settled) for row in sample]
+        marks = [self._mark(row, (timestamp_or_none(row.get(CHANGED)) or settled) >= settled) for row in sample]
         return Checkpoint(
-            self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.listed(row)] for row in sample], marks
+            self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.list_date(row)] for row in sample], marks
         )
 
     # -- requests
 
-    def _next_trusted_page(self) -> PageRead:
-        """Return the next page if it is proven to follow; else the rest of the previous page, as it is now."""
+    def _request_proven_page(self) -> PageRead:
+        """Return the next page if it is proven to follow, else the changed rows of the previous page."""
         proof, refusal = self._proof, None
         try:
             page = yield from self._request_page()
@@ -124,12 +127,12 @@ class PageReader:
             refusal = shifted
         else:
             if proof is None or not self._needs_proof(proof, page, self.endpoint.ids(page.rows)):
-                return self._trust(page)
+                return self._accept(page)
         refused_address, rest = self._fetch.uri, (yield from self._reread(proof))
-        if refusal and (rest is None or rest.next == refused_address):
+        if refusal and (rest is None or rest.next_uri == refused_address):
             raise refusal
         if rest is None:
-            return self._trust(page)
+            return self._accept(page)
         self._steps_back += 1
         if self._steps_back > RETRIES:
             raise PageShifted(SHIFTED)
@@ -137,25 +140,25 @@ class PageReader:
         return rest
 
     def _request_page(self) -> PageRead:
-        """Ask Twilio for a page, again when its next page was read before: a faulty proxy repeats pages."""
+        """Request a page, and request it again if its next page was read before: a faulty proxy repeats pages."""
         self._addresses.add(self._fetch.uri)
         for _ in range(RETRIES):
             page = yield from self._request(self._fetch, self.rows)
-            if page.next is None or page.next not in self._addresses:
+            if page.next_uri is None or page.next_uri not in self._addresses:
                 return page
         raise PageShifted(ENDLESS)
 
     def _request(self, fetch: Fetch, rows_before: int) -> PageRead:
-        """Ask Twilio for a page once. Raises PageShifted when Twilio refuses the page token."""
+        """Request a page once. Raises PageShifted when Twilio refuses the page token."""
         try:
             page: Page = yield fetch
         except Refused as refused:
-            if fetch.token and refused.status in (400, 404):
+            if fetch.has_page_token and refused.status in (400, 404):
                 raise PageShifted(str(refused)) from refused  # perhaps the row that the token names was deleted
             raise
         return self.endpoint.complete(page, rows_before)
 
-    def _trust(self, page: Page) -> Page:
+    def _accept(self, page: Page) -> Page:
         self._steps_back = 0
         self._remember(page, self._fetch, self.rows, self._proof.keys if self._proof else ())
         return page
@@ -164,13 +167,13 @@ class PageReader:
         """Keep the facts about a page that prove the next one."""
         if not page.rows:
             return
-        self.order.see(page.rows)
+        self.order.learn_from(page.rows)
         keys, rows = self._keys(page.rows), page.rows
         needs_all = self.order.may_move_down or not self.endpoint.stream.resumable
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
-        self._proof = PageProof(fetch, keys, contents, rows[-1], page.date, rows_before, set(keys_before))
+        self._proof = PageProof(fetch, keys, contents, rows[-1], page.twilio_time, rows_before, set(keys_before))
 
-    def _check_for_an_end(self, ids: list[str]) -> None:
+    def _check_that_it_ends(self, ids: list[str]) -> None:
         """Raise an error for a list without an end: one whose pages repeat under new tokens, or hold no rows."""
         ends = (ids[0], ids[-1]) if ids else ("", "")
         self._repeated_pages += bool(ids) and ends in self._page_ends
@@ -185,28 +188,28 @@ class PageReader:
 
     def _find_unmoved_row(self, checkpoint: Checkpoint, page: Page, ids: list[str]) -> None:
         """
-        Find the last row of the checkpoint that is unchanged, and so has not moved.
+        Find the last row of the checkpoint that is unchanged, and so has not moved. The read resumes after it.
 
-        A row that stood below the unmoved row still stands below it, or has changed since the earlier sync; the next
-        read of the list reads such changes. The argument needs no order, so it holds in every order.
+        A row that was below the unmoved row is still below it, or has changed since the earlier sync. The next read of
+        the list finds such changes. This holds in every order.
         """
         marks = {key: mark for (key, _), mark in zip(checkpoint.rows, checkpoint.marks)}
         for row_id, row in zip(ids, page.rows):
             if row_id in marks and self._mark(row, marks[row_id].startswith("#")) == marks[row_id]:
                 self.resume_after = row_id
-        if self._fetch.token and self.resume_after is None:
+        if self._fetch.has_page_token and self.resume_after is None:
             raise PageShifted(SHIFTED)
 
     def _mark(self, row: Row, by_content: bool) -> str:
-        """Return a text that differs after each change that may move a row: a hash of its content, or its dates."""
+        """Return a text that differs after a change that may move the row: a hash of its content, or its dates."""
         if by_content:
             content = repr(sorted(self._stable_part(row).items())).encode("utf-8", "surrogatepass")
             return f"#{hashlib.blake2b(content, digest_size=8).hexdigest()}"
         return " ".join(map(str, self._moving_values(row)))
 
     def _moving_values(self, row: Row) -> list[Any]:
-        """Return the values that change when a row with a reliable `date_updated` moves, also to another status."""
-        return [timestamp_of(row.get(CHANGED)), timestamp_of(self.endpoint.listed(row)), row.get("status")]
+        """Return values that change whenever a row moves, if its `date_updated` is reliable."""
+        return [timestamp_or_none(row.get(CHANGED)), timestamp_or_none(self.endpoint.list_date(row)), row.get("status")]
 
     # -- proof between two pages
 
@@ -215,21 +218,23 @@ class PageReader:
         if not self.endpoint.stream.resumable:
             return True
         if not ids:
-            return page.next is None  # an end without a row proves nothing; in the middle, a filter hid the rows
-        if self.order.stays:
+            return (
+                page.next_uri is None
+            )  # an empty last page proves nothing; on an empty page before it, a filter hid rows
+        if self.order.never_moves_rows:
             return False
-        if self.order.may_move_down or not self.order.follows(proof.last_row, page.rows[0]):
+        if self.order.may_move_down or not self.order.shows_unmoved(proof.last_row, page.rows[0]):
             return True
         if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True
-        return not self.endpoint.listed(proof.last_row) and bool(self.endpoint.listed(page.rows[0]))
+        return not self.endpoint.list_date(proof.last_row) and bool(self.endpoint.list_date(page.rows[0]))
 
     def _reread(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
         """
-        Ask Twilio again for the last row of the previous page, or for that page.
+        Request the last row of the previous page again, or that page.
 
-        Returns None if the next page is proven to follow, else the rest of the previous page, as it is now. Raises
-        PageShifted if no row of that page is unchanged.
+        Returns None if the next page is proven to follow, else the changed rows of the previous page as they are now.
+        Raises PageShifted if no row of that page is unchanged.
         """
         resumable = self.endpoint.stream.resumable
         if resumable and self.endpoint.stream.has_item_endpoint and (yield from self._last_row_is_unchanged(proof)):
@@ -246,10 +251,10 @@ class PageReader:
         return replace(page, rows=rows)
 
     def _last_row_is_unchanged(self, proof: PageProof) -> Generator[Effect, Any, bool]:
-        """Ask Twilio for the last row alone, and return whether it is unchanged."""
+        """Request the last row alone, and return whether it is unchanged."""
         last_row = proof.last_row
         try:
-            answer: Page = yield self.endpoint.row(last_row)
+            answer: Page = yield self.endpoint.single_row(last_row)
         except Refused as refused:
             if refused.status in (401, 403, 404):
                 return False  # the row was deleted; or the credentials may read the list only
@@ -265,18 +270,18 @@ class PageReader:
         """
         Return whether a page whose token counts rows shows the same rows, or fewer of them below known rows.
 
-        Known rows at its top mean that rows were added above the page: the next page repeats rows, and skips none.
+        Known rows at its top mean that rows were added above the page: the next page repeats rows and skips none.
         """
         keys = keys[: len(proof.keys)]
         remaining = [key for key in keys if key in proof.contents]
         pushed_down = [key for key in keys if key not in proof.contents]
         if not remaining or remaining != proof.keys[: len(remaining)] or keys[-1] != remaining[-1]:
             return False
-        return not proof.fetch.token or proof.keys_before.issuperset(pushed_down)
+        return not proof.fetch.has_page_token or proof.keys_before.issuperset(pushed_down)
 
     def _is_unchanged(self, proof: PageProof, row: Row) -> bool:
-        """Return whether the last row has the content it had, or at least the values without which no row moves."""
-        changed = timestamp_of(proof.last_row.get(CHANGED))
+        """Return whether the last row has the same content, or at least the values that change when a row moves."""
+        changed = timestamp_or_none(proof.last_row.get(CHANGED))
         is_settled = changed is not None and changed < earlier(proof.answered_at, SETTLED)
         return self._stable_part(row) == self._stable_part(proof.last_row) or (
             is_settled and self._moving_values(row) == self._moving_values(proof.last_row)
@@ -284,27 +289,12 @@ class PageReader:
 
     def _stable_part(self, row: Row) -> Row:
         """Return a row without the properties that change with the clock."""
-        volatile = self._volatile
-        return {name: row[name] for name in row if name not in volatile} if volatile else row
+        ignored = self._not_compared
+        return {name: row[name] for name in row if name not in ignored} if ignored else row
 
     def _content(self, row: Row) -> int:
         return hash(repr(self._stable_part(row)))
 
     def _keys(self, rows: Sequence[Row]) -> list[str]:
-        """Return what identifies each row: its key, or its whole content where the key counts rows."""
+        """Return a text that identifies each row: its key, or its whole content if the key is the row's number."""
         return list(map(repr, rows)) if "#" in self.endpoint.stream.derived.values() else self.endpoint.ids(rows)
-
-
-def read_pages(page_reader: PageReader, take: Callable[[Page], None]) -> Read:
-    """
-    Read a list once, and hand each page to `take`.
-
-    Raises BadAnswer where the pages do not lead to an end, and Refused where Twilio says why.
-    """
-    try:
-        while not page_reader.ended:
-            take((yield from page_reader.next_page()))
-    except PageShifted as shifted:
-        if isinstance(shifted.__cause__, Refused):
-            raise shifted.__cause__ from None
-        raise BadAnswer(f"{page_reader.endpoint.path}: {shifted}; going on would leave rows out") from None

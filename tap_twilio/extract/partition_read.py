@@ -1,4 +1,9 @@
-"""One stream in one account: what one sync reads of it, and for which consumers. strategy.py chooses how."""
+"""
+Hold what one sync knows of one stream in one account: its settings, its state and its consumers.
+
+run/plan.py makes a `PartitionRead` for each partition. extract/strategy.py reads it, and every strategy keeps its
+progress here and in the state.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import Reader, ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, day_of, earlier
+from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, earlier, start_of_day
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
 
@@ -62,7 +67,7 @@ class PartitionRead:
     rescan_pages_read: int = 0  # from the budget of this sync
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
-    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; one that is longer by half is split
+    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
     floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
 
@@ -80,7 +85,7 @@ class PartitionRead:
 
     @property
     def child_streams(self) -> list[ChildStreams]:
-        """Return the children that are visited by the content of their parents' rows, at every depth."""
+        """Return the child streams at every depth."""
         return [
             child_stream
             for consumer in self.consumers
@@ -89,7 +94,7 @@ class PartitionRead:
         ]
 
     @property
-    def counted(self) -> dict[str, FingerprintStore]:
+    def fingerprint_stores(self) -> dict[str, FingerprintStore]:
         """Return the fingerprints of each consumer, by its name."""
         return {
             consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
@@ -97,7 +102,7 @@ class PartitionRead:
 
     def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
         """Store the fingerprints of an endpoint that was read in time slices."""
-        for name, store in self.counted.items():
+        for name, store in self.fingerprint_stores.items():
             close(store, endpoint.name, partial_sums.get(name))
 
     def keep(self) -> None:
@@ -114,7 +119,7 @@ class PartitionRead:
 
     @property
     def endpoints(self) -> list[ListEndpoint]:
-        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.values]
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.queries]
 
     @property
     def has_pending_resend(self) -> bool:
@@ -143,19 +148,19 @@ class PartitionRead:
             if child_stream.reconcile(with_resend) and self.state.backfill:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.read.pop(child_stream.name, None)
-        self._close_unserved()
+        self._close_unused_reads()
         self.bookmarks_at_start = [BookmarksAtStart.from_state(state) for state in self._states()]
         return messages
 
-    def hold_back(self, now: Timestamp) -> None:
+    def cap_dates(self, now: Timestamp) -> None:
         """Lower every date that this sync took to `now`, after Twilio's clock was set back."""
         self.began = min(self.began, now)
         for opened in self.state.opened:
             opened.began = min(opened.began, now)
         for feedback in self.feedback_consumers:
-            feedback.hold_back(now)
+            feedback.cap_dates(now)
         for at_start in self.bookmarks_at_start:
-            at_start.hold_back(now, self.bounds.lateness)
+            at_start.cap_dates(now, self.bounds.lateness)
 
     def _states(self) -> list[Partition]:
         states = [
@@ -189,8 +194,8 @@ class PartitionRead:
         reason = "properties were added" if added else "start_date is earlier than before"
         return [f"{reason}, so older rows are read again"]
 
-    def _close_unserved(self) -> None:
-        """Close the open backfill or rescan if it serves no table any more."""
+    def _close_unused_reads(self) -> None:
+        """Close the open backfill or rescan if it includes no table any more."""
         names = {table.name for table in self.tables}
         state = self.state
         self._remove_tables([name for opened in state.opened for name in opened.tables if name not in names])
@@ -200,23 +205,20 @@ class PartitionRead:
             state.backfill = None
 
     def _remove_tables(self, names: Sequence[str]) -> None:
-        """Take these tables out of the open reads. The next rescan sends what they miss."""
+        """Remove these tables from the open reads. The next rescan sends what they miss."""
         for opened in self.state.opened if names else ():
             opened.tables = [name for name in opened.tables if name not in names]
 
     # -- reading
 
-    def dispatcher(self, mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        """Return a dispatcher that hands pages to the consumers."""
-        return self._with_failures_noticed(PageDispatcher.of(self.consumers, mode, page_reader))
-
-    def slice_dispatcher(
-        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None]
+    def dispatcher(
+        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None] | None = None
     ) -> PageDispatcher:
-        """Return a dispatcher for a time slice. Dates decide for a consumer without a reader."""
-        return self._with_failures_noticed(PageDispatcher(self.consumers, mode, page_reader, readers))
-
-    def _with_failures_noticed(self, dispatcher: PageDispatcher) -> PageDispatcher:
+        """Return a dispatcher that hands pages to the consumers. Time slices have their own `readers`."""
+        if readers is None:
+            dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
+        else:
+            dispatcher = PageDispatcher(self.consumers, mode, page_reader, readers)
         dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 
@@ -229,24 +231,24 @@ class PartitionRead:
         """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
-    def finish_backfill(self, opened: Backfill) -> None:
-        """Set the bookmark of the tables that a backfill served: its start, less the lateness."""
-        bookmark = self._finish(opened.began)
-        for table in self._unfailed(opened.tables):
-            table.finish_backfill(bookmark, opened.resend_listed_before)
+    def finish_backfill(self, open_read: Backfill) -> None:
+        """Set the bookmark of the tables that a backfill included: its start, less the lateness."""
+        bookmark = self._finish(open_read.began)
+        for table in self._unfailed(open_read.tables):
+            table.finish_backfill(bookmark, open_read.resend_listed_before)
         self.state.backfill = None
 
-    def finish_rescan(self, served: Sequence[str], began: Timestamp) -> None:
-        """Set the bookmark of the tables that a rescan served: its start, less the lateness."""
+    def finish_rescan(self, included: Sequence[str], began: Timestamp) -> None:
+        """Set the bookmark of the tables that a rescan included: its start, less the lateness."""
         bookmark = self._finish(began)
-        for table in self._unfailed(served):
+        for table in self._unfailed(included):
             table.finish_rescan(bookmark)
-        self.finish_visits(served)
+        self.finish_visits(included)
 
-    def finish_visits(self, served: Sequence[str]) -> None:
+    def finish_visits(self, included: Sequence[str]) -> None:
         """Let the children drop the parents that a complete read for these tables did not show."""
         for child_stream in self.child_streams:
-            child_stream.finish_rescan(served)
+            child_stream.finish_rescan(included)
 
     def _finish(self, began: Timestamp) -> Timestamp:
         bookmark = earlier(began, self.bounds.lateness)
@@ -256,38 +258,38 @@ class PartitionRead:
     def fail_unread(self) -> None:
         """Fail the children with days that Twilio failed to answer, now that everything else is read."""
         for child_stream in self.child_streams:
-            if child_stream.unread:
-                child_stream.fail(child_stream.unread)
+            if child_stream.log.error:
+                child_stream.fail(child_stream.log.error)
                 self._remove_tables([table.name for table in child_stream.tables])
 
-    def _unfailed(self, served: Sequence[str]) -> list[Table]:
+    def _unfailed(self, included: Sequence[str]) -> list[Table]:
         self.fail_unread()
-        return [table for table in self.tables if table.name in served and not table.failed]
+        return [table for table in self.tables if table.name in included and not table.failed]
 
-    def served_tables(self) -> list[str]:
-        """Return the names of the tables that a read which begins now serves."""
-        return [table.name for table in self.tables if table.in_rescans]
+    def included_tables(self) -> list[str]:
+        """Return the names of the tables that a read which begins now includes."""
+        return [table.name for table in self.tables if table.is_in_rescans]
 
     # -- for the strategies
 
     @property
     def sliceable(self) -> bool:
-        """Return whether time slices may replace a read by pages: not where call feedback needs the undated rows."""
+        """Return whether time slices may replace a read by pages. Not if call feedback needs the undated rows."""
         return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
     def oldest(self) -> Timestamp:
-        """Return where time slices begin: at `start_date`, else at the account's creation; within reach."""
+        """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
         since, filter_ = self.bounds.start_date, self.stream.filter
-        if self.created and filter_ and filter_.closed:
-            since = max(since, day_of(self.created))  # Twilio may refuse days before the creation
+        if self.created and filter_ and filter_.inclusive:
+            since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
         return max(since, self.reach)
 
     @property
     def reach(self) -> Timestamp:
-        """Return how far back the filter answers, less a day for the time slice to finish."""
-        reach = self.stream.filter and self.stream.filter.reach
+        """Return the oldest date that the filter answers. A day later, so that it is still answered at the end."""
+        reach = self.stream.filter and self.stream.filter.max_age
         return earlier(self.now(), reach - DAY) if reach else BEGINNING
 
     def may_restart(self) -> bool:

@@ -2,6 +2,8 @@
 The rescan: read an endpoint again from top to bottom, within the page budget, over as many syncs as that takes.
 
 It finds the changes that the lookback cannot find: those of old rows, and those that no date shows.
+extract/strategy.py calls `read_changes` in each sync after the backfill. It is a generator: the page loop
+(extract/read_list.py) yields its effects to the scheduler.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ def read_changes(reading: PartitionRead) -> Read:
         state.rescan = None  # it has read nothing yet
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
-        feedback.meet_window()
-    reach = min((feedback.reach for feedback in reading.feedback_consumers if feedback.reach), default=None)
+        feedback.update_recent_since()
+    reach = min(
+        (feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None
+    )
     dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
     if begins_rescan:
         _begin(reading)
@@ -39,7 +43,7 @@ def read_changes(reading: PartitionRead) -> Read:
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.served_tables())
+    reading.state.rescan = OpenRescan(reading.began, reading.included_tables())
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
@@ -102,7 +106,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
 
     def may_read_page() -> YesOrNo:
         nonlocal is_counted
-        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # the last sync counted it
+        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # an earlier sync counted it
         is_counted = not is_page_of_checkpoint and not page_reader.empty
         return not is_counted or (yield from _take_budget(reading, dispatcher))
 
@@ -121,9 +125,9 @@ def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generato
     pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.resumable and not reading.budget.take(reading.key):
-        if reading.budget.may_come(reading.key) and (yield Wait()) is not None:
+        if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:
             continue
-        if dispatcher.stops():
+        if dispatcher.may_stop():
             return False
         break
     reading.rescan_pages_read += 1

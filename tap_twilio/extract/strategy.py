@@ -1,4 +1,9 @@
-"""The choice of how an endpoint is read: by the declaration of its stream, and by what was read before."""
+"""
+Choose how an endpoint is read: by the declaration of its stream, and by what was read before.
+
+run/sync.py calls `sync` or `full` for each `PartitionRead`. Each read is a generator that yields effects, such as a
+`Fetch`, to the scheduler (run/scheduler.py), and does no I/O itself.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ def sync(reading: PartitionRead) -> Read:
     for feedback in reading.feedback_consumers:
         feedback.begin()
     if any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
-        yield from STRATEGIES[type(reading.stream.reads)](reading)
+        yield from STRATEGIES[type(reading.stream.read_strategy)](reading)
     else:
         yield from reading.read_feedback(whole=True)
     reading.fail_unread()

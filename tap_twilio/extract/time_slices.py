@@ -1,8 +1,12 @@
 """
-Read one list in time slices, side by side, by date filters.
+Read one list in time slices: ranges of dates, each requested with Twilio's date filter, several at the same time.
 
-Time slices are quick, but a date filter hides undated rows. So time slices serve the backfill, the lookback and logs,
-and never a rescan.
+extract/backfill.py, lookback.py and log_window.py read a long list in this way. A date filter hides undated rows, so
+rescans read without time slices.
+
+`TimeSlices.read` yields one `SliceRead` for each time slice. These are generators that yield effects; the scheduler
+runs them side by side. `SliceRead` hands the rows to the consumers. It returns the shorter time slices (parts) that are
+to be read instead, if the time slice has too many rows.
 """
 
 from __future__ import annotations
@@ -27,24 +31,25 @@ from tap_twilio.timestamps import (
     END,
     SECOND,
     Timestamp,
-    day_of,
     earlier,
-    format_timestamp,
+    from_datetime,
     later,
-    parse_timestamp,
+    start_of_day,
+    to_datetime,
 )
-from tap_twilio.twilio.endpoint import ListEndpoint, dates_of, halves, pages_to
+from tap_twilio.twilio.endpoint import ListEndpoint, halves, list_dates, pages_to
 from tap_twilio.twilio.request import Page, Row
 
 from .dispatch import RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
-from .units import ATTEMPTS, IN_A_ROW, ceiling, first_of, name_of
+from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, round_up_to_period, start_of_period
+from .read_list import Refusal, read_list
 
 LOGGER = logging.getLogger("tap_twilio")
-MOST_PARTS = 32  # in which a time slice is split at once; each part may be split again
+MAX_PARTS = 32  # in which a time slice is split at once; each part may be split again
 NO_TIME = timedelta(0)
-Refusal = Refused | ServerFailed
+Outcome = Refusal | list[TimeSlice]  # why Twilio does not answer; or the parts to read instead, none when all was read
 
 
 @dataclass
@@ -57,7 +62,7 @@ class PartLength:
     failed_days: int = 0  # in a row
 
     def shorten(self, refused: timedelta, filter_refused: bool) -> None:
-        """Halve the length; go down to a day where the filter may not reach the part, nor anything older."""
+        """Halve the length. If Twilio refused the filter, go down to a day: it may refuse all older dates too."""
         self.length, self.limit = min(DAY, refused / 2) if filter_refused else refused / 2, refused
 
     def lengthen(self) -> None:
@@ -68,12 +73,12 @@ class PartLength:
 @dataclass
 class TimeSlices:
     """
-    Time slices of one list, read side by side. `left` holds what is left to read, and is saved in the state.
+    Time slices of one list. `left` holds those that are left to read; the state keeps it.
 
-    A time slice that Twilio refuses or fails to answer is read in parts, the newest first, down to single days. For a
-    single day, the answer decides:
+    A time slice that Twilio refuses or fails to answer is read in shorter parts, the newest first, down to single days.
+    The answer for a single day decides:
 
-    - HTTP 400: the filter reaches neither this day nor older ones, if Twilio answers a page without a filter and the
+    - HTTP 400: the filter does not reach this day and older ones, if Twilio answers a page without a filter and the
       newest day. Rescans read those rows.
     - HTTP 404: the day has no rows.
     - HTTP 500: the day stays in `left`, and the read ends with an error after all other time slices were read.
@@ -84,21 +89,22 @@ class TimeSlices:
     left: list[TimeSlice]
     mode: ReadMode
     backfill: Backfill | None = None
-    by_day: Timestamp = END  # rows dated from then on are compared day by day, since the next sync reads other days
+    # Of a log: each day from then on has its own fingerprints, since the window of the next sync has other days.
+    group_by_day_from: Timestamp = END
     _refusal: Refused | None = None  # for a day that the filter does not reach
     _out_of_reach: list[TimeSlice] = field(default_factory=list)
     _failing: list[TimeSlice] = field(default_factory=list)
-    _failure: ServerFailed | None = None  # of a day, after `retry_minutes`
-    _longest_answered: timedelta | None = None
-    _from_creation: bool = False  # whether sums are requested from the day on which the account was created
+    failure: ServerFailed | None = None  # of a day, after `retry_minutes`
+    longest_answered: timedelta | None = None
+    from_creation: bool = False  # whether sums are requested from the day on which the account was created
 
     def read(self) -> Read:
-        """Read what is left."""
+        """Read all time slices in `left`."""
         if not self.reading.state.finished and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        yield from self._find_reach()
-        yield [self._read(time_slice) for time_slice in self._unread()]
+        yield from self._find_oldest_within_reach()
+        yield [self._read(time_slice) for time_slice in self._not_requested()]
         if self._out_of_reach:
             yield from self._leave_out_of_reach()
         if self._failing and not self.backfill:  # a lookback: the rescan reads these days too
@@ -106,21 +112,21 @@ class TimeSlices:
         elif self._failing:
             raise self._server_failed()
 
-    def _unread(self) -> list[TimeSlice]:
-        """Return the time slices that Twilio was not asked for yet, newest first."""
+    def _not_requested(self) -> list[TimeSlice]:
+        """Return the time slices that were not requested yet, newest first."""
         given_up = [*map(id, self._out_of_reach), *map(id, self._failing)]
         unread = [time_slice for time_slice in self.left if id(time_slice) not in given_up]
         return sorted(unread, key=lambda time_slice: time_slice.since, reverse=True)
 
-    def _find_reach(self) -> Read:
+    def _find_oldest_within_reach(self) -> Read:
         """
         Read the oldest time slice before the others.
 
         A filter that reaches the oldest time slice reaches all. Otherwise the oldest time slice within reach is found
         by halving.
         """
-        reached = 0  # how many of the newest time slices are known to be within reach
-        unread = self._unread()
+        reached = 0  # how many of the newest time slices are within reach
+        unread = self._not_requested()
         index = len(unread) - 1
         while index > 0:
             floor = self.reading.floor
@@ -133,7 +139,7 @@ class TimeSlices:
             index = (reached + len(unread)) // 2 if reached < len(unread) else 0
 
     def _read(self, time_slice: TimeSlice) -> Read:
-        """Read a time slice, at first as a whole; in parts, the newest first, as far as Twilio does not answer."""
+        """Read a time slice: first request the whole; if Twilio does not answer, request parts, the newest first."""
         whole = _length(time_slice)
         part_length = PartLength(whole, whole)
         while True:
@@ -142,7 +148,7 @@ class TimeSlices:
                 self._out_of_reach.append(time_slice)
                 return
             part, is_unit = self._take_newest_part(time_slice, part_length.length, floor)
-            outcome = yield from self._read_part(part, is_unit)
+            outcome = yield from SliceRead(self, part, is_unit).read()
             if isinstance(outcome, list):
                 yield from self._read_side_by_side(part, outcome)
                 part_length.empty_days = part_length.failed_days = 0
@@ -155,12 +161,12 @@ class TimeSlices:
                 part_length.shorten(_length(part), isinstance(outcome, Refused) and outcome.status == 400)
                 continue
             else:
-                self._settle(part, outcome, part_length)
+                self._decide_about_unit(part, outcome, part_length)
                 part_length.limit = _length(time_slice)
                 part_length.lengthen()
             if part is time_slice:
                 return
-            if part_length.failed_days >= IN_A_ROW:
+            if part_length.failed_days >= MAX_DAYS_IN_A_ROW:
                 self._leave_failing(time_slice)
                 return
 
@@ -168,13 +174,13 @@ class TimeSlices:
         """
         Cut the newest part off a time slice, or return the time slice itself.
 
-        Returns too whether the part is a unit: a single day, or the period of a sum, which cannot be split.
+        Also returns whether the part is a unit, which cannot be split: a single day, or the period of a sum.
         """
-        sums = self._sums
-        unit = first_of(earlier(time_slice.until, SECOND), sums)
+        sums = self.sums
+        unit = start_of_period(earlier(time_slice.until, SECOND), sums)
         since = time_slice.since
         if length < _length(time_slice):
-            since = min(unit, ceiling(earlier(time_slice.until, length), sums))
+            since = min(unit, round_up_to_period(earlier(time_slice.until, length), sums))
         since = max(time_slice.since, since, floor)
         if since == time_slice.since:
             return time_slice, unit <= since
@@ -191,7 +197,7 @@ class TimeSlices:
             time_slice.until = part.until
 
     def _read_side_by_side(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> Read:
-        """Replace a time slice by the parts that are left of it, and read these."""
+        """Replace a time slice by the parts that are still to be read, and read them; none means that all was read."""
         if not parts:
             self._finish(time_slice)
         self._replace(time_slice, parts)
@@ -199,137 +205,50 @@ class TimeSlices:
             yield [self._read(part) for part in parts]
 
     def _replace(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> None:
-        """Put parts in the place of a time slice. Each read replaces its own time slice only."""
+        """Put parts in the place of a time slice. Other reads change `left` meanwhile, so its index may have moved."""
         index = next(index for index, other in enumerate(self.left) if other is time_slice)
         self.left[index : index + 1] = parts
 
-    def _read_part(self, time_slice: TimeSlice, is_unit: bool) -> Generator[Effect, Any, Refusal | list[TimeSlice]]:
-        """Read a time slice. Returns why Twilio does not answer, or the parts that are left, none when all was read."""
-        reading, restarts = self.reading, 0
-        page_reader, dispatchers = self._open(time_slice, is_unit), dict[str, PageDispatcher]()
-        while page_reader and not page_reader.ended:
-            try:
-                page = yield from page_reader.next_page()
-            except PageShifted as shifted:
-                time_slice.checkpoint, time_slice.read = None, {}
-                restarts += 1
-                if restarts > RESTARTS:
-                    raise reading.incomplete(shifted) from None
-                page_reader, dispatchers = self._open(time_slice, is_unit), {}
-                continue
-            except (Refused, ServerFailed) as error:
-                if isinstance(error, Refused) and not self._depends_on_dates(error):
-                    raise
-                return error
-            self._longest_answered = max(self._longest_answered or NO_TIME, _length(time_slice))
-            page, dates = _inside(reading, self.endpoint, time_slice, page)
-            if parts := _split_if_long(reading, self.endpoint, time_slice, page_reader, page, dates):
-                return parts
-            yield from self._dispatch(time_slice, page_reader, dispatchers, page, dates)
-            del page, dates  # a read holds no rows while it waits for more
-        if page_reader and (both := halves(self.endpoint, page_reader.rows, time_slice.since, time_slice.until)):
-            return [TimeSlice(*half) for half in both]
-        for dispatcher in dispatchers.values():
-            yield from dispatcher.end()
-        return []
-
-    def _dispatch(
-        self,
-        time_slice: TimeSlice,
-        page_reader: PageReader,
-        dispatchers: dict[str, PageDispatcher],
-        page: Page,
-        dates: list[Timestamp],
-    ) -> Read:
-        """Hand a page to the consumers, and save the progress in the time slice."""
-        for name, group in self._groups(time_slice, page, dates):
-            if name not in dispatchers:
-                dispatchers[name] = self._dispatcher(time_slice, page_reader, name)
-            yield from self.reading.take(dispatchers[name], group)
-            self._save_progress(time_slice, dispatchers[name])
-
-    def _groups(self, time_slice: TimeSlice, page: Page, dates: list[Timestamp]) -> list[tuple[str, Page]]:
-        """Return the rows of a page that are compared together, each group with the name it has in every sync."""
-        if self._is_rescanned:
-            return [("", page)]
-        groups: dict[str, list[Row]] = {}
-        for row, date in zip(page.rows, dates):
-            name = first_of(date, self._sums) if date >= self.by_day else time_slice.since
-            groups.setdefault(name, []).append(row)
-        return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
-
-    def _open(self, time_slice: TimeSlice, is_unit: bool) -> PageReader | None:
-        """Return a reader of the part that the filter still reaches, None when it reaches nothing."""
-        since = max(time_slice.since, self.reading.reach)
-        if since > time_slice.since:
-            self._resend_before(min(since, time_slice.until))
-        if since >= time_slice.until:
-            return None
-        if self._from_creation and self.reading.created:
-            newest_day = first_of(earlier(time_slice.until, SECOND), "")
-            since = max(since, min(day_of(self.reading.created), newest_day))
-        top = self.endpoint.top(since, time_slice.until)
-        if not is_unit or self._failure or time_slice.failed:
-            top = replace(top, attempts=ATTEMPTS)
-        return PageReader(self.endpoint, top, time_slice.checkpoint)
-
-    def _dispatcher(self, time_slice: TimeSlice, page_reader: PageReader, name: str) -> PageDispatcher:
-        readers: dict[str, Reader | None] = {}
-        for consumer in self.reading.consumers if self.mode is ReadMode.BACKFILL else ():
-            if self._is_rescanned:
-                readers[consumer.name] = consumer.slice_sums(self.mode, time_slice.read.get(consumer.name))
-            else:
-                readers[consumer.name] = consumer.reader(self.mode, self.endpoint, name)
-        return self.reading.slice_dispatcher(self.mode, page_reader, readers)
-
-    def _save_progress(self, time_slice: TimeSlice, dispatcher: PageDispatcher) -> None:
-        # A log has no checkpoint inside a time slice: its rows are pending in the dispatchers of several days.
-        time_slice.checkpoint = dispatcher.checkpoint if self._is_rescanned else None
-        sums = {name: reader for name, reader in dispatcher.readers.items() if isinstance(reader, SliceSums)}
-        time_slice.read = {name: text for name, reader in sums.items() if (text := reader.partial_sums.text())}
-
     @property
-    def _sums(self) -> str:
-        """Return the period of which each row is a sum, "month" or "year"; empty for days and for other rows."""
+    def sums(self) -> str:
+        """Return "month" or "year" if each row is a sum over such a period, else an empty text."""
         window = self.endpoint.stream.log_window
-        return window.sums if window else ""
+        return window.period if window else ""
 
     @property
-    def _is_rescanned(self) -> bool:
-        """Return whether rescans read the list too, and continue the fingerprints that the time slices begin."""
+    def is_rescanned(self) -> bool:
+        """Return whether rescans read the list too. They continue the fingerprints that the time slices begin."""
         return self.endpoint.stream.has_rescans
 
-    # -- days that Twilio does not answer
+    # -- dates that Twilio does not answer
 
-    def _depends_on_dates(self, refused: Refused) -> bool:
+    def depends_on_dates(self, refused: Refused) -> bool:
         """Return whether Twilio may answer other dates. On a product host, a 404 may mean a missing product."""
-        never_answered = (
-            self.reading.state.finished is None and self._longest_answered is None and not self.reading.rows
-        )
+        never_answered = self.reading.state.finished is None and self.longest_answered is None and not self.reading.rows
         if refused.status == 404 and never_answered and self.endpoint.stream.product.host != "api":
             return False
         return refused.status in (400, 404)
 
     def _is_empty(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> bool:
-        """Return whether HTTP 404 for several days means that they have no rows, and not that they are too many."""
+        """Return whether HTTP 404 means that a part has no rows. For a long part, it may mean too many days."""
         is_404 = isinstance(refusal, Refused) and refusal.status == 404
-        is_short = _length(part) <= (self._longest_answered or NO_TIME)
-        return is_404 and is_short and part_length.empty_days >= IN_A_ROW
+        is_short = _length(part) <= (self.longest_answered or NO_TIME)
+        return is_404 and is_short and part_length.empty_days >= MAX_DAYS_IN_A_ROW
 
     def _begin_at_creation(self, part: TimeSlice) -> bool:
         """
-        Leave the days before the account's creation out of requests for sums, which Twilio may refuse for them.
+        Request sums from the day of the account's creation on, since Twilio may refuse older days.
 
-        Returns whether this is new, so that the part is worth another request.
+        Returns whether this is new, so that the part is requested once more.
         """
-        created, known_before = self.reading.created, self._from_creation
-        self._from_creation |= bool(self._sums) and created is not None and part.since < created
-        return self._from_creation and not known_before
+        created, known_before = self.reading.created, self.from_creation
+        self.from_creation |= bool(self.sums) and created is not None and part.since < created
+        return self.from_creation and not known_before
 
-    def _settle(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
-        """Decide what becomes of a day that Twilio does not answer."""
+    def _decide_about_unit(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
+        """Skip an empty day, leave a failing one, or note that the filter does not reach it."""
         if isinstance(refusal, ServerFailed):
-            self._failure = self._failure or refusal
+            self.failure = self.failure or refusal
             part_length.failed_days += 1
             self._leave_failing(part)
         elif refusal.status == 404:
@@ -343,20 +262,20 @@ class TimeSlices:
             self._out_of_reach.append(part)
 
     def _leave_out_of_reach(self) -> Read:
-        """Leave what the filter does not reach to rescans, if Twilio answers a page without a filter."""
+        """Leave the rows that the filter does not reach to rescans, if Twilio answers a page without a filter."""
         if refusal := self._refusal:
             try:
-                yield self.endpoint.top()
-                if self._longest_answered is None:
+                yield self.endpoint.first_page()
+                if self.longest_answered is None:
                     now = later(self.reading.now(), SECOND)
-                    yield self.endpoint.top(earlier(now, DAY), now)
+                    yield self.endpoint.first_page(earlier(now, DAY), now)
             except Refused as other:
                 if other.status == 400:
                     raise refusal from None
         for time_slice in self._out_of_reach:
             self._leave_to_rescans(time_slice)
         stream, account, floor = self.endpoint.stream, self.endpoint.account, self.reading.floor
-        if self._is_rescanned:
+        if self.is_rescanned:
             message = "%s %s: Twilio answers no filter on dates before %s; rescans read the older rows"
             LOGGER.info(message, stream.name, account, floor, extra=about(stream.name))
         else:
@@ -364,24 +283,24 @@ class TimeSlices:
             LOGGER.warning(message, stream.name, account, floor, extra=about(stream.name))
 
     def _leave_failing(self, time_slice: TimeSlice) -> None:
-        """Leave a failing time slice to the next sync; or to rescans, if it failed in an earlier sync too."""
-        if time_slice.failed and self.backfill and self._is_rescanned:
+        """Leave a failing time slice to the next sync, or to rescans if it failed in an earlier sync too."""
+        if time_slice.failed and self.backfill and self.is_rescanned:
             self._leave_to_rescans(time_slice)  # a backfill that never ends would keep all newer rows waiting
         else:
             self._failing.append(time_slice)
 
     def _leave_to_rescans(self, time_slice: TimeSlice) -> None:
-        if self._is_rescanned:
-            self._resend_before(time_slice.until)
+        if self.is_rescanned:
+            self.resend_before(time_slice.until)
         self._replace(time_slice, [])
 
-    def _resend_before(self, date: Timestamp) -> None:
+    def resend_before(self, date: Timestamp) -> None:
         """Have rescans emit the rows listed before a date."""
         if self.backfill:
             bookmarks.leave_to_rescans(self.backfill, date)
 
     def _server_failed(self) -> ServerFailed:
-        """Keep the failing time slices as all that is left, neighbours joined, and return the error that names them."""
+        """Leave only the failing time slices, with neighbors joined, and return the error that names them."""
         joined: list[TimeSlice] = []
         for time_slice in sorted(self._failing, key=lambda time_slice: time_slice.since, reverse=True):
             if joined and time_slice.until == joined[-1].since:
@@ -389,18 +308,18 @@ class TimeSlices:
             else:
                 joined.append(TimeSlice(time_slice.since, time_slice.until, failed=True))
         self.left[:] = joined
-        days = ", ".join(name_of(time_slice.since, time_slice.until) for time_slice in joined[:IN_A_ROW])
-        more = f" and {len(joined) - IN_A_ROW} more time slices" if len(joined) > IN_A_ROW else ""
+        days = ", ".join(name_days(time_slice.since, time_slice.until) for time_slice in joined[:MAX_DAYS_IN_A_ROW])
+        more = f" and {len(joined) - MAX_DAYS_IN_A_ROW} more time slices" if len(joined) > MAX_DAYS_IN_A_ROW else ""
         return ServerFailed(
-            f"{self._failure}: {days}{more} could not be read, all other days were; if the account is younger, "
+            f"{self.failure}: {days}{more} could not be read, all other days were; if the account is younger, "
             "set start_date to its first day"
         )
 
     # -- what was read
 
     def _finish(self, time_slice: TimeSlice) -> None:
-        """Note that a time slice was read, and join its range with its neighbours'."""
-        if not self.backfill or not self._is_rescanned:
+        """Note that a time slice was read, and join its range with those of its neighbors."""
+        if not self.backfill or not self.is_rescanned:
             return
         joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.read), []
         for other in self.backfill.read_ranges:
@@ -413,52 +332,155 @@ class TimeSlices:
         self.backfill.read_ranges = [*others, joined]
 
     def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
-        """Return the sums of two neighbouring ranges, by consumer."""
-        counted = self.reading.counted.items()
-        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in counted)
+        """Return the sums of two neighboring ranges, by consumer."""
+        stores = self.reading.fingerprint_stores.items()
+        joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in stores)
         return {name: text for name, text in joined if text}
 
 
 def _length(time_slice: TimeSlice) -> timedelta:
-    return parse_timestamp(time_slice.until) - parse_timestamp(time_slice.since)
+    return to_datetime(time_slice.until) - to_datetime(time_slice.since)
 
 
-def _inside(
-    reading: PartitionRead, endpoint: ListEndpoint, time_slice: TimeSlice, page: Page
-) -> tuple[Page, list[Timestamp]]:
-    """Return the rows inside a time slice, with their list dates. A filter may list undated rows and neighbours too."""
-    dates = dates_of(endpoint, page.rows)
-    reading.slices_overlap |= BEGINNING in dates
-    inside = [(row, date) for row, date in zip(page.rows, dates) if time_slice.since <= date < time_slice.until]
-    return replace(page, rows=[row for row, _ in inside]), [date for _, date in inside]
-
-
-def _split_if_long(
-    reading: PartitionRead,
-    endpoint: ListEndpoint,
-    time_slice: TimeSlice,
-    page_reader: PageReader,
-    page: Page,
-    dates: list[Timestamp],
-) -> list[TimeSlice] | None:
+class SliceRead:
     """
-    Return the parts of a long time slice, to be read side by side; None to read on.
+    The read of one time slice. The page loop uses this object as the dispatcher.
 
-    The parts hold the whole time slice again. That pays after the first page, or when at least four times as much is
-    left as was read.
+    One PageDispatcher takes the rows of a list with rescans. The rows of a log are grouped, and each group has its own
+    PageDispatcher: a fingerprint must cover the same rows in every sync.
     """
-    is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
-    if reading.slices_overlap or not page.next or is_checkpoint_page:
-        return None
-    pages_left = pages_to(dates, time_slice.since)
-    pages_again = 0 if page_reader.pages == 1 else page_reader.pages
-    window = endpoint.stream.log_window
-    if window and (pages_again or window.sums):
-        return None  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
-    if pages_left < 1.5 * reading.slice_pages or pages_left < 4 * pages_again or (pages_again and page_reader.resumed):
-        return None
-    parts = split_evenly(reading, endpoint, time_slice.since, time_slice.until, pages_left)
-    return parts if len(parts) > 1 else None
+
+    page_reader: PageReader
+
+    def __init__(self, slices: TimeSlices, time_slice: TimeSlice, is_unit: bool) -> None:
+        self.slices, self.time_slice, self.is_unit = slices, time_slice, is_unit
+        self.reading, self.endpoint = slices.reading, slices.endpoint
+        self._dispatchers: dict[str, PageDispatcher] = {}  # by group
+        self._outcome: Outcome = []
+        self._restarts = 0
+
+    def read(self) -> Generator[Effect, Any, Outcome]:
+        """Read the time slice. Return a refusal, or the parts to read instead, none if all was read."""
+        if not self._open():
+            return []
+        is_read = yield from read_list(
+            SliceRead.take,
+            self,
+            prepare_page=self._keep_inside_rows,
+            on_shift=self._restart,
+            on_refusal=self._keep_refusal,
+            closes=False,
+        )
+        if not is_read:
+            return self._outcome
+        if both := halves(self.endpoint, self.page_reader.rows, self.time_slice.since, self.time_slice.until):
+            return [TimeSlice(*half) for half in both]
+        yield from self.end()
+        return []
+
+    def _open(self) -> bool:
+        """Open the dates that the filter still reaches, and return whether there are any."""
+        time_slice, created = self.time_slice, self.reading.created
+        since = max(time_slice.since, self.reading.reach)
+        if since > time_slice.since:
+            self.slices.resend_before(min(since, time_slice.until))
+        if since >= time_slice.until:
+            return False
+        if self.slices.from_creation and created:
+            newest_day = start_of_period(earlier(time_slice.until, SECOND), "")
+            since = max(since, min(start_of_day(created), newest_day))
+        top = self.endpoint.first_page(since, time_slice.until)
+        if not self.is_unit or self.slices.failure or time_slice.failed:
+            top = replace(top, max_server_failures=ATTEMPTS)
+        self.page_reader = PageReader(self.endpoint, top, time_slice.checkpoint)
+        return True
+
+    def _restart(self, shifted: PageShifted) -> SliceRead | None:
+        self.time_slice.checkpoint, self.time_slice.read = None, {}
+        self._restarts += 1
+        if self._restarts > RESTARTS:
+            raise self.reading.incomplete(shifted) from None
+        self._dispatchers = {}
+        return self if self._open() else None
+
+    def _keep_refusal(self, refusal: Refusal) -> None:
+        if isinstance(refusal, Refused) and not self.slices.depends_on_dates(refusal):
+            raise refusal
+        self._outcome = refusal
+
+    def _keep_inside_rows(self, page: Page) -> Page | None:
+        """Drop the rows outside the time slice: a filter may list undated rows and neighbors. Split a long slice."""
+        self.slices.longest_answered = max(self.slices.longest_answered or NO_TIME, _length(self.time_slice))
+        dates = list_dates(self.endpoint, page.rows)
+        self.reading.slices_overlap |= BEGINNING in dates
+        rows = [row for row, date in zip(page.rows, dates) if self._contains(date)]
+        self._outcome = self._parts_if_long(page, list(filter(self._contains, dates)))
+        return None if self._outcome else replace(page, rows=rows)
+
+    def _contains(self, date: Timestamp) -> bool:
+        return self.time_slice.since <= date < self.time_slice.until
+
+    def _parts_if_long(self, page: Page, dates: list[Timestamp]) -> list[TimeSlice]:
+        """
+        Return the parts of a long time slice, to be read side by side; none to read on.
+
+        The parts hold the whole time slice again. That pays after the first page, or when at least four times as much
+        is left as was read. Then rows are sent twice, but a burst of rows is read side by side.
+        """
+        time_slice, page_reader = self.time_slice, self.page_reader
+        is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
+        if self.reading.slices_overlap or not page.next_uri or is_checkpoint_page:
+            return []
+        pages_left = pages_to(dates, time_slice.since)
+        pages_again = 0 if page_reader.pages == 1 else page_reader.pages
+        window = self.endpoint.stream.log_window
+        if window and (pages_again or window.period):
+            return []  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
+        if pages_left < max(1.5 * self.reading.slice_pages, 4 * pages_again) or (pages_again and page_reader.resumed):
+            return []
+        parts = split_evenly(self.reading, self.endpoint, time_slice.since, time_slice.until, pages_left)
+        return parts if len(parts) > 1 else []
+
+    # -- as the dispatcher
+
+    def take(self, page: Page) -> Read:
+        """Hand a page to the consumers, and save the progress in the time slice."""
+        for name, group in self._groups(page):
+            if name not in self._dispatchers:
+                self._dispatchers[name] = self._dispatcher(name)
+            yield from self.reading.take(self._dispatchers[name], group)
+            if self.slices.is_rescanned:  # the rows of a log are pending in several groups
+                self.time_slice.checkpoint = self._dispatchers[name].checkpoint
+                readers = self._dispatchers[name].readers.items()
+                sums = {name: reader.partial_sums.text() for name, reader in readers if isinstance(reader, SliceSums)}
+                self.time_slice.read = {name: text for name, text in sums.items() if text}
+
+    def end(self) -> Read:
+        """Compare the pending rows."""
+        for dispatcher in self._dispatchers.values():
+            yield from dispatcher.end()
+
+    leave = end  # the page loop requires it. A time slice is read to its end or given up, and never left
+
+    def _groups(self, page: Page) -> list[tuple[str, Page]]:
+        """Return the rows of a page that are compared together, each group with the name it has in every sync."""
+        if self.slices.is_rescanned:
+            return [("", page)]
+        groups: dict[str, list[Row]] = {}
+        for row, date in zip(page.rows, list_dates(self.endpoint, page.rows)):
+            by_day = date >= self.slices.group_by_day_from
+            name = start_of_period(date, self.slices.sums) if by_day else self.time_slice.since
+            groups.setdefault(name, []).append(row)
+        return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
+
+    def _dispatcher(self, group: str) -> PageDispatcher:
+        mode, readers = self.slices.mode, dict[str, Reader | None]()
+        for consumer in self.reading.consumers if mode is ReadMode.BACKFILL else ():
+            if self.slices.is_rescanned:
+                readers[consumer.name] = consumer.slice_sums(mode, self.time_slice.read.get(consumer.name))
+            else:
+                readers[consumer.name] = consumer.reader(mode, self.endpoint, group)
+        return self.reading.dispatcher(mode, self.page_reader, readers)
 
 
 def split_evenly(
@@ -466,22 +488,22 @@ def split_evenly(
 ) -> list[TimeSlice]:
     """Return even time slices from `since` to `until`, newest first, of some `slice_pages` of the `pages` each."""
     assert endpoint.stream.filter
-    # Longer time slices for a very long list: otherwise each part would be split again.
-    reading.slice_pages = max(reading.slice_pages, pages / MOST_PARTS)
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    # A very long list gets longer time slices: otherwise each part would be split again.
+    reading.slice_pages = max(reading.slice_pages, pages / MAX_PARTS)
+    start, end = to_datetime(since), to_datetime(until)
     most_units = (end - start) / endpoint.stream.filter.unit
-    parts = max(1, int(min(ceil(pages / reading.slice_pages), MOST_PARTS, most_units)))
+    parts = max(1, int(min(ceil(pages / reading.slice_pages), MAX_PARTS, most_units)))
     if parts > 1 and endpoint.stream.is_log:
         bounds = _midnights(since, until)
     else:
-        bounds = [format_timestamp(start + (end - start) * index / parts) for index in range(parts + 1)]
+        bounds = [from_datetime(start + (end - start) * index / parts) for index in range(parts + 1)]
     return [TimeSlice(low, high) for low, high in zip(bounds, bounds[1:]) if low < high][::-1]
 
 
 def _midnights(since: Timestamp, until: Timestamp) -> list[Timestamp]:
     """Return bounds at midnights, so that each sync compares the same rows of a log."""
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    step = ceil((end - start) / DAY / MOST_PARTS) * DAY
-    midnights = [format_timestamp(midnight + number * step) for number in range(1, MOST_PARTS + 1)]
+    step = ceil((end - start) / DAY / MAX_PARTS) * DAY
+    midnights = [from_datetime(midnight + number * step) for number in range(1, MAX_PARTS + 1)]
     return [date for date in (since, *midnights, until) if date <= until]

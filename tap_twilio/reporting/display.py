@@ -1,4 +1,8 @@
-"""The live display: a table on a terminal, drawn twice a second, with the lines of the log above it."""
+"""
+The live display: a table on a terminal, drawn twice a second below the lines of the log.
+
+progress.py starts and ends it. It disappears at the end of the run, when summary.py logs the closing table.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,13 @@ from tap_twilio.timestamps import duration
 from .stats import RunStats, StreamStats, percent
 
 REFRESHES_PER_SECOND = 2
-DEFAULT_COLUMNS, DEFAULT_LINES = 80, 25  # of a terminal that does not tell its size
-OTHER_LINES = 5  # of the screen, that are no stream's
+DEFAULT_COLUMNS, DEFAULT_LINES = 80, 25  # of a terminal with an unknown size
+OTHER_LINES = 5  # of the screen, for everything but streams
 COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 
 
 class Display:
-    """A live table of the run. It disappears at its end, since the log then has a table."""
+    """A live table of the run."""
 
     def __init__(self, counts: RunStats, screen: TextIO) -> None:
         self._counts, self._screen = counts, screen
@@ -36,30 +40,30 @@ class Display:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._above = cast(TextIO, _AboveDisplay(self._console))
+        self._log_stream = cast(TextIO, _AboveDisplay(self._console))
         self._drawn: RenderableType = Text("")
 
     def start(self) -> None:
-        self._redirect(self._screen, self._above)
+        self._redirect_log(self._screen, self._log_stream)
         self._live.start()
-        self._console.show_cursor(True)  # so that a kill leaves no terminal without one
+        self._console.show_cursor(True)  # or else a killed run leaves a terminal without a cursor
 
     def end(self) -> None:
         """Remove the display. A second call does nothing."""
         with suppress(Exception):  # the terminal may be gone
             self._live.stop()
-        self._redirect(self._above, self._screen)
+        self._redirect_log(self._log_stream, self._screen)
 
     @staticmethod
-    def _redirect(before: TextIO, now: TextIO) -> None:
-        """Make the log handlers that write to one stream write to the other."""
+    def _redirect_log(before: TextIO, now: TextIO) -> None:
+        """Make log handlers that write to `before` write to `now`."""
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:
                 handler.setStream(now)
 
     def _draw(self) -> RenderableType:
-        with suppress(Exception):  # the counts may change meanwhile; the next refresh comes soon
-            columns, lines = os.get_terminal_size(self._screen.fileno())  # rich looks at stdin, stdout and stderr only
+        with suppress(Exception):  # the main thread may change the counts meanwhile; the next refresh comes soon
+            columns, lines = os.get_terminal_size(self._screen.fileno())  # rich measures stdin, stdout and stderr only
             self._console.size = ConsoleDimensions(columns or DEFAULT_COLUMNS, lines or DEFAULT_LINES)
             self._drawn = Group(_total(self._counts), _table(self._counts, self._console.height - OTHER_LINES))
         return self._drawn
@@ -90,7 +94,7 @@ def _total(counts: RunStats) -> Text:
 
 
 def _table(counts: RunStats, height: int) -> Table:
-    """Return a table of the streams that got a page; on a small screen, of the latest ones."""
+    """Return a table of the streams that have a page; on a small screen, of the most recently read ones."""
     streams = {name: stats for name, stats in counts.by_stream().items() if stats.pages}
     table = Table(box=None, pad_edge=False)
     table.add_column("stream", no_wrap=True)

@@ -1,4 +1,8 @@
-"""Progress of a run: a live display on a terminal, else a log line every 30 seconds."""
+"""
+Show the progress of a run: a live display on a terminal (display.py), else a log line every 30 seconds.
+
+commands/sync.py starts it around the run. It reads the counts of stats.py from a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +21,22 @@ from .stats import RunStats, StreamStats, percent
 
 LOGGER = logging.getLogger("tap_twilio")
 INTERVAL_S = 30.0
-SHOWN = 3  # first reads that a line names
+FEW = 3  # first reads that a line names
 
 
 @contextmanager
-def shown(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
+def show_progress(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
     """
-    Show progress until the block ends, or calls the function that it gets. Never writes to stdout, never raises.
+    Show progress during the block, and yield a function that ends it earlier. Never writes to stdout, never raises.
 
     The display needs `rich`, a terminal that can move its cursor, and a stdout that is no terminal.
     """
-    display = _display(counts, log)
+    display = _create_display(counts, log)
     ended = threading.Event()
     if display is not None:
         display.start()
     else:
-        threading.Thread(target=_lines, args=(counts, ended), daemon=True).start()
+        threading.Thread(target=_log_lines, args=(counts, ended), daemon=True).start()
     end = ended.set if display is None else display.end
     try:
         yield end
@@ -40,9 +44,9 @@ def shown(counts: RunStats, log: OneLine) -> Iterator[Callable[[], None]]:
         end()
 
 
-def _display(counts: RunStats, log: OneLine) -> Any:
+def _create_display(counts: RunStats, log: OneLine) -> Any:
     """Return a display; None if the terminal cannot show it, or rich is not installed."""
-    if log.screen is None or not _may_draw(log.screen) or (log.form == JSON and log.screen is sys.stderr):
+    if log.screen is None or not _can_draw(log.screen) or (log.form == JSON and log.screen is sys.stderr):
         return None
     try:
         from .display import Display
@@ -51,56 +55,58 @@ def _display(counts: RunStats, log: OneLine) -> Any:
     return Display(counts, log.screen)
 
 
-def _may_draw(screen: TextIO) -> bool:
-    moves = screen.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
-    return moves and not (sys.stdout is not None and sys.stdout.isatty())
+def _can_draw(screen: TextIO) -> bool:
+    moves_cursor = screen.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return moves_cursor and not (sys.stdout is not None and sys.stdout.isatty())
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------
 
 
-def _interval_s() -> float:
-    """Return the seconds between two lines; 0: no lines."""
+def _read_interval_s() -> float:
+    """Return the seconds between two lines; 0 for no lines."""
     try:
         return max(0.0, float(os.environ.get("TAP_TWILIO_PROGRESS_SECONDS") or INTERVAL_S))
     except ValueError:
         return INTERVAL_S
 
 
-def _lines(counts: RunStats, ended: threading.Event) -> None:
-    interval_s, before = _interval_s(), dict[str, StreamStats]()
+def _log_lines(counts: RunStats, ended: threading.Event) -> None:
+    interval_s, before = _read_interval_s(), dict[str, StreamStats]()
     while interval_s and not ended.wait(interval_s):
         with suppress(Exception):  # the counts may change meanwhile; a lost line harms nobody
             now = counts.by_stream()
-            _log(counts.total(), now, before, interval_s)
+            _log_line(counts.total(), now, before, interval_s)
             before = now
 
 
-def _log(total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], interval_s: float) -> None:
-    """Log what was read so far, and the rate since the line before."""
-    moved = {name: stats for name, stats in now.items() if stats.pages > before.get(name, StreamStats()).pages}
+def _log_line(
+    total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], interval_s: float
+) -> None:
+    """Log what was read so far, and the rate since the last line."""
+    active = {name: stats for name, stats in now.items() if stats.pages > before.get(name, StreamStats()).pages}
     rate = (total.read - sum(stats.read for stats in before.values())) / interval_s
-    parts = [
+    first_reads = [
         f"{name} {percent(stats)}" + (f", {duration(stats.seconds_left)} left" if stats.seconds_left else "")
         for name, stats in now.items()
         if stats.share is not None
     ]
-    more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+    more = f" and {len(first_reads) - FEW} more" if len(first_reads) > FEW else ""
     LOGGER.info(
         "%d pages, %d rows read (%.0f a second), %d emitted%s%s%s",
         total.pages,
         total.read,
         rate,
         total.emitted,
-        "; first reads: " if parts else "",
-        "; ".join(parts[:SHOWN]),
+        "; first reads: " if first_reads else "",
+        "; ".join(first_reads[:FEW]),
         more,
-        extra=about(rows_per_second=round(rate, 1), **_members(total), streams=_streams(moved)),
+        extra=about(rows_per_second=round(rate, 1), **_members(total), streams=_streams(active)),
     )
 
 
-def _streams(moved: dict[str, StreamStats]) -> list[dict[str, Any]]:
-    return [{"stream": name, **_members(stats), **_first_read(stats)} for name, stats in moved.items()]
+def _streams(active: dict[str, StreamStats]) -> list[dict[str, Any]]:
+    return [{"stream": name, **_members(stats), **_first_read(stats)} for name, stats in active.items()]
 
 
 def _members(stats: StreamStats) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Counts of a run, by stream and account: for the progress, the closing table, and the summary file."""
+"""
+Counts of a run by stream and account: requests, pages and rows.
+
+progress.py and display.py show them while the run lasts, summary.py at its end.
+"""
 
 from __future__ import annotations
 
@@ -13,47 +17,47 @@ from tap_twilio.twilio.request import RequestStats
 from .estimate import first_read_share
 
 Key = tuple[str, str]  # stream, account
-LEAST_SHARE = 0.01  # of a first read, before its end is estimated
+SMALLEST_SHARE = 0.01  # the end of a first read is estimated once this run has done so much of it
 
 
 @dataclass
 class StreamStats:
-    """Counts of one stream, in all accounts or in one. `seconds`: how long its requests took together."""
+    """Counts of one stream, in one account or in all of them together."""
 
     requests: int = 0
-    seconds: float = 0
+    seconds: float = 0  # the sum over all requests
     pages: int = 0
-    read: int = 0
-    emitted: int = 0
+    read: int = 0  # rows
+    emitted: int = 0  # rows
     rate: float = 0  # rows read a second, from its first request to its last answer
-    share: float | None = None  # of its first read, from 0 to 1; None: no first read is in progress
-    seconds_left: float | None = None  # of the first read, at the present rate
+    share: float | None = None  # how much of its first read is done, from 0 to 1; None if none is in progress
+    seconds_left: float | None = None  # until its first read ends, at the present rate
     last_s: float = 0  # the time of the last answer
 
 
 @dataclass
 class RunStats:
-    """Counts of a run. One thread changes them; others may read them at any time."""
+    """The counts of a run. The main thread changes them; other threads may read them at any time."""
 
     traffic: Mapping[Key, RequestStats]
     emitted: Counter[Key] = field(default_factory=Counter)
     readings: Sequence[PartitionRead] = ()
     began_s: float = field(default_factory=time.monotonic)
-    _first: dict[Key, float] = field(default_factory=dict)  # share of first reads done before this run
+    _share_before: dict[Key, float] = field(default_factory=dict)  # of first reads, done before this run
 
-    def start(self, readings: Sequence[PartitionRead]) -> None:
-        """Take the reads of this run."""
-        first = [reading for reading in readings if reading.state.finished is None]
-        self._first = {reading.key: first_read_share(reading) or 0 for reading in first}
+    def begin(self, readings: Sequence[PartitionRead]) -> None:
+        """Note which lists the run reads, and how much of each first read earlier runs have done."""
+        first_reads = [reading for reading in readings if reading.state.finished is None]
+        self._share_before = {reading.key: first_read_share(reading) or 0 for reading in first_reads}
         self.readings = readings
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.began_s
 
-    def of(self, key: Key) -> StreamStats:
+    def of_partition(self, key: Key) -> StreamStats:
         """Return the counts of a stream in one account, without the share of its first read."""
-        return _sum([self.traffic.get(key, RequestStats())], self.emitted[key])
+        return _add([self.traffic.get(key, RequestStats())], self.emitted[key])
 
     def by_stream(self) -> dict[str, StreamStats]:
         """Return the counts of each stream that was requested."""
@@ -63,42 +67,42 @@ class RunStats:
         emitted: Counter[str] = Counter()
         for (name, _), count in list(self.emitted.items()):
             emitted[name] += count
-        streams = {name: _sum(parts, emitted[name]) for name, parts in traffic.items()}
+        streams = {name: _add(accounts, emitted[name]) for name, accounts in traffic.items()}
         for name, (share, before) in self._shares().items():
             if name in streams and share < 1:
                 stats, done = streams[name], share - before
                 stats.share = share
-                stats.seconds_left = self.elapsed_s * (1 - share) / done if done > LEAST_SHARE else None
+                stats.seconds_left = self.elapsed_s * (1 - share) / done if done > SMALLEST_SHARE else None
         return streams
 
     def total(self) -> StreamStats:
-        return _sum(list(self.traffic.values()), sum(self.emitted.values()))
+        return _add(list(self.traffic.values()), sum(self.emitted.values()))
 
     def _shares(self) -> dict[str, tuple[float, float]]:
-        """Return the share of each stream's first reads that is done, and the share done before this run."""
-        if not self._first:
+        """Return how much of each stream's first reads is done, and how much was done before this run."""
+        if not self._share_before:
             return {}
         shares: dict[str, list[tuple[float, float]]] = {}
         for reading in self.readings:
-            before = self._first.get(reading.key)
+            before = self._share_before.get(reading.key)
             if before is not None:
                 shares.setdefault(reading.stream.name, []).append((first_read_share(reading) or 0, before))
-        columns = {name: tuple(zip(*pairs)) for name, pairs in shares.items()}
-        return {name: (_mean(now), _mean(before)) for name, (now, before) in columns.items()}
+        by_stream = {name: tuple(zip(*pairs)) for name, pairs in shares.items()}
+        return {name: (_mean(now), _mean(before)) for name, (now, before) in by_stream.items()}
 
 
-def _sum(parts: Sequence[RequestStats], emitted: int) -> StreamStats:
-    rows = sum(part.rows for part in parts)
-    requested = [part for part in parts if part.first_s]
-    spent_s = max(part.last_s for part in requested) - min(part.first_s for part in requested) if requested else 0.0
+def _add(accounts: Sequence[RequestStats], emitted: int) -> StreamStats:
+    rows = sum(account.rows for account in accounts)
+    requested = [account for account in accounts if account.first_s]
+    spent_s = max(one.last_s for one in requested) - min(one.first_s for one in requested) if requested else 0.0
     return StreamStats(
-        requests=sum(part.requests for part in parts),
-        seconds=sum(part.seconds for part in parts),
-        pages=sum(part.pages for part in parts),
+        requests=sum(account.requests for account in accounts),
+        seconds=sum(account.seconds for account in accounts),
+        pages=sum(account.pages for account in accounts),
         read=rows,
         emitted=emitted,
         rate=rows / spent_s if spent_s > 0 else 0,
-        last_s=max((part.last_s for part in requested), default=0),
+        last_s=max((account.last_s for account in requested), default=0),
     )
 
 
@@ -107,5 +111,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def percent(stats: StreamStats) -> str:
-    """Return how much of a first read is done; empty if none is in progress."""
+    """Return how much of a first read is done, as text; empty if none is in progress."""
     return "" if stats.share is None else f"{100 * stats.share:.0f} %"

@@ -1,8 +1,9 @@
 """
-Which lists a run reads, and why it did not read the others: unavailable, closed, suspended, refused or failed.
+Decides which lists a run reads, and notes why it did not read the others: closed, unavailable, refused, and so on.
 
-A product is unavailable in an account only if Twilio says so (HTTP 404, code 20404, from the product's top list) and
-nothing of the product was ever read there. Any other refusal is a failure. Every sync requests both again.
+run/sync.py asks before each read, and reports the end of each read. A product is unavailable in an account only if
+Twilio says so (HTTP 404, code 20404, from the product's top list) and nothing of the product was ever read there. Any
+other refusal is a failure. Every sync requests both again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import timedelta
 
 from tap_twilio.errors import PartitionError, Refused, TapError
 from tap_twilio.extract.partition_read import PartitionRead
-from tap_twilio.log import FEW, about, listed
+from tap_twilio.log import FEW, about, first_few
 from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
@@ -24,7 +25,7 @@ from tap_twilio.timestamps import DAY, earlier, later
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.server_clock import Clock
 
-from .accounts import Account, Accounts
+from .accounts import Account
 
 LOGGER = logging.getLogger("tap_twilio")
 Key = tuple[str, str]  # a stream and an account
@@ -43,7 +44,8 @@ class Availability:
     """
     Decides which lists this run reads, and notes why it did not read the others.
 
-    `answered` returns whether Twilio answered with a page of a stream in an account.
+    `answered` returns whether Twilio answered with a page of a stream in an account. `accounts` are those that the
+    settings choose.
     """
 
     settings: Settings
@@ -51,21 +53,21 @@ class Availability:
     credentials: Credentials
     clock: Clock
     answered: Callable[[Key], bool]
-    accounts: Accounts = field(default_factory=lambda: Accounts((), False))
+    accounts: list[Account] = field(default_factory=list)
     unread: dict[Key, str] = field(default_factory=dict)  # the reason, for each stream and account not read whole
     failed: dict[Key, PartitionError] = field(default_factory=dict)
-    _refused: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # maybe unavailable: `settle` decides
+    _undecided: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # unavailable or refused: `settle`
     _logged: Counter[object] = field(default_factory=Counter)
 
     # -- before a read
 
     def accounts_of(self, stream: Stream, names: Sequence[str]) -> list[Account]:
         """Return the accounts in which a list is read; note why `names`, its streams, are unavailable in the others."""
-        main, chosen = self.settings.account_sid, self.accounts.chosen
+        main, accounts = self.settings.account_sid, self.accounts
         if stream.scope != "account":
-            chosen = tuple(account for account in chosen if account.sid == main) or (Account(main),)
+            accounts = [account for account in accounts if account.sid == main] or [Account(main)]
         readable = []
-        for account in chosen:
+        for account in accounts:
             if account.closed:
                 self.note_unread(names, account.sid, CLOSED)
             elif self.credentials.reads(account.sid, stream.product.own_credentials):
@@ -79,14 +81,14 @@ class Availability:
         """Return the products that are not read in a subaccount because its auth_token is missing."""
         return sorted({_host(name) for (name, _), reason in self.unread.items() if reason == TOKENLESS})
 
-    def is_skipped(self, reading: PartitionRead, names: Sequence[str]) -> bool:
+    def is_skipped(self, partition_read: PartitionRead, names: Sequence[str]) -> bool:
         """Return whether a list was read, or was empty, so lately that this sync skips it."""
-        state, now = reading.state, self.clock.now
-        if reading.stream.scope == "twilio" and state.finished and not reading.has_pending_resend:
+        state, now = partition_read.state, self.clock.now
+        if partition_read.stream.scope == "global" and state.finished and not partition_read.has_pending_resend:
             return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.lateness_hours))
         recheck = timedelta(hours=self.settings.empty_recheck_hours)
         if recheck and state.empty and earlier(now, recheck) < state.empty <= now:
-            self.note_unread(names, reading.account, RECENTLY_EMPTY)
+            self.note_unread(names, partition_read.account, RECENTLY_EMPTY)
             return True
         return False
 
@@ -96,69 +98,71 @@ class Availability:
 
     # -- after a read
 
-    def note_end(self, reading: PartitionRead, error: PartitionError | None) -> None:
+    def note_end(self, partition_read: PartitionRead, error: PartitionError | None) -> None:
         """Note how the read of a list ended. Some of its tables may have failed by themselves."""
-        failures = {table.name: table.failed for table in reading.tables if table.failed}
-        if isinstance(error, Refused) and error.says_absent and reading.stream.product.host != "api":
-            self._refused.append((reading, error))
+        failures = {table.name: table.failed for table in partition_read.tables if table.failed}
+        if isinstance(error, Refused) and error.says_absent and partition_read.stream.product.host != "api":
+            self._undecided.append((partition_read, error))
         elif error and error not in failures.values():
-            self._fail(_names(reading), reading.account, error)
+            self._fail(_names(partition_read), partition_read.account, error)
         for name, failure in failures.items():
-            self._fail([name], reading.account, failure)
+            self._fail([name], partition_read.account, failure)
         if self.settings.empty_recheck_hours:
-            reading.state.empty = self.clock.now if self._is_empty(reading, error) else None
+            partition_read.state.empty = self.clock.now if self._is_empty(partition_read, error) else None
 
-    def _is_empty(self, reading: PartitionRead, error: PartitionError | None) -> bool:
+    def _is_empty(self, partition_read: PartitionRead, error: PartitionError | None) -> bool:
         """Return whether a product's list has no rows in a subaccount, or the subaccount lacks the product."""
-        is_subaccount = reading.stream.product.own_credentials and reading.account != self.settings.account_sid
+        is_subaccount = (
+            partition_read.stream.product.own_credentials and partition_read.account != self.settings.account_sid
+        )
         answered = error is None or (isinstance(error, Refused) and error.says_absent)
-        return is_subaccount and answered and not reading.rows and not reading.stream.is_log
+        return is_subaccount and answered and not partition_read.rows and not partition_read.stream.is_log
 
     def settle(self) -> None:
         """Decide which refusals mean unavailable: nothing of the product was ever read in the account."""
-        pending, self._refused = self._refused, []
-        for reading, refused in pending:
-            is_single_resource = reading.stream.rows is None  # the account lacks this one
-            if not is_single_resource and self._was_read(reading.stream.product.host, reading.account):
-                self._fail(_names(reading), reading.account, refused)
+        undecided, self._undecided = self._undecided, []
+        for partition_read, refused in undecided:
+            is_single_resource = partition_read.stream.rows is None  # which may be absent though the product is there
+            if not is_single_resource and self._was_read(partition_read.stream.product.host, partition_read.account):
+                self._fail(_names(partition_read), partition_read.account, refused)
             else:
-                self.note_unread(_names(reading), reading.account, UNAVAILABLE)
-                reading.state.backfill = None
+                self.note_unread(_names(partition_read), partition_read.account, UNAVAILABLE)
+                partition_read.state.backfill = None
 
     def _was_read(self, host: str, account: str) -> bool:
         streams = [stream for stream in STREAMS if stream.product.host == host]
         return any(self.answered((stream.name, account)) for stream in streams) or was_read(self.state, host, account)
 
     def _fail(self, names: Sequence[str], sid: str, error: PartitionError) -> None:
-        """Note and log that the first of `names` failed, so the others were not read."""
+        """Note that these streams were not read, and log the failure of the first, which the others depend on."""
         name = names[0]
         if isinstance(error, Refused) and error.says_inactive and self._is_suspended(sid):
             self.note_unread(names, sid, SUSPENDED)
             return
         self.note_unread(names, sid, REFUSED if isinstance(error, Refused) else FAILED)
         self.failed[name, sid] = error
-        group, most = _group(name, error), 1 if isinstance(error, Refused) else FEW
-        self._logged[group] += 1
-        if self._logged[group] <= most:
+        line, max_lines = _line_of(name, error), 1 if isinstance(error, Refused) else FEW
+        self._logged[line] += 1
+        if self._logged[line] <= max_lines:
             reason = str(error).rstrip(".")
             message = "%s %s failed, the other streams continue: %s; the rows read so far are kept. %s"
             LOGGER.error(message, name, sid, reason, error.next_step, extra=about(name))
 
     def _is_suspended(self, sid: str) -> bool:
-        return any(account.status == "suspended" for account in self.accounts.chosen if account.sid == sid)
+        return any(account.status == "suspended" for account in self.accounts if account.sid == sid)
 
     # -- at the end of the run
 
-    def explain(self) -> None:
+    def log_unread(self) -> None:
         """Log what was not read, in one line for each reason."""
         if closed := self._accounts(CLOSED):
-            LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", listed(closed))
+            LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", first_few(closed))
         if suspended := self._accounts(SUSPENDED):
-            LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", listed(suspended))
-        lacking: dict[str, set[str]] = {}
+            LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", first_few(suspended))
+        unavailable: dict[str, set[str]] = {}
         for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
-            lacking.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
-        for host, accounts in sorted(lacking.items()):
+            unavailable.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
+        for host, accounts in sorted(unavailable.items()):
             message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
             LOGGER.info(message, host, len(accounts), "s" * (len(accounts) > 1))
         if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
@@ -166,13 +170,13 @@ class Availability:
             LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
 
     def _accounts(self, reason: str) -> list[str]:
-        return list(dict.fromkeys(account for (_, account), known in self.unread.items() if known == reason))
+        return list(dict.fromkeys(account for (_, account), why in self.unread.items() if why == reason))
 
     def log_failures(self) -> None:
         """Log what failed: one line for each product and code of refusals, else a few lines for each stream."""
         groups: dict[object, list[Key]] = {}
         for key, error in self.failed.items():
-            groups.setdefault(_group(key[0], error), []).append(key)
+            groups.setdefault(_line_of(key[0], error), []).append(key)
         for keys in groups.values():
             self._log_group(keys)
 
@@ -183,12 +187,12 @@ class Availability:
             LOGGER.error(
                 "failed: %s (%s): Twilio refused %d account%s (HTTP %d, code %s): %s. %s",
                 _host(name),
-                listed(streams),
+                first_few(streams),
                 len(accounts),
                 "s" * (len(accounts) > 1),
                 error.status,
                 error.code,
-                listed(accounts),
+                first_few(accounts),
                 error.next_step,
                 extra=about(name if len(streams) == 1 else None),
             )
@@ -205,35 +209,36 @@ def was_read(state: State, host: str, account: str) -> bool:
     for stream in STREAMS:
         if stream.product.host == host:
             try:
-                part = state.peek(stream.name).partitions.get(account)
+                partition = state.peek(stream.name).partitions.get(account)
             except TapError:
-                return True  # a malformed part of an unselected stream is no error, and may hold rows
-            if part and _knows_rows(stream, part):
+                return True  # malformed state of an unselected stream is no error, and may hold rows
+            if partition and _had_rows(stream, partition):
                 return True
     return False
 
 
-def _knows_rows(stream: Stream, part: Partition) -> bool:
+def _had_rows(stream: Stream, partition: Partition) -> bool:
+    backfill = partition.backfill
     if top_of(stream).product.host != stream.product.host:  # the bookmark belongs to another product's list
-        return bool(part.fingerprints or part.rescan_fingerprints)
-    if part.finished or part.date_updated:
+        return bool(partition.fingerprints or partition.rescan_fingerprints)
+    if partition.finished or partition.date_updated:
         return True
-    if stream.is_log and part.backfill:  # a log window writes its plan before its first request
-        return bool(part.full or part.backfill.read_ranges) or any(
-            time_slice.checkpoint for time_slice in part.backfill.time_slices or ()
+    if stream.is_log and backfill:  # a log window writes its time slices before its first request
+        return bool(partition.full or backfill.read_ranges) or any(
+            time_slice.checkpoint for time_slice in backfill.time_slices or ()
         )
-    return part.was_read
+    return partition.was_read
 
 
-def _names(reading: PartitionRead) -> list[str]:
+def _names(partition_read: PartitionRead) -> list[str]:
     """Return the stream of a list, and the streams that are read along with it."""
-    return list(dict.fromkeys([reading.stream.name, *(table.name for table in reading.tables)]))
+    return list(dict.fromkeys([partition_read.stream.name, *(table.name for table in partition_read.tables)]))
 
 
 def _host(name: str) -> str:
     return BY_NAME[name].product.host
 
 
-def _group(name: str, error: PartitionError) -> tuple[object, ...]:
-    """Return the key of the failures that share a line: a product's refusals with one code, or a stream's failures."""
+def _line_of(name: str, error: PartitionError) -> tuple[object, ...]:
+    """Return what the failures of one log line share: product, status and code of refusals, else the stream."""
     return (_host(name), error.status, error.code) if isinstance(error, Refused) else (name,)

@@ -1,4 +1,8 @@
-"""`--check`: reads one page of each selected stream, to try the credentials and their rights."""
+"""
+`--check`: reads one page of each selected stream in the main account, to try the credentials and their rights.
+
+commands/check.py calls `Check.run`, and prints its results as a table.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from .availability import was_read
 from .sync import Sync
 
 LOGGER = logging.getLogger("tap_twilio")
-ROWS = 50  # of a page: enough to find one that has children
+PAGE_SIZE = 50  # enough to find a row that has children
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class CheckResult:
 
 @dataclass
 class Check:
-    """Requests a page of each stream in the main account; of a child stream, for the first fitting parent row."""
+    """Requests a page of each stream; of a child stream, for the first parent row that has children to read."""
 
     sync: Sync
 
@@ -48,7 +52,7 @@ class Check:
             LOGGER.warning("%s", warning)
         try:
             results = [self._result(choice.stream) for choice in sync.selected.values()]
-            return [self._settled(result) for result in results]
+            return [self._decided(result) for result in results]
         finally:
             sync.pool.close()
 
@@ -61,13 +65,13 @@ class Check:
         message = "" if page else f"no row of {stream.parent.stream if stream.parent else ''} has children to read"
         return CheckResult(stream.name, len(page.rows) if page else 0, time.monotonic() - began, message)
 
-    def _settled(self, result: CheckResult) -> CheckResult:
-        """Return the result; a product that the account does not have is no failure, as in a sync."""
+    def _decided(self, result: CheckResult) -> CheckResult:
+        """Return the result, no failure if the account does not have the product: a sync decides in the same way."""
         top = top_of(BY_NAME[result.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
         answered = any(BY_NAME[name].product.host == host for name in self._pages)
-        known = host == "api" or answered or was_read(self.sync.state, host, account)
-        if known or not refused or not refused.says_absent:
+        has_product = host == "api" or answered or was_read(self.sync.state, host, account)
+        if has_product or not refused or not refused.says_absent:
             return result
         return replace(result, message="the account does not have it (HTTP 404, code 20404)", failed=False)
 
@@ -83,22 +87,24 @@ class Check:
         return self._pages[stream.name]
 
     def _values(self, stream: Stream) -> dict[str, str] | None:
+        """Return the values of a parent row for the path; None if no parent row has children to read."""
         parent = stream.parent
         if parent is None:
             return {}
         parents = self._page(BY_NAME[parent.stream])
-        fitting = (row for row in (parents.rows if parents else ()) if parent.where is None or parent.where.holds(row))
-        row: Row | None = next(fitting, None)
+        parents_with_children = (
+            row for row in (parents.rows if parents else ()) if parent.where is None or parent.where.matches(row)
+        )
+        row: Row | None = next(parents_with_children, None)
         return row and {brace: str(row[name]) for brace, name in parent.path_params.items()}
 
     def _fetch(self, stream: Stream, values: dict[str, str]) -> Page:
         account = self.sync.settings.account_sid
-        endpoint = ListEndpoint(stream, account, ROWS, stream.values[-1], values)
+        endpoint = ListEndpoint(stream, account, PAGE_SIZE, stream.queries[-1], values)
         now = self.sync.clock.now
-        log = stream.is_log
-        top = endpoint.top(earlier(now, DAY), later(now, SECOND)) if log else endpoint.top()
+        last_day = (earlier(now, DAY), later(now, SECOND)) if stream.is_log else ()
         try:
-            return endpoint.complete(self.sync.scheduler.fetch(top))
+            return endpoint.complete(self.sync.scheduler.fetch(endpoint.first_page(*last_day)))
         except Refused as refused:
             if stream.rows is None and stream.parent and refused.says_absent:
                 return Page([], None, "", "")  # this parent row has none

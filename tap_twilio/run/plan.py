@@ -1,4 +1,9 @@
-"""The plan of a run: for each endpoint and account to read, a tree of consumers of its rows."""
+"""
+The plan of a run: creates a PartitionRead for each list and account, with the consumers of its rows.
+
+run/sync.py calls it before the reads. A consumer is the table of the list's own stream, or a child stream that has
+consumers itself. extract/strategy.py reads the lists.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,8 @@ from datetime import timedelta
 
 from tap_twilio.changes.fingerprints import SizeLimit
 from tap_twilio.extract.budget import Budget, ChildRequests
-from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, CallScores, Limits
+from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Limits
+from tap_twilio.extract.call_scores import CallScores
 from tap_twilio.extract.child_streams import ChildStreams
 from tap_twilio.extract.dispatch import ChildConsumer
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
@@ -31,9 +37,9 @@ class RunPlan:
     state: State
     selected: frozenset[str]
     began: Timestamp  # the sync's start
-    now: Callable[[], Timestamp]
-    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by table: turn rows into JSON records
-    off: set[str] = field(default_factory=set)  # accounts that lack the second source of a child stream
+    now: Callable[[], Timestamp]  # Twilio's time
+    records: Mapping[str, Callable[[Iterable[Row]], Iterable[bytes]]]  # by stream: turns rows into JSON records
+    accounts_without_scores: set[str] = field(default_factory=set)  # Twilio has no call scores of them
     requests: dict[str, ChildRequests] = field(default_factory=dict)  # by account
 
     def __post_init__(self) -> None:
@@ -44,22 +50,22 @@ class RunPlan:
             timedelta(hours=settings.lateness_hours),
             settings.page_size,
         )
-        # In bytes. The last chunk may exceed the limit, so a tenth is left free.
+        # In bytes; a tenth is left free, since the last chunk may exceed the limit.
         self.size_limit = SizeLimit(settings.state_kilobytes * 900)
 
     def roots(self) -> list[Stream]:
         """Return the top streams that are selected, or have a selected descendant."""
-        return [stream for stream in STREAMS if stream.parent is None and self._wanted(stream)]
+        return [stream for stream in STREAMS if stream.parent is None and self._is_read(stream)]
 
     def names(self, stream: Stream) -> list[str]:
         """Return the selected streams among a stream and its descendants."""
         own = [stream.name] if stream.name in self.selected else []
         return [*own, *(name for child in children(stream) for name in self.names(child))]
 
-    def _wanted(self, stream: Stream) -> bool:
-        return stream.name in self.selected or any(map(self._wanted, children(stream)))
+    def _is_read(self, stream: Stream) -> bool:
+        return stream.name in self.selected or any(map(self._is_read, children(stream)))
 
-    def reading(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
+    def partition_read(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
         """Return the read of a top stream in one account."""
         root = self.state.partition(stream.name, account.sid)
         consumers = self._consumers(stream, account, root)
@@ -91,7 +97,7 @@ class RunPlan:
             self._requests(account),
             self.state.partition(child.name, account.sid),
             self.size_limit,
-            min(self.bounds.page_size, parent.most_rows),
+            min(self.bounds.page_size, parent.max_page_size),
             evicts_oldest=parent.parent is not None,
         )
 
@@ -110,21 +116,30 @@ class RunPlan:
             self.size_limit,
             bounds.start_date,
             bounds.lateness,
-            min(bounds.page_size, stream.most_rows),
+            min(bounds.page_size, stream.max_page_size),
         )
 
     def _call_feedback(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
         settings = self.settings
         table = self._table(CallFeedbackTable, stream, account, root)
         assert isinstance(table, CallFeedbackTable)
-        first = settings.call_feedback_source in ("auto", "feedback")
+        reads_feedback = settings.call_feedback_source in ("auto", "feedback")
         limits = Limits(
             timedelta(days=settings.feedback_days),
             settings.feedback_requests,
             settings.feedback_backfill,
-            first,
+            reads_feedback,
             settings.call_feedback_source in ("auto", "insights"),
         )
-        second = CallScores(stream, account.sid, settings.account_sid, settings.page_size, not first, self.off)
+        scores = CallScores(
+            stream,
+            account.sid,
+            settings.account_sid,
+            settings.page_size,
+            not reads_feedback,
+            self.accounts_without_scores,
+        )
         oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
-        return CallFeedback(table, limits, second if stream.second else None, self.began, self.bounds.lateness, oldest)
+        return CallFeedback(
+            table, limits, scores if stream.score_list else None, self.began, self.bounds.lateness, oldest
+        )

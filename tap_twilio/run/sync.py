@@ -1,6 +1,9 @@
-"""One run: plans the reads of all accounts and streams, writes their rows to stdout, and their progress to the state.
+"""
+One run of the tap: finds the accounts, plans the reads, runs them, and writes records and STATE to stdout.
 
-This module alone writes STATE lines. One thread writes records and STATE, so a STATE follows all records it covers.
+commands/sync.py creates a `Sync` and calls `run`. plan.py creates the reads, scheduler.py runs them, and `Sync` gets
+their records and errors. This module alone writes STATE lines. One thread writes records and STATE, so a STATE follows
+all records that it covers.
 """
 
 from __future__ import annotations
@@ -16,41 +19,35 @@ from tap_twilio.extract import strategy
 from tap_twilio.extract.budget import Budget
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about
-from tap_twilio.reporting.closing_lines import (
-    beyond_size_limit,
-    forecasts,
-    given_up,
-    introduce,
-    metrics,
-    settle,
-    summary,
-)
+from tap_twilio.reporting import log_lines
+from tap_twilio.reporting.forecast import rescan_pages_per_list, syncs_left
 from tap_twilio.reporting.stats import RunStats
-from tap_twilio.reporting.summary import StreamSummary, log_table, summarise
+from tap_twilio.reporting.summary import StreamSummary, log_table, summarize
 from tap_twilio.settings import Settings
 from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
+from tap_twilio.state.outcome import note_not_read, note_read
 from tap_twilio.state.store import State, selection
 from tap_twilio.streams import PROBE, Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, parse_timestamp
+from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, to_datetime
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
-from tap_twilio.twilio.request import Stamp
+from tap_twilio.twilio.request import PageTimes
 from tap_twilio.twilio.retry_pool import Pool
 from tap_twilio.twilio.server_clock import Clock
 
-from .accounts import Account, Accounts, fetch_account, find_accounts
+from .accounts import Account, AccountFinder, account_request
 from .availability import INACTIVE, UNAVAILABLE, Availability
 from .plan import RunPlan
 from .scheduler import Done, Scheduler
-from .versions import Versions, interrupted
+from .versions import Versions, interrupted_version
 
 LOGGER = logging.getLogger("tap_twilio")
-QUIET_S = 300  # between STATEs with no row between them; a killed rescan reads this much again at most
-CLOCK_REQUESTS = 4  # at most, until two answers agree on the time
+QUIET_STATE_S = 300  # between two STATEs without a record between them; a killed rescan repeats this much at most
+MAX_CLOCK_REQUESTS = 4  # until two answers agree on the time
 
 
 class Sync:
@@ -76,13 +73,14 @@ class Sync:
         self.scheduler = Scheduler(self.pool, self._emit)
         self.recorders = {name: Recorder(choice, settings.on_invalid) for name, choice in self.selected.items()}
         self.versions = Versions(state, self._write, output.activate_version)
-        self.readings: list[PartitionRead] = []
-        self.accounts = Accounts((), False)
+        self.partition_reads: list[PartitionRead] = []
+        self.account_finder = AccountFinder(settings, self.scheduler, self.credentials, PROBE)
+        self.accounts: list[Account] = []  # those that the run reads
         self.counts = RunStats(self.pool.traffic)
-        self.available = Availability(settings, state, self.credentials, self.clock, self._answered)
-        self.when_read: Callable[[], None] = lambda: None  # called before the closing lines
+        self.availability = Availability(settings, state, self.credentials, self.clock, self._answered)
+        self.end_progress: Callable[[], None] = lambda: None  # called between the last page and the closing lines
         self._wrote_state = time.monotonic()
-        self._accounts: dict[str, list[str]] = {}  # those read of each stream
+        self._accounts: dict[str, list[str]] = {}  # by stream: the accounts that the run reads it in
 
     def stop(self) -> None:
         self.scheduler.stopping = True
@@ -91,51 +89,51 @@ class Sync:
     def run(self) -> int:
         """Sync, and return the exit code: 0, or 3 if a partition failed. Raises TapError, TargetGone, OutputFailed."""
         for name in self.selected:
-            self.state.stream(name)  # a malformed state is refused before any request
+            self.state.stream(name)  # refuses a malformed state before any request
         self.find_accounts()
         warnings = self.settle_clock()
         self._plan()
-        introduce(len(self.accounts.chosen), list(self.selected), warnings)
-        for host in self.available.hosts_without_token:
+        log_lines.log_start(len(self.accounts), list(self.selected), warnings)
+        for host in self.availability.hosts_without_token:
             LOGGER.info("%s: read in the main account only, since subaccounts need their own auth_token", host)
         self._reconcile_states()
         for name, choice in self.selected.items():
             self.output.schema(name, choice.schema, choice.stream.key, choice.bookmark_properties)
         self.scheduler.after_page = self._after_page
         self._read()
-        self.available.settle()
-        settle(self.state, self.readings, self.unread)
+        self.availability.settle()
+        self._note_outcome()
         self._write_state()
         self.pool.close()
-        self.when_read()
+        self.end_progress()
         self._report()
         return 3 if self.failed else 0
 
     def _answered(self, key: tuple[str, str]) -> bool:
         """Return whether Twilio answered with a page of a stream in an account."""
-        return key in self.counts.traffic and self.counts.of(key).pages > 0
+        return key in self.counts.traffic and self.counts.of_partition(key).pages > 0
 
     @property
     def failed(self) -> dict[tuple[str, str], str]:
         """Return the error of each stream and account that failed."""
-        return {key: str(error) for key, error in self.available.failed.items()}
+        return {key: str(error) for key, error in self.availability.failed.items()}
 
     @property
     def unread(self) -> dict[tuple[str, str], str]:
         """Return the reason for each stream and account that was not read whole: a constant of availability.py."""
-        return self.available.unread
+        return self.availability.unread
 
     def find_accounts(self) -> None:
         """Ask Twilio for the accounts to read. Raises TapError if it refuses the credentials or does not answer."""
         try:
-            self.accounts = find_accounts(self.settings, self.scheduler, self.credentials, PROBE)
-            self.available.accounts = self.accounts
+            self.accounts = self.account_finder.find_accounts()
+            self.availability.accounts = self.accounts
         except PartitionError as error:
             raise TapError(f"{error}; nothing was read.") from None
 
-    def summarise(self) -> list[StreamSummary]:
+    def summarize(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
-        return summarise(self.selected, self.readings, self.counts, self.failed, self.unread, self.state)
+        return summarize(self.selected, self.partition_reads, self.counts, self.failed, self.unread, self.state)
 
     # -- planning
 
@@ -147,28 +145,28 @@ class Sync:
         pairs = [(stream, account) for stream in run_plan.roots() for account in self._accounts_of(stream)]
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).rescanned_at or "")
         budget = Budget(self.settings.rescan_pages, [(stream.name, account.sid) for stream, account in pairs])
-        self.readings = [run_plan.reading(stream, account, budget) for stream, account in pairs]
+        self.partition_reads = [run_plan.partition_read(stream, account, budget) for stream, account in pairs]
 
     def _accounts_of(self, stream: Stream) -> list[Account]:
-        return self.available.accounts_of(stream, self.run_plan.names(stream))
+        return self.availability.accounts_of(stream, self.run_plan.names(stream))
 
     def _reconcile_states(self) -> None:
-        imported = [name for reading in self.readings for name in self._reconcile(reading)]
+        imported = [name for partition_read in self.partition_reads for name in self._reconcile(partition_read)]
         if imported:
             LOGGER.warning(
                 "the state has only bookmarks for %s: older rows are assumed to be loaded. To be exact, leave --state "
                 "out, or take these streams out of the state, so that everything is read once",
                 ", ".join(dict.fromkeys(imported)),
             )
-        self.counts.start(self.readings)
-        for reading in self.readings:
-            for table in reading.tables:
+        self.counts.begin(self.partition_reads)
+        for partition_read in self.partition_reads:
+            for table in partition_read.tables:
                 self._accounts.setdefault(table.name, []).append(table.account)
 
-    def _reconcile(self, reading: PartitionRead) -> list[str]:
-        """Reconcile a list's state with settings and catalog. Return its tables with imported bookmarks."""
+    def _reconcile(self, partition_read: PartitionRead) -> list[str]:
+        """Reconcile the states of a read with settings and catalog. Return the tables with imported bookmarks."""
         added, imported = [], []
-        for table in reading.tables:
+        for table in partition_read.tables:
             stream = self.state.stream(table.name)
             key, names = selection(self.selected[table.name].written)
             before = stream.selections.get(table.state.selection or "")
@@ -176,22 +174,22 @@ class Sync:
                 added.append(table.name)
             table.state.selection, stream.selections[key] = key, names
             if not self.selected[table.name].full_table:
-                stream.content = None  # an incremental sync writes rows of no version
-            dated = self.selected[table.name].stream.changed  # a bookmark tells nothing about rows without dates
+                stream.content = None  # the rows of an incremental sync belong to no version
+            dated = self.selected[table.name].stream.replication_key  # a bookmark says nothing about rows without dates
             if stream.imported and dated and not table.state.was_read:
-                self._import_bookmark(reading, stream.imported, table.name)
+                self._import_bookmark(partition_read, stream.imported, table.name)
                 imported.append(table.name)
-        for warning in reading.reconcile(added):
-            name = reading.stream.name
-            LOGGER.warning("%s %s: %s", name, reading.account, warning, extra=about(name))
+        for warning in partition_read.reconcile(added):
+            name = partition_read.stream.name
+            LOGGER.warning("%s %s: %s", name, partition_read.account, warning, extra=about(name))
         return imported
 
-    def _import_bookmark(self, reading: PartitionRead, imported: Timestamp, name: str) -> None:
-        """Begin to emit at a bookmark that another tap, or a person, wrote."""
+    def _import_bookmark(self, partition_read: PartitionRead, imported: Timestamp, name: str) -> None:
+        """Emit the changes after a bookmark that another tap, or a person, wrote."""
         bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
-        table = next(table for table in reading.tables if table.name == name)
-        own = table.state is reading.state
-        bookmarks.import_bookmark(table.state, reading.state if own else None, bookmark)
+        table = next(table for table in partition_read.tables if table.name == name)
+        own = table.state is partition_read.state
+        bookmarks.import_bookmark(table.state, partition_read.state if own else None, bookmark)
 
     # -- reading
 
@@ -212,96 +210,105 @@ class Sync:
 
     def _read_versions(self, resumed: dict[str, int]) -> None:
         self.versions.resume(resumed)
-        readings = [reading for reading in self.readings if reading.stream.name in resumed]
         self.scheduler.run(
-            (strategy.full(reading, resumed[reading.stream.name]), partial(self._done, reading)) for reading in readings
+            (strategy.full(partition_read, resumed[partition_read.stream.name]), partial(self._done, partition_read))
+            for partition_read in self.partition_reads
+            if partition_read.stream.name in resumed
         )
         self._end_versions(list(resumed))
 
     def _interrupted(self, name: str) -> int | None:
-        return interrupted(self.state.stream(name), self._accounts.get(name, ()))
+        return interrupted_version(self.state.stream(name), self._accounts.get(name, ()))
 
     def _end_versions(self, names: Sequence[str]) -> None:
-        self.available.settle()
+        self.availability.settle()
         if self.scheduler.stopping:
-            self.versions.release(names)
+            self.versions.flush(names)
         else:
-            self.versions.end(names, self.available.failed, self.unread, self.clock.now)
+            self.versions.end(names, self.availability.failed, self.unread, self.clock.now)
 
     def _reads(self) -> Iterator[tuple[Read, Done]]:
-        for reading in self.readings:
-            if self._is_full(reading):
-                number = self.versions.number(reading.stream.name)
-                reading.budget.end(reading.key)
+        for partition_read in self.partition_reads:
+            if self._is_full(partition_read):
+                number = self.versions.number(partition_read.stream.name)
+                partition_read.budget.end(partition_read.key)
                 if number is not None:
-                    yield strategy.full(reading, number), partial(self._done, reading)
-            elif self.available.is_skipped(reading, self.run_plan.names(reading.stream)):
-                reading.budget.end(reading.key)
+                    yield strategy.full(partition_read, number), partial(self._done, partition_read)
+            elif self.availability.is_skipped(partition_read, self.run_plan.names(partition_read.stream)):
+                partition_read.budget.end(partition_read.key)
             else:
-                yield strategy.sync(reading), partial(self._done, reading)
+                yield strategy.sync(partition_read), partial(self._done, partition_read)
 
-    def _is_full(self, reading: PartitionRead) -> bool:
-        choice = self.selected.get(reading.stream.name)
+    def _is_full(self, partition_read: PartitionRead) -> bool:
+        choice = self.selected.get(partition_read.stream.name)
         return choice is not None and choice.full_table
 
-    def _done(self, reading: PartitionRead, error: PartitionError | None) -> None:
+    def _done(self, partition_read: PartitionRead, error: PartitionError | None) -> None:
         """Note that the read of a list ended, with an error or without."""
-        reading.budget.end(reading.key)
-        full = reading.state.full
+        partition_read.budget.end(partition_read.key)
+        full = partition_read.state.full
         if full and error and not isinstance(error, (Unreachable, Incomplete)):
-            full.checkpoint = None  # this read cannot be resumed
-            full.version, full.done = 0, True  # but rows of the account may be in the warehouse
-        self.available.note_end(reading, error)
+            full.checkpoint = None  # the next sync cannot resume this read
+            full.version, full.done = 0, True  # the warehouse may have rows of the account, of no complete version
+        self.availability.note_end(partition_read, error)
 
     # -- rows and state
 
     def _emit(self, emit: Emit) -> None:
-        self.versions.emit(emit.table.name, emit.table.account, emit.stamp, emit.records)
+        self.versions.emit(emit.table.name, emit.table.account, emit.times, emit.records)
 
-    def _write(self, name: str, account: str, stamp: Stamp, records: list[bytes]) -> None:
-        self.output.records(self.recorders[name].lines(records, stamp, self.versions.number(name)))
+    def _write(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
+        self.output.records(self.recorders[name].lines(records, times, self.versions.number(name)))
         self.counts.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
         """
         Write a STATE if it is due: only after some minutes if no row was written since the last one.
 
-        Some targets print only the first of several STATEs without rows between them, so that one must be late.
+        Of several STATEs without rows between them, some targets print only the first, so the first must be late.
         """
         wait = self.settings.state_seconds
         if wait and not self.output.changed:
-            wait = max(wait, QUIET_S)
+            wait = max(wait, QUIET_STATE_S)
         if time.monotonic() - self._wrote_state >= wait:
             self._write_state()
 
+    def _note_outcome(self) -> None:
+        """Write into the state what this sync leaves to the next ones."""
+        pages_per_list = rescan_pages_per_list(self.partition_reads)
+        for partition_read in self.partition_reads:
+            for table in partition_read.tables:
+                note_read(table.state, syncs_left(partition_read, pages_per_list), table.by_date_from)
+        note_not_read(self.state, self.unread)
+
     def _write_state(self) -> None:
         if self.clock.put_back:
-            for reading in self.readings:
-                reading.hold_back(self.clock.now)
-        for reading in self.readings:
-            reading.keep()
-        undated = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}
-        dated = {name: [sid for sid in sids if (name, sid) not in undated] for name, sids in self._accounts.items()}
-        self.output.state(self.state.dump(dated, self.versions.holding))
+            for partition_read in self.partition_reads:
+                partition_read.cap_dates(self.clock.now)
+        for partition_read in self.partition_reads:
+            partition_read.keep()
+        unreadable = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}
+        dated = {name: [sid for sid in sids if (name, sid) not in unreadable] for name, sids in self._accounts.items()}
+        self.output.state(self.state.dump(dated, self.versions.buffering))
         self._wrote_state = time.monotonic()
 
     # -- clock and log
 
     def settle_clock(self) -> list[str]:
         """Ask Twilio for its time, before any timestamp is derived from it. Return warnings about clocks."""
-        self._ask_time()
+        self._request_times()
         return self._check_clock()
 
-    def _ask_time(self) -> None:
-        """Ask Twilio for more answers, until two agree on the time."""
+    def _request_times(self) -> None:
+        """Send more requests, until two answers agree on the time."""
         sid = self.settings.account_sid
-        for _ in range(CLOCK_REQUESTS):
+        for _ in range(MAX_CLOCK_REQUESTS):
             if self.clock.settled or not self.clock.now or self.scheduler.stopping:
                 return
             try:
-                self.scheduler.fetch(fetch_account(sid))
+                self.scheduler.fetch(account_request(sid))
             except PartitionError:
-                return  # a Standard key may not; later answers then correct the clock
+                return  # Twilio refuses it to a Standard key; later answers then correct the clock
 
     def _check_clock(self) -> list[str]:
         """Return warnings about Twilio's clock, this machine's, and a start_date in the future."""
@@ -310,8 +317,8 @@ class Sync:
             warnings.append(
                 "Twilio's answers have no Date header (a proxy?): this machine's clock minus 1 hour is used"
             )
-            self.clock.saw(earlier(now, HOUR))
-        apart = parse_timestamp(now) - parse_timestamp(self.clock.now)
+            self.clock.observe(earlier(now, HOUR))
+        apart = to_datetime(now) - to_datetime(self.clock.now)
         if abs(apart) > HOUR / 2 and not self.settings.base_url:
             warnings.append(f"this machine's clock is {apart} off from Twilio's; the tap uses Twilio's")
         if self.settings.start_date and self.settings.start_date > self.clock.now:
@@ -319,22 +326,23 @@ class Sync:
         return warnings
 
     def _report(self) -> None:
-        streams = self.summarise()
-        emitted = {stream.stream: sum(part.stats.emitted for part in stream.parts) for stream in streams}
+        """Log the closing lines."""
+        streams = self.summarize()
+        emitted = {stream.stream: sum(account.stats.emitted for account in stream.accounts) for stream in streams}
         for recorder in self.recorders.values():
             for line in recorder.drift.summary():
                 LOGGER.warning("%s", line, extra=about(recorder.drift.stream))
         counted = ((name, emitted[name]) for name in self.selected)
-        metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
-        beyond_size_limit(self.readings)
-        given_up(self.readings)
-        self.available.explain()
+        log_lines.log_metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
+        log_lines.log_full_state(self.partition_reads)
+        log_lines.log_missing_children(self.partition_reads)
+        self.availability.log_unread()
         for sid, requests in self.run_plan.requests.items():
             if requests.exhausted:
                 LOGGER.info("%s: max_child_requests is used up; the next syncs visit the remaining parent rows", sid)
-        forecasts(self.readings, self.unread)
+        log_lines.log_forecasts(self.partition_reads, self.unread)
         log_table(streams)
-        summary(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
+        log_lines.log_totals(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers every record that was written")
-        self.available.log_failures()
+        self.availability.log_failures()

@@ -1,1 +1,1 @@
-"""Run `tap | target` as two processes: the lock, the pipe between them, and the STATE that is kept."""
+"""The parts of `run-sync`: the processes and the pipe between them, the lock, and where the STATE is saved."""

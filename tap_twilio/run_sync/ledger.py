@@ -1,4 +1,8 @@
-"""Decide which STATE to keep, from the lines that the tap wrote and the STATEs that the target printed."""
+"""
+Decide which STATE to save, from the lines that the tap wrote and the STATEs that the target printed.
+
+pipe.py shows the ledger every line that it copies to the target, and every line that the target prints.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tap_twilio.files import state_in
+from tap_twilio.files import parse_state
 
 STATE = (b'{"type":"STATE"', b'{"type": "STATE"')
 ROW = (b'{"type":"RECORD"', b'{"type": "RECORD"')
@@ -17,7 +21,7 @@ CHANGE = (*ROW, b'{"type":"ACTIVATE_VERSION"', b'{"type": "ACTIVATE_VERSION"')
 
 @dataclass(frozen=True)
 class Written:
-    """A STATE that the tap wrote, after so many `changes`: lines that change the warehouse."""
+    """A STATE that the tap wrote. `changes`: how many lines before it change the warehouse."""
 
     value: Any
     text: bytes
@@ -26,21 +30,21 @@ class Written:
 
 class Ledger:
     """
-    Counts the tap's lines in one thread, and matches the target's STATEs with them in another.
+    Counts the tap's lines in one thread, and matches the STATEs that the target prints with them in another.
 
-    Targets serialize a STATE again, so values are compared, not bytes. Some targets add members. Some print only the
-    first of several STATEs without rows between them, or none of these: such a STATE counts as confirmed, since the
+    Targets serialize a STATE again, so values are compared, not bytes. Some targets add members to it. Some targets
+    skip a STATE that follows another STATE without a row between them. Such a STATE counts as confirmed, since the
     target has confirmed every row before it.
     """
 
     def __init__(self) -> None:
         self.rows = 0
         self.last: Written | None = None  # the last STATE that the tap wrote
-        self._changes = self._confirmed = 0  # the changes that the tap wrote, and those that the target stored
+        self._changes = self._confirmed = 0  # changes that the tap wrote, and changes that the target confirmed
         self._unconfirmed: deque[tuple[bytes, int]] = deque()  # hash and changes of each unconfirmed STATE
         self._printed: Any = None  # the last STATE that the target printed
 
-    def wrote(self, lines: bytes) -> None:
+    def count(self, lines: bytes) -> None:
         """Count whole lines from the tap, before the target receives them."""
         starts = b"\n" + lines
         self.rows += _count(starts, ROW)
@@ -49,13 +53,13 @@ class Ledger:
             return
         for line in lines.splitlines():
             self._changes += line.startswith(CHANGE)
-            if line.startswith(STATE) and (value := state_in(line)) is not None:
+            if line.startswith(STATE) and (value := parse_state(line)) is not None:
                 self._unconfirmed.append((_hash(value), self._changes))
                 self.last = Written(value, json.dumps(value).encode(), self._changes)
 
     def confirm(self, line: bytes) -> bytes | None:
-        """Return the STATE to keep after a line from the target; None if the line is no STATE."""
-        value = state_in(line)
+        """Return the STATE to save after a line from the target; None if the line is no STATE."""
+        value = parse_state(line)
         if value is None:
             return None
         self._printed, printed = value, _hash(value)
@@ -66,17 +70,17 @@ class Ledger:
                     break
         elif self.last and _holds(value, self.last.value):  # the target added members
             self._confirmed = self.last.changes
-        return self.settled or json.dumps(value).encode()
+        return self.confirmed_state or json.dumps(value).encode()
 
     @property
-    def settled(self) -> bytes | None:
-        """Return the tap's last STATE if the target stored every row that it covers; else None."""
+    def confirmed_state(self) -> bytes | None:
+        """Return the last STATE of the tap if the target confirmed every row before it; else None."""
         last = self.last
         return last.text if last and last.changes <= self._confirmed else None
 
     @property
     def missing(self) -> int:
-        """Return how many changes before the tap's last STATE the target did not confirm."""
+        """Return how many changes before the last STATE of the tap are not confirmed."""
         last = self.last
         return 0 if not last or _holds(self._printed, last.value) else max(0, last.changes - self._confirmed)
 

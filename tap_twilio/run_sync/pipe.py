@@ -1,11 +1,11 @@
 """
-Run `tap | target`, with this process between them, and keep the STATEs that the target prints.
+Run `tap | target` as two processes, with this process between them, and save the STATEs that the target prints.
 
-This process copies whole lines, so that a killed tap leaves no half line at which the target would fail. It counts
-records as it copies.
+This process copies only whole lines from the tap to the target, so that a tap that is killed in the middle of a line
+does not make the target fail. ledger.py counts the lines, and decides which STATE to save.
 
-Tap and target end with this process, even if it is killed: their pipes close, and a guard process, which reads a pipe
-from this process, then sends SIGTERM to their process group.
+Tap and target end with this process, even if it is killed. A guard process reads a pipe from this process; when that
+pipe closes, the guard sends SIGTERM to the process group of tap and target.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import MOST_BYTES
+from tap_twilio.files import MAX_JSON_BYTES
 
 from .ledger import Ledger
 
 LOGGER = logging.getLogger("tap_twilio")
-ENDS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GUARD = ("/bin/sh", "-c", "cat; kill 0")
-CHUNK = 65_536
-BEAT_S = 30.0
+CHUNK_BYTES = 65_536
+RENEW_S = 30.0
 TOO_LONG = b"a line without an end"
 GRACE_S = 30.0  # for the tap, after its target ended
 
@@ -43,10 +43,10 @@ class Outcome:
     tap_exit: int = 0
     target_exit: int = 0
     rows: int = 0  # sent to the target, which may have stored fewer
-    states: int = 0  # kept
-    kept_at: float = 0.0  # by time.monotonic()
+    states: int = 0  # saved
+    saved_at: float = 0.0  # by time.monotonic()
     missing: int = 0  # rows that the target did not confirm
-    target_left: bool = False  # the target ended before it had read all lines
+    target_left_early: bool = False  # the target ended before it had read all lines
     signals: list[int] = field(default_factory=list)  # that this process received
 
 
@@ -77,17 +77,17 @@ class Lines:
 
 class Pipe:
     """
-    One run of tap and target. It calls `keep` with each STATE, and `beat` twice a minute.
+    One run of tap and target. It calls `save` with each confirmed STATE, and `renew_lock` twice a minute.
 
-    Of several STATEs in one chunk it keeps the last. If `keep` fails, a later call may succeed; if none does, `run`
-    raises the error after both processes have ended.
+    If one chunk has several STATEs, the last one is saved. If `save` fails, a later call may succeed; if no later call
+    succeeds, `run` raises the error after both processes have ended.
     """
 
-    def __init__(self, keep: Callable[[bytes], None], beat: Callable[[], None]) -> None:
+    def __init__(self, save: Callable[[bytes], None], renew_lock: Callable[[], None]) -> None:
         self.outcome = Outcome()
-        self._keep, self._beat = keep, beat
+        self._save_state, self._renew_lock = save, renew_lock
         self._failed: TapError | None = None
-        self._ledger, self._kept = Ledger(), b""
+        self._ledger, self._saved = Ledger(), b""
         self._warned = self._all_sent = False
         self._tap: subprocess.Popen[bytes] | None = None
         self._target: subprocess.Popen[bytes] | None = None
@@ -101,34 +101,34 @@ class Pipe:
         passed: Mapping[str, int],
     ) -> Outcome:
         """
-        Run both until they end. They inherit the descriptor `lock`; `logs` take their stderr.
+        Run tap and target until both end. They inherit the descriptor `lock`; `logs` take their stderr.
 
-        The tap also inherits the descriptors `passed`; the keys are the environment variables that name them.
+        The tap also inherits the descriptors in `passed`, whose keys are the environment variables that name them.
 
         The first SIGTERM or SIGINT ends the tap, which writes a last STATE, and lets the target finish. The second one
         kills both. Raises TapError.
         """
-        with self._signals(), _group(lock) as group:
+        with self._handle_signals(), _process_group(lock) as group:
             self._target = _start(target, lock, group, "--target", {}, stdin=subprocess.PIPE, stderr=logs[1])
             self._tap = _start(tap, lock, group, "--tap", passed, stdin=subprocess.DEVNULL, stderr=logs[0])
             copier = threading.Thread(target=self._copy, args=(self._tap, self._target), daemon=True)
             copier.start()
             if self.outcome.signals:
                 self._stop()
-            self._read(self._target)
-            self.outcome.target_exit = _code(self._target.wait())
-            self._end(self._tap, copier)
+            self._read_target(self._target)
+            self.outcome.target_exit = _shell_exit_code(self._target.wait())
+            self._finish(self._tap, copier)
         if self._failed:
             raise self._failed
         return self.outcome
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _handle_signals(self) -> Iterator[None]:
         def handle(number: int, _frame: object) -> None:
             self.outcome.signals.append(number)
             self._stop()
 
-        before = {number: signal.signal(number, handle) for number in ENDS}
+        before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
         try:
             yield
         finally:
@@ -147,63 +147,63 @@ class Pipe:
         assert tap.stdout and target.stdin
         source, destination, whole = tap.stdout.fileno(), target.stdin.fileno(), Lines()
         try:
-            while chunk := os.read(source, CHUNK):
+            while chunk := os.read(source, CHUNK_BYTES):
                 lines = whole.take(chunk)
-                self._ledger.wrote(lines)
+                self._ledger.count(lines)
                 while lines:
                     lines = lines[os.write(destination, lines) :]
             self._all_sent = True
         except BrokenPipeError:
             pass
-        finally:  # both processes must notice
+        finally:  # so that both processes notice
             tap.stdout.close()
             with suppress(BrokenPipeError):
                 target.stdin.close()
 
-    def _read(self, target: subprocess.Popen[bytes]) -> None:
-        """Read what the target prints, and keep its STATEs, until it ends."""
+    def _read_target(self, target: subprocess.Popen[bytes]) -> None:
+        """Read what the target prints, and save its STATEs, until it ends."""
         assert target.stdout
-        descriptor, whole = target.stdout.fileno(), Lines(MOST_BYTES)
+        descriptor, whole = target.stdout.fileno(), Lines(MAX_JSON_BYTES)
         while True:
-            self._beat()
-            if not select.select([descriptor], [], [], BEAT_S)[0]:
-                self._keep_settled()
+            self._renew_lock()
+            if not select.select([descriptor], [], [], RENEW_S)[0]:
+                self._save_confirmed()
                 continue
-            chunk = os.read(descriptor, CHUNK)
-            self._take((whole.take(chunk) if chunk else whole.rest()).split(b"\n"))
+            chunk = os.read(descriptor, CHUNK_BYTES)
+            self._handle_lines((whole.take(chunk) if chunk else whole.rest()).split(b"\n"))
             if not chunk:
                 return
 
-    def _take(self, lines: Sequence[bytes]) -> None:
-        """Keep the last STATE of these lines. A killed target may leave half a line, which is no STATE."""
+    def _handle_lines(self, lines: Sequence[bytes]) -> None:
+        """Save the last STATE of these lines. A killed target may leave half a line, which is no STATE."""
         for line in reversed(lines):
             if not line.strip():
                 continue
             state = self._ledger.confirm(line)
             if state is not None:
-                self._keep_one(state)
+                self._save(state)
                 return
             if not self._warned:
                 self._warned = True
                 LOGGER.warning("the target printed a line that is no STATE; it is ignored")
 
-    def _keep_settled(self) -> None:
-        """Keep the tap's last STATE if no row came since the last kept one."""
-        settled = self._ledger.settled
-        if settled and settled != self._kept:
-            self._keep_one(settled)
+    def _save_confirmed(self) -> None:
+        """Save the last STATE of the tap if the target confirmed every row before it."""
+        confirmed = self._ledger.confirmed_state
+        if confirmed and confirmed != self._saved:
+            self._save(confirmed)
 
-    def _keep_one(self, state: bytes) -> None:
+    def _save(self, state: bytes) -> None:
         try:
-            self._keep(state)
+            self._save_state(state)
             self.outcome.states += 1
-            self.outcome.kept_at, self._failed, self._kept = time.monotonic(), None, state
+            self.outcome.saved_at, self._failed, self._saved = time.monotonic(), None, state
         except TapError as error:
             self._failed = error
 
-    def _end(self, tap: subprocess.Popen[bytes], copier: threading.Thread) -> None:
+    def _finish(self, tap: subprocess.Popen[bytes], copier: threading.Thread) -> None:
         """End the tap after the target has ended."""
-        self.outcome.target_left = not self._all_sent
+        self.outcome.target_left_early = not self._all_sent
         if not self._all_sent:
             tap.terminate()
             try:
@@ -211,16 +211,16 @@ class Pipe:
             except subprocess.TimeoutExpired:
                 tap.kill()
         copier.join()
-        self.outcome.tap_exit = _code(tap.wait())
+        self.outcome.tap_exit = _shell_exit_code(tap.wait())
         self.outcome.rows = self._ledger.rows
         if not self.outcome.target_exit:
             self.outcome.missing = self._ledger.missing if self._all_sent else 0
-            self._keep_settled()
+            self._save_confirmed()
 
 
 @contextmanager
-def _group(lock: int) -> Iterator[int]:
-    """Create a process group with a guard in it. So only this process gets Ctrl-C, and passes it on."""
+def _process_group(lock: int) -> Iterator[int]:
+    """Create a process group with a guard in it. Ctrl-C reaches this process only, which then stops the tap."""
     guard = subprocess.Popen(  # noqa: S603  # a constant
         GUARD,
         stdin=subprocess.PIPE,
@@ -252,5 +252,5 @@ def _start(
         raise TapError(f"{what} {command[0]}: cannot be started ({reason}). Check its path.") from None
 
 
-def _code(exit_code: int) -> int:
+def _shell_exit_code(exit_code: int) -> int:
     return exit_code if exit_code >= 0 else 128 - exit_code

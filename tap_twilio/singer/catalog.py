@@ -51,7 +51,7 @@ class Selected:
     @property
     def bookmark_properties(self) -> list[str]:
         """Return the replication key, if the stream has one and it is selected."""
-        changed = self.stream.changed
+        changed = self.stream.replication_key
         return [changed] if changed and changed in self.schema["properties"] else []
 
 
@@ -93,18 +93,18 @@ def _entry(stream: Stream, options: SchemaOptions) -> CatalogEntry:
     schema = written_schema(stream.name, options)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
-        "selected": stream.default,  # singer-python and older tools know this member only
-        "selected-by-default": stream.default,
+        "selected": stream.selected_by_default,  # singer-python and older tools know this member only
+        "selected-by-default": stream.selected_by_default,
         "table-key-properties": list(stream.key),
-        "valid-replication-keys": [stream.changed] if stream.changed else [],
+        "valid-replication-keys": [stream.replication_key] if stream.replication_key else [],
     }
-    if stream.changed:
-        about_stream["replication-key"] = stream.changed
+    if stream.replication_key:
+        about_stream["replication-key"] = stream.replication_key
     about_stream["replication-method" if _can_be_full(stream) else "forced-replication-method"] = INCREMENTAL
     about: dict[tuple[str, ...], dict[str, Any]] = {(): about_stream}
     for name in schema["properties"]:
         automatic = {"inclusion": "automatic"}
-        optional = {"inclusion": "available", "selected-by-default": name not in stream.opt_in}
+        optional = {"inclusion": "available", "selected-by-default": name not in stream.deselected_by_default}
         about["properties", name] = automatic if name in _automatic(stream) else optional
     return CatalogEntry(
         tap_stream_id=stream.name,
@@ -122,7 +122,7 @@ def _described(stream: Stream, schema: dict[str, Any]) -> str:
 
 
 def _automatic(stream: Stream) -> frozenset[str]:
-    return frozenset((*stream.key, stream.changed) if stream.changed else stream.key)
+    return frozenset((*stream.key, stream.replication_key) if stream.replication_key else stream.key)
 
 
 def _can_be_full(stream: Stream) -> bool:
@@ -137,7 +137,7 @@ def selected_streams(catalog: Any | None, options: SchemaOptions = SchemaOptions
     Raises TapError for a value that is not a Singer catalog, and for a selection that the tap cannot do.
     """
     if catalog is None:
-        catalog = discover(stream for stream in STREAMS if stream.default)
+        catalog = discover(stream for stream in STREAMS if stream.selected_by_default)
     else:
         catalog = _without_deselected(catalog)
         _validate(catalog)
@@ -226,7 +226,9 @@ def _select(stream: Stream, entry: CatalogEntry, options: SchemaOptions) -> Sele
     properties = {}
     for name, about in schema["properties"].items():
         selecting = by_breadcrumb.get(("properties", name), {}), entry.schema.properties.get(name)
-        if name in _automatic(stream) or _property_is_selected(*selecting, default=name not in stream.opt_in):
+        if name in _automatic(stream) or _property_is_selected(
+            *selecting, default=name not in stream.deselected_by_default
+        ):
             properties[name] = about
     full = _is_full_table(stream, entry)
     return Selected(stream, {**schema, "properties": properties}, frozenset(properties), full, options)
@@ -253,10 +255,10 @@ def _is_full_table(stream: Stream, entry: CatalogEntry) -> bool:
             f"catalog: {stream.name} cannot be {FULL_TABLE}, since Twilio has no list of all its rows."
             f" Set its replication-method to {INCREMENTAL}."
         )
-    key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.changed
-    if method == INCREMENTAL and key != stream.changed:
+    key = metadata.get(about, (), "replication-key") or entry.replication_key or stream.replication_key
+    if method == INCREMENTAL and key != stream.replication_key:
         message = "%s: replication-key %s is not possible; %s is used."
-        LOGGER.warning(message, stream.name, _quote(str(key)), stream.changed, extra=log.about(stream.name))
+        LOGGER.warning(message, stream.name, _quote(str(key)), stream.replication_key, extra=log.about(stream.name))
     return bool(method == FULL_TABLE)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import OutputFailed, TapError, TargetGone
-from tap_twilio.files import fits
+from tap_twilio.files import fits_in_memory
 
 from .compat import ActivateVersionMessage, Message, SchemaMessage, StateMessage
 
@@ -55,7 +55,7 @@ class Output:
     def state(self, value: dict[str, Any]) -> None:
         """Write a STATE. Raises TapError if it is too large for `--state`."""
         line = _line(StateMessage(value))
-        if not fits(line):
+        if not fits_in_memory(line):
             raise TapError(
                 "The state is larger than the tap can read again. Split it by account with tap-twilio state split, and "
                 "sync the shards concurrently; or lower state_kilobytes. The last STATE line is still valid."

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import InvalidRecord
-from tap_twilio.twilio.request import Row, Stamp
+from tap_twilio.twilio.request import PageTimes, Row
 
 from .catalog import Selected, load_schema
 from .compile import Compiled, Drift, Note, compile_record, sid_of
@@ -27,7 +27,7 @@ class AnnotatedRecord(bytes):
     """The JSON of a record that has replaced values or volatile properties."""
 
     notes: Sequence[Note] = ()  # replaced values, counted if the record is written
-    compared: bytes | None = None  # the JSON without volatile properties
+    compared: bytes | None = None  # the JSON without the properties that are not compared
 
 
 def compared(record: bytes) -> bytes:
@@ -36,10 +36,10 @@ def compared(record: bytes) -> bytes:
     return record if without_volatile is None else without_volatile
 
 
-def _without(record: dict[str, Any], volatile: Iterable[str]) -> dict[str, Any]:
-    """Return a record without its volatile properties, and without volatile members of JSON text."""
+def _without(record: dict[str, Any], not_compared: Iterable[str]) -> dict[str, Any]:
+    """Return a record without the properties, and members of JSON text, that are not compared."""
     rest = dict(record)
-    for name in volatile:
+    for name in not_compared:
         column, _, member = name.partition(".")
         if not member:
             rest.pop(column, None)
@@ -75,7 +75,7 @@ class Recorder:
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """Yield the records of rows as JSON, without `received_at`. Raises InvalidRecord for one that does not fit."""
-        record, drift, volatile = self._record, self.drift, self._selected.stream.volatile
+        record, drift, not_compared = self._record, self.drift, self._selected.stream.not_compared
         for row in rows:
             try:
                 made = record(row)
@@ -86,15 +86,15 @@ class Recorder:
             except orjson.JSONEncodeError as error:  # nested deeper than 254 levels, a number beyond any reader
                 drift.notes = []
                 raise InvalidRecord(f"{self._stream} {sid_of(row)}: cannot be written as JSON: {error}") from None
-            if drift.notes or volatile:
+            if drift.notes or not_compared:
                 data = AnnotatedRecord(data)
                 data.notes, drift.notes = drift.notes, []
-                data.compared = to_json(_without(made, volatile)) if volatile else None
+                data.compared = to_json(_without(made, not_compared)) if not_compared else None
             yield data
 
-    def lines(self, records: Iterable[bytes], stamp: Stamp, version: int | None = None) -> bytes:
+    def lines(self, records: Iterable[bytes], times: PageTimes, version: int | None = None) -> bytes:
         """Return the RECORD lines of records from one page."""
-        records, (received_at, time_extracted) = list(records), stamp
+        records, (received_at, time_extracted) = list(records), times
         if not records:
             return b""
         for record in records:

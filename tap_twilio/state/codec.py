@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tap_twilio.changes.fingerprint_codec import unpack
 from tap_twilio.errors import TapError
-from tap_twilio.timestamps import BEGINNING, END, read_date
+from tap_twilio.timestamps import BEGINNING, END, parse_date
 
 MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
 LARGEST = 2**63 - 1  # the largest integer that all databases and JSON readers hold
@@ -113,7 +113,7 @@ def _fingerprints(value: str, where: str) -> str:
 
 def _date(value: Any, where: str) -> str:
     try:
-        date = read_date(value)
+        date = parse_date(value)
     except (ValueError, TypeError):
         raise malformed(where, "is not a date") from None
     if date >= "9999":  # datetime has no year 10000, which a later bound would need

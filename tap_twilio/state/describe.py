@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tap_twilio.streams import BY_NAME, Stream, top_of
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, parse_timestamp
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 
 from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition
 from .store import State
@@ -140,14 +140,14 @@ def _root(state: State, name: str, account: str) -> Partition:
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:
-    return int((parse_timestamp(now) - parse_timestamp(at)).total_seconds()) if at else None
+    return int((to_datetime(now) - to_datetime(at)).total_seconds()) if at else None
 
 
 def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | None:
     rescan: OpenRescan | None = partition.rescan
     if rescan is None:
         return None
-    lists = len(stream.values)
+    lists = len(stream.queries)
     return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.at + 1, lists), lists)
 
 
@@ -221,7 +221,7 @@ def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterato
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
-    total = len(stream.values)
+    total = len(stream.queries)
     lists = f"list {min(opened.at + 1, total)} of {total}, " if total > 1 else ""
     if opened.time_slices is None:
         return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"

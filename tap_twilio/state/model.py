@@ -84,15 +84,14 @@ class Full:
 
 @dataclass
 class FeedbackProgress:
-    """The progress of a child that needs one request per parent row, within a budget (extract/call_feedback.py)."""
+    """The progress of a child that needs one request per parent row, within a limit (extract/call_feedback.py)."""
 
-    began: Date | None = None  # the start of the open pass over the recent parents
-    cursor: Dated | None = None  # the pass has requested the recent parents newer than this
-    unasked: bool = False  # until a first pass is complete: every row is emitted
+    began: Date | None = None  # the start of the open cycle, which requests each recent parent once
+    cursor: Dated | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
     second_source_pending: bool = False  # whether the second source is still to be read from its beginning
     second_answered: bool = False  # whether the second source ever answered
-    late: Date | None = None  # the start of the last pass over parents dated elsewhere, less lateness_hours
+    late_starts_done_at: Date | None = None  # the start of the last read of late starts, less lateness_hours
 
 
 @dataclass

@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 
 from tap_twilio.errors import TapError
-from tap_twilio.files import unwrapped
+from tap_twilio.files import unwrap_state
 from tap_twilio.streams import BY_NAME, Stream
 
 from .codec import Count, Date, Json, convert, malformed, object_at
@@ -38,7 +38,7 @@ class State:
     """The state of a run. Raises TapError for a state that no tap wrote, with the path of the malformed value."""
 
     def __init__(self, value: Any = None) -> None:
-        value = unwrapped({} if value is None else value)
+        value = unwrap_state({} if value is None else value)
         self._value: Json = dict(object_at({} if value is None else value, "its top"))
         if self._value and "bookmarks" not in self._value:
             raise malformed("its top", "holds no bookmarks")
@@ -211,7 +211,7 @@ def _import(bookmark: Json, where: str) -> StreamState:
 
 def _check(stream: Stream, partition: Partition, where: str) -> None:
     """Raise TapError for an unfinished read that this stream cannot have: it would end immediately, and miss rows."""
-    last = len(stream.values) - 1
+    last = len(stream.queries) - 1
     reads = {"backfill": partition.backfill, "rescan": partition.rescan, "full": partition.full}
     for name, read in reads.items():
         # After the last list, a backfill and a full refresh read the first pages of each list again.

@@ -1,4 +1,4 @@
-"""accounts.twilio.com: credentials that Twilio keeps for the account. Facts: OpenAPI twilio_accounts_v1."""
+"""Account credentials: accounts.twilio.com. Facts: OpenAPI twilio_accounts_v1."""
 
 from .model import Product, Stream
 

@@ -1,33 +1,33 @@
-"""api.twilio.com, version 2010-04-01. Paths, filters, nullability: OpenAPI twilio_api_v2010, operations List*."""
+"""Core API: api.twilio.com, version 2010-04-01. Facts: OpenAPI twilio_api_v2010, operations List*."""
 
 from tap_twilio.timestamps import DAY
 
-from .insights import CALL_SCORES, ENDED_CALL
-from .model import AllParents, Filter, FullRead, Has, LogWindow, Parent, Product, RecentParents, Stream
+from .insights import CALL_SCORE_LIST, ENDED_CALL
+from .model import AllParents, Condition, Filter, FullRead, LogWindow, Parent, Product, RecentParents, Stream
 
 API = Product("api", "/2010-04-01/Accounts/{account_sid}", suffix=".json", own_credentials=False)
 ACCOUNTS = Product("api", "/2010-04-01", suffix=".json", own_credentials=False)
-# Its default is true, which would count subaccounts twice (OpenAPI, ListUsageRecordDaily).
+# Twilio's default is true, which would count subaccounts twice (OpenAPI, ListUsageRecordDaily).
 OWN_USAGE = {"IncludeSubaccounts": "false"}
 AS_OF = frozenset({"as_of"})  # the time of the request, also for past days (recorded)
 # "On or after", "on or before this date" (OpenAPI, ListUsageRecordDaily).
-USAGE_DAYS = Filter("StartDate", "EndDate", "start_date", unit=DAY, closed=True, nullable=False)
+USAGE_DAYS = Filter("StartDate", "EndDate", "start_date", unit=DAY, inclusive=True, nullable=False)
 
 
-def _available(type_: str, path: str) -> Stream:
-    """Return a stream of numbers for sale: 30 a country, and no next page (twilio-node #316; OpenAPI, examples)."""
+def _numbers_for_sale(type_: str, path: str) -> Stream:
+    """Declare numbers for sale: 30 for each country, and no next page (twilio-node #316; OpenAPI, examples)."""
     return Stream(
         f"available_phone_numbers_{type_}",
         API,
         f"AvailablePhoneNumbers/{{country_code}}/{path}",
         "available_phone_numbers",
         key=("account_sid", "country_code", "phone_number"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent(
             "available_phone_number_countries",
             {"country_code": "country_code"},
             AllParents(),
-            where=Has("subresource_uris", holding=type_),
+            where=Condition("subresource_uris", has_member=type_),
         ),
         derived={"account_sid": "account_sid", "country_code": "country_code"},
         has_next_page=False,
@@ -38,27 +38,34 @@ def _available(type_: str, path: str) -> Stream:
 
 
 STREAMS = (
-    Stream("addresses", API, "Addresses", "addresses", default=True),
-    Stream("calls", API, "Calls", "calls", filter=Filter("StartTime>", "StartTime<", "start_time"), default=True),
+    Stream("addresses", API, "Addresses", "addresses", selected_by_default=True),
+    Stream(
+        "calls",
+        API,
+        "Calls",
+        "calls",
+        filter=Filter("StartTime>", "StartTime<", "start_time"),
+        selected_by_default=True,
+    ),
     Stream(
         "conferences",
         API,
         "Conferences",
         "conferences",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", unit=DAY, nullable=False),
-        # Without Status, Twilio lists only those in progress (changelog, conference-list-endpoint).
+        # Without Status, Twilio lists only conferences in progress (changelog, conference-list-endpoint).
         query_variants={"Status": ("init", "in-progress", "completed")},
-        default=True,
+        selected_by_default=True,
     ),
-    Stream("transcriptions", API, "Transcriptions", "transcriptions", default=True),
+    Stream("transcriptions", API, "Transcriptions", "transcriptions", selected_by_default=True),
     Stream(
         "messages",
         API,
         "Messages",
         "messages",
-        # Further back than 400 days, a filtered read is refused with code 20004 (docs, Message resource).
-        filter=Filter("DateSent>", "DateSent<", "date_sent", reach=400 * DAY),
-        default=True,
+        # Twilio refuses dates more than 400 days ago with code 20004 (docs, Message resource).
+        filter=Filter("DateSent>", "DateSent<", "date_sent", max_age=400 * DAY),
+        selected_by_default=True,
     ),
     Stream(
         "call_feedback",
@@ -67,8 +74,8 @@ STREAMS = (
         None,  # a single resource, no longer in OpenAPI since 2023 (docs, Call Feedback resource)
         parent=Parent("calls", {"call_sid": "sid"}, RecentParents(), where=ENDED_CALL),
         derived={"sid": "call_sid"},
-        second=CALL_SCORES,
-        default=True,
+        score_list=CALL_SCORE_LIST,
+        selected_by_default=True,
         cost="one request for each call that ended, within feedback_requests",
     ),
     Stream(
@@ -78,9 +85,11 @@ STREAMS = (
         "accounts",
         hidden=frozenset({"auth_token"}),
         scope="main",
-        resumable=False,  # its tokens hold a filter and a position (OpenAPI, examples of ListAccount)
+        resumable=False,  # page tokens hold a filter and a position (OpenAPI, examples of ListAccount)
     ),
-    Stream("account_balance", API, "Balance", None, key=("account_sid",), reads=FullRead(), has_item_endpoint=False),
+    Stream(
+        "account_balance", API, "Balance", None, key=("account_sid",), read_strategy=FullRead(), has_item_endpoint=False
+    ),
     Stream("incoming_phone_numbers", API, "IncomingPhoneNumbers", "incoming_phone_numbers"),
     Stream("outgoing_caller_ids", API, "OutgoingCallerIds", "outgoing_caller_ids"),
     Stream(
@@ -89,7 +98,7 @@ STREAMS = (
         "Recordings",
         "recordings",
         filter=Filter("DateCreated>", "DateCreated<", "date_created", nullable=False),
-        # Without it, deleted recordings are not listed (changelog, 2022-03-03).
+        # By default, Twilio does not list deleted recordings (changelog, 2022-03-03).
         query={"IncludeSoftDeleted": "true"},
     ),
     Stream(
@@ -98,11 +107,11 @@ STREAMS = (
         "Usage/Records/Daily",
         "usage_records",
         key=("account_sid", "category", "start_date", "end_date"),
-        # A day's sums change while calls are priced. Twilio does not say for how long.
-        reads=LogWindow(again=7 * DAY),
+        # The sums of a day change while Twilio prices calls. No document says for how long.
+        read_strategy=LogWindow(lookback=7 * DAY),
         filter=USAGE_DAYS,
         query=OWN_USAGE,
-        volatile=AS_OF,
+        not_compared=AS_OF,
         has_item_endpoint=False,
         resumable=False,
     ),
@@ -111,11 +120,11 @@ STREAMS = (
         API,
         "Usage/Records/Monthly",
         "usage_records",
-        key=("account_sid", "category", "start_date"),  # end_date of the current month may change (not established)
-        reads=LogWindow(again=62 * DAY, sums="month"),  # the current month and the two before it
+        key=("account_sid", "category", "start_date"),  # end_date may change during a month
+        read_strategy=LogWindow(lookback=62 * DAY, period="month"),  # the current month and the two months before
         filter=USAGE_DAYS,
         query=OWN_USAGE,
-        volatile=AS_OF,
+        not_compared=AS_OF,
         has_item_endpoint=False,
         resumable=False,
     ),
@@ -125,10 +134,10 @@ STREAMS = (
         "Usage/Records/Yearly",
         "usage_records",
         key=("account_sid", "category", "start_date"),
-        reads=LogWindow(again=62 * DAY, sums="year"),  # until early March, also the year before
+        read_strategy=LogWindow(lookback=62 * DAY, period="year"),  # until early March, also the year before
         filter=USAGE_DAYS,
         query=OWN_USAGE,
-        volatile=AS_OF,
+        not_compared=AS_OF,
         has_item_endpoint=False,
         resumable=False,
     ),
@@ -138,9 +147,9 @@ STREAMS = (
         "Usage/Records/AllTime",
         "usage_records",
         key=("account_sid", "category"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=OWN_USAGE,
-        volatile=AS_OF | {"end_date"},  # the day of the request
+        not_compared=AS_OF | {"end_date"},  # the day of the request
         has_item_endpoint=False,
         resumable=False,
     ),
@@ -151,7 +160,7 @@ STREAMS = (
         "AvailablePhoneNumbers",
         "countries",
         key=("account_sid", "country_code"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
         has_next_page=False,
         has_item_endpoint=False,
@@ -162,9 +171,12 @@ STREAMS = (
         "Conferences/{conference_sid}/Participants",
         "participants",
         key=("account_sid", "conference_sid", "call_sid"),
-        # Those of a conference that ended are not listed (docs, Conference Participant resource).
+        # Twilio does not list participants of a conference that ended (docs, Conference Participant resource).
         parent=Parent(
-            "conferences", {"conference_sid": "sid"}, AllParents(), where=Has("status", among=("init", "in-progress"))
+            "conferences",
+            {"conference_sid": "sid"},
+            AllParents(),
+            where=Condition("status", one_of=("init", "in-progress")),
         ),
         has_item_endpoint=False,
         cost="one request for each conference in progress",
@@ -174,18 +186,18 @@ STREAMS = (
         API,
         "Messages/{message_sid}/Media",
         "media_list",
-        parent=Parent("messages", {"message_sid": "sid"}, where=Has("num_media", above=0)),
+        parent=Parent("messages", {"message_sid": "sid"}, where=Condition("num_media", above=0)),
         cost="one request for each message with media that changed",
     ),
     Stream("applications", API, "Applications", "applications"),
-    Stream("connect_apps", API, "ConnectApps", "connect_apps", reads=FullRead()),
+    Stream("connect_apps", API, "ConnectApps", "connect_apps", read_strategy=FullRead()),
     Stream(
         "authorized_connect_apps",
         API,
         "AuthorizedConnectApps",
         "authorized_connect_apps",
         key=("account_sid", "connect_app_sid"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         resumable=False,
     ),
     Stream("keys", API, "Keys", "keys", derived={"account_sid": "account_sid"}),
@@ -197,20 +209,20 @@ STREAMS = (
         "notifications",
         filter=Filter("MessageDate>", "MessageDate<", "message_date", unit=DAY),
     ),
-    # The average grows while the same calls wait. A change of the calls changes current_size.
-    Stream("queues", API, "Queues", "queues", volatile=frozenset({"average_wait_time"})),
+    # The average grows while calls wait. If a call comes or goes, current_size changes too.
+    Stream("queues", API, "Queues", "queues", not_compared=frozenset({"average_wait_time"})),
     Stream(
         "queue_members",
         API,
         "Queues/{queue_sid}/Members",
         "queue_members",
         key=("queue_sid", "call_sid"),
-        reads=FullRead(),
-        # The list has only the calls that wait now.
-        parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Has("current_size", above=0)),
+        read_strategy=FullRead(),
+        # The list has only calls that wait now.
+        parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Condition("current_size", above=0)),
         derived={"account_sid": "account_sid"},
         resumable=False,
-        volatile=frozenset({"wait_time"}),  # grows while the call waits
+        not_compared=frozenset({"wait_time"}),  # grows while the call waits
         cost="one request for each queue in which calls wait",
     ),
     Stream(
@@ -219,9 +231,9 @@ STREAMS = (
         "Calls/{call_sid}/Events",
         "events",
         key=("call_sid", "position"),  # rows have no identity and no date (OpenAPI, ListCallEvent)
-        reads=FullRead(),
-        # Complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
-        parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, within=30 * DAY),
+        read_strategy=FullRead(),
+        # Events are complete 15 minutes after the call, and kept for 30 days (docs, Call Events resource).
+        parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, max_age=30 * DAY),
         derived={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
         has_item_endpoint=False,
         resumable=False,
@@ -255,7 +267,7 @@ STREAMS = (
         "IncomingPhoneNumbers/{resource_sid}/AssignedAddOns/{assigned_add_on_sid}/Extensions",
         "extensions",
         key=("resource_sid", "assigned_add_on_sid", "sid"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("assigned_add_ons", {"resource_sid": "resource_sid", "assigned_add_on_sid": "sid"}, AllParents()),
         resumable=False,
         cost="one request for each phone number and for each add-on of one",
@@ -265,9 +277,9 @@ STREAMS = (
         API,
         "Recordings/{reference_sid}/AddOnResults",
         "add_on_results",
-        # A result may not change the recording's date_updated (not established). The last visit of a recording is by a
-        # sync that begins at least an hour (lateness_hours) after its last change.
-        parent=Parent("recordings", {"reference_sid": "sid"}, where=Has("status", among=("completed",))),
+        # No document says that a result changes the recording's date_updated. The tap requests the results for the last
+        # time in a sync that begins at least an hour (lateness_hours) after the recording's last change.
+        parent=Parent("recordings", {"reference_sid": "sid"}, where=Condition("status", one_of=("completed",))),
         cost="one request for each completed recording that changed; only add-ons make results",
     ),
     Stream(
@@ -278,15 +290,15 @@ STREAMS = (
         parent=Parent(
             "recording_add_on_results",
             {"reference_sid": "reference_sid", "add_on_result_sid": "sid"},
-            where=Has("status", among=("completed",)),
+            where=Condition("status", one_of=("completed",)),
         ),
         cost="one request for each completed recording that changed, and for each result that completed",
     ),
-    _available("local", "Local"),
-    _available("toll_free", "TollFree"),
-    _available("mobile", "Mobile"),
-    _available("national", "National"),
-    _available("shared_cost", "SharedCost"),
-    _available("machine_to_machine", "MachineToMachine"),
-    _available("voip", "Voip"),
+    _numbers_for_sale("local", "Local"),
+    _numbers_for_sale("toll_free", "TollFree"),
+    _numbers_for_sale("mobile", "Mobile"),
+    _numbers_for_sale("national", "National"),
+    _numbers_for_sale("shared_cost", "SharedCost"),
+    _numbers_for_sale("machine_to_machine", "MachineToMachine"),
+    _numbers_for_sale("voip", "Voip"),
 )

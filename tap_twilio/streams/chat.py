@@ -1,6 +1,6 @@
-"""chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
+"""Chat: chat.twilio.com. Facts: OpenAPI twilio_chat_v2, ListInvite; version 3 lists nothing."""
 
-from .conversations import OPEN
+from .conversations import OPEN_CONVERSATIONS
 from .model import Parent, Product, Stream
 
 CHAT = Product("chat", "/v2", page_size=100)
@@ -11,12 +11,12 @@ STREAMS = (
         CHAT,
         "Services/{service_sid}/Channels/{channel_sid}/Invites",
         "invites",
-        # Chat's services and channels are those of Conversations. Open ones are visited again, since an invite may not
-        # change the conversation's date_updated (not established).
+        # Chat and Conversations share services, and a channel is a conversation. No document says that an invite
+        # changes the conversation's date_updated.
         parent=Parent(
             "conversations",
             {"service_sid": "chat_service_sid", "channel_sid": "sid"},
-            OPEN,
+            OPEN_CONVERSATIONS,
         ),
         cost="one request for each open conversation, and for each that ended; Twilio supports Chat for Flex only",
     ),

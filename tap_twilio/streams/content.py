@@ -1,4 +1,4 @@
-"""content.twilio.com. Facts: OpenAPI twilio_content_v1, ListContentAndApprovals, ListLegacyContent."""
+"""Content: content.twilio.com. Facts: OpenAPI twilio_content_v1, ListContentAndApprovals, ListLegacyContent."""
 
 from .model import Product, Stream
 

@@ -1,11 +1,13 @@
-"""conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfigurationAddress."""
+"""Conversations: conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfiguration*."""
 
-from .model import AllParents, FullRead, Has, OpenParents, Parent, Product, Stream
+from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product, Stream
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
-OPEN = OpenParents(while_=Has("state", among=("active", "inactive", "initializing")))
-# Open conversations are visited again: a new child may not change their date_updated (not established).
-CONVERSATION = Parent("conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN)
+OPEN_CONVERSATIONS = OpenParents(open_if=Condition("state", one_of=("active", "inactive", "initializing")))
+# No document says that a new participant, webhook or message changes the conversation's date_updated.
+CONVERSATION = Parent(
+    "conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN_CONVERSATIONS
+)
 SERVICE = Parent("conversation_services", {"chat_service_sid": "sid"}, AllParents())
 
 STREAMS = (
@@ -15,7 +17,7 @@ STREAMS = (
         "Configuration",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         has_item_endpoint=False,
     ),
     Stream(
@@ -24,7 +26,7 @@ STREAMS = (
         "Configuration/Webhooks",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         has_item_endpoint=False,
     ),
     Stream("conversation_addresses", CONVERSATIONS, "Configuration/Addresses", "address_configurations", page_size=50),
@@ -36,7 +38,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Bindings",
         "bindings",
         parent=SERVICE,
-        opt_in=frozenset({"endpoint"}),  # a device's token
+        deselected_by_default=frozenset({"endpoint"}),  # the token of a device
         cost="one request for each conversation service and 100 bindings",
     ),
     Stream(
@@ -63,7 +65,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Users/{user_sid}/Conversations",
         "conversations",
         key=("user_sid", "conversation_sid"),
-        # It changes when the user reads, and the user does not.
+        # A row changes when the user reads a message. The user's row does not.
         parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, AllParents()),
         page_size=50,
         resumable=False,
@@ -100,7 +102,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages",
         "messages",
         parent=CONVERSATION,
-        resumable=False,  # its tokens are indexes (OpenAPI, examples)
+        resumable=False,  # page tokens are indexes (OpenAPI, examples)
         cost="one request for each open conversation, and for each that ended",
     ),
     Stream(
@@ -108,12 +110,12 @@ STREAMS = (
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
         "delivery_receipts",
-        # A message to SMS or WhatsApp has a delivery, whose progress may not change the message's date_updated (not
-        # established). Messages sent within lateness_hours before a sync are visited by the next sync too.
+        # A message to SMS or WhatsApp has a delivery. No document says that its progress changes the message's
+        # date_updated. The next sync requests them again if the message is at most lateness_hours old.
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},
-            where=Has("delivery", holding="total"),
+            where=Condition("delivery", has_member="total"),
         ),
         page_size=50,
         cost="one request for each message to SMS or WhatsApp that changed",

@@ -1,20 +1,20 @@
-"""events.twilio.com: Event Streams. Facts: OpenAPI twilio_events_v1."""
+"""Event Streams: events.twilio.com. Facts: OpenAPI twilio_events_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 EVENTS = Product("events", "/v1")
 
 STREAMS = (
-    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="twilio", resumable=False),
+    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="global", resumable=False),
     Stream(
         "event_schema_versions",
         EVENTS,
         "Schemas/{id}/Versions",
         "schema_versions",
         key=("id", "schema_version"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("event_types", {"id": "schema_id"}, AllParents()),
-        scope="twilio",
+        scope="global",
         resumable=False,
         cost="one request for each schema of event types",
     ),
@@ -24,7 +24,7 @@ STREAMS = (
         "Sinks",
         "sinks",
         derived={"account_sid": "account_sid"},
-        opt_in=frozenset({"sink_configuration"}),  # it may hold a write key
+        deselected_by_default=frozenset({"sink_configuration"}),  # it may hold a write key
     ),
     Stream("event_subscriptions", EVENTS, "Subscriptions", "subscriptions"),
     Stream(
@@ -33,7 +33,7 @@ STREAMS = (
         "Subscriptions/{subscription_sid}/SubscribedEvents",
         "types",
         key=("subscription_sid", "type"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("event_subscriptions", {"subscription_sid": "sid"}, AllParents()),
         resumable=False,
         cost="one request for each subscription",

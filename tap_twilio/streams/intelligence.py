@@ -1,23 +1,25 @@
-"""intelligence.twilio.com: Conversational Intelligence. Facts: OpenAPI twilio_intelligence_v2."""
+"""Conversational Intelligence: intelligence.twilio.com. Facts: OpenAPI twilio_intelligence_v2."""
 
-from .model import FullRead, Has, Parent, Product, Stream
+from .model import Condition, FullRead, Parent, Product, Stream
 
 INTELLIGENCE = Product("intelligence", "/v2")
-COMPLETED = Parent("intelligence_transcripts", {"transcript_sid": "sid"}, where=Has("status", among=("completed",)))
+COMPLETED = Parent(
+    "intelligence_transcripts", {"transcript_sid": "sid"}, where=Condition("status", one_of=("completed",))
+)
 
 STREAMS = (
     Stream("intelligence_services", INTELLIGENCE, "Services", "services"),
     Stream("intelligence_operators", INTELLIGENCE, "Operators", "operators"),
-    Stream("intelligence_operator_types", INTELLIGENCE, "OperatorTypes", "operator_types", scope="twilio"),
-    # It has a date filter, whose format is not documented (OpenAPI, ListTranscript).
+    Stream("intelligence_operator_types", INTELLIGENCE, "OperatorTypes", "operator_types", scope="global"),
+    # The list has a date filter, but the format of the dates is not documented (OpenAPI, ListTranscript).
     Stream("intelligence_transcripts", INTELLIGENCE, "Transcripts", "transcripts"),
     Stream(
         "intelligence_sentences",
         INTELLIGENCE,
         "Transcripts/{transcript_sid}/Sentences",
         "sentences",
-        reads=FullRead(),
-        query={"WordTimestamps": "true"},  # without it, words have no times (OpenAPI, ListSentence)
+        read_strategy=FullRead(),
+        query={"WordTimestamps": "true"},  # without this, words have no times (OpenAPI, ListSentence)
         parent=COMPLETED,
         derived={"transcript_sid": "transcript_sid", "account_sid": "account_sid"},
         has_item_endpoint=False,
@@ -29,7 +31,7 @@ STREAMS = (
         "Transcripts/{transcript_sid}/OperatorResults",
         "operator_results",
         key=("transcript_sid", "operator_sid"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=COMPLETED,
         derived={"account_sid": "account_sid"},
         resumable=False,

@@ -1,4 +1,4 @@
-"""marketplace.twilio.com: add-ons. Facts: OpenAPI twilio_marketplace_v1."""
+"""Add-ons: marketplace.twilio.com. Facts: OpenAPI twilio_marketplace_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
@@ -10,8 +10,8 @@ STREAMS = (
         MARKETPLACE,
         "AvailableAddOns",
         "available_add_ons",
-        reads=FullRead(),
-        scope="twilio",
+        read_strategy=FullRead(),
+        scope="global",
     ),
     Stream(
         "marketplace_available_add_on_extensions",
@@ -19,9 +19,9 @@ STREAMS = (
         "AvailableAddOns/{available_add_on_sid}/Extensions",
         "extensions",
         key=("available_add_on_sid", "sid"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("marketplace_available_add_ons", {"available_add_on_sid": "sid"}, AllParents()),
-        scope="twilio",
+        scope="global",
         cost="one request for each add-on on offer, once a day",
     ),
     Stream(
@@ -29,7 +29,7 @@ STREAMS = (
         MARKETPLACE,
         "InstalledAddOns",
         "installed_add_ons",
-        opt_in=frozenset({"configuration"}),  # it may hold a vendor's key
+        deselected_by_default=frozenset({"configuration"}),  # it may have a vendor's key
     ),
     Stream(
         "marketplace_installed_add_on_extensions",
@@ -37,7 +37,7 @@ STREAMS = (
         "InstalledAddOns/{installed_add_on_sid}/Extensions",
         "extensions",
         key=("installed_add_on_sid", "sid"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("marketplace_installed_add_ons", {"installed_add_on_sid": "sid"}, AllParents()),
         derived={"account_sid": "account_sid"},
         cost="one request for each installed add-on",

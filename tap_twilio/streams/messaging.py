@@ -1,11 +1,11 @@
-"""messaging.twilio.com. Facts: OpenAPI twilio_messaging_v1, ListService and lists below, ListBrand*, ListTollfree*."""
+"""Messaging services: messaging.twilio.com. Facts: OpenAPI twilio_messaging_v1, ListService*, ListBrand*."""
 
 from .model import AllParents, Parent, Product, Stream
 
 MESSAGING = Product("messaging", "/v1")
 SERVICE = Parent("messaging_services", {"service_sid": "sid"}, AllParents())
-# A resource of a service, such as a number, can move to another service.
-MEMBER = ("service_sid", "sid")
+# A sender, such as a number, can move to another service.
+SENDER_KEY = ("service_sid", "sid")
 EACH_SERVICE = "one request for each messaging service"
 
 STREAMS = (
@@ -15,7 +15,7 @@ STREAMS = (
         MESSAGING,
         "Services/{service_sid}/AlphaSenders",
         "alpha_senders",
-        key=MEMBER,
+        key=SENDER_KEY,
         parent=SERVICE,
         resumable=False,
         cost=EACH_SERVICE,
@@ -35,7 +35,7 @@ STREAMS = (
         MESSAGING,
         "Services/{service_sid}/DestinationAlphaSenders",
         "alpha_senders",
-        key=MEMBER,
+        key=SENDER_KEY,
         parent=SERVICE,
         resumable=False,
         cost=EACH_SERVICE,
@@ -45,7 +45,7 @@ STREAMS = (
         MESSAGING,
         "Services/{service_sid}/PhoneNumbers",
         "phone_numbers",
-        key=MEMBER,
+        key=SENDER_KEY,
         parent=SERVICE,
         resumable=False,
         cost=EACH_SERVICE,
@@ -55,7 +55,7 @@ STREAMS = (
         MESSAGING,
         "Services/{service_sid}/ShortCodes",
         "short_codes",
-        key=MEMBER,
+        key=SENDER_KEY,
         parent=SERVICE,
         resumable=False,
         cost=EACH_SERVICE,
@@ -65,10 +65,10 @@ STREAMS = (
         MESSAGING,
         "Services/{messaging_service_sid}/Compliance/Usa2p",
         "compliance",
-        # Its sid is a constant, unique within its service only (OpenAPI, FetchUsAppToPerson).
-        # campaign_id can be null, so it is no key.
+        # Every row has the same sid, so only a service and a sid identify a row (OpenAPI, FetchUsAppToPerson). The
+        # campaign_id cannot be a key, because it can be null.
         key=("messaging_service_sid", "sid"),
-        # All services are visited: us_app_to_person_registered may be false after a failed campaign (not established).
+        # No condition on us_app_to_person_registered: no document says that it is true after a campaign failed.
         parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
         resumable=False,
         cost=EACH_SERVICE,
@@ -80,9 +80,11 @@ STREAMS = (
         "a2p/BrandRegistrations/{brand_sid}/Vettings",
         "data",
         key=("brand_sid", "brand_vetting_sid"),
-        # A vetting may not change its brand's date_updated (not established).
+        # No document says that a vetting changes its brand's date_updated.
         parent=Parent("brand_registrations", {"brand_sid": "sid"}, AllParents()),
-        opt_in=frozenset({"vetting_id"}),  # Campaign Verify's is a token (OpenAPI, example of ListBrandVetting)
+        deselected_by_default=frozenset(
+            {"vetting_id"}
+        ),  # Campaign Verify's ID is a token (OpenAPI, example of ListBrandVetting)
         resumable=False,
         cost="one request for each brand registration",
     ),
@@ -91,8 +93,8 @@ STREAMS = (
         MESSAGING,
         "Tollfree/Verifications",
         "verifications",
-        # Its default is not documented. The rows of subaccounts come with the subaccounts.
+        # Twilio's default is not documented. The tap reads the rows of each subaccount in that subaccount.
         query={"IncludeSubAccounts": "false"},
-        opt_in=frozenset({"vetting_id"}),  # of Campaign Verify too
+        deselected_by_default=frozenset({"vetting_id"}),  # it may be the token of Campaign Verify
     ),
 )

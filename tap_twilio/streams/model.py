@@ -1,13 +1,14 @@
 """
-Declare streams. A declaration that contradicts itself raises DeclarationError at import.
+Define what the declaration of a stream can say. A contradictory declaration raises DeclarationError at import.
 
-A stream is one `Stream` in a file of this folder and one schema in `schemas/`. Nothing outside this folder names one.
+Each module of this folder declares the streams of one product of Twilio's. `extract/strategy.py` reads a list as its
+declaration says. No code outside this folder names a stream.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -17,92 +18,96 @@ from tap_twilio.errors import DeclarationError
 _BRACES = re.compile(r"{(\w+)}")
 
 
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
 @dataclass(frozen=True)
 class Product:
     """
     A host of Twilio's and a version of its API.
 
-    `own_credentials`: each subaccount needs its own. With the main account's, Twilio would return the main account's
-    rows (docs, iam/api/subaccounts).
+    `own_credentials` says that a subaccount's rows need the subaccount's credentials. With the main account's
+    credentials, Twilio would return the main account's rows (docs, iam/api/subaccounts).
     """
 
     host: str  # https://{host}.twilio.com
-    root: str  # may hold {account_sid}
+    root: str  # the beginning of every path; may hold {account_sid}
     suffix: str = ""  # the end of every path
     own_credentials: bool = True
-    page_size: int = 1000  # the maximum
+    page_size: int = 1000  # the largest that Twilio accepts
 
 
 @dataclass(frozen=True)
 class Filter:
-    """The date filter of a list. A filtered list may leave out rows whose `column` is null."""
+    """The date filter of a list. A filtered list may lack the rows whose `column` is null."""
 
-    after: str  # the parameter for the first bound
-    before: str  # the parameter for the second bound
+    after: str  # the parameter for the earliest date
+    before: str  # the parameter for the latest date
     column: str  # the property that Twilio compares
-    unit: timedelta = timedelta(seconds=1)  # the precision of the bounds: a second, or a day
-    midnights: bool = False  # whether bounds are midnights, as 2026-03-01T00:00:00Z
-    closed: bool = False  # whether both bounds are known to be inclusive
-    nullable: bool = True  # whether `column` can be null
-    reach: timedelta | None = None  # how far back the filter works
-    longest: timedelta | None = None  # the longest range of one query
-    most_rows: int | None = None  # the most rows that one query returns, on all its pages
+    unit: timedelta = timedelta(seconds=1)  # the precision of both dates: a second, or a day
+    midnights: bool = False  # True: a day is written as its midnight, 2026-03-01T00:00:00Z
+    inclusive: bool = False  # True: Twilio's documents say that rows of both dates are returned
+    nullable: bool = True  # False: `column` is never null, so a filtered list has every row
+    max_age: timedelta | None = None  # Twilio refuses earlier dates, or returns nothing
+    max_range: timedelta | None = None  # the longest time between both dates of one query
+    max_rows: int | None = None  # the most rows that one query returns, on all its pages together
 
     def __post_init__(self) -> None:
         if self.unit not in (timedelta(seconds=1), timedelta(days=1)):
-            raise DeclarationError(f"a filter on {self.column} whose bounds are neither seconds nor days")
+            raise DeclarationError(f"Filter on {self.column}: write unit=timedelta(seconds=1) or unit=DAY")
         if self.midnights and self.unit != timedelta(days=1):
-            raise DeclarationError(f"a filter on {self.column} that takes midnights, and whose unit is no day")
+            raise DeclarationError(f"Filter on {self.column}: midnights=True needs unit=DAY")
 
 
 @dataclass(frozen=True)
 class Rescan:
     """
-    A list in which any row may change at any time. Rescans read it again and again, within a budget.
+    A list in which any row may change at any time.
 
-    `changed` is the date of a row's last change.
+    Each sync reads the newest rows, and rescans reread the whole list, within a budget.
     """
 
-    changed: str = "date_updated"
+    replication_key: str = "date_updated"  # the date of a row's last change
 
 
 @dataclass(frozen=True)
 class LogWindow:
-    """A log, or sums over periods. Each sync reads the rows from `again` before the bookmark on."""
+    """A log, or sums over periods, whose older rows are final. Each sync rereads the newest rows."""
 
-    again: timedelta
-    changed: str | None = None  # the date of a row's last change, if rows have one
-    # Rows are sums over whole months or years. A query for a part would return a part of the sum.
-    sums: Literal["", "month", "year"] = ""
+    lookback: timedelta  # a sync rereads the rows that are at most this much older than the bookmark
+    replication_key: str | None = None  # the date of a row's last change, if rows have one
+    # A row is the sum of a whole month or year. A query for some of its days would return a smaller sum.
+    period: Literal["", "month", "year"] = ""
 
 
 @dataclass(frozen=True)
 class FullRead:
-    """A short list without a date of the last change. Every sync reads it in full."""
+    """A short list whose rows have no date of their last change. Every sync reads it in full."""
 
-    changed: None = None
+    replication_key: None = None
 
 
 @dataclass(frozen=True)
-class Has:
-    """A condition on a row: a property is above a number, one of some values, or an object with some member."""
+class Condition:
+    """A condition on a property of a row. A declaration gives exactly one of `above`, `one_of` and `has_member`."""
 
     column: str
-    above: int | None = None
-    among: tuple[str | bool, ...] = ()
-    holding: str = ""
+    above: int | None = None  # the property is a number above this one
+    one_of: tuple[str | bool, ...] = ()  # the property is one of these values
+    has_member: str = ""  # the property is an object with this member
 
     def __post_init__(self) -> None:
-        if (self.above is not None) + bool(self.among) + bool(self.holding) != 1:
-            raise DeclarationError(f"a condition on {self.column} that is not just one of above, among and holding")
+        if (self.above is not None) + bool(self.one_of) + bool(self.has_member) != 1:
+            raise DeclarationError(f"Condition on {self.column}: write exactly one of above, one_of and has_member")
 
-    def holds(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row meets it. An unreadable number counts as above: an extra visit loses nothing."""
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row meets the condition. An unreadable number does: an extra request loses no row."""
         value = row.get(self.column)
-        if self.holding:
-            return isinstance(value, Mapping) and self.holding in value
+        if self.has_member:
+            return isinstance(value, Mapping) and self.has_member in value
         if self.above is None:
-            return value in self.among
+            return value in self.one_of
         try:
             return int(value or 0) > self.above
         except (TypeError, ValueError):
@@ -111,176 +116,196 @@ class Has:
 
 @dataclass(frozen=True)
 class ChangedParents:
-    """Visit the parents that changed."""
+    """Read the children of a parent when the parent changed."""
 
 
 @dataclass(frozen=True)
 class AllParents:
-    """Visit each parent in every sync that reads it, since children change without it."""
+    """Read the children of each parent in every sync that reads the parent: they may change without the parent."""
 
 
 @dataclass(frozen=True)
 class OpenParents:
-    """Visit each open parent in every sync that reads it, and once after it ended."""
+    """
+    Read the children of an open parent in every sync that reads the parent, and of other parents when they changed.
 
-    while_: Has
+    So the children are read once more after their parent was closed.
+    """
+
+    open_if: Condition
 
 
 @dataclass(frozen=True)
 class RecentParents:
-    """Visit recent parents in every sync, within a budget, and older ones once. Children have no date of a change."""
+    """Read the children of recent parents in every sync, within a budget, and the children of older parents once."""
 
 
 @dataclass(frozen=True)
 class Parent:
-    """The parent stream of a child: the values for the child's path, and the parent rows to visit."""
+    """The parent stream of a child stream: the child has one list for each row of the parent."""
 
     stream: str
-    path_params: Mapping[str, str]  # a brace of the child's path <- a property of the parent's row
+    path_params: Mapping[str, str]  # {"call_sid": "sid"}: the parent's `sid` replaces {call_sid} in the child's path
     visit: ChangedParents | AllParents | OpenParents | RecentParents = ChangedParents()
-    where: Has | None = None  # other rows have no children
-    within: timedelta | None = None  # rows that were created longer ago have none any more
+    where: Condition | None = None  # only parents that meet it have children
+    max_age: timedelta | None = None  # Twilio deletes the children of a parent that is older
 
     @property
     def visits_all(self) -> bool:
-        """Return whether every row is visited by every sync that reads it."""
+        """Return whether a sync reads the children of every parent."""
         return isinstance(self.visit, AllParents)
 
     @property
     def visits_recent(self) -> bool:
-        """Return whether rows are visited by their age."""
+        """Return whether the age of a parent decides when its children are read."""
         return isinstance(self.visit, RecentParents)
 
     @property
     def visits_changed(self) -> bool:
-        """Return whether rows are visited only when they changed."""
+        """Return whether children are read only when their parent changed."""
         return isinstance(self.visit, ChangedParents)
 
     def is_open(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row is visited by every sync that reads it."""
-        return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.while_.holds(row))
+        """Return whether every sync reads the children of this parent, changed or not."""
+        return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.open_if.matches(row))
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreList:
     """
-    A second source of a child's rows: a list on another product, which can be filtered by one score at a time.
+    A list on another product that also has ratings of the parent's rows, and takes a filter by score.
 
-    Its key is the parent's. Each row has the `columns` in its member `holds`; if not, the tap requests the path `one`.
+    `call_feedback` uses it: one request for each call and one list for each score return the same ratings. A row of the
+    list has the rating in its member `rating_member`. If the row lacks the member, the tap requests `item_path`.
     """
 
-    stream: Stream  # the list, read with the main account's credentials
-    called: str  # the product's name, for the log
-    parameter: str  # the filter by score
+    stream: Stream  # the list; its key is the child's key. The main account's credentials read it
+    product_name: str  # for the log
+    score_param: str  # the parameter of the filter by score
     scores: tuple[int, ...]
-    subaccount: str  # the filter by subaccount
-    one: str  # the path of one row
-    holds: str
-    score: str  # the property that holds the score
-    columns: Mapping[str, str]  # the child's property <- the list's property
-    source: str = "source"  # the child's property that names the source of a row,
-    names: tuple[str, str] = ("feedback", "insights")  # and its values: for the child's own path, and for this list
+    subaccount_param: str  # the parameter of the filter by subaccount
+    item_path: str
+    rating_member: str
+    score_column: str  # the property of the rating that is the score
+    columns: Mapping[str, str]  # {"quality_score": "call_score"}: the child's property, from the rating's property
+    source_column: str = "source"  # the child's property that says where a row comes from
+    source_names: tuple[str, str] = ("feedback", "insights")  # the values of it: the child's own path, and this list
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One Twilio collection: one table, one `schemas/<name>.json`."""
+    """
+    A collection at Twilio: one list for each account, one table, and one `schemas/<name>.json`.
+
+    By default, each account has the list, the list has pages but no date filter and no parent, `sid` is the key, any
+    row may change at any time, and the catalog does not select the stream.
+    """
 
     name: str
     product: Product
-    path: str  # under the product's root; `parent` fills the braces
-    rows: str | None  # the member of the response that holds the rows; None: a single resource
+    path: str  # below the product's root; `parent` has the values for its braces
+    rows: str | None  # the member of the response that holds the rows; None: the response is one row
     key: tuple[str, ...] = ("sid",)
-    reads: Rescan | LogWindow | FullRead = field(default_factory=Rescan)
+    read_strategy: Rescan | LogWindow | FullRead = Rescan()
     filter: Filter | None = None  # None: the list has no date filter
-    query: Mapping[str, str] = field(default_factory=dict)  # parameters of every request
-    query_variants: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # one list for each value of a parameter
+    query: Mapping[str, str] = field(default_factory=dict)  # the parameters of every request
+    # {"Status": ("init", "completed")}: one list for each value of the parameter.
+    query_variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parent: Parent | None = None
-    # A property that rows lack <- a brace of the path, account_sid, a member of an object ("period.start"), or "#", the
-    # position in the whole list.
+    # {"day": "period.start"}: a column that rows lack, and its source: a member of an object, a brace of the path,
+    # "account_sid", or "#", which is the position of the row in the list.
     derived: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()  # properties that are never written
-    opt_in: frozenset[str] = frozenset()  # properties that are written only if the catalog selects them
-    # Properties, and members of objects ("realtime.age"), that change with the clock alone. They are written, and not
-    # compared.
-    volatile: frozenset[str] = frozenset()
-    scope: str = "account"  # "main": the main account only; "twilio": the same rows for everybody, read once a day
-    page_size: int | None = None  # the maximum, if it is not the product's
+    deselected_by_default: frozenset[str] = frozenset()  # properties that are written only if the catalog selects them
+    # Properties, or members of objects ("realtime.age"), that change with the clock. They are written, but a change of
+    # them alone does not make a row a changed row.
+    not_compared: frozenset[str] = frozenset()
+    # "main": only the main account has the list. "global": all accounts have the same rows; they are read once a day.
+    scope: Literal["account", "main", "global"] = "account"
+    page_size: int | None = None  # the largest that Twilio accepts, if it is not the product's
     has_next_page: bool = True  # False: the response names no next page
-    has_item_endpoint: bool = True  # whether Twilio returns one row at {path}/{key}
-    resumable: bool = True  # False: a page token is an offset or an index, so no checkpoint is kept
-    default: bool = False  # selected by default
-    second: Scores | None = None
-    cost: str = ""  # what it costs, for the description in the catalog
+    has_item_endpoint: bool = True  # False: Twilio does not return one row at {path}/{key}
+    resumable: bool = True  # False: a page token is a position, which other rows may take; a later sync starts afresh
+    selected_by_default: bool = False
+    score_list: ScoreList | None = None
+    cost: str = ""  # the requests or the money that the stream costs, for its description in the catalog
 
     def __post_init__(self) -> None:
+        for is_present, problem in self._problems():
+            if is_present:
+                raise DeclarationError(f"Stream {self.name}: {problem}")
+
+    def _problems(self) -> Iterator[tuple[object, str]]:
+        """Yield each problem that a declaration can have, and whether this one has it."""
         braces = set(_BRACES.findall(self.path))
-        filled = set(self.parent.path_params) if self.parent else set()
-        child = self.parent is not None
-        recent = self.parent is not None and self.parent.visits_recent
-        wrong = {
-            "its path has braces that nothing fills, or fills what is no brace": braces != filled,
-            "it derives a property from nowhere": not {v for v in self.derived.values() if "." not in v}
-            <= filled | {"account_sid", "#"},
-            "it reads by a window, and has no filter": self.is_log and not self.filter,
-            "it reads by a window, and its filter hides rows": self.is_log
-            and bool(self.filter and self.filter.nullable),
-            "it caps a query, and is not read by a window": bool(self.filter and self.filter.most_rows)
-            and not self.is_log,
-            "it is a child, and has one list for each value": child and bool(self.query_variants),
-            "it limits the span of a query, and is not read by a window": bool(self.filter and self.filter.longest)
-            and not self.is_log,
-            "it is a child, and limits the span of a query": child and bool(self.filter and self.filter.longest),
-            "it has several parameters with one list for each value": len(self.query_variants) > 1,
-            "it is a single resource, and has a filter or pages": self.rows is None
-            and (self.filter is not None or bool(self.query_variants)),
-            "it has no next page, and a filter": not self.has_next_page and self.filter is not None,
-            "it hides its key": bool((self.hidden | self.opt_in) & set(self.key)),
-            "it does not compare its key": bool(self.volatile & set(self.key)),
-            "it has no key": not self.key,
-            "its scope is unknown": self.scope not in ("account", "main", "twilio"),
-            "it visits recent parents, and is no single resource": recent and self.rows is not None,
-            "it has a second source, and does not visit recent parents": self.second is not None and not recent,
-        }
-        for what, is_wrong in wrong.items():
-            if is_wrong:
-                raise DeclarationError(f"Stream {self.name}: {what}")
+        params = set(self.parent.path_params) if self.parent else set[str]()
+        yield braces - params, f"the path has {_list(braces - params)}: add them to path_params of a parent"
+        yield params - braces, f"path_params has {_list(params - braces)}: write them in braces into the path"
+
+        sources = {source for source in self.derived.values() if "." not in source} - braces - {"account_sid", "#"}
+        hint = 'write "account_sid", "#", a brace of the path, or a member such as "period.start"'
+        yield sources, f"derived has the source {_list(sources)}: {hint}"
+
+        filter_, is_child, is_single = self.filter, self.parent is not None, self.rows is None
+        if self.is_log:
+            hint = "or use Rescan() or FullRead()"
+            yield filter_ is None, f"a LogWindow needs a date filter: add filter=Filter(...), {hint}"
+            yield self.filter_hides_rows, f"a LogWindow misses rows whose date is null: write nullable=False, {hint}"
+        elif filter_:
+            yield filter_.max_rows, "max_rows of a filter needs read_strategy=LogWindow(...)"
+            yield filter_.max_range, "max_range of a filter needs read_strategy=LogWindow(...)"
+        yield is_child and filter_ and filter_.max_range, "the filter of a child cannot have max_range"
+        yield filter_ and not self.has_next_page, "a list with has_next_page=False cannot have a filter"
+        yield is_single and (filter_ or self.query_variants), "rows=None cannot have a filter or query_variants"
+
+        yield is_child and self.query_variants, "a child cannot have query_variants: declare a stream for each value"
+        yield len(self.query_variants) > 1, "query_variants takes only one parameter"
+
+        unwritten = set(self.key) & (self.hidden | self.deselected_by_default)
+        yield not self.key, "the key is empty: name the properties that identify a row"
+        yield unwritten, f"{_list(unwritten)} is in the key: remove it from hidden and deselected_by_default"
+        yield self.not_compared & set(self.key), "a property of the key is in not_compared: remove it there"
+
+        scopes = ("account", "main", "global")
+        yield self.scope not in scopes, f"the scope is {self.scope}: write one of {', '.join(scopes)}"
+
+        visits_recent = self.parent is not None and self.parent.visits_recent
+        yield visits_recent and not is_single, "RecentParents needs rows=None: choose another visit for a list"
+        yield self.score_list and not visits_recent, "a score_list needs a parent with RecentParents()"
 
     @property
-    def changed(self) -> str | None:
-        """Return the date of a row's last change, which is the replication key."""
-        return self.reads.changed
+    def replication_key(self) -> str | None:
+        """Return the property with the date of a row's last change; None if rows have no such date."""
+        return self.read_strategy.replication_key
 
     @property
     def log_window(self) -> LogWindow | None:
-        """Return the window that each sync reads of a log; None if the stream is no log."""
-        return self.reads if isinstance(self.reads, LogWindow) else None
+        """Return how a log is read; None for other streams."""
+        return self.read_strategy if isinstance(self.read_strategy, LogWindow) else None
 
     @property
     def is_log(self) -> bool:
-        """Return whether rows are final once they are some days old."""
+        """Return whether older rows are final."""
         return self.log_window is not None
 
     @property
     def has_rescans(self) -> bool:
-        """Return whether the list is read again from top to bottom, as the budget allows."""
-        return isinstance(self.reads, Rescan)
+        """Return whether rescans reread the whole list."""
+        return isinstance(self.read_strategy, Rescan)
 
     @property
     def filter_hides_rows(self) -> bool:
-        """Return whether time slices miss rows, which a rescan then sends."""
+        """Return whether a filtered list may lack rows. Rescans find them."""
         return self.filter is not None and self.filter.nullable
 
     @property
-    def values(self) -> tuple[Mapping[str, str], ...]:
-        """Return the query of each of its lists."""
+    def queries(self) -> tuple[Mapping[str, str], ...]:
+        """Return the additional parameters of each list: one mapping for each value of `query_variants`."""
         for name, values in self.query_variants.items():
             return tuple({name: value} for value in values)
         return ({},)
 
     @property
-    def most_rows(self) -> int:
-        """Return the maximum page size."""
+    def max_page_size(self) -> int:
+        """Return the largest page that Twilio accepts."""
         return self.page_size or self.product.page_size

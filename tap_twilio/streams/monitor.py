@@ -1,4 +1,4 @@
-"""monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-alert, -events."""
+"""Monitor: monitor.twilio.com. Facts: OpenAPI twilio_monitor_v1, ListAlert, ListEvent; docs, usage/monitor-*."""
 
 from tap_twilio.timestamps import DAY
 
@@ -12,16 +12,16 @@ STREAMS = (
         MONITOR,
         "Alerts",
         "alerts",
-        reads=LogWindow(again=2 * DAY, changed="date_updated"),
-        filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, reach=30 * DAY, most_rows=10_000),
+        read_strategy=LogWindow(lookback=2 * DAY, replication_key="date_updated"),
+        filter=Filter("StartDate", "EndDate", "date_generated", nullable=False, max_age=30 * DAY, max_rows=10_000),
     ),
     Stream(
         "monitor_events",
         MONITOR,
         "Events",
         "events",
-        reads=LogWindow(again=2 * DAY),
-        # Twilio returns the last 30 days, or 13 months with some editions. So the tap requests older rows too.
+        read_strategy=LogWindow(lookback=2 * DAY),
+        # Twilio keeps 30 days, or 13 months in some editions, so the filter has no max_age.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False),
     ),
 )

@@ -1,20 +1,20 @@
-"""numbers.twilio.com: regulatory compliance, hosted numbers. Facts: OpenAPI twilio_numbers_v2."""
+"""Regulatory compliance and hosted numbers: numbers.twilio.com. Facts: OpenAPI twilio_numbers_v2."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 NUMBERS = Product("numbers", "/v2")
-# Every sync visits each bundle: no document says that a child changes its date_updated.
+# No document says that a child changes the date_updated of its bundle.
 BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, AllParents())
 
 STREAMS = (
-    # Its filter compares valid_until, which does not tell when a bundle was created or changed.
+    # Twilio's filter compares valid_until, so it does not find new or changed bundles.
     Stream("regulatory_bundles", NUMBERS, "RegulatoryCompliance/Bundles", "results"),
     Stream(
         "regulatory_bundle_copies",
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/Copies",
         "results",
-        key=("bundle_sid", "sid"),  # sid is the copy's; only the path names the original
+        key=("bundle_sid", "sid"),  # sid identifies the copy; only the path has the original
         parent=BUNDLE,
         derived={"bundle_sid": "bundle_sid"},
         has_item_endpoint=False,
@@ -26,7 +26,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/Evaluations",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=BUNDLE,
         cost="one request for each regulatory bundle",
     ),
@@ -35,7 +35,7 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/Bundles/{bundle_sid}/ItemAssignments",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=BUNDLE,
         cost="one request for each regulatory bundle",
     ),
@@ -46,33 +46,33 @@ STREAMS = (
         NUMBERS,
         "RegulatoryCompliance/EndUserTypes",
         "end_user_types",
-        reads=FullRead(),
-        scope="twilio",
+        read_strategy=FullRead(),
+        scope="global",
     ),
     Stream(
         "regulatory_supporting_document_types",
         NUMBERS,
         "RegulatoryCompliance/SupportingDocumentTypes",
         "supporting_document_types",
-        reads=FullRead(),
-        scope="twilio",
+        read_strategy=FullRead(),
+        scope="global",
     ),
     Stream(
         "regulatory_regulations",
         NUMBERS,
         "RegulatoryCompliance/Regulations",
         "results",
-        reads=FullRead(),
-        # With it, requirements describe each of their fields (OpenAPI, ListRegulation).
+        read_strategy=FullRead(),
+        # With this, requirements describe each of their fields (OpenAPI, ListRegulation).
         query={"IncludeConstraints": "true"},
-        scope="twilio",
+        scope="global",
     ),
     Stream(
         "hosted_number_orders",
         NUMBERS,
         "HostedNumber/Orders",
         "items",
-        opt_in=frozenset({"verification_code"}),
+        deselected_by_default=frozenset({"verification_code"}),
     ),
     Stream(
         "hosted_number_authorization_documents",

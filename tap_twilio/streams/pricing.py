@@ -1,23 +1,23 @@
-"""pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
+"""Pricing: pricing.twilio.com. Facts: OpenAPI twilio_pricing_v1 and _v2, List*Country, Fetch*Country."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 PRICING = Product("pricing", "/v2", own_credentials=False)
-PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version of messages and phone numbers
-COST = "one request for each country, of which there are some 60 to 250"
+PRICING_V1 = Product("pricing", "/v1", own_credentials=False)  # the only version with messages and phone numbers
+EACH_COUNTRY = "one request for each country, of which there are some 60 to 250"
 
 
-def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
-    """Return two streams: the list of countries, without prices, and the prices of each country."""
+def _country_streams(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
+    """Declare two streams: the list of countries, without prices, and the prices of each country."""
     listed = Stream(
         f"pricing_{kind}_countries",
         product,
         f"{path}/Countries",
         "countries",
         key=("iso_country",),
-        reads=FullRead(),
-        scope="twilio",
-        resumable=False,  # its tokens hold a country
+        read_strategy=FullRead(),
+        scope="global",
+        resumable=False,  # a page token is a country
     )
     prices = Stream(
         f"pricing_{kind}_prices",
@@ -25,18 +25,18 @@ def countries(kind: str, product: Product, path: str) -> tuple[Stream, Stream]:
         f"{path}/Countries/{{iso_country}}",
         None,
         key=("iso_country",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent(listed.name, {"iso_country": "iso_country"}, AllParents()),
-        scope="twilio",
+        scope="global",
         has_item_endpoint=False,
-        cost=COST,
+        cost=EACH_COUNTRY,
     )
     return listed, prices
 
 
 STREAMS = (
-    *countries("messaging", PRICING_V1, "Messaging"),
-    *countries("phone_number", PRICING_V1, "PhoneNumbers"),
-    *countries("trunking", PRICING, "Trunking"),
-    *countries("voice", PRICING, "Voice"),
+    *_country_streams("messaging", PRICING_V1, "Messaging"),
+    *_country_streams("phone_number", PRICING_V1, "PhoneNumbers"),
+    *_country_streams("trunking", PRICING, "Trunking"),
+    *_country_streams("voice", PRICING, "Voice"),
 )

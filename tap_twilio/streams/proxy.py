@@ -1,25 +1,25 @@
-"""proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
+"""Proxy: proxy.twilio.com. Facts: OpenAPI twilio_proxy_v1."""
 
-from .model import AllParents, Has, OpenParents, Parent, Product, Stream
+from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 
-# The lists' descriptions name a maximum page of 100 rows, PageSize's names 1,000 (OpenAPI, ListSession).
+# The description of the lists says 100 rows a page, the description of PageSize 1,000 (OpenAPI, ListSession).
 PROXY = Product("proxy", "/v1", page_size=100)
-# A new participant or interaction may not change the session's date_updated (not established).
-OPEN = OpenParents(while_=Has("status", among=("open", "in-progress", "unknown")))
-IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN)
-CLOSED = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
+# No document says that a new participant or interaction changes the session's date_updated.
+OPEN_SESSIONS = OpenParents(open_if=Condition("status", one_of=("open", "in-progress", "unknown")))
+IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN_SESSIONS)
+NO_NEW_CUSTOMERS = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
 
 STREAMS = (
-    Stream("proxy_services", PROXY, "Services", "services", cost=CLOSED),
+    Stream("proxy_services", PROXY, "Services", "services", cost=NO_NEW_CUSTOMERS),
     Stream(
         "proxy_phone_numbers",
         PROXY,
         "Services/{service_sid}/PhoneNumbers",
         "phone_numbers",
-        key=("service_sid", "sid"),  # sid is the number's, which can move to another service
+        key=("service_sid", "sid"),  # sid identifies the number, which can move to another service
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
         resumable=False,
-        cost=f"one request for each Proxy service; {CLOSED}",
+        cost=f"one request for each Proxy service; {NO_NEW_CUSTOMERS}",
     ),
     Stream(
         "proxy_sessions",
@@ -27,7 +27,7 @@ STREAMS = (
         "Services/{service_sid}/Sessions",
         "sessions",
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
-        cost=f"one request for each Proxy service and 100 sessions; {CLOSED}",
+        cost=f"one request for each Proxy service and 100 sessions; {NO_NEW_CUSTOMERS}",
     ),
     Stream(
         "proxy_participants",
@@ -35,7 +35,7 @@ STREAMS = (
         "Services/{service_sid}/Sessions/{session_sid}/Participants",
         "participants",
         parent=IN_SESSION,
-        cost=f"one request for each open session, and for each that ended; {CLOSED}",
+        cost=f"one request for each open session, and for each that ended; {NO_NEW_CUSTOMERS}",
     ),
     Stream(
         "proxy_interactions",
@@ -43,6 +43,6 @@ STREAMS = (
         "Services/{service_sid}/Sessions/{session_sid}/Interactions",
         "interactions",
         parent=IN_SESSION,
-        cost=f"one request for each open session, and for each that ended; {CLOSED}",
+        cost=f"one request for each open session, and for each that ended; {NO_NEW_CUSTOMERS}",
     ),
 )

@@ -1,15 +1,15 @@
-"""serverless.twilio.com: Functions and Assets. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
+"""Functions and Assets: serverless.twilio.com. Facts: OpenAPI twilio_serverless_v1; docs, serverless/api."""
 
 from tap_twilio.timestamps import DAY
 
 from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 SERVERLESS = Product("serverless", "/v1")
-# A child may not change the date of its parent (not established).
+# No document says that a child changes the date of its parent.
 BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, AllParents())
 ENVIRONMENT = {"service_sid": "service_sid", "environment_sid": "sid"}
 BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, AllParents())
-OF_EACH_SERVICE, OF_EACH_ENVIRONMENT = "one request for each Functions service", "one request for each environment"
+EACH_SERVICE, EACH_ENVIRONMENT = "one request for each Functions service", "one request for each environment"
 
 STREAMS = (
     Stream("serverless_services", SERVERLESS, "Services", "services"),
@@ -19,14 +19,14 @@ STREAMS = (
         "Services/{service_sid}/Assets",
         "assets",
         parent=BY_SERVICE,
-        cost=OF_EACH_SERVICE,
+        cost=EACH_SERVICE,
     ),
     Stream(
         "serverless_asset_versions",
         SERVERLESS,
         "Services/{service_sid}/Assets/{asset_sid}/Versions",
         "asset_versions",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("serverless_assets", {"service_sid": "service_sid", "asset_sid": "sid"}, AllParents()),
         cost="one request for each asset",
     ),
@@ -36,14 +36,14 @@ STREAMS = (
         "Services/{service_sid}/Functions",
         "functions",
         parent=BY_SERVICE,
-        cost=OF_EACH_SERVICE,
+        cost=EACH_SERVICE,
     ),
     Stream(
         "serverless_function_versions",
         SERVERLESS,
         "Services/{service_sid}/Functions/{function_sid}/Versions",
         "function_versions",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("serverless_functions", {"service_sid": "service_sid", "function_sid": "sid"}, AllParents()),
         cost="one request for each function",
     ),
@@ -53,7 +53,7 @@ STREAMS = (
         "Services/{service_sid}/Builds",
         "builds",
         parent=BY_SERVICE,
-        cost=OF_EACH_SERVICE,
+        cost=EACH_SERVICE,
     ),
     Stream(
         "serverless_environments",
@@ -61,7 +61,7 @@ STREAMS = (
         "Services/{service_sid}/Environments",
         "environments",
         parent=BY_SERVICE,
-        cost=OF_EACH_SERVICE,
+        cost=EACH_SERVICE,
     ),
     Stream(
         "serverless_deployments",
@@ -69,7 +69,7 @@ STREAMS = (
         "Services/{service_sid}/Environments/{environment_sid}/Deployments",
         "deployments",
         parent=BY_ENVIRONMENT,
-        cost=OF_EACH_ENVIRONMENT,
+        cost=EACH_ENVIRONMENT,
     ),
     Stream(
         "serverless_variables",
@@ -77,19 +77,19 @@ STREAMS = (
         "Services/{service_sid}/Environments/{environment_sid}/Variables",
         "variables",
         parent=BY_ENVIRONMENT,
-        opt_in=frozenset({"value"}),  # it may be a secret of the functions, in plain text
-        cost=OF_EACH_ENVIRONMENT,
+        deselected_by_default=frozenset({"value"}),  # it may be a secret, in plain text
+        cost=EACH_ENVIRONMENT,
     ),
     Stream(
         "serverless_logs",
         SERVERLESS,
         "Services/{service_sid}/Environments/{environment_sid}/Logs",
         "logs",
-        reads=LogWindow(again=DAY),
-        # Without bounds, Twilio lists the last day. It keeps 30 days, and lists 10,000 rows a query (docs,
+        read_strategy=LogWindow(lookback=DAY),
+        # Without dates, Twilio lists the last day. It keeps 30 days, and returns 10,000 rows for a query (docs,
         # serverless/api/resource/logs).
-        filter=Filter("StartDate", "EndDate", "date_created", nullable=False, reach=30 * DAY, most_rows=10_000),
+        filter=Filter("StartDate", "EndDate", "date_created", nullable=False, max_age=30 * DAY, max_rows=10_000),
         parent=BY_ENVIRONMENT,
-        cost=f"{OF_EACH_ENVIRONMENT}, and more for each 1,000 lines; Twilio takes 5 a second, and keeps 30 days",
+        cost=f"{EACH_ENVIRONMENT}, and more for each 1,000 lines; Twilio takes 5 a second, and keeps 30 days",
     ),
 )

@@ -1,11 +1,11 @@
-"""api.twilio.com, version 2010-04-01: SIP. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
+"""SIP: api.twilio.com, version 2010-04-01. Facts: OpenAPI twilio_api_v2010, operations ListSip*."""
 
 from .api import API
 from .model import AllParents, Parent, Stream
 
 
-def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
-    """Return a stream of the lists that a domain uses. `sid` is the list's; several domains can share one."""
+def _domain_lists(name: str, path: str, rows: str, *, has_domain_sid: bool) -> Stream:
+    """Declare the lists that each domain uses. `sid` identifies the list, and several domains can share a list."""
     return Stream(
         name,
         API,
@@ -13,7 +13,7 @@ def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
         rows,
         key=("domain_sid", "sid"),
         parent=Parent("sip_domains", {"domain_sid": "sid"}, AllParents()),
-        derived={} if names_domain else {"domain_sid": "domain_sid"},
+        derived={} if has_domain_sid else {"domain_sid": "domain_sid"},
         resumable=False,
         cost="one request for each SIP domain",
     )
@@ -21,35 +21,35 @@ def _mapped(name: str, path: str, rows: str, *, names_domain: bool) -> Stream:
 
 STREAMS = (
     Stream("sip_domains", API, "SIP/Domains", "domains"),
-    _mapped(
+    _domain_lists(
         "sip_domain_auth_calls_credential_list_mappings",
         "Auth/Calls/CredentialListMappings",
         "contents",
-        names_domain=False,
+        has_domain_sid=False,
     ),
-    _mapped(
+    _domain_lists(
         "sip_domain_auth_calls_ip_access_control_list_mappings",
         "Auth/Calls/IpAccessControlListMappings",
         "contents",
-        names_domain=False,
+        has_domain_sid=False,
     ),
-    _mapped(
+    _domain_lists(
         "sip_domain_auth_registrations_credential_list_mappings",
         "Auth/Registrations/CredentialListMappings",
         "contents",
-        names_domain=False,
+        has_domain_sid=False,
     ),
-    _mapped(
+    _domain_lists(
         "sip_domain_credential_list_mappings",
         "CredentialListMappings",
         "credential_list_mappings",
-        names_domain=True,
+        has_domain_sid=True,
     ),
-    _mapped(
+    _domain_lists(
         "sip_domain_ip_access_control_list_mappings",
         "IpAccessControlListMappings",
         "ip_access_control_list_mappings",
-        names_domain=True,
+        has_domain_sid=True,
     ),
     Stream("sip_credential_lists", API, "SIP/CredentialLists", "credential_lists"),
     Stream(

@@ -1,6 +1,6 @@
-"""studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow, ListFlowRevision, ListExecution, ListExecutionStep."""
+"""Studio: studio.twilio.com. Facts: OpenAPI twilio_studio_v2, ListFlow*, ListExecution*."""
 
-from .model import AllParents, Has, OpenParents, Parent, Product, Stream
+from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 
 STUDIO = Product("studio", "/v2")
 
@@ -12,7 +12,7 @@ STREAMS = (
         "Flows/{sid}/Revisions",
         "revisions",
         key=("sid", "revision"),
-        # A flow's row is its latest revision, so each revision changes it.
+        # The row of a flow is its latest revision, so each revision changes the row.
         parent=Parent("studio_flows", {"sid": "sid"}),
         resumable=False,
         cost="one request for each flow that changed",
@@ -33,7 +33,7 @@ STREAMS = (
         parent=Parent(
             "studio_executions",
             {"flow_sid": "flow_sid", "execution_sid": "sid"},
-            OpenParents(while_=Has("status", among=("active",))),
+            OpenParents(open_if=Condition("status", one_of=("active",))),
         ),
         cost="one request for each execution that is active or changed",
     ),

@@ -1,13 +1,13 @@
-"""sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
+"""Sync: sync.twilio.com. Facts: OpenAPI twilio_sync_v1; docs, sync/limits."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())
 EACH_SERVICE = "one request for each Sync service"
-# A permission changes no date of its document, list or map. acl_enabled of a service is no condition: no document says
-# that permissions need it.
-EACH_SYNC = "in every sync, whether or not its service has acl_enabled"
+# A permission changes no date of its document, list or map. No document says that permissions exist only where the
+# service has acl_enabled.
+IN_EVERY_SYNC = "in every sync, whether or not its service has acl_enabled"
 
 STREAMS = (
     Stream("sync_services", SYNC, "Services", "services"),
@@ -49,10 +49,10 @@ STREAMS = (
         "Services/{service_sid}/Documents/{document_sid}/Permissions",
         "permissions",
         key=("document_sid", "identity"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("sync_documents", {"service_sid": "service_sid", "document_sid": "sid"}, AllParents()),
         resumable=False,
-        cost=f"one request for each document {EACH_SYNC}",
+        cost=f"one request for each document {IN_EVERY_SYNC}",
     ),
     Stream(
         "sync_list_items",
@@ -72,10 +72,10 @@ STREAMS = (
         "Services/{service_sid}/Lists/{list_sid}/Permissions",
         "permissions",
         key=("list_sid", "identity"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}, AllParents()),
         resumable=False,
-        cost=f"one request for each list {EACH_SYNC}",
+        cost=f"one request for each list {IN_EVERY_SYNC}",
     ),
     Stream(
         "sync_map_items",
@@ -93,9 +93,9 @@ STREAMS = (
         "Services/{service_sid}/Maps/{map_sid}/Permissions",
         "permissions",
         key=("map_sid", "identity"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}, AllParents()),
         resumable=False,
-        cost=f"one request for each map {EACH_SYNC}",
+        cost=f"one request for each map {IN_EVERY_SYNC}",
     ),
 )

@@ -1,4 +1,4 @@
-"""taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
+"""TaskRouter: taskrouter.twilio.com. Facts: OpenAPI twilio_taskrouter_v1; docs, taskrouter/api."""
 
 from tap_twilio.timestamps import DAY
 
@@ -8,9 +8,9 @@ TASKROUTER = Product("taskrouter", "/v1")
 # No document says that a child changes the date of its workspace or worker.
 BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, AllParents())
 BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, AllParents())
-OF_EACH_WORKSPACE, OF_EACH_WORKER = "one request for each workspace", "one request for each worker"
-PERIOD = frozenset({"start_time", "end_time"})  # of statistics: the 24 hours before the request
-DAY_OF_MINUTES = {"Minutes": "1440"}  # the default is the last 15 minutes
+EACH_WORKSPACE, EACH_WORKER = "one request for each workspace", "one request for each worker"
+PERIOD = frozenset({"start_time", "end_time"})  # statistics are of the 24 hours before the request
+DAY_OF_MINUTES = {"Minutes": "1440"}  # Twilio's default is 15 minutes
 
 STREAMS = (
     Stream("taskrouter_workspaces", TASKROUTER, "Workspaces", "workspaces"),
@@ -20,18 +20,18 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Activities",
         "activities",
         parent=BY_WORKSPACE,
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_events",
         TASKROUTER,
         "Workspaces/{workspace_sid}/Events",
         "events",
-        reads=LogWindow(again=DAY),
-        # Without bounds, Twilio lists the last 15 minutes.
-        filter=Filter("StartDate", "EndDate", "event_date", nullable=False, reach=30 * DAY),
+        read_strategy=LogWindow(lookback=DAY),
+        # Without dates, Twilio lists the last 15 minutes.
+        filter=Filter("StartDate", "EndDate", "event_date", nullable=False, max_age=30 * DAY),
         parent=BY_WORKSPACE,
-        cost=f"{OF_EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
+        cost=f"{EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
     ),
     Stream(
         "taskrouter_tasks",
@@ -39,9 +39,9 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Tasks",
         "tasks",
         parent=BY_WORKSPACE,
-        opt_in=frozenset({"age"}),  # soon wrong; date_created tells the same
-        volatile=frozenset({"age"}),
-        cost=f"{OF_EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
+        deselected_by_default=frozenset({"age"}),  # it is soon wrong, and date_created says the same
+        not_compared=frozenset({"age"}),
+        cost=f"{EACH_WORKSPACE}; Twilio deletes a task five minutes after its end",
     ),
     Stream(
         "taskrouter_task_channels",
@@ -49,7 +49,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/TaskChannels",
         "channels",
         parent=BY_WORKSPACE,
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_task_queues",
@@ -57,7 +57,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/TaskQueues",
         "task_queues",
         parent=BY_WORKSPACE,
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_task_queue_statistics",
@@ -65,12 +65,12 @@ STREAMS = (
         "Workspaces/{workspace_sid}/TaskQueues/Statistics",
         "task_queues_statistics",
         key=("task_queue_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
         resumable=False,
-        volatile=frozenset(
+        not_compared=frozenset(
             {
                 *(f"cumulative.{name}" for name in PERIOD),
                 # The waiting time, in seconds, of the task longest_task_waiting_sid.
@@ -78,7 +78,7 @@ STREAMS = (
                 "realtime.longest_relative_task_age_in_queue",
             }
         ),
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workers",
@@ -86,7 +86,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers",
         "workers",
         parent=BY_WORKSPACE,
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_worker_channels",
@@ -94,7 +94,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers/{worker_sid}/Channels",
         "channels",
         parent=BY_WORKER,
-        cost=OF_EACH_WORKER,
+        cost=EACH_WORKER,
     ),
     Stream(
         "taskrouter_worker_reservations",
@@ -102,7 +102,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers/{worker_sid}/Reservations",
         "reservations",
         parent=BY_WORKER,
-        cost=OF_EACH_WORKER,
+        cost=EACH_WORKER,
     ),
     Stream(
         "taskrouter_workflows",
@@ -110,7 +110,7 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workflows",
         "workflows",
         parent=BY_WORKSPACE,
-        cost=OF_EACH_WORKSPACE,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workspace_statistics",
@@ -118,12 +118,12 @@ STREAMS = (
         "Workspaces/{workspace_sid}/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        volatile=PERIOD,
-        cost=OF_EACH_WORKSPACE,
+        not_compared=PERIOD,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_worker_statistics",
@@ -131,12 +131,12 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workers/CumulativeStatistics",
         None,
         key=("workspace_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        volatile=PERIOD,
-        cost=OF_EACH_WORKSPACE,
+        not_compared=PERIOD,
+        cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workflow_statistics",
@@ -144,11 +144,11 @@ STREAMS = (
         "Workspaces/{workspace_sid}/Workflows/{workflow_sid}/CumulativeStatistics",
         None,
         key=("workflow_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         query=DAY_OF_MINUTES,
         parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, AllParents()),
         has_item_endpoint=False,
-        volatile=PERIOD,
+        not_compared=PERIOD,
         cost="one request for each workflow",
     ),
 )

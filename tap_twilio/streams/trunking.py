@@ -1,4 +1,4 @@
-"""trunking.twilio.com: Elastic SIP Trunking. Facts: OpenAPI twilio_trunking_v1."""
+"""Elastic SIP Trunking: trunking.twilio.com. Facts: OpenAPI twilio_trunking_v1."""
 
 from .model import AllParents, Parent, Product, Stream
 
@@ -20,7 +20,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/CredentialLists",
         "credential_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
+        key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",
@@ -30,7 +30,7 @@ STREAMS = (
         TRUNKING,
         "Trunks/{trunk_sid}/IpAccessControlLists",
         "ip_access_control_lists",
-        key=("trunk_sid", "sid"),  # sid is the list's; several trunks can share one
+        key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
         resumable=False,
         cost="one request for each trunk",

@@ -1,9 +1,9 @@
-"""trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
+"""Trust Hub: trusthub.twilio.com. Facts: OpenAPI twilio_trusthub_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 TRUSTHUB = Product("trusthub", "/v1")
-# Every sync visits each profile and product: no document says that a child changes its date_updated.
+# No document says that a child changes the date_updated of its profile or product.
 PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, AllParents())
 TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, AllParents())
 
@@ -14,7 +14,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/ChannelEndpointAssignments",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -23,7 +23,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/EntityAssignments",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -32,7 +32,7 @@ STREAMS = (
         TRUSTHUB,
         "CustomerProfiles/{customer_profile_sid}/Evaluations",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=PROFILE,
         cost="one request for each customer profile",
     ),
@@ -42,7 +42,7 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/ChannelEndpointAssignments",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
@@ -51,7 +51,7 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/EntityAssignments",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
@@ -60,20 +60,22 @@ STREAMS = (
         TRUSTHUB,
         "TrustProducts/{trust_product_sid}/Evaluations",
         "results",
-        reads=FullRead(),
+        read_strategy=FullRead(),
         parent=TRUST_PRODUCT,
         cost="one request for each trust product",
     ),
     Stream("trusthub_end_users", TRUSTHUB, "EndUsers", "results"),
     Stream("trusthub_supporting_documents", TRUSTHUB, "SupportingDocuments", "results"),
-    Stream("trusthub_end_user_types", TRUSTHUB, "EndUserTypes", "end_user_types", reads=FullRead(), scope="twilio"),
+    Stream(
+        "trusthub_end_user_types", TRUSTHUB, "EndUserTypes", "end_user_types", read_strategy=FullRead(), scope="global"
+    ),
     Stream(
         "trusthub_supporting_document_types",
         TRUSTHUB,
         "SupportingDocumentTypes",
         "supporting_document_types",
-        reads=FullRead(),
-        scope="twilio",
+        read_strategy=FullRead(),
+        scope="global",
     ),
-    Stream("trusthub_policies", TRUSTHUB, "Policies", "results", reads=FullRead(), scope="twilio"),
+    Stream("trusthub_policies", TRUSTHUB, "Policies", "results", read_strategy=FullRead(), scope="global"),
 )

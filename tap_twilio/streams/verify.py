@@ -1,4 +1,4 @@
-"""verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
+"""Verify: verify.twilio.com. Facts: OpenAPI twilio_verify_v2; docs, verify/api/attempts."""
 
 from tap_twilio.timestamps import DAY
 
@@ -6,7 +6,7 @@ from .model import AllParents, Filter, FullRead, Parent, Product, Stream
 
 VERIFY = Product("verify", "/v2")
 SERVICE = Parent("verify_services", {"service_sid": "sid"}, AllParents())
-# A child may not change the date_updated of its entity (not established).
+# No document says that a factor or challenge changes its entity's date_updated.
 ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, AllParents())
 
 STREAMS = (
@@ -16,11 +16,11 @@ STREAMS = (
         VERIFY,
         "Attempts",
         "attempts",
-        # Attempts get a conversion and a price later, so the list is no log.
-        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, reach=30 * DAY),
+        # Twilio adds the conversion and the price of an attempt later.
+        filter=Filter("DateCreatedAfter", "DateCreatedBefore", "date_created", nullable=False, max_age=30 * DAY),
         cost="Twilio answers 100 requests a minute, and lists the last 30 days",
     ),
-    Stream("verify_templates", VERIFY, "Templates", "templates", reads=FullRead(), has_item_endpoint=False),
+    Stream("verify_templates", VERIFY, "Templates", "templates", read_strategy=FullRead(), has_item_endpoint=False),
     Stream(
         "verify_messaging_configurations",
         VERIFY,
@@ -60,7 +60,7 @@ STREAMS = (
         VERIFY,
         "Services/{service_sid}/Entities",
         "entities",
-        key=("service_sid", "identity"),  # the path of its children has the identity
+        key=("service_sid", "identity"),  # the paths of factors and challenges have the identity
         parent=SERVICE,
         resumable=False,
         cost="one request for each Verify service and 1,000 entities",
@@ -71,7 +71,7 @@ STREAMS = (
         "Services/{service_sid}/Entities/{identity}/Factors",
         "factors",
         parent=ENTITY,
-        opt_in=frozenset({"config"}),  # holds a push factor's notification token
+        deselected_by_default=frozenset({"config"}),  # has the notification token of a push factor
         cost="one request for each entity, which is a user of yours",
     ),
     Stream(
@@ -80,7 +80,7 @@ STREAMS = (
         "Services/{service_sid}/Entities/{identity}/Challenges",
         "challenges",
         parent=ENTITY,
-        opt_in=frozenset({"hidden_details"}),
+        deselected_by_default=frozenset({"hidden_details"}),
         cost="one request for each entity, which is a user of yours",
     ),
 )

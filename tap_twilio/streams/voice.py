@@ -1,4 +1,4 @@
-"""voice.twilio.com: BYOC trunks, dialing permissions. Facts: OpenAPI twilio_voice_v1."""
+"""Voice settings: voice.twilio.com. Facts: OpenAPI twilio_voice_v1."""
 
 from .model import AllParents, FullRead, Parent, Product, Stream
 
@@ -29,19 +29,19 @@ STREAMS = (
         "DialingPermissions/Countries",
         "content",
         key=("account_sid", "iso_code"),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
-        resumable=False,  # its key is a country
+        resumable=False,  # a page token is a country
     ),
     Stream(
         "voice_dialing_permission_high_risk_prefixes",
         VOICE,
         "DialingPermissions/Countries/{iso_code}/HighRiskSpecialPrefixes",
         "content",
-        # Its rows name no account, but its parents belong to an account, so it is read in each account.
+        # Rows have no account, but the countries are read in each account.
         key=("account_sid", "iso_code", "prefix"),
-        reads=FullRead(),
-        # Prefixes change without the country's permissions, and exist whether or not it may be called.
+        read_strategy=FullRead(),
+        # Prefixes change without a change of the country, and exist for countries that may not be called too.
         parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
         derived={"account_sid": "account_sid", "iso_code": "iso_code"},
         has_item_endpoint=False,
@@ -54,7 +54,7 @@ STREAMS = (
         "Settings",
         None,
         key=("account_sid",),
-        reads=FullRead(),
+        read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
         has_item_endpoint=False,
     ),

@@ -1,35 +1,35 @@
-"""wireless.twilio.com: Programmable Wireless. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
+"""Programmable Wireless: wireless.twilio.com. Facts: OpenAPI twilio_wireless_v1; docs, iot/wireless/api."""
 
 from tap_twilio.timestamps import DAY
 
-from .model import Filter, Has, LogWindow, OpenParents, Parent, Product, Rescan, Stream
+from .model import Condition, Filter, LogWindow, OpenParents, Parent, Product, Rescan, Stream
 
 WIRELESS = Product("wireless", "/v1")
-SOLD = "Twilio sold it to KORE in 2024"
+SOLD_TO_KORE = "Twilio sold it to KORE in 2024"
 EACH_SIM = Parent(
     "wireless_sims",
     {"sim_sid": "sid"},
-    OpenParents(while_=Has("status", among=("ready", "active", "scheduled", "updating"))),
+    OpenParents(open_if=Condition("status", one_of=("ready", "active", "scheduled", "updating"))),
 )
-EACH_SIM_COSTS = f"one request for each SIM that is ready or active, and for each that changed; {SOLD}"
-# By days: the default is one sum over the whole range. A sum is complete within two days, and kept for 18 months (docs,
-# UsageRecord resources). Bounds within a day could return a part of its sum.
+SIM_COST = f"one request for each SIM that is ready or active, and for each that changed; {SOLD_TO_KORE}"
+# By default, Twilio returns one sum of all days. A sum is complete within two days, and kept for 18 months (docs,
+# UsageRecord resources). A date within a day could return a smaller sum.
 BY_DAY = {"Granularity": "daily"}
-SETTLES = LogWindow(again=7 * DAY)
-PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, reach=540 * DAY)
-OF_PERIOD = {"period_start": "period.start", "period_end": "period.end"}
+LAST_WEEK = LogWindow(lookback=7 * DAY)
+PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, max_age=540 * DAY)
+PERIOD_COLUMNS = {"period_start": "period.start", "period_end": "period.end"}
 
 STREAMS = (
-    Stream("wireless_sims", WIRELESS, "Sims", "sims", cost=SOLD),
+    Stream("wireless_sims", WIRELESS, "Sims", "sims", cost=SOLD_TO_KORE),
     Stream(
         "wireless_data_sessions",
         WIRELESS,
         "Sims/{sim_sid}/DataSessions",
         "data_sessions",
-        reads=Rescan(changed="last_updated"),
+        read_strategy=Rescan(replication_key="last_updated"),
         parent=EACH_SIM,
         has_item_endpoint=False,
-        cost=EACH_SIM_COSTS,
+        cost=SIM_COST,
     ),
     Stream(
         "wireless_sim_usage_records",
@@ -37,14 +37,14 @@ STREAMS = (
         "Sims/{sim_sid}/UsageRecords",
         "usage_records",
         key=("sim_sid", "period_start"),
-        reads=SETTLES,
+        read_strategy=LAST_WEEK,
         filter=PERIOD,
         query=BY_DAY,
         parent=EACH_SIM,
-        derived=OF_PERIOD,
+        derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
         resumable=False,
-        cost=EACH_SIM_COSTS,
+        cost=SIM_COST,
     ),
     Stream(
         "wireless_usage_records",
@@ -52,14 +52,14 @@ STREAMS = (
         "UsageRecords",
         "usage_records",
         key=("account_sid", "period_start"),
-        reads=SETTLES,
+        read_strategy=LAST_WEEK,
         filter=PERIOD,
         query=BY_DAY,
-        derived=OF_PERIOD,
+        derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
         resumable=False,
-        cost=SOLD,
+        cost=SOLD_TO_KORE,
     ),
-    Stream("wireless_commands", WIRELESS, "Commands", "commands", cost=SOLD),
-    Stream("wireless_rate_plans", WIRELESS, "RatePlans", "rate_plans", cost=SOLD),
+    Stream("wireless_commands", WIRELESS, "Commands", "commands", cost=SOLD_TO_KORE),
+    Stream("wireless_rate_plans", WIRELESS, "RatePlans", "rate_plans", cost=SOLD_TO_KORE),
 )

@@ -8,7 +8,7 @@ Write the dates of a partition (state/model.py). No other module assigns them; r
     resend_created_before   rescans resend rows that were created earlier
     deferred_before         the next resend_listed_before, while a read is open
 
-The first three never go back, with one exception: `reset` drops a state from the future. (`hold_back` corrects what the
+The first three never go back, with one exception: `reset` drops a state from the future. (`cap_dates` corrects what the
 running sync itself wrote, and never to a date before the one that the sync found.)
 """
 
@@ -165,7 +165,7 @@ class BookmarksAtStart:
     def from_state(state: Partition) -> BookmarksAtStart:
         return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished)
 
-    def hold_back(self, now: Timestamp, lateness: timedelta) -> None:
+    def cap_dates(self, now: Timestamp, lateness: timedelta) -> None:
         """Lower the bookmarks that this sync wrote with a clock that was ahead: by Twilio's, it is `now`."""
         state, cap = self.state, earlier(now, lateness)
         if state.date_updated:

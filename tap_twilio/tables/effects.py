@@ -12,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, Union
 
-from tap_twilio.twilio.request import Fetch, Page, Stamp
+from tap_twilio.twilio.request import Fetch, Page, PageTimes
 
 
 class Destination(Protocol):
@@ -30,7 +30,7 @@ class Emit:
     """Write records of a table: JSON, all from one page."""
 
     table: Destination
-    stamp: Stamp
+    times: PageTimes
     records: list[bytes]
 
 

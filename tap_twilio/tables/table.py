@@ -31,9 +31,9 @@ from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timestamp_of
+from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
-from tap_twilio.twilio.request import Page, Row, Stamp
+from tap_twilio.twilio.request import Page, PageTimes, Row
 
 Pauses = set[int] | None  # numbers of rows of a page after which no row is pending; None: after each
 
@@ -69,7 +69,7 @@ class Reader(Protocol):
     def forget(self, keys: Iterable[int]) -> None: ...
 
 
-_stamp = attrgetter("stamp")
+_times = attrgetter("times")
 # Quicker than PendingRow._make, for each row that is read.
 _pending: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = tuple.__new__
 
@@ -110,12 +110,12 @@ class Table:
         return self.stream.name
 
     @property
-    def in_rescans(self) -> bool:
-        """Return whether a rescan that begins serves this table."""
+    def is_in_rescans(self) -> bool:
+        """Return whether a rescan that begins includes this table."""
         return not self.failed
 
     @property
-    def only_when_served(self) -> bool:
+    def only_if_included(self) -> bool:
         """Return whether a read must name this table to hand it rows. A child stream gets rows from each visit."""
         return self.stream.parent is None
 
@@ -141,13 +141,13 @@ class Table:
         A backfill and a version want every row, a lookback the changes since the last lookback, a rescan the changes
         since the bookmark and the rows to resend.
         """
-        state, served = self.state, self._served(mode)
-        if self.only_when_served and served is not None and self.name not in served:
+        state, included = self.state, self._tables_included(mode)
+        if self.only_if_included and included is not None and self.name not in included:
             return None
         if mode is ReadMode.BACKFILL or self._in_version(mode):
             return DateRule()
         if mode is ReadMode.LOOKBACK:
-            if self.only_when_served and state.date_updated is None:
+            if self.only_if_included and state.date_updated is None:
                 return None
             return DateRule(state.lookback_done_at or BEGINNING)
         since = state.date_updated or BEGINNING
@@ -171,7 +171,7 @@ class Table:
             endpoint.name + name,
             since,
             self._sent,
-            len(self.stream.values) > 1,
+            len(self.stream.queries) > 1,
             all_new=mode is ReadMode.BACKFILL and not self.store and self.state.imported_bookmark is None,
         )
 
@@ -187,23 +187,23 @@ class Table:
 
         Returns the numbers of the page's rows after which no row is pending.
         """
-        date_rule, rows, stamp = self.date_rule(mode), page.rows, page.stamp
+        date_rule, rows, times = self.date_rule(mode), page.rows, page.times
         if date_rule is None:
             return None
         if self.start_date:
-            rows = [row for row in rows if (timestamp_of(row.get("date_created")) or END) >= self.start_date]
+            rows = [row for row in rows if (timestamp_or_none(row.get("date_created")) or END) >= self.start_date]
         if reader is None:
-            yield from self._emit_by_date(mode, endpoint, rows, stamp, date_rule)
+            yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
             return None
         records, invalid = self._records(rows)
         if reader.all_new and records:
-            yield Emit(self, stamp, records)
-        reader.take(*self._pending(endpoint, rows[: len(records)], records, stamp, reader, date_rule))
+            yield Emit(self, times, records)
+        reader.take(*self._pending(endpoint, rows[: len(records)], records, times, reader, date_rule))
         yield from self.emit_changed(reader, date_rule)
         if invalid and (reader.all_new or reader.taken == len(records)):
             raise invalid  # the rows before it are written, as their fingerprints say
         if reader.taken < len(rows):
-            yield from self._emit_beyond_limit(mode, endpoint, rows[reader.taken :], stamp, reader, date_rule)
+            yield from self._emit_beyond_limit(mode, endpoint, rows[reader.taken :], times, reader, date_rule)
         return None if reader.pauses is None else _among(reader.pauses, page.rows, rows)
 
     def _pending(
@@ -211,16 +211,16 @@ class Table:
         endpoint: ListEndpoint,
         rows: Sequence[Row],
         records: Sequence[bytes],
-        stamp: Stamp,
+        times: PageTimes,
         reader: Reader,
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
         """Return rows as a reader takes them, and the indices of unsliceable rows."""
-        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.dates_of(rows)
+        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.row_dates(rows)
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
-        kept = (repeat(b""), repeat(stamp), repeat(NO_DATES)) if reader.all_new else (records, repeat(stamp), dates)
+        kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if reader.all_new else (records, repeat(times), dates)
         pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
         return pending, endpoint.unsliceable_rows(dates)
 
@@ -229,16 +229,16 @@ class Table:
         mode: ReadMode,
         endpoint: ListEndpoint,
         rows: Sequence[Row],
-        stamp: Stamp,
+        times: PageTimes,
         reader: Reader,
         date_rule: DateRule,
     ) -> Read:
         """Emit rows by their dates: the state has no room for their fingerprints."""
         _, listed, created = endpoint.dates(rows[0])
-        self.by_date_from = self.by_date_from or timestamp_of(listed) or timestamp_of(created)
+        self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
         reader.forget(hash_keys(endpoint.ids(rows)))
         if not reader.all_new:
-            yield from self._emit_by_date(mode, endpoint, rows, stamp, date_rule)
+            yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
 
     def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
         """Return the records of the rows before the first invalid row, and the error of that row."""
@@ -253,11 +253,11 @@ class Table:
     def emit_changed(self, reader: Reader, date_rule: DateRule) -> Read:
         """Emit the rows that the reader found changed."""
         changed, reader.changed = reader.changed, []
-        for stamp, group in groupby(changed, _stamp):
+        for times, group in groupby(changed, _times):
             rows = list(group)
             if reader.fingerprinted:
                 self.undated += sum(row.key in reader.fingerprinted and not date_rule.is_due(row.dates) for row in rows)
-            yield Emit(self, stamp, [row.record for row in rows])
+            yield Emit(self, times, [row.record for row in rows])
         reader.fingerprinted.clear()
 
     def end(self, mode: ReadMode, reader: Chunks) -> Read:
@@ -271,31 +271,31 @@ class Table:
         date_rule = self.date_rule(mode)
         if date_rule is not None and date_rule.since:
             fresh = [row for row in reader.pending if date_rule.sees_change(row.dates)]
-            yield from self._emit_once([(row.content, row.record, row.stamp) for row in fresh])
+            yield from self._emit_once([(row.content, row.record, row.times) for row in fresh])
 
     def _emit_by_date(
-        self, mode: ReadMode, endpoint: ListEndpoint, rows: Sequence[Row], stamp: Stamp, date_rule: DateRule
+        self, mode: ReadMode, endpoint: ListEndpoint, rows: Sequence[Row], times: PageTimes, date_rule: DateRule
     ) -> Read:
         """Emit the rows that are due by their dates."""
         records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
         if mode is ReadMode.LOOKBACK:
-            yield from self._emit_once(list(zip(hash_contents(records), records, repeat(stamp))))
+            yield from self._emit_once(list(zip(hash_contents(records), records, repeat(times))))
         elif records:
-            yield Emit(self, stamp, records)
+            yield Emit(self, times, records)
 
-    def _emit_once(self, rows: Iterable[tuple[int, bytes, Stamp]]) -> Read:
+    def _emit_once(self, rows: Iterable[tuple[int, bytes, PageTimes]]) -> Read:
         """Emit rows, except rows that this sync already emitted with the same content."""
-        for content, record, stamp in rows:
+        for content, record, times in rows:
             if content not in self._sent:
                 self._sent.add(content)
-                yield Emit(self, stamp, [record])
+                yield Emit(self, times, [record])
 
-    def compare(self, name: str, row: Row, stamp: Stamp) -> Read:
+    def compare(self, name: str, row: Row, times: PageTimes) -> Read:
         """Emit a single row if it differs from the row that was written under this name."""
         [record], key = self.records([row]), hash_bytes(name.encode())
         content = frozenset(hash_contents([record]))
         if content != self.store.get(key):
-            yield Emit(self, stamp, [record])
+            yield Emit(self, times, [record])
             used = self.size_limit.used
             self.store.set(key, content)
             self.store.evict(used)
@@ -324,7 +324,7 @@ class Table:
         """Note that the request limit was reached at a parent row with this list date."""
         bookmarks.defer(self.state, listed)
 
-    def _served(self, mode: ReadMode) -> list[str] | None:
+    def _tables_included(self, mode: ReadMode) -> list[str] | None:
         """Return the names of the tables that the open read hands rows to; None if it hands rows to all."""
         if self._in_version(mode):
             return None

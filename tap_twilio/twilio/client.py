@@ -1,7 +1,8 @@
 """
-Send one HTTP request to Twilio, and return the response or raise what went wrong.
+Sends one HTTP request to Twilio, and returns the response or raises the error of the attempt.
 
-retry_pool.py runs several requests at once and retries them; response.py reads the pages.
+retry_pool.py calls `Client.get` from several threads at once, and retries failed attempts. response.py then reads the
+page in the response.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionErro
 from urllib3.util import parse_url
 
 from tap_twilio.errors import Refused, Retry, TapError
-from tap_twilio.files import MOST_BYTES
+from tap_twilio.files import MAX_JSON_BYTES
 from tap_twilio.settings import Settings
-from tap_twilio.timestamps import Timestamp, machine_now, parse_timestamp, to_timestamp
+from tap_twilio.timestamps import Timestamp, machine_now, parse_date_time, to_datetime
 
 from .credentials import Credentials
-from .request import Fetch, where
+from .request import Fetch
 from .response import TOO_LARGE, Answer, parse
 
 LOGGER = logging.getLogger("tap_twilio")
-CONNECT_S = 10
-CHUNK = 1 << 16
-DATES_FROM, DATES_UNTIL = "2000", "9000"  # a Date outside of this span counts as missing
-RETRIED = (408, 425, 429)  # beside all statuses from 500
+CONNECT_TIMEOUT_S = 10
+READ_BYTES = 1 << 16
+MIN_DATE, MAX_DATE = "2000", "9000"  # an earlier or later Date counts as missing
+RETRIED = (408, 425, 429)  # HTTP statuses, in addition to all from 500
 # The edge in front of each region (docs, Global Infrastructure; product.REGION.twilio.com ended in April 2026).
 EDGES = {"au1": "sydney", "ie1": "dublin", "jp1": "tokyo"}
 
@@ -43,7 +44,7 @@ class Client:
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings, self._credentials = settings, credentials
         self._local = threading.local()
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # else each request fails until retry_minutes are over
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # a wrong path would fail each request for retry_minutes
             if not Path(os.environ.get(name) or "/").exists():
                 raise TapError(f"{name} names no file: set it to the company's CA certificates, or unset it.")
 
@@ -68,7 +69,7 @@ class Client:
         """
         Return the response to one request. Raises Retry if a retry may help; else Refused or TapError.
 
-        `request_timeout` limits the whole response, so that one that trickles ends too. Redirects are not followed:
+        `request_timeout` limits the whole response, which may arrive byte by byte. The client follows no redirects:
         Twilio sends none, and credentials go to no other host.
         """
         deadline = time.monotonic() + self._settings.request_timeout
@@ -76,8 +77,8 @@ class Client:
         try:
             with self._session().get(
                 origin + fetch.uri,
-                auth=self._credentials.of(fetch),
-                timeout=(CONNECT_S, self._settings.request_timeout),
+                auth=self._credentials.for_request(fetch),
+                timeout=(CONNECT_TIMEOUT_S, self._settings.request_timeout),
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -86,7 +87,7 @@ class Client:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _network(error, fetch, origin) from None
         date, encoding = _date(response.headers.get("Date")), response.headers.get("Content-Encoding")
-        date = date if date and DATES_FROM < date < DATES_UNTIL else None
+        date = date if date and MIN_DATE < date < MAX_DATE else None
         answer = Answer(body, date, received_at, encoding)
         if response.status_code == 200:
             return answer
@@ -101,21 +102,21 @@ class Client:
             session.headers["User-Agent"] = self._settings.user_agent
             session.headers["Accept"] = "application/json"
             session.headers["Accept-Encoding"] = "gzip"
-        known: requests.Session = self._local.session
-        return known
+        session_of_thread: requests.Session = self._local.session
+        return session_of_thread
 
     @staticmethod
     def _body(response: requests.Response, deadline: float) -> bytes:
         chunks, length = [], 0
-        while chunk := response.raw.read1(CHUNK, decode_content=False):
+        while chunk := response.raw.read1(READ_BYTES, decode_content=False):
             chunks.append(chunk)
             length += len(chunk)
             if time.monotonic() > deadline:
                 raise Retry("the answer came too slowly")
-            if length > MOST_BYTES:
+            if length > MAX_JSON_BYTES:
                 raise Retry(TOO_LARGE, bad_answer=True)
-        left: int | None = getattr(response.raw, "length_remaining", None)
-        if left:
+        missing: int | None = getattr(response.raw, "length_remaining", None)
+        if missing:
             raise Retry("the answer was cut off")
         return b"".join(chunks)
 
@@ -131,7 +132,7 @@ def _network(error: Exception, fetch: Fetch, origin: str) -> Exception:
             "one that speaks SOCKS needs pip install 'requests[socks]'."
         )
     if no_address:
-        return Refused(400, None, "this is no address", where(fetch))
+        return Refused(400, None, "this is no address", fetch.path)
     if isinstance(error, requests.exceptions.SSLError):
         return Retry("the TLS certificate is not trusted (a company's CA goes into REQUESTS_CA_BUNDLE)")
     if isinstance(error, requests.exceptions.ProxyError):
@@ -176,12 +177,12 @@ def _failure(response: requests.Response, answer: Answer, fetch: Fetch) -> Excep
         return Retry(f"{what} (HTTP {status}), which Twilio does not send", bad_answer=True)
     if code is None and "json" in response.headers.get("Content-Type", "") and not _is_whole(answer):
         return Retry(f"HTTP {status} with an error that is no JSON", bad_answer=True)
-    return Refused(status, code, message, where(fetch))
+    return Refused(status, code, message, fetch.path)
 
 
 def _is_whole(answer: Answer) -> bool:
     try:
-        parse(answer.unpacked())
+        parse(answer.decompress())
     except (Retry, ValueError):
         return False
     return True
@@ -190,7 +191,7 @@ def _is_whole(answer: Answer) -> bool:
 def _error_body(answer: Answer) -> tuple[int | None, str]:
     """Read Twilio's {"code": 20404, "message": "…", …}. A gateway may send HTML, or nothing."""
     try:
-        error = parse(answer.unpacked())
+        error = parse(answer.decompress())
         code, message = int(error["code"]), str(error["message"])
     except (Retry, ValueError, TypeError, LookupError, ArithmeticError):
         return None, "no explanation"
@@ -214,11 +215,11 @@ def _retry_after(value: str | None) -> float | None:
         date = _date(value)
     if date is None:
         return None
-    return max(0.0, (parse_timestamp(date) - datetime.now(timezone.utc)).total_seconds())
+    return max(0.0, (to_datetime(date) - datetime.now(timezone.utc)).total_seconds())
 
 
 def _date(value: str | None) -> Timestamp | None:
     try:
-        return to_timestamp(value) if value else None
+        return parse_date_time(value) if value else None
     except ValueError:
         return None

@@ -1,7 +1,9 @@
-"""Choose the credentials of a request: those of the settings, or a subaccount's own.
+"""
+Chooses the credentials of a request: those of the settings, or a subaccount's own. client.py asks before each request.
 
 Product hosts read only the account whose credentials come with the request (docs, iam/api/subaccounts). With the main
-account's auth token, Twilio's list of accounts shows each subaccount's token, which stays in memory.
+account's auth token, Twilio's list of accounts shows each subaccount's token. run/accounts.py passes it on; it stays in
+memory.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from .request import Fetch
 
 @dataclass
 class Credentials:
-    """Holds user and password of each account. `hide` is called with every secret, to keep it out of the log."""
+    """The user and password of each account. `hide` gets every secret, to keep it out of the log."""
 
     account: str
     user: str
@@ -31,12 +33,12 @@ class Credentials:
             self.hide(account, token)
             self._tokens[account] = token
 
-    def reads(self, account: str, own: bool) -> bool:
-        """Return whether there are credentials that read this account. `own`: only the account's own do."""
-        return not own or account == self.account or account in self._tokens
+    def reads(self, account: str, needs_own: bool) -> bool:
+        """Return whether an account can be read. `needs_own`: only with its own credentials."""
+        return not needs_own or account == self.account or account in self._tokens
 
-    def of(self, fetch: Fetch) -> tuple[str, str]:
+    def for_request(self, fetch: Fetch) -> tuple[str, str]:
         """Return user and password for a request."""
-        if fetch.own and fetch.account != self.account:
+        if fetch.own_credentials and fetch.account != self.account:
             return fetch.account, self._tokens[fetch.account]
         return self.user, self.password

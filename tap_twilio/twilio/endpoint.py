@@ -1,4 +1,8 @@
-"""List endpoint: build the requests for the pages of a list, and read keys and dates from its rows."""
+"""
+A list endpoint: builds the requests for the pages of one list, and gets keys and dates from its rows.
+
+The reads in extract/ yield these requests; extract/page_reader.py calls `complete` on each page.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +22,16 @@ from tap_twilio.timestamps import (
     SECOND,
     Timestamp,
     earlier,
-    format_timestamp,
+    from_datetime,
     later,
-    parse_timestamp,
-    timestamp_of,
+    timestamp_or_none,
+    to_datetime,
 )
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 
 def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
-    """Return a path of a product with values in its braces, quoted, since identities and names are free text."""
+    """Return the path of a product, with values in place of its braces, quoted, since some values are free text."""
     filled = f"{product.root}/{path}{product.suffix}"
     for name, value in values.items():
         filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
@@ -46,10 +50,10 @@ class ListEndpoint:
     account: str
     page_size: int
     query: Mapping[str, str] = field(default_factory=dict)  # one of the stream's `query_variants`
-    values: Mapping[str, str] = field(default_factory=dict)  # of the parent row, for the path
-    counted_for: str = ""  # the stream that the requests are counted for, if it is another one
+    values: Mapping[str, str] = field(default_factory=dict)  # of the parent row, for the braces of the path
+    counted_for: str = ""  # another stream that the statistics count the requests for
 
-    def top(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
+    def first_page(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
         """
         Return the request for the first page, with a date filter from `since` to before `until` if these are given.
 
@@ -58,7 +62,7 @@ class ListEndpoint:
         and extract/time_slices.py drops the rows outside.
 
         >>> from tap_twilio.streams import BY_NAME
-        >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).top(
+        >>> ListEndpoint(BY_NAME["conferences"], "AC0", 50, {"Status": "init"}).first_page(
         ...     "2026-03-01T00:00:00.000000Z", "2026-03-02T00:00:00.000000Z").uri
         '/2010-04-01/Accounts/AC0/Conferences.json?Status=init&DateCreated%3E=2026-02-28&DateCreated%3C=2026-03-03&PageSize=50'
         """
@@ -67,10 +71,10 @@ class ListEndpoint:
             query.update(bounds(self.stream.filter, since, until))
         query.update(self.stream.query)
         if self.stream.rows is not None and self.stream.has_next_page:
-            query["PageSize"] = min(self.page_size, self.stream.most_rows)
-        return self.at(f"{self.path}?{urlencode(query)}" if query else self.path, token=False)
+            query["PageSize"] = min(self.page_size, self.stream.max_page_size)
+        return self.page_at(f"{self.path}?{urlencode(query)}" if query else self.path, has_page_token=False)
 
-    def at(self, uri: str, token: bool = True) -> Fetch:
+    def page_at(self, uri: str, has_page_token: bool = True) -> Fetch:
         """Return the request for a page at an address."""
         stream, product = self.stream, self.stream.product
         return Fetch(
@@ -79,13 +83,13 @@ class ListEndpoint:
             stream.rows,
             product.host,
             product.own_credentials,
-            has=tuple(name for name in stream.key if name not in stream.derived),
+            required=tuple(name for name in stream.key if name not in stream.derived),
             has_next_page=stream.has_next_page,
-            token=token,
+            has_page_token=has_page_token,
             stream=self.counted_for or stream.name,
         )
 
-    def row(self, row: Row) -> Fetch:
+    def single_row(self, row: Row) -> Fetch:
         """Return the request for one row."""
         product = self.stream.product
         folder, key = self.path.removesuffix(product.suffix), quote(str(row[self.stream.key[-1]]), safe="")
@@ -97,16 +101,16 @@ class ListEndpoint:
         return path_of(self.stream.product, self.stream.path, {"account_sid": self.account, **self.values})
 
     @cached_property
-    def column(self) -> str:
-        """Return the name of the list date: the property that Twilio sorts and filters the list by."""
+    def list_date_property(self) -> str:
+        """Return the property that holds a row's list date: Twilio sorts and filters the list by it."""
         return self.stream.filter.column if self.stream.filter else "date_created"
 
     def complete(self, page: Page, rows_before: int = 0) -> Page:
         """
-        Return a page with the stream's `derived` properties in each row, `rows_before` rows after the first page began.
+        Return a page with the stream's `derived` properties in each row. `rows_before` rows of the list precede it.
 
-        Raises BadAnswer for a row of another account, which a product host lists for wrong credentials; and for a row
-        without a property that its key is derived from.
+        Raises BadAnswer for a row of another account, which a product host lists for wrong credentials, and for a row
+        without a value that its key is derived from.
         """
         account, derived = self.account, self.stream.derived
         for row in page.rows:
@@ -123,7 +127,7 @@ class ListEndpoint:
                     row[name] = index if source == "#" else _member(row, source)
                     if name in self.stream.key and row[name] is None:
                         raise BadAnswer(f"{self.path}: a row came without {source}, which is part of its key")
-        return Page(rows, page.next, page.date, page.received_at)
+        return Page(rows, page.next_uri, page.twilio_time, page.received_at)
 
     @cached_property
     def id_of(self) -> Callable[[Row], str]:
@@ -136,62 +140,66 @@ class ListEndpoint:
     def ids(self, rows: Iterable[Row]) -> list[str]:
         return list(map(self.id_of, rows))
 
-    def listed(self, row: Row) -> Any:
-        """Return a row's list date (created, sent or started) as Twilio wrote it, null or empty for an undated row."""
-        return row.get(self.column)
+    def list_date(self, row: Row) -> Any:
+        """Return a row's list date (when it was created, sent or started) as Twilio wrote it; None or "" if undated."""
+        return row.get(self.list_date_property)
 
     @cached_property
     def dates(self) -> Callable[[Row], Dates]:
         """Return the function that returns a row's dates."""
-        changed, listed = self.stream.changed or "", self.column
+        changed, listed = self.stream.replication_key or "", self.list_date_property
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
-    def dates_of(self, rows: Sequence[Row]) -> list[Dates]:
+    def row_dates(self, rows: Sequence[Row]) -> list[Dates]:
         try:
-            return list(map(itemgetter(self.stream.changed, self.column, "date_created"), rows))
+            return list(map(itemgetter(self.stream.replication_key, self.list_date_property, "date_created"), rows))
         except KeyError:
             return list(map(self.dates, rows))
 
     def unsliceable_rows(self, rows: Sequence[Dates]) -> frozenset[int]:
         """
-        Return the indices of rows that time slices do not see, or see in another place of the list than a rescan.
+        Return the indices of rows that a date filter hides, or lists at another place than the unfiltered list.
 
         These are undated rows, and rows whose list date is more than a day after their creation.
         """
         if not self.stream.filter_hides_rows:
             return frozenset()
-        # Most rows are listed by the minute of their creation: comparing texts first is quicker than parsing dates.
+        # Most rows have one minute for both dates: to compare the texts first is quicker than to parse them.
         differ = (
             index
             for index, (_, listed, created) in enumerate(rows)
             if not listed or not created or listed[:16] != created[:16]
         )
         return frozenset(
-            index for index in differ if _is_unsliceable(timestamp_of(rows[index][1]), timestamp_of(rows[index][2]))
+            index
+            for index in differ
+            if _is_unsliceable(timestamp_or_none(rows[index][1]), timestamp_or_none(rows[index][2]))
         )
 
     @cached_property
     def name(self) -> str:
-        """Return what distinguishes the list from others whose rows go to the same table."""
+        """Return a name that no other list of the same stream and account has."""
         return " ".join([*self.query.values(), *self.values.values()])
 
     def newest(self, row: Row) -> Timestamp | None:
-        """Return the later of a row's list date and its creation, None for an undated row."""
-        listed, created = timestamp_of(self.listed(row)), timestamp_of(row.get("date_created"))
+        """Return the later of a row's list date and its creation; None for an undated row."""
+        listed, created = timestamp_or_none(self.list_date(row)), timestamp_or_none(row.get("date_created"))
         return listed and max(listed, created or listed)
 
-    def all_older(self, page: Page, edge: Timestamp) -> bool:
+    def all_before(self, page: Page, date: Timestamp) -> bool:
         """
-        Return whether every row of a page is from before `edge`, an undated row by its creation.
+        Return whether every row of a page is older than a date; the date of an undated row is its creation.
 
         At least one row must be dated, since a list may show all undated rows above the dated ones.
         """
-        dates = (self.newest(row) or timestamp_of(row.get("date_created")) or END for row in page.rows)
-        return all(date < edge for date in dates) and any(timestamp_of(self.listed(row)) for row in page.rows)
+        row_dates = (self.newest(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
+        return all(row_date < date for row_date in row_dates) and any(
+            timestamp_or_none(self.list_date(row)) for row in page.rows
+        )
 
 
 def _member(row: Row, source: str) -> Any:
-    """Return a value inside an object of a row, None where the row has none."""
+    """Return the value at a path such as `links.media` inside a row; None if there is none."""
     value: Any = row
     for name in source.split("."):
         value = value.get(name) if isinstance(value, dict) else None
@@ -203,13 +211,13 @@ def _is_unsliceable(listed: Timestamp | None, created: Timestamp | None) -> bool
 
 
 def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str]:
-    """Return the query of a date filter, a unit wider on each side unless its bounds are known to be inclusive."""
+    """Return the query of a date filter: a unit wider on each side, unless its bounds are known to be inclusive."""
 
     def bound(at: Timestamp) -> str:
         day = f"{at[:10]}T00:00:00Z" if filter_.midnights else at[:10]
         return day if filter_.unit >= DAY else f"{at[:19]}Z"
 
-    if filter_.closed:
+    if filter_.inclusive:
         return {filter_.after: bound(since), filter_.before: bound(earlier(until, SECOND))}
     return {
         filter_.after: bound(earlier(since, filter_.unit)),
@@ -219,34 +227,36 @@ def bounds(filter_: Filter, since: Timestamp, until: Timestamp) -> dict[str, str
 
 def halves(endpoint: ListEndpoint, rows: int, since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:
     """
-    Return the newer and the older half of a time slice if a query listed as many rows as Twilio lists at most.
+    Return the newer and the older half of a time slice whose query listed the maximum of rows; else nothing.
 
-    Raises BadAnswer for a time slice that is too short to be halved.
+    Twilio then hides the remaining rows. Raises BadAnswer if the time slice is too short to be halved.
     """
     filter_ = endpoint.stream.filter
-    if filter_ is None or filter_.most_rows is None or rows < filter_.most_rows:
+    if filter_ is None or filter_.max_rows is None or rows < filter_.max_rows:
         return []
-    start, end = parse_timestamp(since), parse_timestamp(until)
+    start, end = to_datetime(since), to_datetime(until)
     if end - start < 2 * filter_.unit:
         raise BadAnswer(f"{endpoint.path}: one {filter_.unit} has more rows than Twilio lists in a query")
-    middle = format_timestamp(start + (end - start) / 2)
+    middle = from_datetime(start + (end - start) / 2)
     return [(middle, until), (since, middle)]
 
 
-def dates_of(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
-    """Return the list dates of rows, BEGINNING where a row has none."""
-    return [timestamp_of(endpoint.listed(row)) or BEGINNING for row in rows]
+def list_dates(endpoint: ListEndpoint, rows: Sequence[Row]) -> list[Timestamp]:
+    """Return the list dates of rows; BEGINNING for a row without one."""
+    return [timestamp_or_none(endpoint.list_date(row)) or BEGINNING for row in rows]
 
 
 def pages_between(endpoint: ListEndpoint, page: Page, since: Timestamp) -> float:
-    """Estimate the pages from this page back to `since`, assuming that rows are as dense there as on this page."""
-    dates = [timestamp_of(endpoint.listed(row)) or timestamp_of(row.get("date_created")) for row in page.rows]
+    """Estimate the number of pages from this one back to `since`, if rows are as dense there as on this page."""
+    dates = [
+        timestamp_or_none(endpoint.list_date(row)) or timestamp_or_none(row.get("date_created")) for row in page.rows
+    ]
     return pages_to([date for date in dates if date], since)
 
 
 def pages_to(dates: list[Timestamp], since: Timestamp) -> float:
-    """Estimate the pages from one with these dates back to `since`, assuming that rows are as dense there."""
+    """Estimate the number of pages from one with these dates back to `since`, if rows are as dense there."""
     if not dates or min(dates) <= since:
         return 0
-    spread = max(parse_timestamp(max(dates)) - parse_timestamp(min(dates)), SECOND)
-    return (parse_timestamp(min(dates)) - parse_timestamp(since)) / spread
+    spread = max(to_datetime(max(dates)) - to_datetime(min(dates)), SECOND)
+    return (to_datetime(min(dates)) - to_datetime(since)) / spread

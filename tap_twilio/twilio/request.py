@@ -1,64 +1,69 @@
-"""Requests to Twilio, the pages that answer them, and their statistics."""
+"""
+What the tap asks Twilio for, and what it gets: `Fetch`, `Page`, and the statistics of both.
+
+A read (extract/) yields a `Fetch`. The scheduler hands it to retry_pool.py, and sends the `Page` back into the read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tap_twilio.timestamps import Timestamp
 
 Row = dict[str, Any]
-Stamp = tuple[Timestamp, Timestamp]  # when a response came, by this machine's clock and by Twilio's
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """
-    One request. `uri` is relative to the host, `rows` is the member of the response that holds the rows.
+    """A request for one page of a list; without `rows_property`, for a single resource, the only row of its page."""
 
-    If `rows` is None, the response is a single resource, which becomes the page's only row. The request counts towards
-    the rate limit of `account`. With `own`, it carries that account's own credentials.
-    """
-
-    account: str
-    uri: str
-    rows: str | None = None
-    host: str = "api"
-    own: bool = False
-    has: tuple[str, ...] = ("sid",)  # properties that every row must have
+    account: str  # whose rate limit the request counts towards
+    uri: str  # path and query
+    rows_property: str | None = None  # of the response: the array of its rows
+    host: str = "api"  # the product's part of the host's name
+    own_credentials: bool = False  # send the account's own credentials, not those of the settings
+    required: tuple[str, ...] = ("sid",)  # properties that every row must have
     has_next_page: bool = True  # False: the response names no next page
-    token: bool = False  # whether `uri` bears a page token, which may name a row
-    stream: str = ""  # the stream that the statistics count it for
-    # After so many responses with HTTP 500, 502 or 504 the request fails. None: it fails after `retry_minutes`.
-    attempts: int | None = None
+    has_page_token: bool = False  # `uri` bears a page token, which may name a row
+    stream: str = ""  # the stream that the statistics count the request for
+    # The request fails after so many responses with HTTP 500, 502 or 504. None: it fails after `retry_minutes`.
+    max_server_failures: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Return the path for a message. The query is left out, since it may hold personal data."""
+        return ascii(self.uri.split("?")[0])[1:-1][:200]
+
+
+class PageTimes(NamedTuple):
+    """The time at which a response came."""
+
+    received_at: Timestamp  # by this machine's clock; the record's `received_at`
+    twilio_time: Timestamp  # by Twilio's clock; the record's `time_extracted`
 
 
 @dataclass(frozen=True)
 class Page:
-    """The rows of a response as Twilio wrote them, the next page's uri, Twilio's clock and this machine's."""
+    """The rows of a response as Twilio wrote them, and the next page's `Fetch.uri`, None on the last page."""
 
     rows: list[Row]
-    next: str | None
-    date: Timestamp
+    next_uri: str | None
+    twilio_time: Timestamp
     received_at: Timestamp = ""
 
     @property
-    def stamp(self) -> Stamp:
-        return self.received_at, self.date
+    def times(self) -> PageTimes:
+        return PageTimes(self.received_at, self.twilio_time)
 
 
 @dataclass
 class RequestStats:
-    """Statistics of a stream's requests in an account. `seconds` is the sum of their durations."""
+    """Statistics of a stream's requests in an account."""
 
-    requests: int = 0  # failed attempts included
-    seconds: float = 0
+    requests: int = 0  # attempts, failed ones included
+    seconds: float = 0  # the sum of the attempts' durations
     pages: int = 0
     rows: int = 0  # received, repeated ones included
-    first_s: float = 0  # when the first request was sent and the last response came, by time.monotonic()
-    last_s: float = 0
-
-
-def where(fetch: Fetch) -> str:
-    """Return a request's path, for a message. The query is left out, since it may hold personal data."""
-    return ascii(fetch.uri.split("?")[0])[1:-1][:200]
+    first_s: float = 0  # when the first request was sent, by time.monotonic()
+    last_s: float = 0  # when the last response came

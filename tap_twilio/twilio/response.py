@@ -1,10 +1,12 @@
 """
-Read Twilio's responses: decompress and parse the body, and return its rows as a page.
+Reads a response: decompresses and parses its body, and returns its rows as a Page.
+
+retry_pool.py calls `read_page` on the main thread for each response that client.py got. A list has one of two forms:
 
 classic  {"messages": [{…}, …], "next_page_uri": "/2010-04-01/…" or null, "page": 0, "page_size": 50, …}
 newer    {"call_summaries": [{…}, …], "meta": {"key": "call_summaries", "next_page_url": "https://…" or null, …}}
 
-Any other body is an error: a guess could lose rows.
+Any other body is an error: to guess its form could lose rows.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from msgspec.json import Decoder
 from zlib_ng import zlib_ng as zlib  # twice as fast as zlib
 
 from tap_twilio.errors import Retry
-from tap_twilio.files import MOST_BYTES, fits
+from tap_twilio.files import MAX_JSON_BYTES, fits_in_memory
 from tap_twilio.timestamps import Timestamp
 
 from .request import Fetch, Page
@@ -29,7 +31,9 @@ from .server_clock import Clock
 
 BIGINT = 2**63 - 1  # the largest integer of Postgres, Snowflake and BigQuery
 TOO_LARGE = "the answer is larger than any page should be (page_size makes pages smaller)"
-TWILIO = r"^https://{host}(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com(?::443)?(?=/)"  # one product, at any edge and region
+TWILIO_ORIGIN = (
+    r"^https://{host}(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com(?::443)?(?=/)"  # one product, at any edge and region
+)
 
 _NUL = re.compile(rb"\\u0000")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -37,39 +41,39 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Answer:
-    """A response with HTTP status 200. `date` is its `Date` header, `received_at` this machine's clock."""
+    """A response as it came. `date` is its `Date` header, `received_at` the time of this machine's clock."""
 
     body: bytes
     date: Timestamp | None
     received_at: Timestamp
-    encoding: str | None = None  # of the body
+    encoding: str | None = None  # its `Content-Encoding` header
 
-    def unpacked(self) -> bytes:
+    def decompress(self) -> bytes:
         """
         Return the decompressed body. Raises Retry for a truncated, a malformed and an oversized one.
 
-        The main thread decompresses, so that memory holds one decompressed page at a time.
+        Only the main thread calls it, so that memory holds one decompressed page at a time.
         """
-        body = self.body if self.encoding in (None, "", "identity") else self._unzipped()
-        if not fits(body):
+        body = self.body if self.encoding in (None, "", "identity") else self._decompress()
+        if not fits_in_memory(body):
             raise Retry(TOO_LARGE, bad_answer=True)
         return body
 
-    def _unzipped(self) -> bytes:
-        pieces, rest, left = [], self.body, MOST_BYTES
+    def _decompress(self) -> bytes:
+        members, compressed, max_bytes = [], self.body, MAX_JSON_BYTES
         try:
-            while rest:
-                unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
-                pieces.append(unpack.decompress(rest, left))
-                left -= len(pieces[-1])
-                if unpack.unconsumed_tail or left <= 0:
+            while compressed:  # a gzip file may have several members
+                decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip, or what HTTP calls deflate
+                members.append(decompressor.decompress(compressed, max_bytes))
+                max_bytes -= len(members[-1])
+                if decompressor.unconsumed_tail or max_bytes <= 0:
                     raise Retry(TOO_LARGE, bad_answer=True)
-                if not unpack.eof:
+                if not decompressor.eof:
                     raise Retry("the answer was cut off")
-                rest = unpack.unused_data
+                compressed = decompressor.unused_data
         except zlib.error:  # type: ignore[misc]  # its stub gives it no base
             raise Retry("the answer cannot be unpacked") from None
-        return b"".join(pieces)
+        return b"".join(members)
 
 
 # The body -----------------------------------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ class Sanitized:
     """
     A value in which U+FFFD replaces NUL characters, which Postgres refuses, or lone surrogates.
 
-    The tap counts such values as it writes them.
+    singer/compile.py counts such values for the log.
     """
 
     __slots__ = ()
@@ -155,58 +159,62 @@ def read_page(fetch: Fetch, answer: Answer, origin: str, clock: Clock) -> Page:
     """
     Return the page in a response, and show its `Date` to the clock. Raises Retry for a body that is no page.
 
-    The page bears the clock's time if the response has no `Date`, or one that the clock does not believe.
+    `origin` is the address that the request went to. If the response has no `Date`, or one later than the clock, the
+    page bears the clock's time.
     """
     try:
-        body = parse(answer.unpacked())
+        body = parse(answer.decompress())
     except ValueError:
         raise Retry("the answer is no valid JSON") from None  # often truncated, so a retry helps
     if not isinstance(body, dict):
         raise Retry("the answer is no JSON object", bad_answer=True)
-    if fetch.rows is None:
-        if not (fetch.has and set(fetch.has) <= body.keys()) and not {"sid", "account_sid", "url"} & body.keys():
+    if fetch.rows_property is None:
+        if (
+            not (fetch.required and set(fetch.required) <= body.keys())
+            and not {"sid", "account_sid", "url"} & body.keys()
+        ):
             raise Retry("the answer is not the resource asked for", bad_answer=True)
         return Page([body], None, _date(answer, clock), answer.received_at)
-    rows = body.get(fetch.rows)
-    if not isinstance(rows, list) or not _are_rows(rows, fetch.has):
-        raise Retry(f"the answer has no rows in {fetch.rows!r}", bad_answer=True)
+    rows = body.get(fetch.rows_property)
+    if not isinstance(rows, list) or not _are_rows(rows, fetch.required):
+        raise Retry(f"the answer has no rows in {fetch.rows_property!r}", bad_answer=True)
     return Page(rows, _next_uri(fetch, body, origin), _date(answer, clock), answer.received_at)
 
 
 def _date(answer: Answer, clock: Clock) -> Timestamp:
     if answer.date:
-        clock.saw(answer.date, answer.received_at)
+        clock.observe(answer.date, answer.received_at)
     return min(answer.date or clock.now, clock.now)
 
 
-def _are_rows(rows: list[Any], has: tuple[str, ...]) -> bool:
-    """Return whether all are objects with a plain key: sanitized text may equal the key of another row."""
+def _are_rows(rows: list[Any], required: tuple[str, ...]) -> bool:
+    """Return whether all are objects with plain keys; a sanitized key is refused, since it may equal another row's."""
     if not all(isinstance(row, dict) for row in rows):
         return False
-    kinds = ({type(row.get(name)) for row in rows} for name in has)
-    return all(kind <= {str} or kind <= {int} for kind in kinds)
+    types = ({type(row.get(name)) for row in rows} for name in required)
+    return all(found <= {str} or found <= {int} for found in types)
 
 
 def _next_uri(fetch: Fetch, body: dict[str, Any], origin: str) -> str | None:
-    """Return the next page's address, relative to this request's host: credentials go to no other host."""
+    """Return the next page's path and query. Its host must be this request's: credentials go to no other host."""
     if not fetch.has_next_page:
         return None
     meta = body.get("meta")
     if "next_page_uri" in body:
-        following = body["next_page_uri"]
+        address = body["next_page_uri"]
     elif isinstance(meta, dict) and "next_page_url" in meta:
-        following = meta["next_page_url"]
+        address = meta["next_page_url"]
     else:
         raise Retry("the answer does not say whether a page follows", bad_answer=True)
-    if following is None or following == "":
+    if address is None or address == "":
         return None
-    if not isinstance(following, str):
+    if not isinstance(address, str):
         raise Retry("the answer's next page is not an address", bad_answer=True)
-    if following.startswith(f"{origin}/"):
-        following = following[len(origin) :]
-    following = re.sub(TWILIO.format(host=re.escape(fetch.host)), "", following)  # behind a proxy, or at an edge
-    if following.startswith("//") or not following.startswith("/"):
+    if address.startswith(f"{origin}/"):
+        address = address[len(origin) :]
+    address = re.sub(TWILIO_ORIGIN.format(host=re.escape(fetch.host)), "", address)  # behind a proxy, or at an edge
+    if address.startswith("//") or not address.startswith("/"):
         raise Retry("the answer's next page is on another host", bad_answer=True)
-    if following == fetch.uri:
+    if address == fetch.uri:
         raise Retry("the answer names itself as its next page", bad_answer=True)
-    return following
+    return address

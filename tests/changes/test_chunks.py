@@ -28,7 +28,7 @@ from tap_twilio.changes.power_sums import (
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.extract import strategy
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
 from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Tap, TwilioList, histories, live
 
@@ -587,7 +587,7 @@ class Numbers(TwilioList):
     def answer(self, ask: Fetch) -> Page:
         path, query = urlsplit(ask.uri).path, dict(parse_qsl(urlsplit(ask.uri).query))
         rows = list(self.rows.values())
-        if ask.rows is None:
+        if ask.rows_property is None:
             named = [row for row in rows if row["sid"] == path.rsplit("/", 1)[1].removesuffix(".json")]
             return Page([self.wire(row) for row in (*named, *rows)][:1], None, text(self.now))
         if self.stream.filter:
@@ -636,7 +636,7 @@ def test_lists_without_rescans_write_just_what_changed(stream: str, seed: int) -
     for _ in range(4):
         twilio.asked_since.clear()
         twilio.now += twilio.rng.choice((HOUR, 5 * HOUR))
-        again = getattr(twilio.stream.reads, "again", 1000 * DAY)
+        again = getattr(twilio.stream.read_strategy, "lookback", 1000 * DAY)
         recent = [sid for sid, row in twilio.rows.items() if row["date_created"] > twilio.now - again + DAY]
         rows = twilio.rng.sample(recent, min(len(recent), twilio.rng.choice((0, 1, 2))))
         for sid in rows:

@@ -86,9 +86,9 @@ def test_any_json_is_a_page_or_asked_for_again(body: Any, single: bool) -> None:
     except Retry as error:
         one_line(error)
         return
-    assert page.next is None or (page.next.startswith("/") and not page.next.startswith("//"))
+    assert page.next_uri is None or (page.next_uri.startswith("/") and not page.next_uri.startswith("//"))
     assert len(page.rows) == (1 if single else len(body["messages"]))
-    assert page.date == NOW
+    assert page.twilio_time == NOW
 
 
 @given(st.binary(max_size=200))
@@ -297,7 +297,7 @@ def test_any_state_is_taken_or_one_line(data: st.DataObject, spoiled: bool) -> N
     run_plan = RunPlan(
         Settings(AC, AC, SECRET), state, frozenset({"messages"}), NOW, lambda: NOW, {"messages": orjson.dumps}
     )
-    reading = run_plan.reading(stream, Account(AC), Budget(5))
+    reading = run_plan.partition_read(stream, Account(AC), Budget(5))
     reading.reconcile()
     json.dumps(state.dump({"messages": [AC]}))
     if mine.backfill or mine.date_updated:

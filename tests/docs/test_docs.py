@@ -52,11 +52,11 @@ def test_every_setting_is_listed_as_it_is() -> None:
 
 def test_the_readme_lists_every_stream_as_it_is() -> None:
     """Table, key, list, filter and bookmark of each stream that is on by default; the others by product, in order."""
-    rows, six = table("streams"), [stream for stream in STREAMS if stream.default]
+    rows, six = table("streams"), [stream for stream in STREAMS if stream.selected_by_default]
 
     products: dict[str, list[str]] = {}
     for stream in STREAMS:
-        if not stream.default:
+        if not stream.selected_by_default:
             products.setdefault(stream.product.host, []).append(code(stream.name))
     assert [(product, names.split(", ")) for product, names in table("products")] == list(products.items())
     assert [row[0] for row in rows] == [code(stream.name) for stream in six]
@@ -70,9 +70,9 @@ def test_the_readme_lists_every_stream_as_it_is() -> None:
             assert code(stream.filter.after.rstrip(">")) in filtered
         elif not stream.parent:
             assert filtered.startswith("none")
-        if stream.filter and stream.filter.reach:
-            assert f"{stream.filter.reach.days} days" in filtered
-        assert bookmark == (code(stream.changed) if stream.changed else "none")
+        if stream.filter and stream.filter.max_age:
+            assert f"{stream.filter.max_age.days} days" in filtered
+        assert bookmark == (code(stream.replication_key) if stream.replication_key else "none")
 
 
 def test_every_exit_code_is_listed() -> None:
@@ -126,7 +126,7 @@ def test_the_catalog_examples_do_what_the_page_says() -> None:
     """They leave out a stream, leave out a property, and read a stream as a full table, in this order."""
     stream_out, property_out, full = re.findall(r'(?m)^\{"breadcrumb.+\}$', TEXTS["docs/settings.md"])
 
-    assert choice(stream_out).keys() == {stream.name for stream in STREAMS if stream.default} - {"messages"}
+    assert choice(stream_out).keys() == {stream.name for stream in STREAMS if stream.selected_by_default} - {"messages"}
     assert "body" not in choice(property_out)["messages"].properties
     assert "date_sent" in choice(property_out)["messages"].properties
     assert choice(full)["messages"].full_table

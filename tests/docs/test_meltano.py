@@ -98,7 +98,7 @@ def test_the_definition_says_of_each_setting_what_the_tap_does() -> None:
     assert definition["settings_group_validation"] == meltano.CREDENTIALS
     assert {name for group in meltano.CREDENTIALS for name in group} <= settings.keys()
     assert definition["capabilities"] == sorted(about["capabilities"])
-    assert definition["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.default]
+    assert definition["select"] == [f"{stream.name}.*" for stream in STREAMS if stream.selected_by_default]
 
 
 def test_the_page_selects_what_the_tap_reads_by_itself() -> None:
@@ -307,4 +307,4 @@ def test_the_project_of_this_checkout_runs(wheels: Path, server: Server, warehou
     assert list((tmp_path / "states").iterdir())
     assert (tmp_path / "meltano.yml").read_bytes() == (ROOT / "meltano.yml").read_bytes()
     tables = warehouse.query("select table_name from information_schema.tables where table_schema = 'checkout'")
-    assert {row["table_name"] for row in tables} == {stream.name for stream in STREAMS if stream.default}
+    assert {row["table_name"] for row in tables} == {stream.name for stream in STREAMS if stream.selected_by_default}

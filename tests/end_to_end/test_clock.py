@@ -13,7 +13,7 @@ from testing.taps import Tap, properties
 from tests.standard.test_streams import LISTED, NOW, fill
 
 TapOf = Callable[..., Tap]
-USAGE = [stream.name for stream in STREAMS if "as_of" in stream.volatile]
+USAGE = [stream.name for stream in STREAMS if "as_of" in stream.not_compared]
 
 
 def tap_on(tap_of: TapOf, twilio: Twilio, *names: str) -> Tap:
@@ -93,9 +93,9 @@ def test_a_number_that_counts_seconds_is_no_change(tap_of: TapOf) -> None:
     assert len(tap.run().records(names[0])) > 0
 
 
-@pytest.mark.parametrize("stream", [one for one in STREAMS if one.volatile], ids=lambda stream: stream.name)
+@pytest.mark.parametrize("stream", [one for one in STREAMS if one.not_compared], ids=lambda stream: stream.name)
 def test_the_schema_says_what_is_not_compared(stream: object) -> None:
     """Since the warehouse may hold an old value."""
     about = properties(stream.name)  # type: ignore[attr-defined]
-    for name in stream.volatile:  # type: ignore[attr-defined]
+    for name in stream.not_compared:  # type: ignore[attr-defined]
         assert "not compared, so the warehouse holds" in about[name.partition(".")[0]]["description"]

@@ -423,7 +423,7 @@ def test_a_sync_finished_in_part_shows_what_it_has_and_says_so(
 
     assert done.returncode == 3
     assert "Tables in schema twilio:" in done.stdout
-    assert done.stderr.startswith("tap-twilio finished in part")
+    assert done.stderr.startswith("tap-twilio did not read everything")
     assert checkout.runs() == [1]
 
 
@@ -449,7 +449,7 @@ def test_a_sync_that_is_stopped_lets_the_target_finish(checkout: Checkout, new_d
     _, errors = process.communicate()
 
     assert process.returncode == 130
-    assert errors.endswith("Stopped; make sync again goes on from what is loaded.\n")
+    assert errors.endswith("Stopped. Run make sync again to continue.\n")
     assert checkout.runs() == [1]
 
 
@@ -589,7 +589,7 @@ def test_two_runs_at_once_are_refused(checkout: Checkout) -> None:
 
     for done in refused:
         assert (done.returncode, done.stdout) == (1, "")
-        assert re.fullmatch("Another make sync runs in this folder: .*\n", done.stderr)
+        assert re.fullmatch("Another make sync is running in this folder: .*\n", done.stderr)
 
 
 def test_a_port_in_use_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
@@ -757,5 +757,5 @@ def test_a_pip_that_fails_is_one_line(tmp_path: Path) -> None:
     _, said = installing.end(1)
 
     assert installing.process.returncode == 1
-    assert re.fullmatch("pip could not install into .venv: .* All it said is in .venv.log; .*\n", said)
+    assert re.fullmatch("pip could not install into .venv: .* Its output is in .venv.log; .*\n", said)
     assert "Collecting sqlalchemy" in (tmp_path / ".venv.log").read_text()

@@ -466,7 +466,7 @@ def test_a_clock_that_goes_back_a_little_moves_no_bookmark_back(tap_of: MakeTap)
 def test_a_machine_whose_clock_is_an_hour_off_is_told_so(hours: int) -> None:
     """Twilio's clock is the one that counts: the machine's is in received_at only."""
     sync = Sync(Settings("AC" + "0" * 32, "AC", "token"), [], State(), Output(2))
-    sync.clock.saw(f"{datetime.now(timezone.utc) + hours * HOUR:%Y-%m-%dT%H:%M:%S.%fZ}")
+    sync.clock.observe(f"{datetime.now(timezone.utc) + hours * HOUR:%Y-%m-%dT%H:%M:%S.%fZ}")
     (said,) = sync._check_clock()
     assert "clock is" in said
 

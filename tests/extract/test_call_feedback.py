@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,29 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import PartitionError, Refused, Unreachable
-from tap_twilio.extract import strategy
-from tap_twilio.extract.budget import Budget
-from tap_twilio.extract.partition_read import Bounds
-from tap_twilio.run.accounts import Account
-from tap_twilio.run.plan import RunPlan
-from tap_twilio.settings import Settings
-from tap_twilio.state.store import State
+from tap_twilio.errors import Refused, Unreachable
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
+from testing.family_tap import FamilyTap
 from testing.histories import (
-    ACCOUNT,
     DAY,
     FEW,
     HOUR,
     START,
-    STREAM,
-    Killed,
     Pages,
     TwilioList,
-    all_as_json,
-    drive,
     live,
     rfc2822,
 )
@@ -123,12 +111,13 @@ class RatedCalls(TwilioList):
         return rated | {sid: ("feedback", rating["quality_score"]) for sid, rating in self.ratings.items()}
 
 
-class FeedbackTap:
+class FeedbackTap(FamilyTap):
     """The tap's call_feedback, with calls or alone, and the warehouse that it loads."""
 
+    twilio: RatedCalls
+
     def __init__(self, twilio: RatedCalls) -> None:
-        self.twilio = twilio
-        self.written: Any = None
+        super().__init__(twilio)
         self.warehouse: dict[str, tuple[str, int]] = {}
         self.emitted: list[str] = []
         self.calls: dict[str, Any] = {}
@@ -137,25 +126,12 @@ class FeedbackTap:
         self, requests: int = 5000, calls: bool = True, lives: int | None = None, chatter: float = 0.2, **given: Any
     ) -> bool:
         self.emitted = []
-        twilio = self.twilio
-        chosen = Settings(ACCOUNT, ACCOUNT, "secret", feedback_requests=requests, page_size=5, **given)
-        state = State(json.loads(json.dumps(self.written)))
-        selected = frozenset({"call_feedback", "calls"} if calls else {"call_feedback"})
-        run_plan = RunPlan(
-            chosen, state, selected, text(twilio.now), lambda: text(twilio.now), dict.fromkeys(selected, all_as_json)
+        return self.run(
+            ("call_feedback", "calls") if calls else ("call_feedback",),
+            Pages(self.twilio, chatter, lives),
+            {"feedback_requests": requests, "page_size": 5, **given},
+            {"page_size": 5, "short_pages": 3, "start_date": given.get("start_date") or ""},
         )
-        run_plan.bounds = Bounds(page_size=5, short_pages=3, lateness=HOUR, start_date=chosen.start_date or "")
-        account = Account(ACCOUNT, "active", text(twilio.now - 400 * DAY))
-        reading = run_plan.reading(STREAM["calls"], account, Budget(10**6, [("calls", ACCOUNT)]))
-        reading.reconcile()
-        try:
-            with suppress(Killed, PartitionError):
-                drive([strategy.sync(reading)], Pages(twilio, chatter, lives), self.take)
-                return not any(table.failed for table in reading.tables)
-            return False
-        finally:
-            reading.keep()
-            self.written = state.dump({name: [ACCOUNT] for name in selected})
 
     def take(self, emit: Emit) -> None:
         for row in map(json.loads, emit.records):
@@ -262,7 +238,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio.hollow = 0
     assert tap.sync(chatter=0)
     pages, there = (
-        [ask.uri for ask in twilio.requests if ask.rows == "calls"],
+        [ask.uri for ask in twilio.requests if ask.rows_property == "calls"],
         max(1, -(-len(twilio.rows) // 5)),
     )
     assert len(set(pages[:there])) == len(set(pages)) == there
@@ -273,7 +249,7 @@ def test_selecting_calls_too_reads_the_calls_once(seed):
     twilio.requests.clear()
     twilio.now += DAY
     assert tap.sync(chatter=0)
-    pages = [ask.uri for ask in twilio.requests if ask.rows == "calls"]
+    pages = [ask.uri for ask in twilio.requests if ask.rows_property == "calls"]
     assert len(pages) == len(set(pages)) == max(1, -(-len(twilio.rows) // 5))
 
 

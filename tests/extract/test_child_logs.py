@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,18 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import PartitionError, Refused, ServerFailed, Unreachable
-from tap_twilio.extract import strategy
-from tap_twilio.extract.budget import Budget
-from tap_twilio.extract.partition_read import Bounds
-from tap_twilio.run.accounts import Account
-from tap_twilio.run.plan import RunPlan
-from tap_twilio.settings import Settings
-from tap_twilio.state.store import State
+from tap_twilio.errors import Refused, ServerFailed, Unreachable
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
-from testing.histories import ACCOUNT, DAY, FEW, HOUR, START, STREAM, Killed, Pages, TwilioList, all_as_json, drive
+from testing.family_tap import FamilyTap
+from testing.histories import DAY, FEW, HOUR, START, Pages, TwilioList
 
 SEEDS = st.integers(0, 10**9)
 LOG = "taskrouter_events"
@@ -96,56 +89,40 @@ class Workspaces(TwilioList):
         }
 
 
-class Tap:
+class Tap(FamilyTap):
     """The tap, and the warehouse that it loads."""
 
+    twilio: Workspaces
+
     def __init__(self, twilio: Workspaces) -> None:
-        self.twilio, self.written = twilio, None
+        super().__init__(twilio)
         self.warehouse: dict[str, dict[str, Any]] = {}
         self.emitted: list[str] = []
         self.began = twilio.now
-        self.said = ""  # what tables failed with
+
+    @property
+    def said(self) -> str:
+        """Return the errors of the last sync."""
+        return " ".join(str(table.failed) for table in self.reading.tables if table.failed)
 
     def sync(
         self, budget: int = 10**6, lives: int | None = None, size: int = 3, still: bool = False, **bounds: Any
     ) -> bool:
         """Run a sync. Return whether it succeeded."""
-        twilio, self.emitted = self.twilio, []
-        twilio.requested_since.clear()
-        self.began = twilio.now
-        state, now = State(json.loads(json.dumps(self.written))), text(twilio.now)
-        selected = frozenset(TABLES if twilio.rng.random() < 0.5 else (LOG,))
-        records = dict.fromkeys(TABLES, all_as_json)
-        run_plan = RunPlan(
-            Settings(ACCOUNT, ACCOUNT, "secret", page_size=size),
-            state,
-            selected,
-            now,
-            lambda: text(twilio.now),
-            records,
-        )
-        run_plan.bounds = Bounds(page_size=size, short_pages=3, lateness=HOUR, **bounds)
-        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM[TABLES[0]], account, Budget(budget, [(TABLES[0], ACCOUNT)]))
-        reading.reconcile()
-        pages = Pages(twilio, 0.0, lives)
+        self.emitted, self.began = [], self.twilio.now
+        self.twilio.requested_since.clear()
+        selected = TABLES if self.twilio.rng.random() < 0.5 else (LOG,)
+        pages = Pages(self.twilio, 0.0, lives)
         pages.events = 60 if still else 0  # from 60 on, no time passes
-        try:
-            with suppress(Killed, PartitionError):
-                drive([strategy.sync(reading)], pages, self._take)
-                self.said = " ".join(str(table.failed) for table in reading.tables if table.failed)
-                return not self.said
-            return False
-        finally:
-            reading.keep()
-            self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in TABLES})))
+        bounds = {"page_size": size, "short_pages": 3, **bounds}
+        return self.run(selected, pages, {"page_size": size}, bounds, budget)
 
     def wrong(self) -> dict[str, Any]:
         """Return the events that Twilio listed as the last sync began, and that the warehouse lacks."""
         truth = self.twilio.truth(self.began)
         return {sid: row for sid, row in truth.items() if self.warehouse.get(sid) != row}
 
-    def _take(self, emit: Emit) -> None:
+    def take(self, emit: Emit) -> None:
         if emit.table.name == LOG:
             self.warehouse |= {row["sid"]: row for row in map(json.loads, emit.records)}
             self.emitted += [json.loads(record)["sid"] for record in emit.records]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,29 +11,18 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import PartitionError, Refused, Unreachable
-from tap_twilio.extract import strategy
-from tap_twilio.extract.budget import Budget
-from tap_twilio.extract.partition_read import Bounds
-from tap_twilio.run.accounts import Account
-from tap_twilio.run.plan import RunPlan
-from tap_twilio.settings import Settings
-from tap_twilio.state.store import State
+from tap_twilio.errors import Refused, Unreachable
 from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.request import Fetch, Page
+from testing.family_tap import FamilyTap
 from testing.histories import (
-    ACCOUNT,
     DAY,
     FEW,
     HOUR,
     START,
-    STREAM,
-    Killed,
     Pages,
     TwilioList,
-    all_as_json,
-    drive,
     live,
     rfc2822,
 )
@@ -99,7 +87,7 @@ class Family(TwilioList):
 
     def answer(self, ask: Fetch) -> Page:
         parts = urlsplit(ask.uri).path.split("/")[2:]  # Flows, its SID, Executions, its SID, Steps
-        if len(parts) == 1 or (len(parts) == 2 and not ask.rows):
+        if len(parts) == 1 or (len(parts) == 2 and not ask.rows_property):
             return super().answer(ask)
         if self.rng.random() < self.trouble:
             raise Unreachable("HTTP 500, for 15 minutes")
@@ -122,11 +110,13 @@ class Family(TwilioList):
         }
 
 
-class Tap:
+class Tap(FamilyTap):
     """The tap, and the warehouse that it loads."""
 
+    twilio: Family
+
     def __init__(self, twilio: Family) -> None:
-        self.twilio, self.written = twilio, None
+        super().__init__(twilio)
         self.warehouse: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         self.emitted: list[str] = []
 
@@ -140,30 +130,12 @@ class Tap:
         **bounds: Any,
     ) -> bool:
         """Run a sync. Return whether it succeeded for every table."""
-        twilio, self.emitted = self.twilio, []
-        state = State(json.loads(json.dumps(self.written)))
-        run_plan = RunPlan(
-            Settings(ACCOUNT, ACCOUNT, "secret", max_child_requests=requests),
-            state,
-            frozenset(selected),
-            text(twilio.now),
-            lambda: text(twilio.now),
-            dict.fromkeys(TABLES, all_as_json),
-        )
-        run_plan.bounds = Bounds(page_size=3, short_pages=3, lateness=HOUR, **bounds)
-        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(STREAM["studio_flows"], account, Budget(budget, [("studio_flows", ACCOUNT)]))
-        reading.reconcile()
-        try:
-            with suppress(Killed, PartitionError):
-                drive([strategy.sync(reading)], Pages(twilio, chatter, lives), self._take)
-                return not any(table.failed for table in reading.tables)
-            return False
-        finally:
-            reading.keep()
-            self.written = json.loads(json.dumps(state.dump({name: [ACCOUNT] for name in selected})))
+        self.emitted = []
+        pages = Pages(self.twilio, chatter, lives)
+        bounds = {"page_size": 3, "short_pages": 3, **bounds}
+        return self.run(selected, pages, {"max_child_requests": requests}, bounds, budget)
 
-    def _take(self, emit: Emit) -> None:
+    def take(self, emit: Emit) -> None:
         for row in map(json.loads, emit.records):
             self.warehouse[emit.table.name][row["sid"]] = row
             self.emitted.append(row["sid"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,20 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_twilio.errors import PartitionError, Refused
+from tap_twilio.errors import Refused
 from tap_twilio.extract import strategy
-from tap_twilio.extract.budget import Budget
-from tap_twilio.extract.partition_read import Bounds, PartitionRead
-from tap_twilio.run.accounts import Account
-from tap_twilio.run.plan import RunPlan
-from tap_twilio.settings import Settings
-from tap_twilio.state.store import State
+from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.streams import children
 from tap_twilio.streams.model import AllParents, OpenParents, RecentParents, Stream
-from tap_twilio.tables.effects import Emit
-from tap_twilio.timestamps import format_timestamp as text
+from tap_twilio.tables.effects import Emit, Read
+from tap_twilio.timestamps import from_datetime as text
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page
+from testing.family_tap import FamilyTap
 from testing.histories import (
     ACCOUNT,
     DAY,
@@ -39,11 +34,8 @@ from testing.histories import (
     HOUR,
     START,
     STREAM,
-    Killed,
     Pages,
     TwilioList,
-    all_as_json,
-    drive,
     live,
     rfc2822,
 )
@@ -130,11 +122,11 @@ class Families(TwilioList):
         path = urlsplit(ask.uri).path
         root = ListEndpoint(self.stream, ACCOUNT, 50).path
         single = path.removesuffix(".json").removeprefix(root.removesuffix(".json")).count("/") <= 1
-        if path == root or (not ask.rows and single and path not in self.children_by_path):
+        if path == root or (not ask.rows_property and single and path not in self.children_by_path):
             return super().answer(ask)
         folder, key = path.removesuffix(".json").rsplit("/", 1)
         rows = [*self.children_by_path.get(folder, ()), *self.children_by_path.get(f"{folder}.json", ())]
-        if items := [dict(row) for row in rows if row["sid"] == key and not ask.rows]:
+        if items := [dict(row) for row in rows if row["sid"] == key and not ask.rows_property]:
             return Page(items, None, text(self.now))
         self.visited_paths.append(path)
         for answers in (self.refused, self.hidden):
@@ -148,68 +140,41 @@ class Families(TwilioList):
         return Page([dict(row) for row in self.children_by_path[path]], None, text(self.now))
 
 
-class FamilyTap:
+class Tap(FamilyTap):
     """The tap, and the tags of the rows that it emitted, by table."""
 
+    twilio: Families
+
     def __init__(self, twilio: Families, *selected: str) -> None:
-        self.twilio, self.written = twilio, None
+        super().__init__(twilio)
         self.selected = selected or (twilio.stream.name, *FAMILIES[twilio.stream.name])
         self.tags: dict[str, set[str]] = {name: set() for name in self.selected}
         self.version = 0
         self.given_up = 0
-        self.states: list[Any] = []
+        self.states: list[Any] = []  # each that could be written
 
     def sync(self, way: str = "", lives: int | None = None, chatter: float = 0.0, **given: Any) -> bool:
         """Run a sync on one of the `WAYS`. Return whether it succeeded."""
-        twilio, budget = self.twilio, given.pop("budget", 10**6)
-        state = State(json.loads(json.dumps(self.written)))
-        chosen = Settings(
-            ACCOUNT,
-            ACCOUNT,
-            "secret",
-            page_size=3,
-            call_feedback_source="feedback",
-            max_child_requests=given.pop("requests", 5000),
+        self.twilio.visited_paths = []
+        budget, requests = given.pop("budget", 10**6), given.pop("requests", 5000)
+        succeeded = self.run(
+            self.selected,
+            Pages(self.twilio, chatter, lives, lambda: self.states.append(self.dump(self.selected))),
+            {"page_size": 3, "call_feedback_source": "feedback", "max_child_requests": requests},
+            {"page_size": 3, "short_pages": 300, **given},
+            budget,
+            0 if way == "full state" else 10**6,
+            self._read_version if way == "FULL_TABLE" else strategy.sync,
         )
-        now = text(twilio.now)
-        run_plan = RunPlan(
-            chosen,
-            state,
-            frozenset(self.selected),
-            now,
-            lambda: text(twilio.now),
-            dict.fromkeys(self.selected, all_as_json),
-        )
-        run_plan.bounds = Bounds(page_size=3, lateness=HOUR, **{"short_pages": 300, **given})
-        run_plan.size_limit.limit = 0 if way == "full state" else 10**6
-        name = twilio.stream.name
-        account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        reading = run_plan.reading(twilio.stream, account, Budget(budget, [(name, ACCOUNT)]))
-        reading.reconcile()
-        self.state, twilio.visited_paths = state, []
-        try:
-            with suppress(Killed, PartitionError):
-                pages = Pages(twilio, chatter, lives, lambda: self._note(reading))
-                drive([self._read(reading, way)], pages, self._take)
-                return not any(table.failed for table in reading.tables)
-            return False
-        finally:
-            self._note(reading)
-            self.written = self.states[-1]
-            self.given_up += sum(child_stream.given_up for child_stream in reading.child_streams)
+        self.states.append(self.written)
+        self.given_up += sum(child_stream.given_up for child_stream in self.reading.child_streams)
+        return succeeded
 
-    def _read(self, reading: PartitionRead, way: str) -> Any:
-        if way != "FULL_TABLE":
-            return strategy.sync(reading)
+    def _read_version(self, reading: PartitionRead) -> Read:
         self.version += 1
         return strategy.full(reading, self.version)
 
-    def _note(self, reading: PartitionRead) -> None:
-        reading.keep()
-        dumped = self.state.dump({name: [ACCOUNT] for name in self.selected})
-        self.states.append(json.loads(json.dumps(dumped)))
-
-    def _take(self, emit: Emit) -> None:
+    def take(self, emit: Emit) -> None:
         self.tags[emit.table.name] |= {row.get("tag", row["sid"]) for row in map(json.loads, emit.records)}
 
     def missing(self) -> dict[str, set[str]]:
@@ -217,11 +182,11 @@ class FamilyTap:
         return {name: tags for name, tags in found.items() if tags}
 
 
-def families(seed: int, stream: str, *selected: str, rows: int = 14) -> tuple[Families, FamilyTap]:
+def families(seed: int, stream: str, *selected: str, rows: int = 14) -> tuple[Families, Tap]:
     twilio = Families(random.Random(seed), stream)
     for number in range(rows):
         twilio.add(START - (number + 1) * 25 * HOUR)
-    return twilio, FamilyTap(twilio, *selected)
+    return twilio, Tap(twilio, *selected)
 
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -305,42 +270,29 @@ def test_a_few_requests_a_sync_come_to_every_row(requests: int) -> None:
     assert not tap.missing()
 
 
-@pytest.mark.parametrize("root", ["messages", "recordings", "video_rooms"])
-@pytest.mark.parametrize("there", [True, False], ids=["parent is there", "parent is gone"])
-def test_a_list_that_answers_404_is_read_again_by_a_later_sync(root: str, there: bool) -> None:
-    """The rows come with the next sync. A 404 counts if the parent answers 404 too, or if the list repeats it."""
-    twilio, tap = families(5, root, rows=3)
-    child = STREAM[FAMILIES[root][0]]
-    paths = [
-        path
-        for path in twilio.children_by_path
-        if path.count("/") == min(one.count("/") for one in twilio.children_by_path)
-    ]
-    twilio.refused.update(paths if there else ())
-    if not there:
-        twilio.children_by_path.clear()
-        for tags in twilio.tags.values():
-            tags.clear()
-    visits = []
-    for _ in range(4):
-        twilio.now += HOUR
-        assert tap.sync()
-        visits.append(len(twilio.visited_paths))
-    assert not tap.missing()
-    assert child.parent
-    if not there and not isinstance(child.parent.visit, (AllParents, OpenParents)):
-        assert visits[0] and visits[-1] == 0, "the 404 counts in the end"
-
-
-@pytest.mark.parametrize("root", ["recordings", "studio_flows", "video_rooms"])
-def test_a_list_two_levels_down_that_answers_404_once_is_read_again(root: str) -> None:
-    """The list of its parent is read again too, although no row of the parents changed."""
+@pytest.mark.parametrize("root", ["messages", "recordings", "studio_flows", "video_rooms"])
+def test_a_list_that_answers_404_once_is_read_again_by_a_later_sync(root: str) -> None:
+    """At every level, although no row of the parents changed."""
     twilio, tap = families(5, root, rows=3)
     twilio.refused.update(list(twilio.children_by_path))
     for _ in range(4):
         twilio.now += HOUR
         assert tap.sync()
     assert not tap.missing()
+
+
+@pytest.mark.parametrize("root", ["messages", "recordings"])
+def test_a_list_that_always_answers_404_is_left_in_the_end(root: str) -> None:
+    """A 404 counts if the parent answers 404 too, or if the list repeats it."""
+    twilio, tap = families(5, root, rows=3)
+    twilio.children_by_path.clear()
+    visits = []
+    for _ in range(4):
+        twilio.now += HOUR
+        assert tap.sync()
+        visits.append(len(twilio.visited_paths))
+    assert visits[0]
+    assert not visits[-1]
 
 
 def test_an_empty_list_whose_parent_announces_rows_is_read_again() -> None:
@@ -392,7 +344,7 @@ def test_media_that_come_to_an_old_message_without_a_date_are_read() -> None:
 def test_a_child_selected_later_is_read_below_every_row() -> None:
     """Its parent was read before, for another child."""
     twilio, _ = families(5, "recordings")
-    tap = FamilyTap(twilio, "recordings", "recording_add_on_result_payloads")
+    tap = Tap(twilio, "recordings", "recording_add_on_result_payloads")
     for _ in range(3):
         twilio.now += HOUR
         assert tap.sync()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tap_twilio.errors import PageShifted
+from tap_twilio.errors import PageShifted, Refused
 from tap_twilio.extract.read_list import read_list
 
 
 class FakeReader:
-    """Three pages, one of which may have shifted."""
+    """Three pages. Twilio may answer one of them with an error, or its rows have shifted."""
 
-    def __init__(self, shifts_at=None):
+    def __init__(self, shifts_at=None, error=None):
         self.pages, self.ended, self.shifts_at = 0, False, shifts_at
+        self.error = error or PageShifted("rows moved")
 
     def next_page(self):
         if self.pages == self.shifts_at:
-            raise PageShifted("rows moved")
+            raise self.error
         self.pages += 1
         self.ended = self.pages == 3
         return self.pages
@@ -24,8 +25,8 @@ class FakeReader:
 
 
 class FakeDispatcher:
-    def __init__(self, shifts_at=None):
-        self.page_reader, self.calls = FakeReader(shifts_at), []
+    def __init__(self, shifts_at=None, error=None):
+        self.page_reader, self.calls = FakeReader(shifts_at, error), []
 
     def take(self, page):
         self.calls.append(page)
@@ -93,6 +94,16 @@ def test_without_a_rule_for_it_a_shift_is_raised_and_closes_nothing():
     with pytest.raises(PageShifted):
         next(read_list(FakeDispatcher.take, dispatcher))
     assert dispatcher.calls == [1, 2]
+
+
+def test_a_refused_page_gives_the_read_up_or_is_raised():
+    refusal, noted = Refused(400, None, "too far back", ""), []
+    noticed, raised = FakeDispatcher(shifts_at=2, error=refusal), FakeDispatcher(shifts_at=2, error=refusal)
+    assert run(noticed, on_refusal=noted.append) is None
+    with pytest.raises(Refused):
+        next(read_list(FakeDispatcher.take, raised))
+    assert noted == [refusal]
+    assert noticed.calls == raised.calls == [1, 2]
 
 
 def test_a_dispatcher_that_the_caller_goes_on_with_stays_open():

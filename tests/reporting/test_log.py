@@ -19,13 +19,13 @@ import logging, sys
 if {first}: import tap_twilio.singer.compat
 from tap_twilio.log import OneLine, begin_log
 line = begin_log()
-import tap_twilio.singer.catalog, tap_twilio.reporting.closing_lines
+import tap_twilio.singer.catalog, tap_twilio.reporting.log_lines
 from tap_twilio.run.sync import Sync
 (handler,) = logging.getLogger().handlers
 assert handler.formatter is line, handler
 line.hide("user", "a-password")
 logging.getLogger("singer").warning("with\\na-password")
-tap_twilio.reporting.closing_lines.metrics([("messages", 2)], 1.5, 3, 0)
+tap_twilio.reporting.log_lines.log_metrics([("messages", 2)], 1.5, 3, 0)
 """
 
 

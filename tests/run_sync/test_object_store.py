@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tap_twilio.errors import TapError
-from tap_twilio.run_sync.object_store import Remote
+from tap_twilio.run_sync.object_store import ObjectStore
 from testing.taps import ROOT, Tap
 from tests.run_sync.test_run_sync import Job, some_rows
 
@@ -130,7 +130,7 @@ def test_a_lock_whose_making_was_asked_for_twice_is_the_syncs_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library asks again where an answer was lost, and is told that there is such a file."""
-    place = Remote(f"local://{tmp_path}")
+    place = ObjectStore(f"local://{tmp_path}")
     write = place._files.pipe_file
 
     def twice(path: str, value: bytes, mode: str = "overwrite") -> None:
@@ -139,7 +139,7 @@ def test_a_lock_whose_making_was_asked_for_twice_is_the_syncs_own(
             raise FileExistsError(path)
 
     monkeypatch.setattr(place._files, "pipe_file", twice)
-    with place.alone():
+    with place.hold_lock():
         assert (tmp_path / "sync.lock").exists()
     assert not (tmp_path / "sync.lock").exists()
 
@@ -150,11 +150,11 @@ def test_of_an_error_of_many_lines_the_first_is_told(tmp_path: Path, monkeypatch
     def fail(path: str) -> None:
         raise RuntimeError("The server is busy.\nRequestId:1\nContent: <?xml ...")
 
-    place = Remote(f"local://{tmp_path}")
-    with place.alone(), monkeypatch.context() as patch:
+    place = ObjectStore(f"local://{tmp_path}")
+    with place.hold_lock(), monkeypatch.context() as patch:
         patch.setattr(place._files, "cat_file", fail)
         with pytest.raises(TapError, match=r": cannot be read \(RuntimeError: The server is busy.\)\.$"):
-            place.last()
+            place.load()
 
 
 @pytest.mark.long
@@ -173,7 +173,7 @@ def test_a_sync_goes_on_from_the_store_also_after_a_kill(job: StoredJob) -> None
     first, second = job.run(), job.run()
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "; 0 rows sent; state kept" in second.stderr
+    assert "; 0 rows sent; state saved" in second.stderr
     assert job.wrong() == {}
     assert job.store.files == ["state.json"]
     assert "bookmarks" in job.store.do("print(store.cat_file('bucket/some/twilio/state.json').decode())")

@@ -70,17 +70,17 @@ def test_discovery_offers_all_streams_by_the_singer_specification() -> None:
     assert [entry["tap_stream_id"] for entry in catalog["streams"]] == ALL
     for stream, entry in zip(STREAMS, catalog["streams"]):
         metadata = singer_metadata.to_map(entry["metadata"])
-        changed = [stream.changed] if stream.changed else []
+        changed = [stream.replication_key] if stream.replication_key else []
         about = metadata.pop(())
         method = about.pop("replication-method", None) or about.pop("forced-replication-method")
         assert method == "INCREMENTAL"
         assert about == {
             "inclusion": "available",
-            "selected": stream.default,
-            "selected-by-default": stream.default,
+            "selected": stream.selected_by_default,
+            "selected-by-default": stream.selected_by_default,
             "table-key-properties": list(stream.key),
             "valid-replication-keys": changed,
-            **({"replication-key": stream.changed} if changed else {}),
+            **({"replication-key": stream.replication_key} if changed else {}),
         }
         assert entry["key_properties"] == list(stream.key)
         automatic = {name for (_, name), about in metadata.items() if about["inclusion"] == "automatic"}
@@ -109,7 +109,7 @@ def test_a_stream_is_forced_only_where_there_is_no_list_to_read_whole() -> None:
     }
 
     assert forced == WINDOWS | {stream.name for stream in STREAMS if stream.parent}
-    assert [stream.name for stream in STREAMS if stream.default] == DEFAULT
+    assert [stream.name for stream in STREAMS if stream.selected_by_default] == DEFAULT
 
 
 def test_discovery_prints_a_schema_as_its_file_has_it() -> None:
@@ -275,7 +275,7 @@ def test_singer_python_agrees(data: st.DataObject, stream: str) -> None:
         row = dict.fromkeys(kinds) | {key: A_KEY[kinds[key]["type"]] for key in entry.key_properties}
         noted = singer_metadata.to_map(entry.metadata)
         record = Transformer().transform(row, entry.schema.to_dict(), noted)
-        silent = {name for name in BY_NAME[stream].opt_in if "selected" not in noted["properties", name]}
+        silent = {name for name in BY_NAME[stream].deselected_by_default if "selected" not in noted["properties", name]}
         assert ours[stream].properties == record.keys() - silent
 
 

@@ -56,7 +56,7 @@ def accounts_of(twilio: Twilio) -> list[str]:
 
 def oldest_of(stream: Stream) -> str:
     """The day from which rows are made: the list, and those above it, reach back so far."""
-    reach = stream.filter and stream.filter.reach
+    reach = stream.filter and stream.filter.max_age
     own = "2026-01-15" if reach and reach < 20 * DAY else "2025-12-31"
     return max(own, oldest_of(BY_NAME[stream.parent.stream])) if stream.parent else own
 
@@ -68,9 +68,9 @@ def parent_of(twilio: Twilio, stream: Stream, account: str, created: str = "") -
         return None
     asked: Json = {}
     if where := stream.parent.where:
-        asked[where.column] = where.among[-1] if where.among else str((where.above or 0) + 1)
-        if where.holding:
-            asked[where.column] = {where.holding: "/"}
+        asked[where.column] = where.one_of[-1] if where.one_of else str((where.above or 0) + 1)
+        if where.has_member:
+            asked[where.column] = {where.has_member: "/"}
     above = BY_NAME[stream.parent.stream]
     higher = parent_of(twilio, above, account, created)
     (handle,) = twilio.add(above.name, account, higher, created=created, **asked)
@@ -94,7 +94,7 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
     found = {}
     positions = [name for name, source in stream.derived.items() if source == "#"]
     before: Counter[Key] = Counter()  # rows of a list, which are in the order in which they were made
-    for account in accounts_of(twilio) if stream.scope != "twilio" else accounts_of(twilio)[:1]:
+    for account in accounts_of(twilio) if stream.scope != "global" else accounts_of(twilio)[:1]:
         for values, row in twilio.present_at(stream.name, account):
             place = tuple(values.values())
             filled = {**{name: values[name] for name in kinds if name in values}, **row}
@@ -106,7 +106,7 @@ def truth(twilio: Twilio, stream: Stream) -> dict[Key, Json]:
             record = {
                 name: expected_value(filled.get(name), about)
                 for name, about in kinds.items()
-                if name not in stream.volatile | {"received_at"}
+                if name not in stream.not_compared | {"received_at"}
             }
             found[tuple(record[name] for name in stream.key)] = record
     return found
@@ -120,7 +120,7 @@ def table(run: Run, stream: Stream) -> dict[Key, Json]:
         read = {
             name: json.loads(value, parse_float=Decimal) if name in texts and value is not None else value
             for name, value in record.items()
-            if name not in stream.volatile | {"received_at"}
+            if name not in stream.not_compared | {"received_at"}
         }
         found[tuple(read[name] for name in stream.key)] = read
     return found
@@ -159,8 +159,8 @@ def test_it_is_discovered_with_its_key_and_the_date_that_tells_changes(stream: S
     about = next(one["metadata"] for one in entry["metadata"] if one["breadcrumb"] == [])
     held = entry["schema"]["properties"]
     assert about["table-key-properties"] == list(stream.key)
-    assert about.get("replication-key") == stream.changed
-    assert about["selected-by-default"] is stream.default
+    assert about.get("replication-key") == stream.replication_key
+    assert about["selected-by-default"] is stream.selected_by_default
     assert all(held[name]["type"] in ("string", "integer") for name in stream.key)
     assert not stream.hidden & held.keys()
 
@@ -182,18 +182,20 @@ def test_every_row_of_every_account_arrives_alone_without_its_parent(
     assert all(list(record) == list(properties(stream.name)) for record in run.records(stream.name))
 
 
-@pytest.mark.parametrize("stream", [one for one in LISTED if one.opt_in], ids=lambda one: one.name)
+@pytest.mark.parametrize("stream", [one for one in LISTED if one.deselected_by_default], ids=lambda one: one.name)
 def test_a_secret_leaves_where_the_catalog_selects_it_and_nowhere_else(
     tap_of: MakeTap, twilio: Twilio, stream: Stream
 ) -> None:
     """With its own metadata alone: that the stream is selected is not enough."""
     fill(twilio, stream, many=3)
     tap = tap_for(tap_of, twilio, stream, opted_in=False)
-    assert not [name for record in whole(tap).records(stream.name) for name in record if name in stream.opt_in]
+    assert not [
+        name for record in whole(tap).records(stream.name) for name in record if name in stream.deselected_by_default
+    ]
     assert tap.catalog is not None
     (entry,) = [one for one in tap.catalog["streams"] if one["tap_stream_id"] == stream.name]
     for item in entry["metadata"]:
-        if item["breadcrumb"][-1:] in [[name] for name in stream.opt_in]:
+        if item["breadcrumb"][-1:] in [[name] for name in stream.deselected_by_default]:
             item["metadata"]["selected"] = True
     tap.state = None
     records = whole(tap).records(stream.name)
@@ -212,7 +214,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
     twilio.at("2026-01-20T09:00:00Z")
     quiet = whole(tap)
     for stream in streams:
-        if isinstance(stream.reads, Rescan):
+        if isinstance(stream.read_strategy, Rescan):
             assert quiet.records(stream.name) == [], stream.name
             fill(twilio, stream, many=2, now=True)
     twilio.at("2026-01-21T09:00:00Z")  # a catalogue is read once a day
@@ -220,7 +222,7 @@ def test_a_second_sync_brings_what_changed_and_no_other_row(
     for stream in streams:
         held = table(new, stream) | table(quiet, stream) | table(run, stream)
         assert differences(held | table(new, stream), truth(twilio, stream)) == [], stream.name
-        if isinstance(stream.reads, Rescan):
+        if isinstance(stream.read_strategy, Rescan):
             assert table(new, stream).keys() == truth(twilio, stream).keys() - table(run, stream).keys(), stream.name
 
 
@@ -295,7 +297,7 @@ def test_all_streams_at_once_fill_every_table_and_the_next_sync_is_quiet(tap_of:
     assert {name: found for name, found in wrong.items() if found} == {}
     twilio.at("2026-01-20T03:00:00Z")
     again = whole(tap)
-    assert [s.name for s in LISTED if isinstance(s.reads, Rescan) and again.records(s.name)] == []
+    assert [s.name for s in LISTED if isinstance(s.read_strategy, Rescan) and again.records(s.name)] == []
     secrets = [row["auth_token"] for row in twilio.present("accounts")]
     printed = run.log + b"".join(run.lines).decode("utf-8", "replace")
     assert not [secret for secret in secrets if secret in printed]

@@ -87,7 +87,7 @@ def states(tap: Tap) -> list[Json]:
         {"since": timestamp, "until": "2026-02-02T00:00:00.000000Z", "checkpoint": None, "read": {}, "failed": True}
     ]
     ((_, part),) = later["call_feedback"]["partitions"]
-    part["feedback_progress"]["late"] = part["imported_bookmark"] = timestamp
+    part["feedback_progress"]["late_starts_done_at"] = part["imported_bookmark"] = timestamp
     part["fingerprints"] = part["visited"] = part["rescan_visited"] = part["unconfirmed"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
     part["visited_for"] = "call_feedback"
     tap.state = None

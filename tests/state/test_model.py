@@ -151,7 +151,7 @@ def test_a_thousand_idle_accounts_take_no_more_room_than_their_names() -> None:
         for account in accounts:
             part = state.partition(stream.name, account)
             part.date_updated = part.lookback_done_at = part.finished = "2026-03-01T00:00:00.000000Z"
-            part.feedback_progress = FeedbackProgress(late="2026-03-01T00:00:00.000000Z")
+            part.feedback_progress = FeedbackProgress(late_starts_done_at="2026-03-01T00:00:00.000000Z")
     size = len(json.dumps(state.dump({stream.name: accounts for stream in STREAMS})))
     assert size < 40_000 + 1_000 * len(STREAMS)
 

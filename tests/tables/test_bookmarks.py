@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tap_twilio.state.model import Partition
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import NO_LIMIT, BookmarksAtStart
-from tap_twilio.timestamps import END, HOUR, earlier, format_timestamp, later
+from tap_twilio.timestamps import END, HOUR, earlier, from_datetime, later
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
-DATES = st.integers(0, 1000).map(lambda hours: format_timestamp(START + timedelta(hours=hours)))
+DATES = st.integers(0, 1000).map(lambda hours: from_datetime(START + timedelta(hours=hours)))
 STEPS = st.one_of(
     st.tuples(st.just(bookmarks.advance), DATES),
     st.tuples(st.just(bookmarks.finish_lookback), DATES),
@@ -53,13 +53,13 @@ def test_a_clock_that_goes_back_takes_back_only_what_this_sync_wrote(
     at_start = BookmarksAtStart.from_state(state)
     for step, *dates in this_sync:
         step(state, *dates)
-    at_start.hold_back(now, HOUR)
+    at_start.cap_dates(now, HOUR)
     for old, new in zip(found, _bookmarks(state)):
         assert old <= new <= max(old, earlier(now, HOUR))
 
 
 def test_a_state_from_the_future_is_reset() -> None:
-    now = format_timestamp(START)
+    now = from_datetime(START)
     state = Partition(date_updated=later(now, 2 * HOUR), fingerprints="AAAA")
     assert bookmarks.is_from_the_future([state], [], now)
     bookmarks.reset(state)
@@ -69,7 +69,7 @@ def test_a_state_from_the_future_is_reset() -> None:
 
 
 def test_rows_that_the_limit_deferred_are_resent_and_the_limit_ends_where_that_does_not_help() -> None:
-    state, bookmark = Partition(), format_timestamp(START)
+    state, bookmark = Partition(), from_datetime(START)
     bookmarks.defer(state, bookmark)
     bookmarks.defer(state, None)
     bookmarks.finish_rescan(state, bookmark)
@@ -85,7 +85,7 @@ def test_rows_that_the_limit_deferred_are_resent_and_the_limit_ends_where_that_d
 def test_a_resend_of_every_row_covers_any_other() -> None:
     state = Partition()
     bookmarks.resend_all(state)
-    bookmarks.resend_created(state, format_timestamp(START))
+    bookmarks.resend_created(state, from_datetime(START))
     assert state.resend_created_before == END
-    bookmarks.finish_rescan(state, format_timestamp(START))
+    bookmarks.finish_rescan(state, from_datetime(START))
     assert state.resend_created_before is None

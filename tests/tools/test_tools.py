@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -13,13 +14,13 @@ import pytest
 
 from sandbox.catalog import Fact, fact, facts
 from tap_twilio.streams import BY_NAME, PRODUCTS, STREAMS, model
-from tap_twilio.streams.model import Filter, Has, OpenParents, Parent, Product, Stream
+from tap_twilio.streams.model import Condition, Filter, OpenParents, Parent, Product, Stream
 from tap_twilio.timestamps import DAY
 from tools.check import Outcome, check, list_key, stream_key, text
 from tools.documents import Documents
 from tools.left_out import LEFT_OUT, UNDOCUMENTED
 from tools.oai import CHECKSUMS, FACTS, PUBLISHED, all_facts, as_text, by_shape, checksums, listed, main
-from tools.page import page
+from tools.page import DOCS, pages
 from tools.propose import declaration, schema_of
 
 
@@ -89,7 +90,7 @@ def test_what_is_proposed_can_be_pasted_into_the_file_of_its_product() -> None:
 
 def told(stream: Stream) -> tuple[object, ...]:
     """What the documents tell of it, beyond doubt."""
-    return stream.product, stream.path, stream.rows, stream.most_rows, stream.hidden
+    return stream.product, stream.path, stream.rows, stream.max_page_size, stream.hidden
 
 
 def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
@@ -103,7 +104,7 @@ def test_a_product_that_nothing_is_read_of_is_declared_on_the_spot() -> None:
 
 TOYS = Product("toys", "/v1", page_size=50)
 BOXES = Stream("boxes", TOYS, "Boxes", "boxes", filter=Filter("After", "Before", "date_created", unit=DAY))
-OPEN = OpenParents(while_=Has("state", among=("open",)))
+OPEN = OpenParents(open_if=Condition("state", one_of=("open",)))
 BALLS = Stream("balls", TOYS, "Boxes/{box_sid}/Balls", "balls", parent=Parent("boxes", {"box_sid": "sid"}, OPEN))
 TEXT = {"type": "string"}
 SCHEMAS: dict[str, Any] = {
@@ -196,8 +197,11 @@ def test_what_a_declaration_says_and_the_documents_do_not_is_a_contradiction(
     ("parent", "says"),
     [
         (Parent("boxes", {"box_sid": "number"}, OPEN), "there is no property number (of boxes, the path's)"),
-        (Parent("boxes", {"box_sid": "sid"}, where=Has("lid", above=0)), "there is no property lid (of boxes, "),
-        (Parent("boxes", {"box_sid": "sid"}, where=Has("state", among=("lost",))), "state of boxes is never lost"),
+        (Parent("boxes", {"box_sid": "sid"}, where=Condition("lid", above=0)), "there is no property lid (of boxes, "),
+        (
+            Parent("boxes", {"box_sid": "sid"}, where=Condition("state", one_of=("lost",))),
+            "state of boxes is never lost",
+        ),
     ],
 )
 def test_a_child_is_held_against_the_rows_of_its_parent(toys: Path, parent: Parent, says: str) -> None:
@@ -278,6 +282,32 @@ def test_every_list_of_the_documents_is_a_stream_or_left_out_with_its_reason() -
     assert all(LEFT_OUT.values())
 
 
-def test_the_page_of_streams_is_made_from_the_declarations() -> None:
-    """`python -m tools.page >docs/streams.md` brings it up to date."""
-    assert Path("docs/streams.md").read_text(encoding="utf-8") == page()
+def test_the_generated_pages_are_up_to_date() -> None:
+    """`python -m tools.page` writes them. The folder has no other page, and the site's navigation has all."""
+    written = {str(path.relative_to(DOCS)): path.read_text("utf-8") for path in DOCS.glob("dictionary/*")}
+    assert written | {"streams.md": (DOCS / "streams.md").read_text("utf-8")} == pages()
+
+    navigation = Path("mkdocs.yml").read_text("utf-8").split("nav:\n")[1]
+    assert [name for name in written if name.endswith(".md") and f"{name}\n" not in navigation] == []
+
+
+def test_links_between_the_generated_pages_lead_to_a_section() -> None:
+    """Streams link to their sections, and joins to the sections of other streams."""
+    found = pages()
+    for name in found:
+        for path, anchor in re.findall(r"\]\(([^)\s#:]*)#(\w+)\)", found[name]):
+            assert f"\n## {anchor}\n" in found[os.path.normpath(Path(name).parent / path) if path else name], name
+
+
+def test_the_dictionary_says_how_tables_join() -> None:
+    """By the path of a child, by all columns of a parent's key, and by the SID that a column describes."""
+    found = "".join(pages().values())
+    sections = dict(re.findall(r"(?ms)^## (\w+)$(.+?)(?=^## |\Z)", found))
+    assert "- **Joins**: `sid` = [calls](#calls) `sid`\n" in sections["call_feedback"]
+    assert "- **Joined by**: [message_media](#message_media) `parent_sid`\n" in sections["messages"]
+    assert "`recording_sid` = [recordings](#recordings) `sid`" in sections["transcriptions"]
+    both = "`service_sid`, `identity`"
+    assert f"{both} = [verify_entities](#verify_entities) {both}" in sections["verify_factors"]
+    assert "- **Joins**: `account_sid`, `iso_code` =" in sections["voice_dialing_permission_high_risk_prefixes"]
+    assert "`messaging_service_sid` = [messaging_services](messaging.md#messaging_services)" in sections["messages"]
+    assert "author_sid` =" not in sections["studio_flows"]  # users of the console are in no table

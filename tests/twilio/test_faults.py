@@ -39,7 +39,7 @@ from tap_twilio.twilio import response as response_module
 from tap_twilio.twilio import retry_pool as pool_module
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
-from tap_twilio.twilio.rate_limit import QUIETEST_S, ConcurrencyLimit
+from tap_twilio.twilio.rate_limit import MAX_QUIET_S, ConcurrencyLimit
 from tap_twilio.twilio.request import Fetch
 from tap_twilio.twilio.response import Answer, read_page
 from tap_twilio.twilio.retry_pool import Pool
@@ -189,7 +189,7 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it fills the memory as it comes, or as a few kilobytes that unpack to much more, at once or in parts."""
     for module in (client_module, response_module):
-        monkeypatch.setattr(module, "MOST_BYTES", 1 << 20)
+        monkeypatch.setattr(module, "MAX_JSON_BYTES", 1 << 20)
     endless = wire(head("200 OK", "Connection: close"), *[b" " * 70_000] * 100)
     with endless as url, pytest.raises(Retry, match="larger than any page"):
         client_of(url).get(ASK)
@@ -209,7 +209,7 @@ HANGS: dict[str, list[bytes | float]] = {
 
 def test_nothing_holds_a_request_for_longer_than_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hang, and a head, a body or a compressed body that trickles so that no socket's timeout ever ends it."""
-    monkeypatch.setattr(pool_module, "SLACK_S", 0.2)
+    monkeypatch.setattr(pool_module, "OVERDUE_S", 0.2)
     with ExitStack() as stack:
         pools = []
         for pieces in HANGS.values():  # concurrently
@@ -369,7 +369,7 @@ def test_a_share_settles_at_the_limit(limit: int, page_s: float) -> None:
 
 def test_a_limit_that_rises_is_found() -> None:
     """What was refused for an hour is tried again within five minutes, and then the rest follows quickly."""
-    share = ConcurrencyLimit(8, refused=4, quiet_s=QUIETEST_S, changed=0.0)
+    share = ConcurrencyLimit(8, refused=4, quiet_s=MAX_QUIET_S, changed=0.0)
     share.limit = 3
     times = [now for now in range(400) if share.recovered(8, float(now))]
 
@@ -434,9 +434,9 @@ def test_an_answer_that_is_no_page_is_never_taken_for_one(body: dict[str, Any], 
 
 def test_both_envelopes_are_read() -> None:
     """The classic one, and the newer one with addresses in full."""
-    assert page(messages=ROWS, next_page_uri="/next?x=1").next == "/next?x=1"
-    assert page(messages=ROWS, next_page_uri=None).next is None
-    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next == "/next"
+    assert page(messages=ROWS, next_page_uri="/next?x=1").next_uri == "/next?x=1"
+    assert page(messages=ROWS, next_page_uri=None).next_uri is None
+    assert page(messages=ROWS, meta={"next_page_url": f"{ORIGIN}/next"}).next_uri == "/next"
 
 
 # Whole runs -----------------------------------------------------------------------------------------------------------

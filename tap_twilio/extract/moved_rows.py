@@ -1,7 +1,9 @@
 """
-The second look: read an endpoint again to find rows that moved up during the first read.
+Read an endpoint again to find the rows that moved up during the first read.
 
-A row that changes during a read of several pages may move to a page that was already read. Then no page shows it.
+A row that changes during a read of several pages may move to a page that was already read. Then no page shows it. So a
+backfill in one sync and a full read call `find_moved_rows` after their last page. It is a generator: the page loop
+yields its effects to the scheduler. Other reads need it not, since a rescan follows them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any, NamedTuple
 from tap_twilio.errors import PageShifted
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_of
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
@@ -30,11 +32,11 @@ SKEW = timedelta(minutes=1)  # between the clock that dates rows and the clock t
 
 
 class SeenRows:
-    """The rows of one endpoint that were read, by key and, if `by_content`, by content. A hash takes eight bytes."""
+    """The rows that were read of one endpoint: hashes of their keys and, if `by_content`, of their contents."""
 
     def __init__(self, endpoint: ListEndpoint, by_content: bool = False) -> None:
         self._first_hashes, self._later_hashes, self.by_content = array("q"), set[int](), by_content
-        self._volatile = {name.partition(".")[0] for name in endpoint.stream.volatile}
+        self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
 
     def add(self, ids: Iterable[str], rows: Iterable[Row]) -> None:
         """Add rows of the first read. Call `sort` after the last of them."""
@@ -52,8 +54,8 @@ class SeenRows:
         return is_new, self._is_new(self._content(row_id, row)) if self.by_content else is_new
 
     def _content(self, row_id: str, row: Row) -> int:
-        volatile = self._volatile
-        return hash((row_id, repr({name: row[name] for name in row if name not in volatile} if volatile else row)))
+        ignored = self._not_compared
+        return hash((row_id, repr({name: row[name] for name in row if name not in ignored} if ignored else row)))
 
     def _is_new(self, hashed: int) -> bool:
         index = bisect_left(self._first_hashes, hashed)
@@ -65,48 +67,48 @@ class SeenRows:
 
 
 class FirstRead(NamedTuple):
-    """The result of the first read of an endpoint, for a second look."""
+    """The result of the first read of an endpoint."""
 
     endpoint: ListEndpoint
     seen: SeenRows
-    order: Order  # which orders of the list the pages ruled out
+    order: Order  # what the pages showed about the order of the list
 
 
-def look_again(reading: PartitionRead, first_read: FirstRead, began: Timestamp) -> Read:
+def find_moved_rows(reading: PartitionRead, first_read: FirstRead, began: Timestamp) -> Read:
     """
-    Read an endpoint again, and emit the rows that are new, until a look finds no row that the reads before it missed.
+    Read an endpoint again and emit the new rows, until such a read finds no row that the reads before it missed.
 
-    `began` is the start of the first read. Where a row that changes stays or moves to the top, only the newest pages
-    are read. A look of one page is the last one, since it shows one point in time. A row that a longer look misses
-    changed after that look began.
+    `began` is the start of the first read. If changed rows only move to the top, only the newest pages are read. A read
+    of a single page is the last one, since it shows one point in time. A row that a longer read misses changed after
+    that read began.
     """
     first_read.seen.sort()
     edge = earlier(began, reading.bounds.lateness)
     for _ in range(RESTARTS):
-        look_began = earlier(reading.now(), SKEW)
+        reread_began = earlier(reading.now(), SKEW)
         while True:
             try:
-                found_missed, pages = yield from _look(reading, first_read, edge, began)
+                found_missed, pages = yield from _read_again(reading, first_read, edge, began)
                 break
             except PageShifted as shifted:
                 if not reading.may_restart():
                     raise reading.incomplete(shifted) from None
         if not found_missed or pages == 1:
             return
-        edge = max(edge, look_began)
-    # Where rows only rise, each changed row counts as missed. A busy list may always show one, and that is no error.
-    if not (rises_only(first_read.order) and first_read.seen.by_content):
+        edge = max(edge, reread_began)
+    # If rows only move up, each changed row counts as missed. A busy list may always have one, so that is no error.
+    if not (moves_only_up(first_read.order) and first_read.seen.by_content):
         raise reading.incomplete()
 
 
-def _look(
+def _read_again(
     reading: PartitionRead, first_read: FirstRead, edge: Timestamp, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
-    """Read once more, and return whether that showed a row that the first read missed; and how many pages it read."""
+    """Read the endpoint again. Return whether a row showed that the reads before missed, and the number of pages."""
     endpoint, seen, order = first_read
     page_reader = PageReader(endpoint)
-    page_reader.order = order  # what the first read ruled out stays ruled out
-    found_missed, only_rises = False, rises_only(order)
+    page_reader.order = order  # an order that the first read refuted stays refuted
+    found_missed, only_up = False, moves_only_up(order)
 
     def keep_new_rows(page: Page) -> Page:
         nonlocal found_missed
@@ -115,30 +117,30 @@ def _look(
             is_new, has_new_content = seen.take(row_id, row)
             if has_new_content:
                 new_rows.append(row)
-            found_missed |= (is_new or (only_rises and has_new_content)) and _created(row) < began
+            found_missed |= (is_new or (only_up and has_new_content)) and _created(row) < began
         return replace(page, rows=new_rows)
 
     def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
-        nonlocal only_rises
-        only_rises = only_rises or rises_only(order)
-        return only_rises and is_settled(endpoint, page, edge)
+        nonlocal only_up
+        only_up = only_up or moves_only_up(order)
+        return only_up and is_below_moved_rows(endpoint, page, edge)
 
     dispatcher = reading.dispatcher(ReadMode.FULL_TABLE_AGAIN, page_reader)
     yield from read_list(reading.take, dispatcher, prepare_page=keep_new_rows, after_page=is_enough)
     return found_missed, page_reader.pages
 
 
-def rises_only(order: Order) -> bool:
-    """Return whether a row that changes stays or moves to the top, so that the newest pages show all missed rows."""
+def moves_only_up(order: Order) -> bool:
+    """Return whether changed rows stay or move to the top, so that the newest pages show all missed rows."""
     return not order.may_move_down and order.endpoint.stream.resumable
 
 
 def _created(row: Row) -> Timestamp:
-    return timestamp_of(row.get("date_created")) or BEGINNING
+    return timestamp_or_none(row.get("date_created")) or BEGINNING
 
 
-def is_settled(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
-    """Return whether all rows that moved up since `edge` stand above this page, in either order of dates."""
-    return endpoint.all_older(page, edge) and all(
-        (timestamp_of(row.get("date_updated")) or END) < edge for row in page.rows
+def is_below_moved_rows(endpoint: ListEndpoint, page: Page, edge: Timestamp) -> bool:
+    """Return whether all rows that moved up since `edge` are above this page."""
+    return endpoint.all_before(page, edge) and all(
+        (timestamp_or_none(row.get("date_updated")) or END) < edge for row in page.rows
     )
