@@ -153,7 +153,6 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
 
 def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield the work that the last sync left to the next ones. `root`: the top parent's partition."""
-    parent = stream.parent.stream if stream.parent else ""
     if partition.not_read == "unavailable":
         return  # there is nothing to read
     if partition.not_read:
@@ -165,14 +164,14 @@ def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[O
         left = _left(stream, partition.backfill)
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
     elif not (partition.was_read or partition.finished or partition.full or partition.not_read):
-        yield OpenWork("backfill", "it was not read whole yet")
+        yield OpenWork("backfill", "no read of it is complete yet")
     if partition.full and not partition.full.version:
         yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
     elif partition.full and not partition.full.done:
         yield OpenWork(
             "full", f"FULL_TABLE version {partition.full.version}, begun {_day(partition.full.began)}, is not complete"
         )
-    yield from _row_work(partition, parent)
+    yield from _row_work(partition, stream.parent.stream if stream.parent else "")
 
 
 def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
@@ -205,7 +204,7 @@ def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
 
 
 def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield the work on the list, and the rows without fingerprints."""
+    """Yield the work that is left in the list, and the rows that have no fingerprints."""
     if partition is not root and root.backfill:
         yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
     if root.rescan or root.pages:
@@ -217,7 +216,7 @@ def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterato
     if partition.by_date_from:
         back = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
-        yield OpenWork("by_date", f"{reason}: dates tell changes of rows from {back} back")
+        yield OpenWork("by_date", f"{reason}: rows from {back} and before are compared by their dates")
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
@@ -238,7 +237,7 @@ def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork
             f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
     if progress.second_source_pending:
-        yield OpenWork("second_source_pending", "the second source is still to be read from its beginning")
+        yield OpenWork("second_source_pending", "the second source must still be read from its beginning")
 
 
 def _before(date: Timestamp) -> str:
