@@ -424,4 +424,4 @@ def test_forget_takes_accounts_out_and_leaves_the_rest_as_it_was(tap_of: MakeTap
         assert unlike <= {"partitions", "selections"}
     assert left["bookmarks"]["calls"] == tap.state["bookmarks"]["calls"]
     run = state(tap, "forget", path, "AC" + "0" * 32)
-    assert run.exit_code == 1 and "the state knows no account AC0000" in run.log and not run.lines
+    assert run.exit_code == 1 and "the state has no account AC0000" in run.log and not run.lines
