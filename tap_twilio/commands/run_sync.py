@@ -12,6 +12,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -29,9 +30,22 @@ from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
 
+from . import ArgumentParser
+
 LOGGER = logging.getLogger("tap_twilio")
 Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
-EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
+EXAMPLE = "tap-twilio run-sync --target 'target-postgres --config target.json' --state state -- --config config.json"
+EPILOG = """\
+TAP_ARGS are passed to the tap, as in this example:
+  tap-twilio run-sync --target 'target-postgres --config target.json' \\
+      --state state -- --config config.json
+
+docs/production.md has the exit codes, and describes the logs and the state.
+"""
+# A line that names an error: an exception at its beginning, as in a traceback, or the level of a log line.
+ERROR_LINE = re.compile(
+    r"((\w+\.)*\w*(Error|Exception)|(\w+\.)+[A-Z]\w*): |([^\s\[].{,80}[\s|\[])?(ERROR|CRITICAL)[\s|\]:]"
+)
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
@@ -39,7 +53,11 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
     end = argv.index("--") if "--" in argv else len(argv)
-    arguments, tap_arguments = _parser().parse_args(argv[:end]), argv[end + 1 :]
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv[:end])
+    if unknown:
+        parser.error(f"unknown arguments: {' '.join(unknown)}. Put the tap's arguments after --, as in: {EXAMPLE}")
+    tap_arguments = argv[end + 1 :]
     if any(word == "--state" or word.startswith("--state=") for word in tap_arguments):
         raise TapError("run-sync passes the state to the tap: put --state before --, not after it.")
     tap = _split_command(arguments.tap, "--tap") if arguments.tap else _this_tap()
@@ -65,14 +83,15 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="tap-twilio run-sync",
-        description="Runs the tap into a target, and keeps the last STATE that the target confirmed.",
+        description="Runs the tap into a target, and saves the last STATE that the target confirmed.",
         epilog=EPILOG,
-        usage="%(prog)s --target COMMAND --state PLACE [options] -- TAP'S ARGUMENTS",
-        allow_abbrev=False,
+        usage="%(prog)s --target COMMAND --state PLACE [options] -- TAP_ARGS",
     )
-    parser.add_argument("--target", metavar="COMMAND", required=True, help="'target-postgres --config target.json'")
+    parser.add_argument(
+        "--target", metavar="COMMAND", required=True, help="the target, such as 'target-postgres --config target.json'"
+    )
     parser.add_argument(
         "--state",
         metavar="PLACE",
@@ -189,17 +208,19 @@ def _log_end(
         LOGGER.log(logging.INFO if is_good else logging.WARNING, "%s", line)
     if folder is not None and not is_good:
         for name in ("tap.log", "target.log"):
-            if last := _last_line(Path(folder) / name):
-                LOGGER.warning("%s ends with: %s", Path(folder) / name, last)
+            if line := _error_line(Path(folder) / name):
+                LOGGER.warning("%s says: %s", Path(folder) / name, line)
 
 
-def _last_line(path: Path) -> str:
-    """Return the last line that a process logged in this run, before our closing line; empty if it logged nothing."""
+def _error_line(path: Path) -> str:
+    """Return the last line of this run in a log that names an error, or else its last line; empty without a line."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 10_000))
+        file.seek(max(0, path.stat().st_size - 100_000))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    logged = [line for line in lines if line.strip()][:-1]
-    return logged[-1] if logged and not logged[-1].startswith("--- ") else ""
+    run: list[str] = []
+    for line in lines[:-1]:  # the last line is our closing line
+        run = [] if line.startswith("--- ") else [*run, line] if line.strip() else run
+    return next((line for line in reversed(run) if ERROR_LINE.match(line)), run[-1] if run else "")
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:
