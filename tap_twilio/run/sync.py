@@ -72,7 +72,7 @@ class Sync:
         self.versions = Versions(state, self._write, output.activate_version)
         self.readings: list[PartitionRead] = []
         self.accounts = Accounts((), False)
-        self.counts = RunStats(self.pool.traffic)
+        self.counts = RunStats(self.pool.traffic, lambda: output.write_s)
         self.available = Availability(settings, state, self.credentials, self.clock, self._answered)
         self.end_progress: Callable[[], None] = lambda: None  # called before the closing lines
         self._wrote_state = time.monotonic()
