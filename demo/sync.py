@@ -351,6 +351,10 @@ def _psql() -> int:
     with (DEMO / "psql").open("a") as lock:
         lock_shared(lock)  # so that make clean knows
         with _open_database() as url:
+            with psycopg.connect(url) as connection:
+                query = "select 1 from information_schema.tables where table_schema in ('twilio', 'twilio_sandbox')"
+                if connection.execute(query).fetchone() is None:
+                    print("Nothing was loaded yet: leave psql with \\q, and run make sync.", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # psql handles Ctrl-C itself: it ends a query
             options = {"PGOPTIONS": "-c search_path=twilio,twilio_sandbox,public"}
             return subprocess.run([postgres.psql(), url], env=os.environ | options, check=False).returncode

@@ -508,6 +508,19 @@ def answer(psql: subprocess.Popen[str], query: str) -> str:
     return shown
 
 
+def test_psql_before_the_first_sync_says_that_nothing_was_loaded(checkout: Checkout) -> None:
+    """Once where there is no database yet, where nothing is installed or started; and where the database is empty."""
+    shutil.copy(ROOT / "Makefile", checkout.folder)
+    fresh = subprocess.run(["make", "-s", "psql"], cwd=checkout.folder, capture_output=True, text=True, check=False)
+    assert fresh.returncode == 2 and not (checkout.folder / ".demo").exists()
+    assert fresh.stderr.startswith("Nothing was loaded yet: run make sync, then make psql.\n")
+
+    empty = checkout.start("--psql")
+    assert empty.communicate("\\q\n")[1] == "Nothing was loaded yet: leave psql with \\q, and run make sync.\n"
+    assert checkout.sync().returncode == 0
+    assert checkout.start("--psql").communicate("\\q\n")[1] == ""
+
+
 def test_a_sync_works_while_psql_is_open(checkout: Checkout) -> None:
     """Both use one server, which the last of them stops."""
     psql = checkout.start("--psql")
