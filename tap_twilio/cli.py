@@ -26,7 +26,7 @@ COMMANDS = {"run-sync": "run_sync", "state": "state"}
 EPILOG = """\
 other commands, with arguments of their own:
   tap-twilio run-sync --help    run the tap into a target, and save the state
-  tap-twilio state --help       show a state, split it, or merge its parts
+  tap-twilio state --help       show a state, split it, or merge its shards
 
 examples:
   tap-twilio --config config.json --check

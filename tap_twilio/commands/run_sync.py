@@ -87,14 +87,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="tap-twilio run-sync",
         description="Runs the tap into a target, and saves the last STATE that the target confirmed.",
         epilog=EPILOG,
-        usage="%(prog)s --target COMMAND --state PLACE [options] -- TAP_ARGS",
+        usage="%(prog)s --target COMMAND --state FOLDER [options] -- TAP_ARGS",
     )
     parser.add_argument(
         "--target", metavar="COMMAND", required=True, help="the target, such as 'target-postgres --config target.json'"
     )
     parser.add_argument(
         "--state",
-        metavar="PLACE",
+        metavar="FOLDER",
         required=True,
         help="folder of the state and the lock, or an address such as s3://bucket/twilio",
     )
@@ -127,17 +127,17 @@ def _this_tap() -> list[str]:
     return [sys.executable, *(("-m", "tap_twilio") if script.name == "__main__.py" else (str(script),))]
 
 
-def _open_store(place: str) -> Any:
+def _open_store(location: str) -> Any:
     """Return a `Folder`, or an `ObjectStore`, which has the same methods. Raises TapError."""
-    if place.startswith("file://"):
-        place = place.removeprefix("file://")
-    if "://" not in place:
-        return Folder(Path(place))
+    if location.startswith("file://"):
+        location = location.removeprefix("file://")
+    if "://" not in location:
+        return Folder(Path(location))
     try:
         object_store = importlib.import_module("tap_twilio.run_sync.object_store")
     except ImportError:
-        raise TapError(f"--state {place}: addresses need pip install 'exact-tap-twilio[state]'.") from None
-    return object_store.ObjectStore(place)
+        raise TapError(f"--state {location}: addresses need pip install 'exact-tap-twilio[state]'.") from None
+    return object_store.ObjectStore(location)
 
 
 @contextmanager
@@ -182,14 +182,14 @@ def _log_end(
     code: int,
     outcome: Outcome,
     duration: str,
-    place: str,
+    location: str,
     folder: str | None,
     logs: Logs,
 ) -> None:
     """Log the closing line. With --logs, print it only if the user must act."""
     saved = "no STATE was confirmed, so the next sync begins where this one did"
     if outcome.states:
-        saved = f"state saved {time.monotonic() - outcome.saved_at:.0f} s ago in {place}"
+        saved = f"state saved {time.monotonic() - outcome.saved_at:.0f} s ago in {location}"
     early = ", before it had read everything" if outcome.target_left_early else ""
     line = (
         f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {duration};"
@@ -208,18 +208,18 @@ def _log_end(
         LOGGER.log(logging.INFO if is_good else logging.WARNING, "%s", line)
     if folder is not None and not is_good:
         for name in ("tap.log", "target.log"):
-            if line := _error_line(Path(folder) / name):
-                LOGGER.warning("%s says: %s", Path(folder) / name, line)
+            if error_line := _error_line(Path(folder) / name):
+                LOGGER.warning("%s says: %s", Path(folder) / name, error_line)
 
 
 def _error_line(path: Path) -> str:
     """Return the last line of this run in a log that names an error, or else its last line; empty without a line."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 100_000))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    run: list[str] = []
-    for line in lines[:-1]:  # the last line is our closing line
-        run = [] if line.startswith("--- ") else [*run, line] if line.strip() else run
+        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    lines.pop()  # our closing line
+    heading = max((number for number, line in enumerate(lines) if line.startswith("--- ")), default=-1)
+    run = lines[heading + 1 :]
     return next((line for line in reversed(run) if ERROR_LINE.match(line)), run[-1] if run else "")
 
 

@@ -110,7 +110,7 @@ class TargetWait:
 def _add(accounts: Sequence[RequestStats], emitted: int) -> StreamStats:
     rows = sum(account.rows for account in accounts)
     requested = [account for account in accounts if account.first_s]
-    spent_s = max(one.last_s for one in requested) - min(one.first_s for one in requested) if requested else 0.0
+    spent_s = max(stats.last_s for stats in requested) - min(stats.first_s for stats in requested) if requested else 0.0
     return StreamStats(
         requests=sum(account.requests for account in accounts),
         seconds=sum(account.seconds for account in accounts),
