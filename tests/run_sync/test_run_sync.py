@@ -146,11 +146,59 @@ def test_with_logs_nothing_is_said_when_all_is_well(job: Job) -> None:
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert failed.returncode == 4
-    assert "target.log ends with: the disk is full" in failed.stderr
+    assert "target.log says: the disk is full" in failed.stderr
     for name in ("tap.log", "target.log"):
         headings = re.findall(r"(?m)^--- \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (.+)$", (job.folder / name).read_text())
         assert [text.split()[-1] for text in headings[::2]] == ["run-sync", "run-sync"]
         assert (job.folder / name).stat().st_mode & 0o077 == 0
+
+
+SQLALCHEMY = """\
+Traceback (most recent call last):
+  File "engine/base.py", line 1964, in _exec_single_context
+psycopg2.errors.UndefinedColumn: column "edge" does not exist
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedColumn) column "edge" does not exist
+LINE 1: insert into calls (edge) values ('ERROR')
+
+[SQL: insert into calls (edge) values ('ERROR')]
+(Background on this error at: https://sqlalche.me/e/20/f405)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "quoted"),
+    [
+        (SQLALCHEMY, 'sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedColumn) column "edge" does not exist'),
+        ("2026-01-01 | ERROR | the disk is full\n2026-01-01 | INFO | bye\n", "2026-01-01 | ERROR | the disk is full"),
+    ],
+)
+def test_the_error_of_a_target_is_quoted_and_not_its_last_line(job: Job, log: str, quoted: str) -> None:
+    """Libraries log advice after an error, and targets say goodbye."""
+    (job.folder / "said").write_text(log)
+    failed = job.run("--logs", str(job.folder), target=f"sh -c 'cat \"$0\" >&2; exit 1' '{job.folder / 'said'}'")
+
+    assert failed.returncode == 4
+    assert failed.stderr.splitlines()[-1].endswith(f"target.log says: {quoted}")
+
+
+def test_arguments_of_the_tap_before_the_dashes_are_named_with_their_place(job: Job) -> None:
+    """Exit code 2, and the line shows a command that works."""
+    done = subprocess.run(
+        [*COMMAND, "run-sync", "--target", "cat", "--state", ".", "--config", "c.json"],
+        cwd=job.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    line = done.stderr.splitlines()[-1]
+    assert "unknown arguments: --config c.json. Put the tap's arguments after --" in line
+    assert "--state state -- --config config.json" in line
 
 
 def test_a_second_sync_ends_at_once(job: Job) -> None:
@@ -161,7 +209,7 @@ def test_a_second_sync_ends_at_once(job: Job) -> None:
         done = subprocess.run(job.command(), capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
+    assert re.fullmatch(r"\S+ WARNING --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
     assert not job.tap.server.requests
 
 
