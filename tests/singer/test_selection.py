@@ -139,7 +139,7 @@ def test_the_streams_are_listed_with_what_a_row_is() -> None:
     assert [line.split()[0] for line in lines] == [stream.name for stream in STREAMS]
     assert all(line.endswith(".") for line in lines)
     marked = [line.split()[0] for line in lines if line.split()[1] == "default"]
-    assert marked == [stream.name for stream in STREAMS if stream.default]
+    assert marked == [stream.name for stream in STREAMS if stream.selected_by_default]
 
 
 def test_about_has_the_keys_of_the_sdk_and_every_setting() -> None:
