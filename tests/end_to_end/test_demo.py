@@ -213,6 +213,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, 
     checkout.close()
 
 
+@pytest.mark.long
 def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(
     twice: tuple[Checkout, list[str]],
 ) -> None:
@@ -298,6 +299,7 @@ def test_the_columns_of_every_table_bear_the_names_of_the_catalog(twice: tuple[C
     assert {name: set(columns) for name, columns in shown.items()} == CATALOG
 
 
+@pytest.mark.long
 def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
     checkout: Checkout, new_database: Callable[[], str]
 ) -> None:

@@ -386,6 +386,7 @@ def test_a_state_may_come_in_the_form_that_the_target_likes(job: Job, way: str) 
     assert job.wrong() == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["first", "none"])
 def test_the_bookmark_moves_though_the_target_prints_no_last_state_of_a_run_without_rows(job: Job, way: str) -> None:
     """As pipelinewise-target-postgres: what no row stands behind needs no word of the target's."""
@@ -404,6 +405,7 @@ def test_the_bookmark_moves_though_the_target_prints_no_last_state_of_a_run_with
 NO_STATES = ["[]", "123", '"bookmarks"', "{}", '{"bookmarks": {}}', '{"bookmarks": 1}', '{"bookmarks": {"a": NaN}}']
 
 
+@pytest.mark.long
 def test_what_is_no_state_replaces_none(job: Job) -> None:
     """Nor does one that says nothing."""
     for line in ("[" * 300_000, "\n".join(NO_STATES), '{"type": "STATE"}'):
@@ -521,6 +523,7 @@ def arrives(folder: Path, kills: list[str]) -> None:
         assert job.wrong() == {}
 
 
+@pytest.mark.long
 def test_killed_syncs_arrive_at_the_same_warehouse(tmp_path: Path) -> None:
     """The target between two commits, run-sync after one, and the target in the middle of a STATE."""
     arrives(tmp_path, ["target read 40", "sync stored 1", "target read 25", "target confirming 1"])
