@@ -1,4 +1,4 @@
-# make sync needs Python 3.10 or later and nothing else; `make` alone lists what there is.
+# make sync needs only Python 3.10 or later; `make` alone lists all commands.
 PYTHON ?= python3
 
 PACKAGE := setup.py pyproject.toml
@@ -21,24 +21,30 @@ MADE := .venv .venv.log .venv-* .bench .site .demo build dist *.egg-info \
 .PHONY: help sync psql test test-long lint format audit build bench soak docs targets clean
 
 help:
-	@echo "make sync       Twilio into Postgres: the account in config.json, or else a simulated one;"
-	@echo "                into TARGET_POSTGRES_URL, or else a Postgres of its own;"
-	@echo "                STREAMS=all or STREAMS=messages,alerts chooses tables"
-	@echo "make psql       opens psql on the Postgres that make sync filled"
-	@echo "make test       lint and all tests but the long ones"
-	@echo "make test-long  the long ones, property tests with more examples, and make test on other Pythons"
-	@echo "make test-airflow, make test-examples  the examples: the DAG in an Airflow, the others linted"
-	@echo "make test-dbt   the dbt example; its packages come from the network, or from the folder DBT_PACKAGES"
-	@echo "make lint       ruff, mypy, bandit and, over .github, zizmor"
-	@echo "make format     ruff, changing what it can"
-	@echo "make audit      pip-audit: known vulnerabilities of what the tap installs; needs the network"
-	@echo "make build      sdist and wheel into dist/, looked at by twine and tried in a fresh environment; needs the network"
-	@echo "make bench      what a sync costs beside the least that is possible: some 40 minutes; PARTS=\"start rows\": less"
-	@echo "make soak       500 syncs in a row against a faulty sandbox: memory, files and state stay flat"
-	@echo "make docs       the pages as a site, into .site"
-	@echo "make targets    tries other targets, each in an environment of its own, and writes docs/targets.md: some 15"
-	@echo "                minutes, and the network; NAMES=\"target-csv target-duckdb\": these"
-	@echo "make clean      remove what all of these made"
+	@echo "make sync       read Twilio into Postgres, the first time in about a minute:"
+	@echo "                the account in config.json, or else a simulated one, into"
+	@echo "                TARGET_POSTGRES_URL, or else into an embedded Postgres;"
+	@echo "                STREAMS=all or STREAMS=messages,alerts selects tables"
+	@echo "make psql       open psql on the database that make sync filled"
+	@echo "make test       lint, and all tests but the long ones: about 5 minutes"
+	@echo "make test-long  the long tests, more examples for the property tests, and"
+	@echo "                make test on other Pythons"
+	@echo "make test-airflow   run the example DAG in an Airflow"
+	@echo "make test-examples  lint the other examples"
+	@echo "make test-dbt   test the dbt example; its packages come from the network, or"
+	@echo "                from the folder DBT_PACKAGES"
+	@echo "make lint       ruff, mypy, bandit, and zizmor on .github"
+	@echo "make format     have ruff fix what it can"
+	@echo "make audit      look for known vulnerabilities of dependencies (network)"
+	@echo "make build      build sdist and wheel into dist/, and try the wheel (network)"
+	@echo "make bench      compare the cost of a sync with a bare read loop: some 40"
+	@echo "                minutes; PARTS=\"start rows\": only these parts"
+	@echo "make soak       500 syncs against a faulty sandbox: memory, files and state"
+	@echo "                must not grow"
+	@echo "make docs       build the pages as a site, into .site"
+	@echo "make targets    try other targets, and write docs/targets.md: some 15 minutes"
+	@echo "                (network); NAMES=\"target-csv target-duckdb\": only these"
+	@echo "make clean      remove everything that these commands created"
 
 sync:
 	@demo/venv.sh $(PYTHON)
@@ -46,11 +52,13 @@ sync:
 	@.venv-target/bin/python -m demo.sync
 
 psql:
+	@if [ -z "$$TARGET_POSTGRES_URL" ] && [ ! -d .demo/postgres ]; then \
+		echo "Nothing was loaded yet: run make sync, then make psql." >&2; exit 1; fi
 	@demo/venv.sh $(PYTHON)
 	@$(MAKE) -s $(TARGET)
 	@.venv-target/bin/python -m demo.sync --psql
 
-# Most tests wait for a process or a clock, so three at a time suit two cores. Those of one file share a server.
+# Most tests wait for a process or a clock, so two cores can run three at a time.
 WORKERS := -n 3 --dist loadgroup
 
 test: environments
@@ -64,18 +72,18 @@ test-long: environments pythons
 test-dbt: environments $(DBT)
 	@.venv/bin/python -m pytest --timeout=0 tests/docs/test_dbt.py
 
-# The whole suite once more on the oldest Python and on newer ones, of those that are installed.
+# All tests on the oldest supported Python and on newer ones, if they are installed.
 PYTHONS ?= 3.10 3.13 3.14
 
 .PHONY: pythons
 pythons: $(TARGET)
 	@for version in $(PYTHONS); do \
-		if ! python$$version -c "" 2>/dev/null; then echo "There is no python$$version here: left out."; continue; fi; \
+		if ! python$$version -c "" 2>/dev/null; then echo "There is no python$$version here: skipped."; continue; fi; \
 		demo/venv.sh python$$version .venv-$$version -e ".[dev]" && \
 		.venv-$$version/bin/python -m pytest -q $(WORKERS) -m "not long" || exit 1; \
 	done
 
-# The example DAG in an Airflow of its own; the other examples with the linters of their formats.
+# The example DAG runs in an Airflow of its own. Linters check the other examples.
 .PHONY: test-airflow test-examples
 test-airflow: $(DEV) $(AIRFLOW)
 	@.venv/bin/python -m pytest tests/docs/test_airflow.py
@@ -94,7 +102,7 @@ format: $(DEV)
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-# --strict: a package that could not be looked up fails the audit, where it would else be left out of it.
+# --strict: a package that cannot be looked up fails the audit. Otherwise pip-audit would skip it.
 audit: $(TAP) $(AUDIT)
 	@.venv/bin/python -m pip freeze --exclude-editable >.venv-audit/packages.txt
 	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv-audit/packages.txt
@@ -112,7 +120,7 @@ bench: $(BENCH)
 soak: $(DEV)
 	@.venv/bin/python -m benchmarks.soak --syncs 500
 
-# It tells of MkDocs' own future else, in a dozen lines.
+# The variable turns off a dozen lines about MkDocs 2.
 docs: $(DOCS)
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "The site is in .site: open .site/index.html."
@@ -146,12 +154,12 @@ $(BUILD): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-build "build>=1.2" "twine>=6.1"
 	@touch $@
 
-# tests/singer/test_singer_tools.py makes it. singer-tools pins libraries of 2016.
+# tests/singer/test_singer_tools.py creates it. singer-tools pins libraries of 2016.
 $(SINGER_TOOLS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-singer-tools "singer-tools==0.4.1"
 	@touch $@
 
-# tests/run_sync/test_object_store.py makes it: the tap, and servers that stand for S3, Google's and Azure's. npm has the last one.
+# tests/run_sync/test_object_store.py creates it: the tap, and servers that imitate S3, Google's and Azure's store (npm).
 $(STORES): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-stores -e ".[state]"
 	@demo/venv.sh $(PYTHON) .venv-stores/servers "moto[s3]>=5" flask flask-cors "gcp-storage-emulator>=2026"
@@ -178,7 +186,7 @@ $(DOCS): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-docs "mkdocs-material>=9.5,<10"
 	@touch $@
 
-# tests/docs/test_meltano.py makes it, when it is run.
+# tests/docs/test_meltano.py creates it.
 $(MELTANO): demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv-meltano "meltano>=4.4,<4.5"
 	@touch $@

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ SCREEN = "TAP_TWILIO_SCREEN"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
 SHOWN = re.compile(r"(WARNING|ERROR|CRITICAL)\b")  # lines that the tap shows itself
 RAISED = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception)\b")
+TOTALS = "INFO read "  # the beginning of the tap's last line
 HEADING = "--- "  # the beginning of run-sync's own lines in the logs
 WIDTH, LINES = 80, 4  # the longest message on the screen; the log file has all of it
 QUIET_S = 15.0  # if the screen shows nothing new for so long, the last line of the tap's log is shown
@@ -39,7 +41,7 @@ def run(start: Start, command: Sequence[str | Path], log: Path, env: dict[str, s
         os.close(descriptor)
     with _forward_interrupts(process) as interrupts:
         _copy(reader, log)
-        process.wait()
+        _wait(process, log)
     os.close(reader)
     return bool(interrupts)
 
@@ -57,6 +59,15 @@ def _copy(reader: int, log: Path) -> None:
             sys.stdout.flush()
         else:
             return
+
+
+def _wait(process: subprocess.Popen[Any], log: Path) -> None:
+    """Wait for run-sync. The live display ends with the tap, so say then that the target still works."""
+    while process.poll() is None:
+        if plain(_text(log)).startswith(TOTALS):
+            _show("The tap has ended; waiting for the target.")
+            process.wait()
+        time.sleep(0.2)
 
 
 @contextmanager

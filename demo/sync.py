@@ -313,12 +313,12 @@ def sqlalchemy_url(url: str) -> str:
     """
     parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value not in (None, "")}
     user, password, database = (quote(parts.pop(name, ""), safe="") for name in ("user", "password", "dbname"))
-    place = ""
+    host = ""
     if "host" in parts and not set("/,:") & set(parts["host"]):
-        place = parts.pop("host") + (f":{parts.pop('port')}" if "port" in parts else "")
+        host = parts.pop("host") + (f":{parts.pop('port')}" if "port" in parts else "")
     who = user + (f":{password}" if password else "")
     query = f"?{urlencode(parts)}" if parts else ""
-    return f"postgresql+psycopg://{who}{'@' if who else ''}{place}/{database}{query}"
+    return f"postgresql+psycopg://{who}{'@' if who else ''}{host}/{database}{query}"
 
 
 def _target_config(url: str, schema: str) -> dict[str, Any]:
@@ -334,15 +334,15 @@ def _state_folder(url: str, source: Source) -> Path:
     """
     with psycopg.connect(url, autocommit=True) as connection:
         query = "select current_database(), oid::text from pg_namespace where nspname = %s"
-        place = connection.execute(query, [source.schema]).fetchone()
-        if place is None:
+        schema = connection.execute(query, [source.schema]).fetchone()
+        if schema is None:
             connection.execute(f"create schema {source.schema}")
-            place = connection.execute(query, [source.schema]).fetchone()
+            schema = connection.execute(query, [source.schema]).fetchone()
         try:
             server = connection.execute("select system_identifier::text from pg_control_system()").fetchone()
         except psycopg.Error:  # a managed database may refuse it
             server = (connection.info.host, connection.info.port)
-    name = hashlib.sha256(json.dumps([source.account_sid, place, server]).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps([source.account_sid, schema, server]).encode()).hexdigest()[:16]
     return DEMO / "state" / f"{source.account_sid}-{name}"
 
 
@@ -351,6 +351,10 @@ def _psql() -> int:
     with (DEMO / "psql").open("a") as lock:
         lock_shared(lock)  # so that make clean knows
         with _open_database() as url:
+            with psycopg.connect(url) as connection:
+                query = "select 1 from information_schema.tables where table_schema in ('twilio', 'twilio_sandbox')"
+                if connection.execute(query).fetchone() is None:
+                    print("Nothing was loaded yet: leave psql with \\q, and run make sync.", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # psql handles Ctrl-C itself: it ends a query
             options = {"PGOPTIONS": "-c search_path=twilio,twilio_sandbox,public"}
             return subprocess.run([postgres.psql(), url], env=os.environ | options, check=False).returncode

@@ -16,12 +16,34 @@ from importlib import import_module
 from pathlib import Path
 
 from . import __version__
-from .errors import TapError, TargetGone
+from .commands import ArgumentParser
+from .errors import AlreadyRunning, TapError, TargetGone
 from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
 COMMANDS = {"run-sync": "run_sync", "state": "state"}
+EPILOG = """\
+other commands, with arguments of their own:
+  tap-twilio run-sync --help    run the tap into a target, and save the state
+  tap-twilio state --help       show a state, split it, or merge its shards
+
+examples:
+  tap-twilio --config config.json --check
+  tap-twilio --config config.json --select calls,messages > rows.jsonl
+  tap-twilio run-sync --target 'target-postgres --config target.json' \\
+      --state state -- --config config.json
+
+settings: docs/settings.md, or the output of --about
+exit codes (docs/production.md has what to do):
+  0  everything was read
+  1  nothing was read, or the sync was cut short; the log says why
+  2  wrong arguments
+  3  some streams of some accounts failed; the next sync continues there
+  4  run-sync: the target failed
+  5  run-sync: another sync is still running
+  130, 143  stopped by a signal; the next sync continues
+"""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,6 +59,9 @@ def main(argv: list[str] | None = None) -> None:
             code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
         else:
             code = _run(arguments, log)
+    except AlreadyRunning as error:
+        LOGGER.warning("%s", error)
+        code = error.exit_code
     except TapError as error:
         LOGGER.critical("%s", error)
         code = error.exit_code
@@ -53,28 +78,33 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="tap-twilio",
         description="Reads Twilio's API, and writes Singer messages to stdout.",
-        epilog=f"Commands with arguments of their own: {', '.join(f'tap-twilio {name} --help' for name in COMMANDS)}.",
-        allow_abbrev=False,
+        epilog=EPILOG,
     )
     parser.add_argument(
         "--config", metavar="FILE", action="append", help="settings file; ENV: read TAP_TWILIO_* variables"
     )
     parser.add_argument("--discover", action="store_true", help="print the catalog and exit")
-    parser.add_argument("--catalog", "--properties", metavar="FILE", help="catalog file: what to read")
-    parser.add_argument("--select", metavar="STREAMS", help="instead of a catalog: calls,messages.!body,studio_*")
-    parser.add_argument("--streams", action="store_true", help="print all streams and exit")
+    parser.add_argument("--catalog", "--properties", metavar="FILE", help="catalog file, which selects streams")
+    parser.add_argument("--select", metavar="STREAMS", help="select without a catalog: calls,messages.!body,studio_*")
+    parser.add_argument(
+        "--streams", action="store_true", help="print all streams, mark those that are on by default, and exit"
+    )
     parser.add_argument("--check", "--test", action="store_true", help="read one page of each selected stream and exit")
     parser.add_argument(
-        "--shapes", metavar="FILE", help="with --check: write the forms of all answers, without a value"
+        "--shapes", metavar="FILE", help="with --check: write the forms of the answers to this file, without values"
     )
-    parser.add_argument("--accounts-json", action="store_true", help="print the accounts, and which are read, and exit")
-    parser.add_argument("--about", action="store_true", help="print capabilities and settings and exit")
+    parser.add_argument(
+        "--accounts-json", action="store_true", help="print all accounts, mark those that are read, and exit"
+    )
+    parser.add_argument("--about", action="store_true", help="print capabilities and settings as JSON and exit")
     parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
     parser.add_argument(
-        "--log-format", choices=LOG_FORMATS, help="form of the log on stderr (TAP_TWILIO_LOG_FORMAT; text)"
+        "--log-format",
+        choices=LOG_FORMATS,
+        help="format of the log on stderr (or TAP_TWILIO_LOG_FORMAT); default: text",
     )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the sync to this file, as JSON")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")

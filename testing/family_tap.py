@@ -54,7 +54,7 @@ class FamilyTap:
         )
         plan.bounds, plan.size_limit.limit = Bounds(lateness=HOUR, **bounds), state_bytes
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        self.reading = plan.reading(root, account, Budget(budget, [(root.name, ACCOUNT)]))
+        self.reading = plan.partition_read(root, account, Budget(budget, [(root.name, ACCOUNT)]))
         self.reading.reconcile()
         try:
             with suppress(Killed, PartitionError):

@@ -177,11 +177,11 @@ class Run:
 
     @property
     def table(self) -> dict[str, list[str]]:
-        """The table at the log's end: the cells of each stream."""
+        """The table at the log's end: the cells of each stream. A long name has a line of its own."""
         lines = [re.split(" {2,}", line) for line in self.said]
         (at,) = (index for index, line in enumerate(lines) if line[:2] == ["stream", "read"])
-        width = len(lines[at])
-        return {line[0]: line[1:] for line in lines[at + 1 :] if len(line) in (width - 1, width)}
+        pairs = zip(lines[at:], lines[at + 1 :])
+        return {line[0] or before[0]: line[1:] for before, line in pairs if len(line) == len(lines[at])}
 
 
 def whole_lines(printed: bytes) -> list[bytes]:

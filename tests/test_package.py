@@ -189,6 +189,15 @@ def test_every_python_that_is_promised_is_tested(workflows: dict[str, Any]) -> N
     assert job["steps"][-1] == {"run": "make test"}
 
 
+def test_make_alone_lists_the_commands_and_says_how_long_the_tests_take() -> None:
+    """In 80 columns."""
+    lines = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any(re.match(r"make test .+ about \d+ minutes$", line) for line in lines)
+    assert any(line.startswith("make psql ") for line in lines)
+
+
 def test_the_long_tests_run_each_night(workflows: dict[str, Any]) -> None:
     """On a schedule, with the Pythons beside it that `make test-long` tries besides."""
     nightly = workflows["nightly.yml"]

@@ -29,8 +29,11 @@ def about() -> int:
 
 
 def streams() -> int:
-    """Print the name and the description of each stream. Raises TargetGone, OutputFailed."""
+    """Print each stream's name, a mark if it is on by default, and its description. Raises TargetGone, OutputFailed."""
     width = max(len(stream.name) for stream in STREAMS)
-    lines = [f"{stream.name:{width}}  {load_schema(stream.name)['description']}\n" for stream in STREAMS]
+    lines = []
+    for stream in STREAMS:
+        default = "default" if stream.selected_by_default else ""
+        lines.append(f"{stream.name:{width}}  {default:7}  {load_schema(stream.name)['description']}\n")
     Output().document("".join(lines))
     return 0

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -29,9 +30,22 @@ from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
 
+from . import ArgumentParser
+
 LOGGER = logging.getLogger("tap_twilio")
 Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
-EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
+EXAMPLE = "tap-twilio run-sync --target 'target-postgres --config target.json' --state state -- --config config.json"
+EPILOG = """\
+TAP_ARGS are passed to the tap, as in this example:
+  tap-twilio run-sync --target 'target-postgres --config target.json' \\
+      --state state -- --config config.json
+
+docs/production.md has the exit codes, and describes the logs and the state.
+"""
+# A line that names an error: an exception at its beginning, as in a traceback, or the level of a log line.
+ERROR_LINE = re.compile(
+    r"((\w+\.)*\w*(Error|Exception)|(\w+\.)+[A-Z]\w*): |([^\s\[].{,80}[\s|\[])?(ERROR|CRITICAL)[\s|\]:]"
+)
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
@@ -39,7 +53,11 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
     end = argv.index("--") if "--" in argv else len(argv)
-    arguments, tap_arguments = _parser().parse_args(argv[:end]), argv[end + 1 :]
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv[:end])
+    if unknown:
+        parser.error(f"unknown arguments: {' '.join(unknown)}. Put the tap's arguments after --, as in: {EXAMPLE}")
+    tap_arguments = argv[end + 1 :]
     if any(word == "--state" or word.startswith("--state=") for word in tap_arguments):
         raise TapError("run-sync passes the state to the tap: put --state before --, not after it.")
     tap = _split_command(arguments.tap, "--tap") if arguments.tap else _this_tap()
@@ -65,17 +83,18 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="tap-twilio run-sync",
-        description="Runs the tap into a target, and keeps the last STATE that the target confirmed.",
+        description="Runs the tap into a target, and saves the last STATE that the target confirmed.",
         epilog=EPILOG,
-        usage="%(prog)s --target COMMAND --state PLACE [options] -- TAP'S ARGUMENTS",
-        allow_abbrev=False,
+        usage="%(prog)s --target COMMAND --state FOLDER [options] -- TAP_ARGS",
     )
-    parser.add_argument("--target", metavar="COMMAND", required=True, help="'target-postgres --config target.json'")
+    parser.add_argument(
+        "--target", metavar="COMMAND", required=True, help="the target, such as 'target-postgres --config target.json'"
+    )
     parser.add_argument(
         "--state",
-        metavar="PLACE",
+        metavar="FOLDER",
         required=True,
         help="folder of the state and the lock, or an address such as s3://bucket/twilio",
     )
@@ -108,17 +127,17 @@ def _this_tap() -> list[str]:
     return [sys.executable, *(("-m", "tap_twilio") if script.name == "__main__.py" else (str(script),))]
 
 
-def _open_store(place: str) -> Any:
+def _open_store(location: str) -> Any:
     """Return a `Folder`, or an `ObjectStore`, which has the same methods. Raises TapError."""
-    if place.startswith("file://"):
-        place = place.removeprefix("file://")
-    if "://" not in place:
-        return Folder(Path(place))
+    if location.startswith("file://"):
+        location = location.removeprefix("file://")
+    if "://" not in location:
+        return Folder(Path(location))
     try:
         object_store = importlib.import_module("tap_twilio.run_sync.object_store")
     except ImportError:
-        raise TapError(f"--state {place}: addresses need pip install 'exact-tap-twilio[state]'.") from None
-    return object_store.ObjectStore(place)
+        raise TapError(f"--state {location}: addresses need pip install 'exact-tap-twilio[state]'.") from None
+    return object_store.ObjectStore(location)
 
 
 @contextmanager
@@ -163,14 +182,14 @@ def _log_end(
     code: int,
     outcome: Outcome,
     duration: str,
-    place: str,
+    location: str,
     folder: str | None,
     logs: Logs,
 ) -> None:
     """Log the closing line. With --logs, print it only if the user must act."""
     saved = "no STATE was confirmed, so the next sync begins where this one did"
     if outcome.states:
-        saved = f"state saved {time.monotonic() - outcome.saved_at:.0f} s ago in {place}"
+        saved = f"state saved {time.monotonic() - outcome.saved_at:.0f} s ago in {location}"
     early = ", before it had read everything" if outcome.target_left_early else ""
     line = (
         f"tap-twilio ended with {outcome.tap_exit}, the target with {outcome.target_exit}{early}, after {duration};"
@@ -189,17 +208,19 @@ def _log_end(
         LOGGER.log(logging.INFO if is_good else logging.WARNING, "%s", line)
     if folder is not None and not is_good:
         for name in ("tap.log", "target.log"):
-            if last := _last_line(Path(folder) / name):
-                LOGGER.warning("%s ends with: %s", Path(folder) / name, last)
+            if error_line := _error_line(Path(folder) / name):
+                LOGGER.warning("%s says: %s", Path(folder) / name, error_line)
 
 
-def _last_line(path: Path) -> str:
-    """Return the last line that a process logged in this run, before our closing line; empty if it logged nothing."""
+def _error_line(path: Path) -> str:
+    """Return the last line of this run in a log that names an error, or else its last line; empty without a line."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 10_000))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    logged = [line for line in lines if line.strip()][:-1]
-    return logged[-1] if logged and not logged[-1].startswith("--- ") else ""
+        file.seek(max(0, path.stat().st_size - 100_000))
+        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    lines.pop()  # our closing line
+    heading = max((number for number, line in enumerate(lines) if line.startswith("--- ")), default=-1)
+    run = lines[heading + 1 :]
+    return next((line for line in reversed(run) if ERROR_LINE.match(line)), run[-1] if run else "")
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:

@@ -22,6 +22,8 @@ from tap_twilio.state.shards import forget, grouped, merge, owned, split
 from tap_twilio.state.store import State
 from tap_twilio.timestamps import Timestamp, duration, machine_now
 
+from . import ArgumentParser
+
 LOGGER = logging.getLogger("tap_twilio")
 FIX = "Pass the last STATE that a target printed."
 COLUMNS = ("stream", "account", "bookmark", "age", "complete", "rescan", "open")
@@ -35,32 +37,28 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="tap-twilio state",
-        description="Shows a state, splits it by account, merges the shards. FILE: what a target printed; -: stdin.",
-        allow_abbrev=False,
+        description="Shows a state, splits it by account, or merges such shards.\n"
+        "FILE: a state as a target printed it; -: stdin.",
     )
     commands = parser.add_subparsers(required=True, metavar="show|split|merge|forget")
-    show_parser = commands.add_parser(
-        "show", help="print each stream's bookmark, its age, and what is left to do", allow_abbrev=False
-    )
+    show_parser = commands.add_parser("show", help="print each stream's bookmark, its age, and what is left to do")
     show_parser.add_argument("file", metavar="FILE")
     show_parser.add_argument("--format", choices=["text", "json"], default="text")
     show_parser.set_defaults(run=_show)
-    split_parser = commands.add_parser(
-        "split", help="write a state for each account, or group of accounts", allow_abbrev=False
-    )
+    split_parser = commands.add_parser("split", help="write a state for each account, or group of accounts")
     split_parser.add_argument("file", metavar="FILE")
     split_parser.add_argument("--into", metavar="DIR", required=True, help="an empty or new folder")
     split_parser.add_argument(
         "--groups", metavar="N", type=_positive, help="write at most N files; default: one per account"
     )
     split_parser.set_defaults(run=_split)
-    merge_parser = commands.add_parser("merge", help="merge shards, and print the state", allow_abbrev=False)
+    merge_parser = commands.add_parser("merge", help="merge shards, and print the state")
     merge_parser.add_argument("files", metavar="FILE", nargs="+")
     merge_parser.set_defaults(run=_merge)
     forget_parser = commands.add_parser(
-        "forget", help="print the state without some accounts, so that their rows may be dropped", allow_abbrev=False
+        "forget", help="print the state without some accounts, so that their rows may be dropped"
     )
     forget_parser.add_argument("file", metavar="FILE")
     forget_parser.add_argument("accounts", metavar="AC…", nargs="+")

@@ -71,7 +71,10 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
-        LOGGER.warning("no stream is selected: nothing to do")
+        raise TapError(
+            'No stream is selected: set "selected": true for a stream in the catalog, or name streams, as in '
+            "--select calls,messages. --streams prints all of them."
+        )
     return Sync(settings, selected, state, Output(), hide)
 
 

@@ -18,11 +18,11 @@ from rich.text import Text
 
 from tap_twilio.timestamps import duration
 
-from .stats import RunStats, StreamStats, percent
+from .stats import RunStats, StreamStats, TargetWait, percent
 
 REFRESHES_PER_SECOND = 2
 DEFAULT_COLUMNS, DEFAULT_LINES = 80, 25  # of a terminal with an unknown size
-OTHER_LINES = 5  # of the screen, for everything but streams
+OTHER_LINES = 6  # of the screen, for everything but streams
 COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 
 
@@ -31,6 +31,7 @@ class Display:
 
     def __init__(self, counts: RunStats, screen: TextIO) -> None:
         self._counts, self._screen = counts, screen
+        self._target_wait = TargetWait(counts)
         self._console = Console(file=screen)  # rich respects NO_COLOR
         self._live = Live(
             console=self._console,
@@ -65,7 +66,9 @@ class Display:
         with suppress(Exception):  # the main thread may change the counts meanwhile; the next refresh comes soon
             columns, lines = os.get_terminal_size(self._screen.fileno())  # rich measures stdin, stdout and stderr only
             self._console.size = ConsoleDimensions(columns or DEFAULT_COLUMNS, lines or DEFAULT_LINES)
-            self._drawn = Group(_total(self._counts), _table(self._counts, self._console.height - OTHER_LINES))
+            waiting = [Text("waiting for the target")] if self._target_wait.is_waiting() else []
+            table = _table(self._counts, self._console.height - OTHER_LINES)
+            self._drawn = Group(_total(self._counts), *waiting, table)
         return self._drawn
 
 

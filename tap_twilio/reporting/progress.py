@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from tap_twilio.log import JSON, OneLine, about
 from tap_twilio.timestamps import duration
 
-from .stats import RunStats, StreamStats, percent
+from .stats import RunStats, StreamStats, TargetWait, percent
 
 LOGGER = logging.getLogger("tap_twilio")
 INTERVAL_S = 30.0
@@ -72,16 +72,20 @@ def _read_interval_s() -> float:
 
 
 def _log_lines(counts: RunStats, ended: threading.Event) -> None:
-    interval_s, before = _read_interval_s(), dict[str, StreamStats]()
+    interval_s, before, target_wait = _read_interval_s(), dict[str, StreamStats](), TargetWait(counts)
     while interval_s and not ended.wait(interval_s):
         with suppress(Exception):  # the counts may change meanwhile; a lost line harms nobody
             now = counts.by_stream()
-            _log_line(counts.total(), now, before, interval_s)
+            _log_line(counts.total(), now, before, interval_s, target_wait.is_waiting())
             before = now
 
 
 def _log_line(
-    total: StreamStats, now: dict[str, StreamStats], before: dict[str, StreamStats], interval_s: float
+    total: StreamStats,
+    now: dict[str, StreamStats],
+    before: dict[str, StreamStats],
+    interval_s: float,
+    is_waiting: bool,
 ) -> None:
     """Log what was read so far, and the rate since the last line."""
     active = {name: stats for name, stats in now.items() if stats.pages > before.get(name, StreamStats()).pages}
@@ -91,9 +95,10 @@ def _log_line(
         for name, stats in now.items()
         if stats.share is not None
     ]
+    waiting = "; waiting for the target" if is_waiting else ""
     more = f" and {len(first_reads) - FEW} more" if len(first_reads) > FEW else ""
     LOGGER.info(
-        "%d pages, %d rows read (%.0f a second), %d emitted%s%s%s",
+        "%d pages, %d rows read (%.0f a second), %d emitted%s%s%s%s",
         total.pages,
         total.read,
         rate,
@@ -101,6 +106,7 @@ def _log_line(
         "; first reads: " if first_reads else "",
         "; ".join(first_reads[:FEW]),
         more,
+        waiting,
         extra=about(rows_per_second=round(rate, 1), **_members(total), streams=_streams(active)),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tap_twilio.extract.partition_read import PartitionRead
@@ -40,6 +40,7 @@ class RunStats:
     """The counts of a run. The main thread changes them; other threads may read them at any time."""
 
     traffic: Mapping[Key, RequestStats]
+    write_s: Callable[[], float]  # the seconds spent in writes to the target
     emitted: Counter[Key] = field(default_factory=Counter)
     readings: Sequence[PartitionRead] = ()
     began_s: float = field(default_factory=time.monotonic)
@@ -91,10 +92,25 @@ class RunStats:
         return {name: (_mean(now), _mean(before)) for name, (now, before) in by_stream.items()}
 
 
+class TargetWait:
+    """Tells whether the tap waits for its target most of the time. It measures once a second at most."""
+
+    def __init__(self, counts: RunStats) -> None:
+        self._counts = counts
+        self._measured_at, self._write_s, self._is_waiting = time.monotonic(), counts.write_s(), False
+
+    def is_waiting(self) -> bool:
+        now, write_s = time.monotonic(), self._counts.write_s()
+        if now - self._measured_at >= 1:
+            self._is_waiting = (write_s - self._write_s) / (now - self._measured_at) > 0.5
+            self._measured_at, self._write_s = now, write_s
+        return self._is_waiting
+
+
 def _add(accounts: Sequence[RequestStats], emitted: int) -> StreamStats:
     rows = sum(account.rows for account in accounts)
     requested = [account for account in accounts if account.first_s]
-    spent_s = max(one.last_s for one in requested) - min(one.first_s for one in requested) if requested else 0.0
+    spent_s = max(stats.last_s for stats in requested) - min(stats.first_s for stats in requested) if requested else 0.0
     return StreamStats(
         requests=sum(account.requests for account in accounts),
         seconds=sum(account.seconds for account in accounts),

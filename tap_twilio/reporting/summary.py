@@ -16,14 +16,15 @@ from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.log import about, first_few
 from tap_twilio.state.describe import BLOCKED, NOT_READ, Verdict, verdict
 from tap_twilio.state.store import State
-from tap_twilio.timestamps import Timestamp, to_second
+from tap_twilio.timestamps import Timestamp
 
 from .forecast import describe_next_sync, rescan_pages_per_list
 from .stats import RunStats, StreamStats
 
 LOGGER = logging.getLogger("tap_twilio")
 FORMAT = 1  # of the JSON; raised when a member is removed or changes its meaning
-HEADINGS = ("stream", "read", "emitted", "undated", "requests", "seconds", "bookmark", "complete", "next sync")
+HEADINGS = ("stream", "read", "emitted", "undated", "bookmark (UTC)", "complete")
+WIDTH = 75  # of the table, so that its lines fit 80 columns after "INFO "
 INACTIVE = ("closed", "suspended")
 LOGGED_ELSEWHERE = {BLOCKED, *NOT_READ.values()}  # reasons that run/availability.py and run/versions.py log
 Json = dict[str, Any]
@@ -53,6 +54,7 @@ class StreamSummary:
     """A stream in all of its accounts."""
 
     stream: str
+    selected: bool = True  # False if the run read it only for the sake of selected streams
     accounts: list[AccountSummary] = field(default_factory=list)
 
     @property
@@ -71,11 +73,10 @@ class StreamSummary:
 
     def cells(self) -> tuple[str, ...]:
         members = _members(self.accounts)
-        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "undated_changes", "requests")))
-        seconds = f"{members['request_seconds']:.1f}"
-        bookmark = to_second(members["bookmark"]) if members["bookmark"] else "-"
+        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "undated_changes")))
+        bookmark = members["bookmark"]
         complete = {True: "yes", False: "no", None: "-"}[members["complete"]]
-        return (self.stream, *counts, seconds, bookmark, complete, members["next_sync"])
+        return (self.stream, *counts, f"{bookmark[:10]} {bookmark[11:16]}" if bookmark else "-", complete)
 
 
 def _members(accounts: Sequence[AccountSummary]) -> Json:
@@ -149,30 +150,32 @@ def summarize(
             streams[key[0]].accounts.append(AccountSummary(*key, counts.of_partition(key), verdict=incomplete))
     for key in [key for key in list(counts.traffic) if key not in summarized]:
         account = AccountSummary(*key, counts.of_partition(key), error=errors.get(key))
-        streams.setdefault(key[0], StreamSummary(key[0])).accounts.append(account)
+        streams.setdefault(key[0], StreamSummary(key[0], selected=False)).accounts.append(account)
     return list(streams.values())
 
 
 def log_table(streams: Sequence[StreamSummary]) -> None:
-    """Log a table of the streams that returned rows or failed, and name the other streams."""
+    """Log a table of the selected streams that returned rows or failed, and name the other selected streams."""
+    selected = [stream for stream in streams if stream.selected]
     in_table = [
         stream
-        for stream in streams
+        for stream in selected
         if any(account.stats.read or account.stats.emitted or account.error for account in stream.accounts)
     ]
     cells = [HEADINGS, *(stream.cells() for stream in in_table)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
-    for row, stream in zip(cells, [None, *in_table] if in_table else []):
+    for lines, stream in zip(_align(cells), [None, *in_table] if in_table else []):
+        for line in lines[:-1]:
+            LOGGER.info("%s", line, extra={"text_only": True})
         extra = about(stream.stream, stream.sentence, **_members(stream.accounts)) if stream else {"text_only": True}
-        LOGGER.info("%s", _align(row, widths), extra=extra)
-    for stream in streams:
+        LOGGER.info("%s", lines[-1], extra=extra)
+    for stream in selected:
         incomplete = [
             account for account in stream.accounts if account.verdict and set(account.verdict.why) - LOGGED_ELSEWHERE
         ]
         if incomplete:
             LOGGER.info("%s", _describe_incomplete(stream, incomplete), extra=about(stream.stream))
-    if empty := [stream.stream for stream in streams if stream not in in_table]:
-        LOGGER.info("%d stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), first_few(empty))
+    if empty := [stream.stream for stream in selected if stream not in in_table]:
+        LOGGER.info("%d selected stream%s returned no rows: %s", len(empty), "s" * (len(empty) > 1), first_few(empty))
 
 
 def _describe_incomplete(stream: StreamSummary, incomplete: Sequence[AccountSummary]) -> str:
@@ -185,18 +188,28 @@ def _describe_incomplete(stream: StreamSummary, incomplete: Sequence[AccountSumm
     return f"{stream.stream}: not complete in {accounts}: {reasons}{syncs}"
 
 
-def _align(row: Sequence[str], widths: Sequence[int]) -> str:
+def _align(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """
-    Return a row as text, with numbers on the right of their column and words on the left.
+    Return the lines of each row, with numbers on the right of their column. A long name has a line of its own.
 
-    >>> _align(("calls", "7", "7", "0", "3", "0.1", "-", "yes", "soon"), (8, 4, 7, 7, 8, 7, 8, 8, 9))
-    'calls        7        7        0         3      0.1  -         yes       soon'
+    >>> long = "sip_domain_auth_calls_credential_list_mappings"
+    >>> rows = [HEADINGS, ("calls", "12", "7", "0", "-", "no"), (long, "7", "7", "0", "-", "yes")]
+    >>> print("\\n".join(line for lines in _align(rows) for line in lines))
+    stream  read  emitted  undated  bookmark (UTC)  complete
+    calls     12        7        0  -               no
+    sip_domain_auth_calls_credential_list_mappings
+               7        7        0  -               yes
     """
-    last = len(widths) - 3
-    cells = (
-        cell.rjust(width) if 0 < n < last else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths))
-    )
-    return "  ".join(cells).rstrip()
+    widths = [max(map(len, column)) for column in zip(*(row[1:] for row in rows))]
+    room = WIDTH - sum(widths) - 2 * len(widths)
+    first = max((len(row[0]) for row in rows if len(row[0]) <= room), default=0)
+    table = []
+    for name, *cells in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(cells[:-2], widths)]
+        texts = [cell.ljust(width) for cell, width in zip(cells[-2:], widths[-2:])]
+        line = "  ".join([(name if len(name) <= room else "").ljust(first), *numbers, *texts]).rstrip()
+        table.append([line] if len(name) <= room else [name, line])
+    return table
 
 
 def totals(streams: Sequence[StreamSummary]) -> Json:

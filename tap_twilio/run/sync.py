@@ -76,7 +76,7 @@ class Sync:
         self.partition_reads: list[PartitionRead] = []
         self.account_finder = AccountFinder(settings, self.scheduler, self.credentials, PROBE)
         self.accounts: list[Account] = []  # those that the run reads
-        self.counts = RunStats(self.pool.traffic)
+        self.counts = RunStats(self.pool.traffic, lambda: output.write_s)
         self.availability = Availability(settings, state, self.credentials, self.clock, self._answered)
         self.end_progress: Callable[[], None] = lambda: None  # called between the last page and the closing lines
         self._wrote_state = time.monotonic()

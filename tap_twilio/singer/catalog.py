@@ -100,6 +100,7 @@ def _entry(stream: Stream, options: SchemaOptions) -> CatalogEntry:
     schema = written_schema(stream.name, options)
     about_stream: dict[str, Any] = {
         "inclusion": "available",
+        "selected": stream.selected_by_default,  # singer-python and older tools know this member only
         "selected-by-default": stream.selected_by_default,
         "table-key-properties": list(stream.key),
         "valid-replication-keys": [stream.replication_key] if stream.replication_key else [],

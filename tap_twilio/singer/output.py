@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,13 @@ class Output:
         self._fd = fd
         self._whole = True  # False after an incomplete write
         self.changed = False  # whether lines since the last STATE change the warehouse
+        self._written_s, self._write_began = 0.0, 0.0
+
+    @property
+    def write_s(self) -> float:
+        """Return the seconds spent in writes so far. A write takes long if the target reads slowly."""
+        began = self._write_began
+        return self._written_s + (time.monotonic() - began if began else 0.0)
 
     def schema(
         self,
@@ -70,6 +78,7 @@ class Output:
         if not self._whole:
             raise OutputFailed("stdout: an earlier write was cut short, so nothing more is written.")
         self._whole = False
+        self._write_began = time.monotonic()
         rest = memoryview(data)
         try:
             while rest:
@@ -84,6 +93,7 @@ class Output:
                 f"stdout: {error.strerror}. Nothing more is written;"
                 " fix that, then run again from the last STATE that the target wrote."
             ) from None
+        self._written_s, self._write_began = self.write_s, 0.0
         self._whole = True
 
 

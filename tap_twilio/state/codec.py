@@ -107,7 +107,7 @@ def _fingerprints(value: str, where: str) -> str:
     try:
         unpack(value)
     except ValueError:
-        raise malformed(where, "is not fingerprints as the tap writes them") from None
+        raise malformed(where, "does not hold fingerprints") from None
     return value
 
 
@@ -117,5 +117,5 @@ def _date(value: Any, where: str) -> str:
     except (ValueError, TypeError):
         raise malformed(where, "is not a date") from None
     if date >= "9999":  # datetime has no year 10000, which a later bound would need
-        raise malformed(where, "is not a date of any use")
+        raise malformed(where, "is not a date before the year 9999")
     return date

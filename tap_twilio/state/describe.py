@@ -18,6 +18,7 @@ from .store import State
 
 ALL_OF_TIME = "9000"  # a date from here on means every date
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
+UNREADABLE = ("closed", "suspended")  # statuses of accounts, which are reasons of availability.py too
 NOT_READ = {  # by the reasons of availability.py
     "closed": "closed, not read",
     "suspended": "suspended, not read",
@@ -73,7 +74,8 @@ class Line:
 
     `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. `account` is
     None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
-    the state. `elsewhere`: another shard of the state holds the partition.
+    the state. `account_status` is "closed" or "suspended" if that is why the last sync did not read the partition: its
+    age then grows without end, or stays None. `elsewhere`: another shard of the state holds the partition.
     """
 
     stream: str
@@ -86,6 +88,7 @@ class Line:
     fingerprint_bytes: int
     complete: bool
     syncs_left: int | None
+    account_status: str | None = None
     elsewhere: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
                 len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
                 not opened,
                 partition.syncs_left if opened else 0,
+                partition.not_read if partition.not_read in UNREADABLE else None,
                 elsewhere,
             )
 
@@ -149,26 +153,25 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
 
 def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield the work that the last sync left to the next ones. `root`: the top parent's partition."""
-    parent = stream.parent.stream if stream.parent else ""
     if partition.not_read == "unavailable":
         return  # there is nothing to read
     if partition.not_read:
         yield OpenWork("not_read", NOT_READ.get(partition.not_read, partition.not_read))
-    if partition.not_read in ("closed", "suspended"):
+    if partition.not_read in UNREADABLE:
         return
     yield from _list_work(stream, partition, root)
     if partition.backfill:
         left = _left(stream, partition.backfill)
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
     elif not (partition.was_read or partition.finished or partition.full or partition.not_read):
-        yield OpenWork("backfill", "it was not read whole yet")
+        yield OpenWork("backfill", "no read of it is complete yet")
     if partition.full and not partition.full.version:
         yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
     elif partition.full and not partition.full.done:
         yield OpenWork(
             "full", f"FULL_TABLE version {partition.full.version}, begun {_day(partition.full.began)}, is not complete"
         )
-    yield from _row_work(partition, parent)
+    yield from _row_work(partition, stream.parent.stream if stream.parent else "")
 
 
 def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
@@ -201,7 +204,7 @@ def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
 
 
 def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield the work on the list, and the rows without fingerprints."""
+    """Yield the work that is left in the list, and the rows that have no fingerprints."""
     if partition is not root and root.backfill:
         yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
     if root.rescan or root.pages:
@@ -213,7 +216,7 @@ def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterato
     if partition.by_date_from:
         back = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
-        yield OpenWork("by_date", f"{reason}: dates tell changes of rows from {back} back")
+        yield OpenWork("by_date", f"{reason}: rows from {back} and before are compared by their dates")
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
@@ -234,7 +237,7 @@ def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork
             f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
     if progress.second_source_pending:
-        yield OpenWork("second_source_pending", "the second source is still to be read from its beginning")
+        yield OpenWork("second_source_pending", "the second source must still be read from its beginning")
 
 
 def _before(date: Timestamp) -> str:

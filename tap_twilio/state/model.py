@@ -89,7 +89,7 @@ class FeedbackProgress:
     began: Date | None = None  # the start of the open cycle, which requests each recent parent once
     cursor: Dated | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
-    second_source_pending: bool = False  # whether the second source is still to be read from its beginning
+    second_source_pending: bool = False  # whether the second source must still be read from its beginning
     second_answered: bool = False  # whether the second source ever answered
     late_starts_done_at: Date | None = None  # the start of the last read of late starts, less lateness_hours
 
@@ -126,7 +126,9 @@ class Partition:
     full: Full | None = None
     # what the last sync left to do
     not_read: str | None = None  # a reason of availability.py
-    by_date_from: Date | None = None  # older rows have no fingerprints, for lack of room: their dates tell changes
+    by_date_from: Date | None = (
+        None  # these rows and older ones have no fingerprints, for lack of room: dates are compared
+    )
     syncs_left: Count | None = None  # an estimate for the open work
 
     @property

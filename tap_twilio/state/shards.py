@@ -90,7 +90,9 @@ def forget(state: State, accounts: Collection[str]) -> Json:
     streams = _partitioned_streams(state)
     missing = set(accounts).difference(*(stream.partitions for stream in streams.values()))
     if missing:
-        raise TapError(f"the state knows no account {', '.join(sorted(missing))}: state show names those it knows")
+        raise TapError(
+            f"the state has no account {', '.join(sorted(missing))}: tap-twilio state show lists its accounts"
+        )
     return _with_streams(state, {name: _forget_in(stream, accounts) for name, stream in streams.items()})
 
 

@@ -223,7 +223,7 @@ def _check(stream: Stream, partition: Partition, where: str) -> None:
     if not partition.backfill or partition.backfill.time_slices is None:
         return
     if not stream.filter:
-        raise malformed(f"{where}.backfill.time_slices", "is of a list that is not read in time slices")
+        raise malformed(f"{where}.backfill.time_slices", "belongs to a list that is not read in time slices")
     if not partition.backfill.time_slices:
         raise malformed(f"{where}.backfill.time_slices", "is empty, so that nothing would be read")
     if stream.filter_hides_rows and partition.backfill.resend_listed_before is None:

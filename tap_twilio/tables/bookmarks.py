@@ -21,10 +21,9 @@ from datetime import timedelta
 from tap_twilio.state.model import Backfill, Partition
 from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, earlier, later
 
-NO_LIMIT: Timestamp = (
-    "9000-01-01T00:00:00.000000Z"  # as `resend_listed_before`: visit all rows, without a request limit
-)
-UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # before the date of every row
+# Values of `resend_listed_before`: visit all rows, without a request limit; and resend undated rows only.
+NO_LIMIT: Timestamp = "9000-01-01T00:00:00.000000Z"
+UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"
 
 
 def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:

@@ -48,6 +48,7 @@ def stopped_at(tap: Tap, call: str, **settings: Any) -> Run:
     return run
 
 
+@pytest.mark.long
 def test_every_property_of_the_classic_feedback_arrives(tap_of: MakeTap) -> None:
     """All accounts of the demo: each feedback, property by property, beside the five listed streams."""
     tap = tap_of(Twilio.demo(5), call_feedback_source="feedback").select(*SIX)
@@ -350,6 +351,7 @@ def test_pages_of_ratings_that_repeat_without_end_are_an_error(tap_of: MakeTap, 
     assert held(tap) == dict.fromkeys(calls[-25:], (2, "insights"))
 
 
+@pytest.mark.long
 def test_a_source_that_finds_nothing_is_sampled_until_it_answers(tap_of: MakeTap) -> None:
     """After 2,000 requests without feedback, a sync requests the newest 100; after one answers, all calls again."""
     twilio = Twilio(seed=3)

@@ -213,6 +213,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, 
     checkout.close()
 
 
+@pytest.mark.long
 def test_the_second_sync_shows_what_changed_in_the_sandbox_and_adds_no_duplicate(
     twice: tuple[Checkout, list[str]],
 ) -> None:
@@ -298,6 +299,7 @@ def test_the_columns_of_every_table_bear_the_names_of_the_catalog(twice: tuple[C
     assert {name: set(columns) for name, columns in shown.items()} == CATALOG
 
 
+@pytest.mark.long
 def test_an_account_is_read_as_the_tap_does_by_itself_unless_streams_are_named(
     checkout: Checkout, new_database: Callable[[], str]
 ) -> None:
@@ -328,6 +330,21 @@ def test_on_a_terminal_the_tap_is_passed_that_terminal(checkout: Checkout, new_d
     assert done.returncode == 0
     assert drawn == b"WARNING run 1\r\nWARNING looked at\r\n"
     assert done.stdout.splitlines()[:2] == ["Reading the Twilio account AC1, as config.json says.", "  INFO done"]
+
+
+def test_after_the_end_of_the_display_the_screen_says_that_the_target_works(
+    checkout: Checkout, new_database: Callable[[], str]
+) -> None:
+    """It may load rows for a while, and nothing else would be on the terminal."""
+    ours, theirs = os.openpty()
+    last = "INFO read 1 pages with 1 requests in 0.1 s and emitted 2 rows"
+    done = checkout.sync(terminal=theirs, TARGET_POSTGRES_URL=new_database(), FAKE_LAST=last)
+    os.close(theirs)
+    os.close(ours)
+
+    assert done.returncode == 0
+    waiting, _, end = done.stdout.partition("\n  INFO read 1 pages")
+    assert waiting.endswith("  The tap has ended; waiting for the target.") and "Tables in schema" in end
 
 
 def test_a_stream_that_is_not_there_is_one_line(checkout: Checkout, new_database: Callable[[], str]) -> None:
@@ -506,6 +523,19 @@ def answer(psql: subprocess.Popen[str], query: str) -> str:
         assert line, psql.communicate()
         shown = line.strip()
     return shown
+
+
+def test_psql_before_the_first_sync_says_that_nothing_was_loaded(checkout: Checkout) -> None:
+    """Once where there is no database yet, where nothing is installed or started; and where the database is empty."""
+    shutil.copy(ROOT / "Makefile", checkout.folder)
+    fresh = subprocess.run(["make", "-s", "psql"], cwd=checkout.folder, capture_output=True, text=True, check=False)
+    assert fresh.returncode == 2 and not (checkout.folder / ".demo").exists()
+    assert fresh.stderr.startswith("Nothing was loaded yet: run make sync, then make psql.\n")
+
+    empty = checkout.start("--psql")
+    assert empty.communicate("\\q\n")[1] == "Nothing was loaded yet: leave psql with \\q, and run make sync.\n"
+    assert checkout.sync().returncode == 0
+    assert checkout.start("--psql").communicate("\\q\n")[1] == ""
 
 
 def test_a_sync_works_while_psql_is_open(checkout: Checkout) -> None:

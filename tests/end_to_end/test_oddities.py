@@ -42,6 +42,7 @@ class Hollow:
         return "hollow" if listed and self._hollow(int(number[1]) if number else 0) else ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("full_table", [False, *long(True)])
 def test_pages_without_a_row_in_the_middle_of_a_list_end_nothing(tap_of: MakeTap, full_table: bool) -> None:
     """As filters that are applied after paging give them: at the top of each list and in its middle, many in a row."""
@@ -75,6 +76,7 @@ def test_a_budget_of_a_page_gets_over_pages_without_a_row(tap_of: MakeTap) -> No
     assert tap.wrong(["addresses"]) == {}
 
 
+@pytest.mark.long
 def test_a_chain_of_pages_without_a_row_that_never_ends_is_an_error(tap_of: MakeTap) -> None:
     """Exit code 3 and a line that says so, not a run for ever; once the chain is gone, all is read."""
     twilio = a_year_old()
@@ -121,6 +123,7 @@ def test_old_rows_that_were_redacted_at_once_hide_no_row_below_them(tap_of: Make
 # The budget -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("concurrency", [8, *long(1)])
 def test_a_list_with_a_long_look_back_gets_its_part_of_the_budget(tap_of: MakeTap, concurrency: int) -> None:
     """Whatever runs beside it: its old rows come within the syncs that the log promises."""

@@ -178,6 +178,7 @@ def test_a_standard_key_finds_out_when_usage_begins(tap_of: TapOf, status: int) 
     assert len(tap.requests) < 100
 
 
+@pytest.mark.long
 def test_days_before_the_account_that_fail_are_named_once(tap_of: TapOf) -> None:
     """HTTP 500 does not prove that a day is empty: exit code 3, and the log says what to do. All other days arrive."""
     twilio = usage(usage_since_creation=True)

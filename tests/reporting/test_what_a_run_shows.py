@@ -22,6 +22,7 @@ import pytest
 
 from sandbox import Twilio
 from tap_twilio import __version__
+from tap_twilio.streams import STREAMS
 from testing.sampled import long
 from testing.taps import COMMAND, ROOT, Tap
 
@@ -139,10 +140,12 @@ def test_elsewhere_a_line_now_and_then_says_how_far_it_is(tap_of: MakeTap, form:
 class OnTerminal:
     """A tap whose stderr is a terminal; its stdout is a pipe, as towards a target."""
 
-    def __init__(self, tap: Tap, *arguments: str, command: Sequence[str] = (), **env: str) -> None:
+    def __init__(
+        self, tap: Tap, *arguments: str, command: Sequence[str] = (), target: Sequence[str] = ("cat",), **env: str
+    ) -> None:
         self._screen, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        self._target = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._target = subprocess.Popen(target, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.process = subprocess.Popen(
             command or tap.command(*arguments),
             cwd=ROOT,
@@ -202,6 +205,22 @@ def test_on_a_terminal_a_display_is_drawn_and_gone_at_the_end(tap_of: MakeTap) -
     assert "\x1b[?25l" not in drawn.rpartition("\x1b[?25h")[2]
     assert "rows/s" not in last and "INFO read " in last
     assert "METRIC" not in drawn and not re.search(r"\dZ INFO", drawn)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_while_the_target_reads_nothing_the_progress_says_so(tap_of: MakeTap, terminal: bool) -> None:
+    """As one that makes 238 tables: it takes a line now and then, and the tap seems to stand still."""
+    slow = ["sh", "-c", "for i in 1 2 3 4 5 6; do head -c 20000; sleep 0.4; done; cat"]
+    tap = a_year(tap_of, 5).select(*(stream.name for stream in STREAMS))
+    tap.settings["base_url"] += "/{product}"
+    lines = {} if terminal else {"TERM": "dumb", "TAP_TWILIO_PROGRESS_SECONDS": "0.2"}
+    running = OnTerminal(tap, target=slow, **lines).until(b"waiting for the target")
+    said = running.drawn.decode()
+    running.process.send_signal(signal.SIGTERM)
+    running.end()
+
+    assert "waiting for the target" in said
+    assert terminal or re.search(r"INFO \d+ pages, .* 0 emitted.*; waiting for the target\r\n", said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *long(signal.SIGTERM)])
@@ -273,18 +292,31 @@ def test_a_screen_that_is_none_changes_nothing(tap_of: MakeTap, screen: str) -> 
 
 
 def test_a_table_at_the_end_says_what_became_of_each_stream(tap_of: MakeTap) -> None:
-    """Rows read and emitted, requests, the new bookmark and what comes next; streams without rows are counted."""
+    """Rows read and emitted, the new bookmark, and completeness; selected streams without rows are named."""
     tap = a_year(tap_of, 50)
     run = tap.sync()
-    read, emitted, silent, requests, _, bookmark, complete, comes = run.table["messages"]
 
-    assert (read, emitted, silent) == ("60", "50", "0"), "the first page is looked at twice"
-    assert int(requests) == len(tap.pages("messages"))
-    assert (bookmark, complete, comes) == ("2025-12-31T18:00:00Z", "yes", "rereads the whole list")
-    assert "addresses" not in run.table
-    assert "1 stream returned no rows: addresses" in run.said
+    assert run.table["messages"] == ["60", "50", "0", "2025-12-31 18:00", "yes"], "the first page is looked at twice"
+    assert run.table.keys() == {"messages", "calls"}
+    assert "1 selected stream returned no rows: addresses" in run.said
     assert run.said[-1].startswith("read ")
     assert tap.sync().table["messages"][1] == "0"
+
+
+def test_the_table_fits_80_columns_and_names_selected_streams_only(tap_of: MakeTap) -> None:
+    """Also with a stream of a long name, whose parents are read for its sake."""
+    twilio = Twilio(start="2025-01-01").at("2026-01-01")
+    name = "trusthub_customer_profile_entity_assignments"
+    twilio.messages(9, **PAST)
+    twilio.add("trusthub_customer_profiles", n=2)
+    twilio.add(name, n=3)
+    tap = tap_of(twilio)
+    tap.settings["base_url"] += "/{product}"
+    run = tap.select("messages", name).run()
+
+    assert run.table.keys() == {"messages", name}
+    (at,) = (index for index, line in enumerate(run.said) if line.split()[:2] == ["stream", "read"])
+    assert all(len(f"INFO {line}") <= 80 for line in run.said[at : at + 4])
 
 
 def test_the_summarys_file_says_the_same_for_programs(tap_of: MakeTap, tmp_path: Path) -> None:

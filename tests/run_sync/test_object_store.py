@@ -113,7 +113,7 @@ class StoredJob(Job):
     def start(self, *options: str, env: dict[str, str] | None = None, **how: Any) -> subprocess.Popen[str]:
         self.tap.offer()
         return subprocess.Popen(
-            [BIN / "python", *self.command(*options, **{"checkpoint": self.url, **how})[1:]],
+            [BIN / "python", *self.command(*options, **{"location": self.url, **how})[1:]],
             env=Tap.environment({**self.store.env, **(env or {})}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -130,16 +130,16 @@ def test_a_lock_whose_making_was_asked_for_twice_is_the_syncs_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library asks again where an answer was lost, and is told that there is such a file."""
-    place = ObjectStore(f"local://{tmp_path}")
-    write = place._files.pipe_file
+    store = ObjectStore(f"local://{tmp_path}")
+    write = store._files.pipe_file
 
     def twice(path: str, value: bytes, mode: str = "overwrite") -> None:
         write(path, value)
         if mode == "create":
             raise FileExistsError(path)
 
-    monkeypatch.setattr(place._files, "pipe_file", twice)
-    with place.hold_lock():
+    monkeypatch.setattr(store._files, "pipe_file", twice)
+    with store.hold_lock():
         assert (tmp_path / "sync.lock").exists()
     assert not (tmp_path / "sync.lock").exists()
 
@@ -150,11 +150,11 @@ def test_of_an_error_of_many_lines_the_first_is_told(tmp_path: Path, monkeypatch
     def fail(path: str) -> None:
         raise RuntimeError("The server is busy.\nRequestId:1\nContent: <?xml ...")
 
-    place = ObjectStore(f"local://{tmp_path}")
-    with place.hold_lock(), monkeypatch.context() as patch:
-        patch.setattr(place._files, "cat_file", fail)
+    store = ObjectStore(f"local://{tmp_path}")
+    with store.hold_lock(), monkeypatch.context() as patch:
+        patch.setattr(store._files, "cat_file", fail)
         with pytest.raises(TapError, match=r": cannot be read \(RuntimeError: The server is busy.\)\.$"):
-            place.load()
+            store.load()
 
 
 @pytest.mark.long
@@ -184,7 +184,7 @@ def test_a_sync_goes_on_from_the_store_also_after_a_kill(job: StoredJob) -> None
 @pytest.mark.timeout(600)
 def test_a_mistake_at_a_store_is_one_line(job: StoredJob) -> None:
     """It names the address, and tells no key."""
-    mistakes = [job.run(checkpoint=f"{job.store.scheme}://nobucket/twilio")]
+    mistakes = [job.run(location=f"{job.store.scheme}://nobucket/twilio")]
     if job.store.scheme == "s3":
         mistakes.append(job.run(env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}))
     if job.store.scheme == "abfs":

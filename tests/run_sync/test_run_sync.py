@@ -38,14 +38,14 @@ class Job:
 
     def __init__(self, tap: Tap, folder: Path) -> None:
         self.tap, self.folder = tap.select(*STREAMS), folder
-        self.checkpoint = folder / "state"
+        self.state_folder = folder / "state"
         self.target = f"{sys.executable} '{TARGET}' '{folder / 'rows.db'}' '{folder / 'orders'}'"
         folder.mkdir(parents=True, exist_ok=True)
 
-    def command(self, *options: str, target: str = "", place: str = "", **settings: Any) -> list[str]:
+    def command(self, *options: str, target: str = "", location: str = "", **settings: Any) -> list[str]:
         """As the README has it."""
         given = self.tap.command(**{"state_seconds": 0, "page_size": 5, **settings})[len(COMMAND) :]
-        where = ["--target", target or self.target, "--state", place or str(self.checkpoint)]
+        where = ["--target", target or self.target, "--state", location or str(self.state_folder)]
         return [*COMMAND, "run-sync", *where, *options, "--", *given]
 
     def start(self, *options: str, **how: Any) -> subprocess.Popen[str]:
@@ -69,8 +69,8 @@ class Job:
 
     def outlast(self) -> None:
         """Return once nothing of a run is left, as the lock tells."""
-        self.checkpoint.mkdir(exist_ok=True)
-        with (self.checkpoint / "sync.lock").open("a") as lock:
+        self.state_folder.mkdir(exist_ok=True)
+        with (self.state_folder / "sync.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
     def orders(self, text: str) -> None:
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def state(self) -> Any:
-        file = self.checkpoint / "state.json"
+        file = self.state_folder / "state.json"
         return json.loads(file.read_text("utf-8")) if file.exists() else None
 
     def wrong(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def test_a_sync_fills_the_warehouse_and_the_next_one_goes_on_from_its_state(job:
         r"\S+ INFO tap-twilio ended with 0, the target with 0, after \d+ s; {} rows sent; state saved .+ ago in {}"
     )
     for run, rows in ((first, 80), (second, 0)):
-        assert re.fullmatch(closing.format(rows, job.checkpoint / "state.json"), run.stderr.splitlines()[-1])
+        assert re.fullmatch(closing.format(rows, job.state_folder / "state.json"), run.stderr.splitlines()[-1])
     assert (first.stdout, second.stdout) == ("", "")
     summary = json.loads(file.read_text())
     assert {name: summary[name] for name in ("exit_code", "tap_exit", "target_exit", "rows")} == {
@@ -146,22 +146,70 @@ def test_with_logs_nothing_is_said_when_all_is_well(job: Job) -> None:
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert failed.returncode == 4
-    assert "target.log ends with: the disk is full" in failed.stderr
+    assert "target.log says: the disk is full" in failed.stderr
     for name in ("tap.log", "target.log"):
         headings = re.findall(r"(?m)^--- \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (.+)$", (job.folder / name).read_text())
         assert [text.split()[-1] for text in headings[::2]] == ["run-sync", "run-sync"]
         assert (job.folder / name).stat().st_mode & 0o077 == 0
 
 
+SQLALCHEMY = """\
+Traceback (most recent call last):
+  File "engine/base.py", line 1964, in _exec_single_context
+psycopg2.errors.UndefinedColumn: column "edge" does not exist
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedColumn) column "edge" does not exist
+LINE 1: insert into calls (edge) values ('ERROR')
+
+[SQL: insert into calls (edge) values ('ERROR')]
+(Background on this error at: https://sqlalche.me/e/20/f405)
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "quoted"),
+    [
+        (SQLALCHEMY, 'sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedColumn) column "edge" does not exist'),
+        ("2026-01-01 | ERROR | the disk is full\n2026-01-01 | INFO | bye\n", "2026-01-01 | ERROR | the disk is full"),
+    ],
+)
+def test_the_error_of_a_target_is_quoted_and_not_its_last_line(job: Job, log: str, quoted: str) -> None:
+    """Libraries log advice after an error, and targets say goodbye."""
+    (job.folder / "said").write_text(log)
+    failed = job.run("--logs", str(job.folder), target=f"sh -c 'cat \"$0\" >&2; exit 1' '{job.folder / 'said'}'")
+
+    assert failed.returncode == 4
+    assert failed.stderr.splitlines()[-1].endswith(f"target.log says: {quoted}")
+
+
+def test_arguments_of_the_tap_before_the_dashes_are_named_with_their_place(job: Job) -> None:
+    """Exit code 2, and the line shows a command that works."""
+    done = subprocess.run(
+        [*COMMAND, "run-sync", "--target", "cat", "--state", ".", "--config", "c.json"],
+        cwd=job.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    line = done.stderr.splitlines()[-1]
+    assert "unknown arguments: --config c.json. Put the tap's arguments after --" in line
+    assert "--state state -- --config config.json" in line
+
+
 def test_a_second_sync_ends_at_once(job: Job) -> None:
     """It neither reads nor loads anything, and its exit code is no other's."""
-    job.checkpoint.mkdir()
-    with (job.checkpoint / "sync.lock").open("w") as lock:
+    job.state_folder.mkdir()
+    with (job.state_folder / "sync.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(job.command(), capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.fullmatch(r"\S+ CRITICAL --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
+    assert re.fullmatch(r"\S+ WARNING --state .*: the last sync still runs, so this one is skipped.\n", done.stderr)
     assert not job.tap.server.requests
 
 
@@ -252,33 +300,33 @@ def test_a_tap_that_is_killed_in_the_middle_of_a_line_fails_no_target(tap_of: Ma
 def test_a_torn_state_has_everything_read_again(job: Job, text: str) -> None:
     """Nobody must come and mend it; what was there is set aside."""
     job.run()
-    (job.checkpoint / "state.json").write_text(text)
+    (job.state_folder / "state.json").write_text(text)
     done = job.run()
 
     assert done.returncode == 0, done.stderr
     assert "; 80 rows sent; state saved" in done.stderr
     assert ("holds no state" in done.stderr) == bool(text.strip())
-    assert not text.strip() or (job.checkpoint / "state.torn").read_text() == text
+    assert not text.strip() or (job.state_folder / "state.torn").read_text() == text
 
 
 @pytest.mark.long
 def test_the_state_may_lie_at_an_address(job: Job) -> None:
     """As in an object store; a second sync is refused there too, until the lock has run out."""
     store = job.folder / "store"
-    place = f"local://{store}"
-    nowhere = job.run(checkpoint=place)
+    location = f"local://{store}"
+    nowhere = job.run(location=location)
     store.mkdir()
-    first, second = job.run(checkpoint=place), job.run(checkpoint=place)
+    first, second = job.run(location=location), job.run(location=location)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "; 0 rows sent; state saved" in second.stderr
     assert [path.name for path in store.iterdir()] == ["state.json"]
 
     lock = {"holder": "x", "host": "elsewhere", "process": 7, "until": 4e9}
     (store / "sync.lock").write_text(json.dumps(lock))
-    refused = job.run(checkpoint=place)
+    refused = job.run(location=location)
     (store / "sync.lock").write_text(json.dumps({**lock, "until": 1}))
     (store / "state.json").write_text("{")
-    again = job.run(checkpoint=place)
+    again = job.run(location=location)
 
     assert nowhere.returncode == 1
     assert re.fullmatch(
@@ -338,6 +386,7 @@ def test_a_state_may_come_in_the_form_that_the_target_likes(job: Job, way: str) 
     assert job.wrong() == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["first", "none"])
 def test_the_bookmark_moves_though_the_target_prints_no_last_state_of_a_run_without_rows(job: Job, way: str) -> None:
     """As pipelinewise-target-postgres: what no row stands behind needs no word of the target's."""
@@ -356,6 +405,7 @@ def test_the_bookmark_moves_though_the_target_prints_no_last_state_of_a_run_with
 NO_STATES = ["[]", "123", '"bookmarks"', "{}", '{"bookmarks": {}}', '{"bookmarks": 1}', '{"bookmarks": {"a": NaN}}']
 
 
+@pytest.mark.long
 def test_what_is_no_state_replaces_none(job: Job) -> None:
     """Nor does one that says nothing."""
     for line in ("[" * 300_000, "\n".join(NO_STATES), '{"type": "STATE"}'):
@@ -370,20 +420,20 @@ def test_what_is_no_state_replaces_none(job: Job) -> None:
 @pytest.mark.parametrize("text", [NO_STATES[-1], *long(*NO_STATES[:-1], "[" * 300_000)])
 def test_a_kept_file_that_is_no_state_is_set_aside(job: Job, text: str) -> None:
     """So a sync never ends with 1 for ever, and never with a traceback."""
-    job.checkpoint.mkdir()
-    (job.checkpoint / "state.json").write_text(text)
+    job.state_folder.mkdir()
+    (job.state_folder / "state.json").write_text(text)
     run = job.run("--summary-json", str(job.folder / "summary.json"))
 
     assert run.returncode == 0, run.stderr
-    assert "holds no state" in run.stderr and (job.checkpoint / "state.torn").read_text() == text
+    assert "holds no state" in run.stderr and (job.state_folder / "state.torn").read_text() == text
     assert job.wrong() == {}
 
 
 def test_a_summary_has_the_bookmark_of_another_tap(job: Job) -> None:
     """Such as singer-io's, of a stream that is not selected: text, where ours is an object."""
-    job.checkpoint.mkdir()
+    job.state_folder.mkdir()
     foreign = {"usage_records": "2025-06-01T00:00:00Z", "keys": {"date_updated": "2025-06-01T00:00:00Z"}}
-    (job.checkpoint / "state.json").write_text(json.dumps({"bookmarks": foreign}))
+    (job.state_folder / "state.json").write_text(json.dumps({"bookmarks": foreign}))
     run = job.run("--summary-json", str(job.folder / "summary.json"))
 
     assert run.returncode == 0, run.stderr
@@ -460,7 +510,7 @@ def arrives(folder: Path, kills: list[str]) -> None:
         for kill in kills:
             if kill == "a torn state":
                 job.outlast()
-                (job.checkpoint / "state.json").write_text('{"bookmarks": {"me')
+                (job.state_folder / "state.json").write_text('{"bookmarks": {"me')
             else:
                 job.orders(kill)
             job.run()
@@ -473,6 +523,7 @@ def arrives(folder: Path, kills: list[str]) -> None:
         assert job.wrong() == {}
 
 
+@pytest.mark.long
 def test_killed_syncs_arrive_at_the_same_warehouse(tmp_path: Path) -> None:
     """The target between two commits, run-sync after one, and the target in the middle of a STATE."""
     arrives(tmp_path, ["target read 40", "sync stored 1", "target read 25", "target confirming 1"])

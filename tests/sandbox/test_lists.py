@@ -84,6 +84,7 @@ def list_of(client: Client, fact: Fact, values: dict[str, str]) -> Any:
     return found_at(node, uri + words)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_the_official_client_pages_through_each_list(twilio: Twilio, client: Client, product: str) -> None:
     """Below one row, where a list has parents: each row once, and no other."""

@@ -78,6 +78,7 @@ def test_date_filters_compare_what_their_lists_say(api: Any) -> None:
     assert len(it.rows("usage_records", StartDate="-2days")) == 3
 
 
+@pytest.mark.long
 def test_alerts_go_back_thirty_days_and_no_query_yields_more_than_ten_thousand(api: Any) -> None:
     """What is beyond is not listed, without a word."""
     it = api(Twilio(start=OCTOBER))

@@ -753,6 +753,7 @@ def everything(twilio: Twilio) -> str:
     return json.dumps([twilio.truth(stream) + twilio.present(stream) for stream in streams])
 
 
+@pytest.mark.long
 def test_one_seed_is_one_history() -> None:
     """Another seed is another; advancing alike leads to the same rows."""
     first, second, other = (Twilio.demo(seed) for seed in (1, 1, 2))
@@ -848,6 +849,7 @@ class Process:
         return requests.get(self.url + path, timeout=10).json()
 
 
+@pytest.mark.long
 def test_a_later_start_replays_the_advances_of_the_clock_file(tmp_path: Path) -> None:
     """Those of the command line and those over HTTP; and the ready line says where and who."""
     clock = str(tmp_path / "clock.json")
@@ -871,6 +873,7 @@ def test_a_later_start_replays_the_advances_of_the_clock_file(tmp_path: Path) ->
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (1, "", 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [2, *long(6)])
 def test_a_signal_ends_the_sandbox_while_clients_connect(times: int) -> None:
     """Whichever of its threads the system hands the signal to; several times, since that is left to chance."""
@@ -880,6 +883,7 @@ def test_a_signal_ends_the_sandbox_while_clients_connect(times: int) -> None:
             assert it.process.wait(timeout=10) == 0
 
 
+@pytest.mark.long
 def test_hundreds_of_advances_are_replayed_in_no_time() -> None:
     """Two weeks of hours on top of the demo, in well under two seconds."""
     twilio = Twilio.demo(seed=1)

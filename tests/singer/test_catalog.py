@@ -76,6 +76,7 @@ def test_discovery_offers_all_streams_by_the_singer_specification() -> None:
         assert method == "INCREMENTAL"
         assert about == {
             "inclusion": "available",
+            "selected": stream.selected_by_default,
             "selected-by-default": stream.selected_by_default,
             "table-key-properties": list(stream.key),
             "valid-replication-keys": changed,
@@ -139,7 +140,14 @@ def test_selected_decides_before_selected_by_default() -> None:
     """A stream that the user deselects is not read, one that he selects is, whatever discovery proposed."""
     assert "messages" not in chosen(catalog_with(selected=False))
     assert "messages" in chosen(catalog_with(selected=True, selected_by_default=False))
-    assert "messages" not in chosen(catalog_with(selected_by_default=False))
+    assert "messages" not in chosen(catalog_with(selected=None, selected_by_default=False))
+    assert "messages" in chosen(catalog_with(selected=None, selected_by_default=True))
+
+
+def test_singer_python_selects_the_default_streams_of_an_unedited_catalog() -> None:
+    """singer-python knows `selected` only, so discovery writes it too."""
+    selected = Catalog.from_dict(discover()).get_selected_streams({})
+    assert [entry.tap_stream_id for entry in selected] == DEFAULT
 
 
 def test_a_catalog_that_lists_one_stream_reads_one() -> None:

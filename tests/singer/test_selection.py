@@ -122,11 +122,24 @@ def test_discovery_prints_the_catalog_of_a_selection() -> None:
     assert "CRITICAL --select: there is no stream 'fax'" in refused.stderr and refused.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+def test_a_catalog_that_selects_nothing_ends_with_1_and_one_line(tap: Tap, arguments: list[str]) -> None:
+    """A schedule that loads nothing does not look well; the line says how to select, and nothing is requested."""
+    tap.catalog = {"streams": []}
+    run = tap.run(*arguments)
+
+    assert (run.exit_code, run.lines, tap.requests) == (1, [], [])
+    (line,) = run.said
+    assert line.startswith('No stream is selected: set "selected": true') and "--select calls,messages" in line
+
+
 def test_the_streams_are_listed_with_what_a_row_is() -> None:
     """A line each, in the order of discovery; no config is needed."""
     lines = told("--streams").stdout.splitlines()
     assert [line.split()[0] for line in lines] == [stream.name for stream in STREAMS]
     assert all(line.endswith(".") for line in lines)
+    marked = [line.split()[0] for line in lines if line.split()[1] == "default"]
+    assert marked == [stream.name for stream in STREAMS if stream.selected_by_default]
 
 
 def test_about_has_the_keys_of_the_sdk_and_every_setting() -> None:

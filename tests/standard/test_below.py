@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from sandbox import Twilio
 from testing.taps import Tap
 
@@ -17,6 +19,7 @@ def tap_for(tap_of: MakeTap, twilio: Twilio, *streams: str, **settings: Any) -> 
     return tap.select(*streams)
 
 
+@pytest.mark.long
 def test_logs_of_which_a_query_lists_ten_thousand_arrive_all(tap_of: MakeTap) -> None:
     """Below one environment: the span is halved until a query lists fewer."""
     twilio = Twilio(start="2025-12-01").at("2026-01-20")

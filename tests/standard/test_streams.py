@@ -202,7 +202,7 @@ def test_a_secret_leaves_where_the_catalog_selects_it_and_nowhere_else(
     assert records and all(list(record) == list(properties(stream.name)) for record in records)
 
 
-@OF_A_PRODUCT
+@SOME_PRODUCTS
 def test_a_second_sync_brings_what_changed_and_no_other_row(
     tap_of: MakeTap, twilio: Twilio, streams: list[Stream]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -396,11 +397,29 @@ def test_accounts_json_with_a_key_that_lists_no_accounts(tap_of: MakeTap) -> Non
     assert (run.exit_code, run.lines) == (1, []) and "Twilio refused the credentials" in run.log
 
 
-def test_the_commands_stand_in_the_help() -> None:
-    done = subprocess.run([*COMMAND, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "tap-twilio state --help" in " ".join(done.stdout.split()) and "--accounts-json" in done.stdout
-    done = subprocess.run([*COMMAND, "state", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.search(r"usage: tap-twilio state .*show\|split\|merge", done.stdout)
+@pytest.mark.parametrize("command", [[], ["run-sync"], ["state"], ["state", "split"]])
+def test_the_help_fits_80_columns_and_names_the_commands(command: list[str]) -> None:
+    """However wide the terminal is."""
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(
+        [*COMMAND, *command, "--help"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    if not command:
+        assert "tap-twilio state --help" in done.stdout and "--accounts-json" in done.stdout
+    if command == ["state"]:
+        assert re.search(r"usage: tap-twilio state .*show\|split\|merge", done.stdout)
+
+
+def test_the_help_has_an_example_the_page_of_the_settings_and_every_exit_code() -> None:
+    """Somebody who is new copies the example; the codes are those of docs/production.md."""
+    text = subprocess.run([*COMMAND, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    page = (ROOT / "docs" / "production.md").read_text("utf-8").partition("<!-- exit codes")[2].split("\n\n")[0]
+
+    assert "tap-twilio run-sync --target 'target-postgres --config target.json'" in text
+    assert "docs/settings.md" in text
+    codes = re.findall(r"(?m)^  (\d[\d, ]*)  \w", text)
+    assert codes == re.findall(r"(?m)^\| (\d[\d, ]*) \|", page)
 
 
 # forget ---------------------------------------------------------------------------------------------------------------
@@ -424,4 +443,4 @@ def test_forget_takes_accounts_out_and_leaves_the_rest_as_it_was(tap_of: MakeTap
         assert unlike <= {"partitions", "selections"}
     assert left["bookmarks"]["calls"] == tap.state["bookmarks"]["calls"]
     run = state(tap, "forget", path, "AC" + "0" * 32)
-    assert run.exit_code == 1 and "the state knows no account AC0000" in run.log and not run.lines
+    assert run.exit_code == 1 and "the state has no account AC0000" in run.log and not run.lines

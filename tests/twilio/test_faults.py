@@ -129,7 +129,7 @@ CUT = {
 def test_a_whole_answer_is_taken_however_it_is_framed(answer: tuple[bytes, ...]) -> None:
     """With a length, in chunks, compressed, or until the connection ends; whatever the Date says."""
     with wire(*answer) as url:
-        assert client_of(url).get(ASK).unpacked() == PAGE
+        assert client_of(url).get(ASK).decompress() == PAGE
 
 
 @pytest.mark.parametrize("answer", CUT.values(), ids=CUT)
@@ -195,7 +195,7 @@ def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         client_of(url).get(ASK)
     for bomb in (gzip.compress(b" " * (8 << 20)), gzip.compress(b" " * (1 << 19)) * 16):
         with pytest.raises(Retry, match="larger than any page"):
-            Answer(bomb, NOW, NOW, "gzip").unpacked()
+            Answer(bomb, NOW, NOW, "gzip").decompress()
 
 
 HANGS: dict[str, list[bytes | float]] = {
@@ -389,6 +389,7 @@ def test_a_limit_that_rises_is_found() -> None:
     assert share.limit == 8 and times[0] == 301 and times[-1] < 320
 
 
+@pytest.mark.long
 def test_a_limited_account_is_read_whole(tap_of: Callable[..., Tap]) -> None:
     """Twilio bears three requests at once: few are refused, each change is one line, and nothing is lost."""
     twilio = Twilio(seed=3, limit=3, latency=(0.02, 0.0))
@@ -587,6 +588,7 @@ def test_pages_of_accounts_that_repeat_without_end_are_an_error(
     assert "repeat without end" in run.log and "nothing was read" in run.log
 
 
+@pytest.mark.long
 def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
     """A list that goes on for a thousand pages without a row may have no end: nothing is read, and one line says so."""
     twilio = Twilio(seed=0).fail_next("hollow", 10**6, "Accounts.json")
@@ -596,6 +598,7 @@ def test_accounts_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]
     assert "Accounts.json: 1000 pages in a row without a row; nothing was read." in run.log
 
 
+@pytest.mark.long
 def test_ratings_whose_pages_stay_empty_are_an_error(tap_of: Callable[..., Tap]) -> None:
     """Likewise, and it costs the calls nothing."""
     twilio = Twilio(seed=0)
@@ -833,6 +836,7 @@ def kill_and_resume(tap: Tap, kills: int, seed: int) -> None:
     assert tap.wrong() == {}
 
 
+@pytest.mark.long
 def test_killed_at_any_time_it_goes_on(tap_of: Callable[..., Tap]) -> None:
     """Five kills at random times, with a STATE after every page."""
     kill_and_resume(tap_of(bad_day(1500, 0.05), page_size=20, state_seconds=0, request_timeout=1), 5, seed=1)
