@@ -84,20 +84,25 @@ def test_a_value_that_a_sync_would_refuse_is_a_contradiction(properties: dict[st
 
 
 def test_an_order_that_lookbacks_do_not_assume_is_a_contradiction() -> None:
-    """Rows sorted by sending or by creation are as expected; rows sorted the other way, or by neither, are not."""
+    """The newest rows come first, by list date or by creation. The list of a child is always read whole."""
     days = [f"2026-02-0{day}T00:00:00Z" for day in (1, 2, 3)]
-    same = [message(sid=f"SM{index}", date_sent=days[0], date_created=day) for index, day in enumerate(days[::-1])]
-    unsorted = [message(sid=day, date_sent=day, date_created=day) for day in (days[1], days[0], days[2])]
-    expected = ["the newest rows are not first"]
+    by_creation = [
+        message(sid=f"SM{index}", date_sent=days[0], date_created=day) for index, day in enumerate(days[::-1])
+    ]
+    ascending = [message(sid=day, date_sent=day, date_created=day) for day in days]
+    unsorted = [ascending[1], ascending[0], ascending[2]]
+    found = {
+        name: shape("messages", rows) for name, rows in (("up", ascending), ("none", unsorted), ("down", by_creation))
+    }
 
-    assert shape("messages", same)["contradictions"] == []
-    assert shape("messages", same)["order"] == {"sid": "ascending", "date_created": "descending"}
-    assert shape("messages", unsorted)["contradictions"] == expected
-    assert shape("messages", unsorted)["order"]["date_sent"] == "not sorted"
-    assert (
-        shape("messages", [message(sid=day, date_sent=day, date_created=day) for day in days])["contradictions"]
-        == expected
-    )
+    assert {name: one["contradictions"] for name, one in found.items()} == {
+        "up": ["the newest rows are not first"],
+        "none": ["the newest rows are not first"],
+        "down": [],
+    }
+    assert found["none"]["order"]["date_sent"] == "not sorted"
+    assert found["down"]["order"] == {"sid": "ascending", "date_created": "descending"}
+    assert shape("message_media", [{"sid": day, "date_created": day} for day in days])["contradictions"] == []
 
 
 @pytest.mark.parametrize(
