@@ -247,7 +247,8 @@ def _misfits(stream: Stream, rows: list[Row]) -> set[tuple[str, str]]:
 
 
 def _is_newest_first(endpoint: ListEndpoint, rows: list[Row]) -> bool:
-    """Return whether the rows may be sorted by creation or list date, the newest first. Lookbacks assume so."""
-    list_dates = [timestamp_or_none(endpoint.list_date(row)) for row in rows]
-    created = [timestamp_or_none(row.get("date_created")) for row in rows]
-    return any(_direction(dates) in ("descending", "") for dates in (list_dates, created, map(endpoint.newest, rows)))
+    """Return whether the rows may be sorted by list date, creation or last change, the newest first."""
+    names = {endpoint.list_date_property, "date_created", endpoint.stream.replication_key or ""}
+    columns = [[timestamp_or_none(row.get(name)) for row in rows] for name in names]
+    directions = {_direction(dates) for dates in (*columns, map(endpoint.newest, rows))} - {""}
+    return not directions or "descending" in directions
