@@ -167,7 +167,7 @@ def test_properties_that_it_has_and_this_tap_has_not_are_one_warning(run: Any, t
         for name, about in theirs("singer-io").items()
         for column in about["columns"].keys() - _columns(name)
     }
-    assert "calls.annotation" in gone
+    assert "applications.voice_callback_id_lookup" in gone
     assert all(name in warning for name in gone)
     assert tap.wrong() == {}
 
