@@ -134,20 +134,21 @@ class Simulation:
         error = rng.choice(list(ERRORS))
         failure = {"error_code": error, "error_message": ERRORS[error]}
         if rng.random() < 0.03:
-            price = FAILED_PRICE if rng.random() < 0.9 else None
+            price = FAILED_PRICE if when % 10 else None
             self.plan(when + rng.randrange(1, 60), "change", sid, status="failed", error_code=error, price=price)
             return
         sent = when + rng.choice((rng.randrange(1, 20), rng.randrange(20, 600)))
         self.plan(sent, "change", sid, status="sent")
         self.plan(sent + rng.randrange(1, 6 * HOUR), "change", sid, price="-0.00750")
         draw = rng.random()
-        if new["num_media"] != "0" and draw < 0.7:
-            # It stays `sent`, and its date_updated moves late: by 6,581 to 7,708 s (7 of 7 recorded, live accounts).
-            self.plan(sent + rng.randrange(6581, 7709), "change", sid, status="sent")
-        elif draw < 0.06:
+        if draw < 0.06:
             self.plan(sent + rng.randrange(30, 2 * DAY), "change", sid, status="undelivered", **failure)
         elif draw < 0.95:
             delivered = sent + rng.choice((rng.randrange(1, 15), rng.randrange(15, 8 * HOUR)))
+            if new["num_media"] != "0" and draw > 0.20:
+                # It stays `sent`, and its date_updated moves 6,581 to 7,708 s later (7 of 7 recorded, live accounts).
+                self.plan(sent + 6581 + sent % 1128, "change", sid, status="sent")
+                return
             self.plan(delivered, "change", sid, status="delivered")
             if draw < 0.20:
                 self.plan(delivered + rng.randrange(MINUTE, 5 * DAY), "change", sid, status="read")
