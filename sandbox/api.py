@@ -14,7 +14,7 @@ from .access import Reader, authenticate, credentials, may_read
 from .catalog import Fact, facts, find, products
 from .generic import HANDMADE
 from .generic_api import answer_generic, check_present
-from .lists import LISTINGS, Key, ListEndpoint, Refused, read_spans
+from .lists import LISTINGS, Key, ListEndpoint, Refused, order_of, read_spans
 from .messages import Answer, Question, error, gateway
 from .paging import classic_envelope, list_page, validated
 from .rows import API, Json, Row, to_json
@@ -171,7 +171,7 @@ def select(twilio: "Twilio", question: Question, stream: str, account: str) -> t
     equals = {prop: query[name] for name, prop in listing.equals.items() if query.get(name)}
     if stream == "conferences" and "status" not in equals and twilio.conference_default != "all":
         equals["status"] = twilio.conference_default
-    rows, key = twilio.table(stream, account).view(twilio.order, spans, equals)
+    rows, key = twilio.table(stream, account).view(order_of(stream, twilio.order), spans, equals)
     return rows, key, query
 
 

@@ -25,7 +25,7 @@ def load(twilio: "Twilio", stream: str, n: int, start: int, end: int, account: s
             row = Row(stream, account, f"{prefix}{rng.getrandbits(128):032x}")
             row.template, row.created, row.shown = template, created, created
             row.updated = created + 60
-            if stream in ("messages", "calls") and status != "canceled":
+            if stream == "calls" or (stream == "messages" and status != "canceled"):
                 row.dated = created + int(rng.random() * 60)
                 row.ended = row.updated = row.dated + int(rng.random() * 60)
             rows.append(row)

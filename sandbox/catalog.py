@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from .rows import Json, snake
 
 FOLDER = Path(__file__).parent / "facts"
+RECORDED: Json = json.loads((Path(__file__).parent / "recorded.json").read_text(encoding="utf-8"))
 
 # Paths whose parent's list has another path; insights finds a call by its SID alone, and Chat's services and channels
 # are those of Conversations.
@@ -48,6 +49,8 @@ EVERYBODYS = frozenset(
         "trusthub_supporting_document_types",
     }
 )
+
+_UNDOCUMENTED: Json = {"type": "string", "nullable": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,14 @@ def _segments(path: str) -> tuple[str, ...]:
 def facts() -> dict[str, Fact]:
     """Return all lists by name."""
     read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json")))
-    return {row["name"]: Fact(**row) for rows in read for row in rows}
+    return {row["name"]: Fact(**row | {"properties": _with_undocumented(row)}) for rows in read for row in rows}
+
+
+def _with_undocumented(row: Json) -> Json:
+    """Return the properties of a list, with those that only recorded rows have."""
+    seen = RECORDED.get(row["name"], {}).get("properties", {})
+    properties: Json = row["properties"]
+    return properties | {name: _UNDOCUMENTED for name in seen if name not in properties}
 
 
 @lru_cache(maxsize=1)

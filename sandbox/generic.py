@@ -5,6 +5,7 @@ The rows of every generated list: made from facts, kept by list, account and par
 are not listed. `generic_api` decides which rows a request sees, and how.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Hashable
@@ -113,6 +114,15 @@ class Generic:
             data = new_row(of, self.rng, account, self._named(of, parents), at, number, own)
             made.append(self._keep(of, account, parents, data))
         return made
+
+    def copy(self, handle: str, **given: str | None) -> str:
+        """Add a row that is like another one, in its addresses too, but for some text: cheaper than a new one."""
+        item = self.items[handle]
+        text = json.dumps(item.data)
+        for name, value in given.items():
+            if value and item.data[name]:
+                text = text.replace(f"={item.data[name]}", f"={value}")
+        return self._keep(item.fact, item.account, item.parents, json.loads(text) | given)
 
     def _publish(self, of: Fact, account: str, parents: Parents, published: Json) -> str:
         """Add a published row; if another row has its key or its index, it gets a new one."""

@@ -295,7 +295,7 @@ def _page(
         raise refuse("Page")
     if int(number) and not token:
         raise Refused(400, 20001, "Page cannot be asked for without its PageToken")
-    parents = position(twilio, fact, items, shelf, query, token) if token else Position(0)
+    parents = position(twilio, fact, items, shelf, query, token, size) if token else Position(0)
     start = max(0, parents.at - size) if parents.backwards else parents.at
     page = items[start : start + size]
     more = bool(page) and start + size < len(items)
@@ -306,12 +306,12 @@ def _page(
         number=int(number),
         size=size,
         token=token,
-        after=token_after(fact, page[-1], start + len(page), twilio.tokens) if more else "",
-        before=token_before(page[0]) if int(number) and page else "",
+        after=token_after(fact, page[-1], int(number) + 1, start + len(page), twilio.tokens) if more else "",
+        before=token_before(fact, page[0], int(number) - 1) if int(number) and page else "",
     )
     if fact.envelope == "classic":
         envelope = classic_envelope(question, list_page, fault)
     else:
-        envelope = {"meta": meta_envelope(question, list_page, fact.rows, fault)}
+        envelope = {"meta": meta_envelope(twilio, question, list_page, fact.rows, fault)}
     rows = {} if fault == "keyless" else {fact.rows: [item.data for item in page]}
     return Answer(200, to_json(rows | envelope).encode(), rows=len(page))

@@ -133,7 +133,7 @@ def summaries(twilio: "Twilio", question: Question, reader: Reader, fault: str) 
     if query.get("SortBy") == "end_time":
         key, calls = by_ended, sorted(calls, key=by_ended)
     page = list_page(twilio, question, query, calls, key, "calls", fault)
-    body: Json = {"meta": meta_envelope(question, page, "call_summaries", fault)}
+    body: Json = {"meta": meta_envelope(twilio, question, page, "call_summaries", fault)}
     if fault != "keyless":
         body["call_summaries"] = [summary(twilio, call) for call in page.rows]
     return Answer(200, to_json(body).encode(), rows=len(page.rows))

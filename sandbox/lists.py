@@ -87,6 +87,11 @@ def undated_last(row: Row) -> Any:
     return (0, -row.dated, row.sid) if row.dated is not None else (1, -row.created, row.sid)
 
 
+def by_created_ascending(row: Row) -> Any:
+    """Sort oldest first."""
+    return (row.created, row.sid)
+
+
 def by_updated(row: Row) -> Any:
     """Sort the last change first."""
     return (-(row.updated or row.created), row.sid)
@@ -114,12 +119,34 @@ def by_ended(row: Row) -> Any:
 
 ORDERS: dict[str, Key] = {
     "created": by_created,
+    "created_ascending": by_created_ascending,
     "first": undated_first,
     "last": undated_last,
     "updated": by_updated,
     "updated_ascending": by_updated_ascending,
     "sid": by_sid,
 }
+
+# The orders that live accounts received (recorded, public repositories, 2014-2026); all others: newest first.
+RECORDED_ORDERS = {
+    "messages": "last",  # by date_sent and by date_created, which agree; where undated rows stand is not recorded
+    "calls": "created",
+    "addresses": "sid",
+    "applications": "updated",
+    "incoming_phone_numbers": "updated_ascending",
+    "outgoing_caller_ids": "created_ascending",
+    "usage_triggers": "created_ascending",
+    # In no order of dates.
+    "conversations": "sid",
+    "default_conversations": "sid",
+    "verify_services": "sid",
+}
+
+
+def order_of(name: str, order: str) -> str:
+    """Return the order of a list under the option `order`."""
+    return RECORDED_ORDERS.get(name, "created") if order == "recorded" else order
+
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "order": ("created", "first", "last", "updated", "updated_ascending", "sid"),
+    "order": ("recorded", "created", "created_ascending", "first", "last", "updated", "updated_ascending", "sid"),
+    "page_host": ("twilio", "here"),
     "tokens": ("row", "offset"),
     "accounts_listed": ("all", "others", "none"),
     "deleted_token": ("taken", "refused", "empty"),
@@ -28,8 +29,12 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 class Options:
     """Every switch, and how the sandbox behaves when nobody touches it."""
 
-    order: str = "last"
-    """How lists are sorted: by creation, by change either way, or by SID; messages and calls by date too."""
+    order: str = "recorded"
+    """How lists are sorted: each as recorded, or all by creation or change, either way, or SID; some by date too."""
+    page_host: str = "twilio"
+    """Which host `next_page_url` and its like name: Twilio's own, as Twilio does behind a proxy too, or this one."""
+    usage_categories: int = 20
+    """How many categories of usage the demo has a day; recorded: 517 (live account, 2026), most of them zero."""
     tokens: str = "row"
     """What page tokens are: the name of the row that a page ended with, or how many rows stood above the next one."""
     accounts_listed: str = "all"

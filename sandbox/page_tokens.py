@@ -1,9 +1,10 @@
 """
 The order of generated lists, and their page tokens.
 
-The forms of the tokens are those of the next pages in Twilio's published examples and in public code: `PA` and a SID
-(classic), `PT` and a SID (messaging), `PT` and the index (conversation messages), `AP` and an offset in base64 (usage),
-`DN` and a country (pricing). All others are opaque here, and hold the row's key.
+The forms of the tokens are those of the next pages in Twilio's published examples, in public code, and in recordings
+from live accounts (2016-2026): `PA` and a SID (classic), `PB` and a SID (the page before), `PT` and a SID (messaging),
+`PT` and the index (conversation messages), `AP` and the page's number in base64 (usage), `DN` and a country (pricing).
+All others are opaque here, and hold the row's key.
 """
 
 import base64
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .catalog import Fact, value_type
 from .filters import SUMMED
 from .generic import Item, Query, Shelf
+from .lists import order_of
 from .shapes import CONSTANT, is_date
 from .timestamps import timestamp
 from .validation import refuse
@@ -42,8 +44,9 @@ def backwards(query: Query) -> bool:
     return query.get("Order", [""])[-1] == "desc"
 
 
-def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
+def order(fact: Fact, switch: str = "recorded") -> Callable[[Item], Any]:
     """Return the sort key of a list: index, usage by day and category, others by the switch, undated by creation."""
+    switch = order_of(fact.name, switch)
     if fact.name in SUMMED:
         return lambda item: (-item.created, item.data["category"])
     if has_index(fact):
@@ -54,7 +57,8 @@ def order(fact: Fact, switch: str = "created") -> Callable[[Item], Any]:
         turned = -1 if switch == "updated" else 1
         return lambda item: (turned * _changed(item), item.handle)
     if any(is_date(value_type(fact.properties, name)) for name in fact.properties):
-        return lambda item: (-item.created, item.handle)
+        upwards = 1 if switch == "created_ascending" else -1
+        return lambda item: (upwards * item.created, item.handle)
     return lambda item: item.number
 
 
@@ -63,10 +67,15 @@ def _changed(item: Item) -> int:
     return timestamp(value) if value else item.created
 
 
-def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str:
-    """Return the token of the page that follows a row."""
+def token_of_number(number: int) -> str:
+    """Return the token that holds a number: of a page, or of a row."""
+    return "AP" + base64.b64encode(str(number).encode()).decode()
+
+
+def token_after(fact: Fact, last: Item, number: int, offset: int, switch: str = "row") -> str:
+    """Return the token of the page that follows a row; `number` and `offset` are those of the page."""
     if fact.name in SUMMED or switch == "offset":
-        return "AP" + base64.b64encode(str(offset).encode()).decode()
+        return token_of_number(number if fact.name in SUMMED else offset)
     if has_index(fact):
         return f"PT{last.data['index']}"
     if not last.value or fact.name in CONSTANT:
@@ -78,16 +87,20 @@ def token_after(fact: Fact, last: Item, offset: int, switch: str = "row") -> str
     return f"PT{last.value}" if fact.product == "messaging" and fact.key == "sid" else "PT" + _opaque(last)
 
 
-def token_before(first: Item) -> str:
-    """Return the token of the page that ends before a row."""
-    return "PB" + _opaque(first)
+def token_before(fact: Fact, first: Item, number: int) -> str:
+    """Return the token of the page of this number, which ends before a row."""
+    if fact.name in SUMMED:
+        return token_of_number(number)
+    return "PB" + (first.value if fact.envelope == "classic" and first.value else _opaque(first))
 
 
-def position(twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str) -> Position:
+def position(
+    twilio: "Twilio", fact: Fact, items: list[Item], shelf: Shelf, query: Query, token: str, size: int
+) -> Position:
     """Return where the page of a token begins now. The switch `deleted_token` decides about a deleted row."""
     kind, rest = token[:2], token[2:]
     if kind == "AP" and (fact.name in SUMMED or twilio.tokens == "offset"):
-        return Position(_offset(rest))
+        return Position(_offset(rest) * (size if fact.name in SUMMED else 1))
     if has_index(fact) and kind == "PT" and rest.isdigit():
         turned = backwards(query)
         passed = [i for i in items if (i.data["index"] >= int(rest) if turned else i.data["index"] <= int(rest))]

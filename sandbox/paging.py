@@ -44,11 +44,18 @@ def pages(
     after: str,
     before: str,
 ) -> ListPage[Kind]:
-    """Return a page with the addresses of itself and its neighbours; `kept` are the query's filters."""
+    """
+    Return a page with the addresses of itself and its neighbours; `kept` are the query's filters.
+
+    The order of the parameters is not always the same, and filters may stand around those of paging (recorded from
+    live accounts, public repositories, 2016-2026).
+    """
 
     def address(number: int, token: str = "") -> str:
-        paging = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
-        return f"{question.path}?{urlencode(kept + paging, quote_via=quote, safe='')}"
+        paging = [("PageToken", token)] if token else []
+        paging.insert(number % 2 * len(paging), ("Page", str(number)))
+        query = [*kept[:1], ("PageSize", str(size)), *paging, *kept[1:]]
+        return f"{question.path}?{urlencode(query, quote_via=quote, safe='')}"
 
     return ListPage(
         rows=rows,
@@ -105,17 +112,18 @@ def classic_envelope(question: Question, page: ListPage[Kind], fault: str = "") 
     }
 
 
-def meta_envelope(question: Question, page: ListPage[Kind], key: str, fault: str = "") -> Json:
-    """Return the member `meta` of a newer list; its addresses have the host and the prefix of the request."""
-    following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), question.origin
+def meta_envelope(twilio: "Twilio", question: Question, page: ListPage[Kind], key: str, fault: str = "") -> Json:
+    """Return the member `meta` of a newer list; its addresses name a host, as the option `page_host` says."""
+    own = question.origin if twilio.page_host == "here" else f"https://{question.product or 'insights'}.twilio.com"
+    following, host = {"duplicate": page.here, "circle": page.first}.get(fault, page.following), own
     if fault == "foreign":
         host, following = question.elsewhere, following or page.here
     return {
         "page": page.number,
         "page_size": page.size,
-        "first_page_url": question.origin + page.first,
-        "previous_page_url": page.before and question.origin + page.before,
-        "url": question.origin + page.here,
+        "first_page_url": own + page.first,
+        "previous_page_url": page.before and own + page.before,
+        "url": own + page.here,
         "next_page_url": following and host + following,
         "key": key,
     }

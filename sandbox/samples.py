@@ -7,6 +7,7 @@ It draws from a randomness of its own, so that the six lists made by hand stay a
 from typing import TYPE_CHECKING
 
 from .catalog import facts
+from .filters import CATEGORIES, MORE_CATEGORIES
 from .generic import is_generic
 from .rows import Json
 from .timestamps import DAY, HOUR, MINUTE, iso8601
@@ -30,7 +31,7 @@ def fill(twilio: "Twilio") -> None:
     accounts = [row["sid"] for row in twilio.present("accounts") if row["status"] == "active"]
     for account in accounts[:2]:
         _numbers(twilio, account)
-        _usage(twilio, account)
+        add_usage(twilio, account)
         _recordings(twilio, account)
         _alerts(twilio, account)
         _conversations(twilio, account)
@@ -81,8 +82,22 @@ def _numbers(twilio: "Twilio", account: str) -> None:
     twilio.add("messaging_services", account, created=long_ago, friendly_name="Reminders")
 
 
-def _usage(twilio: "Twilio", account: str) -> None:
-    """Add three categories a day, for as many days as the tap reads again."""
+# Units of usage, and the count of a total, as recorded (live account, 2026); `units` without a line here.
+UNITS: dict[str, Json] = {
+    "totalprice": {"count": None, "count_unit": "", "usage_unit": "usd"},
+    "sms": {"count_unit": "messages", "usage_unit": ""},
+    "mms": {"count_unit": "messages", "usage_unit": "segments"},
+    "sms-messages-features": {"count_unit": None, "usage_unit": None},
+    "calls-pay-verb-transactions": {"count_unit": "Transactions", "usage_unit": None},
+    **{name: {"count_unit": "", "usage_unit": ""} for name in ("flex-usage", "group-rooms", "conversations")},
+}
+
+
+def add_usage(twilio: "Twilio", account: str) -> None:
+    """Add categories for each day that the tap reads again: three that are used, and others, whose count is zero."""
+    used = ("calls", "sms", "totalprice")
+    known = (*UNITS, *CATEGORIES, *MORE_CATEGORIES, *(f"add-on-{i}" for i in range(twilio.usage_categories)))
+    unused = [name for name in dict.fromkeys(known) if name not in used][: max(0, twilio.usage_categories - len(used))]
     for back in range(21):
         day, asked = twilio.clock - back * DAY, str(iso8601(twilio.clock)).replace("Z", "+00:00")
         for category, count in (("calls", 31 - back), ("sms", 60 + 3 * back), ("totalprice", 0)):
@@ -90,11 +105,15 @@ def _usage(twilio: "Twilio", account: str) -> None:
             about: Json = {
                 "category": category,
                 "count": str(count),
+                **UNITS.get(category, {}),
                 "usage": str(count),
                 "price": price,
                 "as_of": asked,
             }
-            twilio.add("usage_records", account, start_date=day, end_date=day, **about)
+            (last,) = twilio.add("usage_records", account, start_date=day, end_date=day, **about)
+        for category in unused:
+            zero: Json = {"category": category, "count": "0", "usage": "0", "price": "0", "count_unit": "units"}
+            twilio.generic.copy(last, **zero | {"usage_unit": "units"} | UNITS.get(category, {}))
 
 
 def _recordings(twilio: "Twilio", account: str) -> None:

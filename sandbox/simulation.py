@@ -10,7 +10,7 @@ import heapq
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from .rows import ERRORS, ODD_TEXTS, TEXTS, Json, some_text
+from .rows import ERRORS, FAILED_PRICE, ODD_TEXTS, TEXTS, Json, some_text
 from .timestamps import DAY, HOUR, MINUTE, timestamp
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Simulation:
         error = rng.choice(list(ERRORS))
         failure = {"error_code": error, "error_message": ERRORS[error]}
         if rng.random() < 0.03:
-            self.plan(when + rng.randrange(1, 60), "change", sid, status="failed", **failure)
+            price = FAILED_PRICE if when % 10 else None
+            self.plan(when + rng.randrange(1, 60), "change", sid, status="failed", error_code=error, price=price)
             return
         sent = when + rng.choice((rng.randrange(1, 20), rng.randrange(20, 600)))
         self.plan(sent, "change", sid, status="sent")
@@ -144,6 +145,10 @@ class Simulation:
             self.plan(sent + rng.randrange(30, 2 * DAY), "change", sid, status="undelivered", **failure)
         elif draw < 0.95:
             delivered = sent + rng.choice((rng.randrange(1, 15), rng.randrange(15, 8 * HOUR)))
+            if new["num_media"] != "0" and draw > 0.20:
+                # It stays `sent`, and its date_updated moves 6,581 to 7,708 s later (7 of 7 recorded, live accounts).
+                self.plan(sent + 6581 + sent % 1128, "change", sid, status="sent")
+                return
             self.plan(delivered, "change", sid, status="delivered")
             if draw < 0.20:
                 self.plan(delivered + rng.randrange(MINUTE, 5 * DAY), "change", sid, status="read")
@@ -157,7 +162,9 @@ class Simulation:
         self.plan(ringing, "change", sid, status="ringing", queue_time=str((ringing - now) * 1000))
         answered = ringing + rng.randrange(2, 30)
         if draw < 0.18:
-            self.plan(answered, "change", sid, status=rng.choice(("busy", "no-answer", "failed")))
+            status = rng.choice(("busy", "no-answer", "failed"))
+            price = {"price": "0.00000"} if status == "failed" else {}
+            self.plan(answered, "change", sid, status=status, **price)
             return
         ended = answered + rng.choice((rng.randrange(5, 300), rng.randrange(300, 3 * HOUR)))
         self.plan(answered, "change", sid, status="in-progress")
@@ -206,7 +213,7 @@ class Simulation:
             self.plan(done, "change", sid, status="failed", transcription_text="(blank)")
             return
         self.plan(done, "change", sid, status="completed", transcription_text=some_text(rng, self.odd))
-        self.plan(done + rng.randrange(5 * HOUR), "change", sid, price=rng.choice((-0.05, -0.1, -0.0075)))
+        self.plan(done + rng.randrange(5 * HOUR), "change", sid, price=rng.choice(("-0.05000", "-0.10000", "-0.00750")))
 
     def _address(self, rng: Random, account: str, now: int) -> None:
         name = some_text(rng, 1.0) if rng.random() < 0.2 else rng.choice(("Main office", "Warehouse", ""))

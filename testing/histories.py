@@ -38,6 +38,9 @@ FEW = settings(max_examples=settings().max_examples // 4)  # a whole history cos
 STREAM = {stream.name: stream for stream in STREAMS}
 
 
+ORDERS = ("created", "created_ascending", "first", "last", "updated", "updated_ascending", "sid")
+
+
 class Killed(Exception):
     """The process died here."""
 
@@ -139,6 +142,8 @@ class TwilioList:
         if self.order in ("updated", "updated_ascending"):
             turned = -1 if self.order == "updated" else 1
             return (0, turned * row["date_updated"].timestamp(), row["sid"])
+        if self.order == "created_ascending":
+            return (0, row["date_created"].timestamp(), row["sid"])
         if self.order == "created" or self.column == "date_created":
             return (0, -row["date_created"].timestamp(), row["sid"])
         at = row[self.column]
@@ -364,7 +369,7 @@ def histories(seed: int, stream: str) -> Iterator[Any]:
     twilio = TwilioList(
         rng,
         stream,
-        rng.choice(("created", "first", "last", "updated")),
+        rng.choice(ORDERS),
         rng.choice(("taken", "refused", "empty")),
         rng.choice((0, 5)) * HOUR,
     )
@@ -396,6 +401,7 @@ __all__ = [
     "DAY",
     "FEW",
     "HOUR",
+    "ORDERS",
     "START",
     "Pages",
     "Tap",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -22,8 +23,9 @@ class Api:
         session.auth = (self.twilio.main, self.twilio.auth_token)
 
     def get(self, path: str, auth: Any = None, **query: Any) -> requests.Response:
-        """`X__gt` in the query is `X>`; a path that begins with http is an address as given."""
+        """`X__gt` in the query is `X>`; an address of Twilio's is asked here."""
         params = {name.replace("__gt", ">").replace("__lt", "<"): value for name, value in query.items()}
+        path = re.sub(r"^https://([a-z-]+)\.twilio\.com", r"/\1", path)
         url = path if path.startswith("http") else self.server.url + path
         return self.session.get(url, params=params, auth=auth, timeout=10)
 

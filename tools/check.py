@@ -2,7 +2,7 @@
 Compare the declarations and the schemas with Twilio's OpenAPI documents.
 
 A contradiction is what a declaration or a schema says and the documents do not. That a list has no declaration yet is
-none, and neither is a property that a schema leaves out.
+none, and neither is a property that a schema leaves out, or that only recorded rows have.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.catalog import RECORDED
 from tap_twilio.singer.catalog import load_schema
 from tap_twilio.streams.model import Condition, Filter, OpenParents, Product, ScoreList, Stream
 from tap_twilio.timestamps import DAY
@@ -178,7 +179,8 @@ class StreamCheck:
         yield from missing("the replication key's", [stream.replication_key] if stream.replication_key else [], row)
         yield from missing("the filter's", [stream.filter.column] if stream.filter else [], {*row, *added})
         yield from missing("the hidden", stream.hidden, row)
-        yield from missing("the schema's", self.schema["properties"], {*row, *added})
+        recorded = RECORDED.get(stream.name, {}).get("properties", {})
+        yield from missing("the schema's", self.schema["properties"], {*row, *added, *recorded})
         for name in sorted(row.keys() & stream.derived.keys()):
             yield f"it adds {name}, which its rows have"
 

@@ -189,7 +189,7 @@ def test_fivetrans_models_are_built_from_the_views(with_fivetran: Project) -> No
 
 
 def test_fivetrans_views_know_every_column_that_its_models_ask_for(with_fivetran: Project) -> None:
-    """Those that it fills with null, the tap does not have: calls' annotation, which Twilio took away."""
+    """It fills none with null."""
     empty = set()
     for macro in (with_fivetran.folder / "dbt_packages/twilio/macros/staging").glob("get_*_columns.sql"):
         view = macro.stem.removeprefix("get_").removesuffix("_columns")
@@ -197,7 +197,7 @@ def test_fivetrans_views_know_every_column_that_its_models_ask_for(with_fivetran
         row = with_fivetran.warehouse.query(f"select * from analytics_fivetran.{view} limit 1")[0]
         empty |= {f"{view}.{name}" for name in asked - row.keys()}
 
-    assert empty == {"call.annotation"}
+    assert empty == set()
 
 
 def test_fivetrans_overview_multiplies_and_the_corrected_one_does_not(with_fivetran: Project) -> None:

@@ -1,4 +1,4 @@
-"""Sums of a day whose period stands in an object: Super SIM and Programmable Wireless."""
+"""Sums of a day: usage records in hundreds of categories; Super SIM and Programmable Wireless, by a period's object."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio
+from sandbox.samples import add_usage
 from tap_twilio.errors import BadAnswer
 from tap_twilio.streams import BY_NAME
 from tap_twilio.twilio.endpoint import ListEndpoint
@@ -27,6 +28,26 @@ def tap_on(tap_of: Callable[..., Tap], twilio: Twilio, *names: str, **settings: 
 def sim_of(twilio: Twilio, name: str) -> str | None:
     """A SIM in use, for usage that is listed below it."""
     return twilio.add("wireless_sims", created="2023-01-01", status="active")[0] if "sim_usage" in name else None
+
+
+def test_hundreds_of_categories_a_day_arrive_and_are_emitted_once(tap_of: Callable[..., Tap]) -> None:
+    """Most of them zero, some without count or unit; each answer says its own time, which is no change."""
+    twilio = Twilio(start="2025-06-01", usage_categories=517).at("2026-01-20T13:05:00Z")
+    add_usage(twilio, twilio.main)
+    tap = tap_of(twilio).select("usage_records")
+    first = tap.run()
+    assert first.exit_code == 0, first.log[-2000:]
+    assert sorted(
+        (row["start_date"], row["category"], "" if row["count"] is None else str(row["count"]), row["count_unit"] or "")
+        for row in first.records("usage_records")
+    ) == sorted(
+        (row["start_date"], row["category"], row["count"] or "", row["count_unit"] or "")
+        for row in twilio.present("usage_records")
+    )
+    assert len(first.records("usage_records")) == 21 * 517
+    tap.state = first.states[-1]
+    twilio.at("2026-01-20T14:05:00Z")
+    assert tap.run().records("usage_records") == []
 
 
 def days(rows: list[dict[str, Any]]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from testing.histories import DAY, FEW, HOUR, START, Tap, TwilioList
+from testing.histories import DAY, FEW, HOUR, ORDERS, START, Tap, TwilioList
 
 from .test_child_streams import TABLES, Family
 from .test_child_streams import Tap as FamilyTap
@@ -28,7 +28,7 @@ class OneList(RuleBasedStateMachine):
 
     @initialize(
         stream=st.sampled_from(["messages", "calls", "conferences", "addresses"]),
-        order=st.sampled_from(["created", "first", "last", "updated"]),
+        order=st.sampled_from(ORDERS),
         token=st.sampled_from(["taken", "refused", "empty"]),
         late=st.sampled_from([0, 5]),
         rows=st.integers(0, 30),

@@ -15,6 +15,7 @@ select
     forwarded_from,
     caller_name,
     answered_by,
+    annotation,
     duration,
     queue_time,
     price,
