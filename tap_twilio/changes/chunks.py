@@ -73,7 +73,7 @@ class Chunks:
         self._has_stored = [False, False]  # whether a chunk was stored, by unsliceable
         self._only_unsliceable = False  # whether only unsliceable rows came since a chunk of such rows ended
         self.taken = 0  # how many of the rows given last were taken
-        self.pauses: set[int] = set()  # the numbers of these rows after which no row was pending
+        self.safe_points: set[int] = set()  # the numbers of these rows after which no row was pending
         self.flush_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
         self.changed: list[PendingRow] = []
         self.fingerprinted: set[int] = set()  # the keys of changed rows that had a fingerprint before
@@ -93,7 +93,7 @@ class Chunks:
         """
         Take rows until the store is full. `unsliceable` are the indices of such rows.
 
-        Sets `taken` to the number of rows that it took, and `pauses` to the numbers of rows after which a read can
+        Sets `taken` to the number of rows that it took, and `safe_points` to the numbers of rows after which a read can
         resume: no row was pending there.
         """
         for chunk in self.iter_chunks(rows, unsliceable):
@@ -101,9 +101,9 @@ class Chunks:
 
     def iter_chunks(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> Iterator[Chunk]:
         """Take rows as `take` does. Yields each chunk that ends, to be stored before the next."""
-        taken, self.taken, self.pauses = 0, 0, {0} if self.is_idle else set()
+        taken, self.taken, self.safe_points = 0, 0, {0} if self.is_idle else set()
         if self.is_idle and self._store.is_full:
-            self.pauses.update(range(len(rows) + 1))
+            self.safe_points.update(range(len(rows) + 1))
             return
         elsewhere = [chain for chain in self._store.pending_elsewhere(self._pending) if chain]
         for at in self._possible_ends(rows, unsliceable):
@@ -114,9 +114,9 @@ class Chunks:
             if not row.key & self._mask or len(self._pending[is_unsliceable]) >= self._max_length:
                 yield from self._end_chunk(is_unsliceable, row.key)
                 if self.is_idle:
-                    self.pauses.add(taken)
+                    self.safe_points.add(taken)
                     if self._store.is_full:
-                        self.pauses.update(range(taken, len(rows) + 1))
+                        self.safe_points.update(range(taken, len(rows) + 1))
                         return
         self._add(rows[taken:], False, elsewhere)
         self.taken = len(rows)

@@ -1,8 +1,8 @@
 """
 Keep the fingerprints of one table's rows, within the size that the state may take.
 
-`Table` loads them from the state, `Chunks` (chunks.py) looks them up and replaces them, and `Table.keep` packs them
-into the state again (fingerprint_codec.py).
+`Table` loads them from the state, `Chunks` (chunks.py) looks them up and replaces them, and `Table.save_fingerprints`
+packs them into the state again (fingerprint_codec.py).
 
 Safety: a fingerprint is stored only after its rows were written. A missing or wrong fingerprint causes extra writes,
 never a lost row.

@@ -61,7 +61,7 @@ class SliceSums:
     """Sums up the rows of a time slice, all of which are written as they come (`all_new`)."""
 
     all_new = True
-    pauses = None
+    safe_points = None
 
     def __init__(self, store: FingerprintStore, length: int, partial_sums: PartialSums) -> None:
         self._store, self._end, self._read = store, length - 1, partial_sums

@@ -226,18 +226,18 @@ class CallFeedback:
         self.failed = self.failed or error
         self.table.fail(error)
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return None: a call is requested because of its age, and not because its row changed."""
         return None
 
     def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
         return None
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """Do nothing: without a reader, no row is pending."""
+    def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
+        """Do nothing: without a detector, no row is pending."""
         yield from ()
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         yield from ()
 
     # -- before the calls are read
@@ -249,7 +249,7 @@ class CallFeedback:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
         self._requests_older = self.table.is_older_due  # as the sync began
         self._requests_recent = not self._requests_older
-        self.progress.second_source_pending |= self._requests_older
+        self.progress.scores_pending |= self._requests_older
         self.update_recent_since()
         self.forget_collected()
         self.table.save_progress()
@@ -345,7 +345,7 @@ class CallFeedback:
         """List the scores, and request the recent calls. `saw_all`: the read showed all of them."""
         try:
             if self.scores and self.limits.uses_scores:
-                since = self.oldest if self.progress.second_source_pending else self._recent_since
+                since = self.oldest if self.progress.scores_pending else self._recent_since
                 yield from self._read_scores(self.scores, since)
             if not self.limits.uses_calls:
                 self._finish_cycle(self.began)
@@ -452,7 +452,7 @@ class CallFeedback:
         row = {**page.rows[0]}
         if self.stream.score_list:
             row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]
-        yield from self.table.compare(sid, row, page.times)
+        yield from self.table.emit_if_changed(sid, row, page.times)
 
     def _count_miss(self) -> None:
         # An answer in this sync may belong to a call that Voice Insights reported, and misses after it prove nothing.
@@ -483,15 +483,15 @@ class CallFeedback:
 
     def _read_scores(self, scores: CallScores, since: Timestamp) -> Read:
         scored: ScoredCalls = {}
-        scores.has_answered = self.progress.second_answered
+        scores.has_answered = self.progress.scores_answered
         try:
             yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
         finally:
-            self.progress.second_answered = scores.has_answered
+            self.progress.scores_answered = scores.has_answered
         if scores.is_unavailable:
-            return  # `second_source_pending` stays, for the day on which the account gets Voice Insights
+            return  # `scores_pending` stays, for the day on which the account gets Voice Insights
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
-        self.progress.second_source_pending = False
+        self.progress.scores_pending = False
         self.table.save_progress()
 
     def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
@@ -501,4 +501,4 @@ class CallFeedback:
         if sid not in self._rated:
             values = yield from scores.rating_of(page, sid, row)
             no_dates = dict.fromkeys(("date_created", "date_updated"))
-            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)
+            yield from self.table.emit_if_changed(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)

@@ -1,8 +1,8 @@
 """
 Read a log below a parent row, such as the events of a TaskRouter workspace, through the log's date filter.
 
-child_streams.py calls `ChildLog.read` for each parent row that it visits. Each visit reads the log from its bookmark
-on, and some days before. `read` is a generator that yields effects to the scheduler (tables/effects.py).
+child_streams.py calls `ChildLogReader.read` for each parent row that it visits. Each visit reads the log from some days
+before its bookmark on. `read` is a generator that yields effects to the scheduler (tables/effects.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ReadList = Callable[[Fetch, Callable[[Page], Page]], Generator[Effect, Any, Page
 
 
 @dataclass
-class ChildLog:
+class ChildLogReader:
     """What one sync learns about a log of one account."""
 
     stream: Stream

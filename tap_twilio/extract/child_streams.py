@@ -46,7 +46,7 @@ from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
-from .child_log import ChildLog
+from .child_log import ChildLogReader
 from .dispatch import BATCH, RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
@@ -154,7 +154,7 @@ class ChildStreams:
 
     def __post_init__(self) -> None:
         self.size_limit.used += self._packed_size()
-        self.log = ChildLog(self.stream, self.account, self.now)
+        self.log = ChildLogReader(self.stream, self.account, self.now)
 
     @property
     def name(self) -> str:
@@ -200,7 +200,7 @@ class ChildStreams:
     def _date_rules(self, mode: ReadMode) -> list[DateRule]:
         return [date_rule for table in self._unfailed() if (date_rule := table.date_rule(mode))]
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return what finds the rows whose content is new; None if every row is visited, or if dates decide."""
         if mode is ReadMode.FULL_TABLE_AGAIN or (self._visits_all and not self._is_log) or self.failed:
             return None
@@ -218,30 +218,30 @@ class ChildStreams:
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """ParentRow the rows of a page that are due so far. Return the numbers of rows after which none is pending."""
-        reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
+        detector, endpoint = dispatcher.detectors.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
-        if isinstance(reader, Chunks):
+        if isinstance(detector, Chunks):
             unsliceable = endpoint.unsliceable_rows(endpoint.row_dates(page.rows))
-            for chunk in reader.iter_chunks(rows, unsliceable):
-                yield from self._visit_chunk(dispatcher, reader, chunk)
-            if reader.taken < len(rows):  # the state has no space for more fingerprints
-                yield from self._visit_by_date(dispatcher, [row for row in rows[reader.taken :] if row.content])
-            return reader.pauses
+            for chunk in detector.iter_chunks(rows, unsliceable):
+                yield from self._visit_chunk(dispatcher, detector, chunk)
+            if detector.taken < len(rows):  # the state has no space for more fingerprints
+                yield from self._visit_by_date(dispatcher, [row for row in rows[detector.taken :] if row.content])
+            return detector.safe_points
         rows = [row for row in rows if row.content]
-        if isinstance(reader, SliceSums):
-            yield from self._visit_slice(dispatcher, reader, rows)
+        if isinstance(detector, SliceSums):
+            yield from self._visit_slice(dispatcher, detector, rows)
         else:
             yield from self._visit_by_date(dispatcher, rows)
         return None
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         """ParentRow the pending rows that are due: the list ended."""
-        for chunk in reader.iter_last_chunks():
-            yield from self._visit_chunk(dispatcher, reader, chunk)
+        for chunk in detector.iter_last_chunks():
+            yield from self._visit_chunk(dispatcher, detector, chunk)
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         """ParentRow the pending rows that changed by date, for freshness: a later read compares their contents."""
-        yield from self._visit_by_date(dispatcher, [row for row in reader.pending if row.content], pending=True)
+        yield from self._visit_by_date(dispatcher, [row for row in detector.pending if row.content], pending=True)
 
     # -- the parent's rows
 
@@ -266,7 +266,7 @@ class ChildStreams:
     def _parent_row(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> ParentRow:
         where, key = self.parent.where, endpoint.stream.key[-1]
         path_values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
-        is_open = self.parent.is_open(row)
+        is_open = self.parent.always_visits(row)
         expects_children = not self._visits_all and where is not None and where.above is not None
         return ParentRow(path_values, {key: row[key]}, is_open, expects_children, is_too_old)
 
@@ -322,14 +322,14 @@ class ChildStreams:
 
     # -- visits
 
-    def _visit_chunk(self, dispatcher: PageDispatcher, reader: Chunks, chunk: Chunk) -> Read:
+    def _visit_chunk(self, dispatcher: PageDispatcher, detector: Chunks, chunk: Chunk) -> Read:
         """ParentRow the rows of a chunk that changed or are open; then store the chunk's fingerprint."""
         new = {row.key for row in chunk.changed if row.content not in self._visited_by_date}
         visits = self._choose(dispatcher, chunk.rows, new)
         try:
             yield from self._visit(dispatcher, visits, new)
         finally:
-            reader.store(chunk, visits.unvisited)
+            detector.store(chunk, visits.unvisited)
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
         """ParentRow all rows on a page of a time slice."""
@@ -481,7 +481,7 @@ class ChildStreams:
         self.state.visited_for = " ".join(sorted(names))
         return forgets
 
-    def keep(self) -> None:
+    def save_fingerprints(self) -> None:
         """Write the fingerprints and the unconfirmed answers into the state."""
         if "store" in vars(self) and self.store.is_dirty:
             self.state.visited, self.state.rescan_visited = pack(self.store.old), pack(self.store.new)

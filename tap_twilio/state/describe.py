@@ -236,8 +236,8 @@ def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork
             "feedback_progress",
             f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
-    if progress.second_source_pending:
-        yield OpenWork("second_source_pending", "the second source must still be read from its beginning")
+    if progress.scores_pending:
+        yield OpenWork("scores_pending", "the second source must still be read from its beginning")
 
 
 def _before(date: Timestamp) -> str:

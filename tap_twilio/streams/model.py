@@ -165,7 +165,7 @@ class Parent:
         """Return whether children are read only when their parent changed."""
         return isinstance(self.visit, ChangedParents)
 
-    def is_open(self, row: Mapping[str, Any]) -> bool:
+    def always_visits(self, row: Mapping[str, Any]) -> bool:
         """Return whether every sync reads the children of this parent, changed or not."""
         return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.open_if.matches(row))
 
