@@ -329,7 +329,7 @@ class ChildStreams:
         try:
             yield from self._visit(dispatcher, visits, new)
         finally:
-            detector.store(chunk, visits.unvisited)
+            detector.save(chunk, visits.unvisited)
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
         """ParentRow all rows on a page of a time slice."""

@@ -183,9 +183,7 @@ class Table:
         return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(read))
 
     def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, detector: ChangeDetector | None) -> Read:
-        """
-        Emit the rows that have changed; the rows of an open chunk stay pending. Return the page's safe points.
-        """
+        """Emit the rows that have changed; the rows of an open chunk stay pending. Return the page's safe points."""
         date_rule, rows, times = self.date_rule(mode), page.rows, page.times
         if date_rule is None:
             return None
