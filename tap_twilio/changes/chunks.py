@@ -151,7 +151,7 @@ class Chunks:
     # -- chunks
 
     def _end_chunks(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
-        """Yield the chunk that ends, and at times the other one, since a read can resume only where no row is pending."""
+        """Yield the chunk that ends, and at times the other: a read can resume only where no row is pending."""
         yield from self._compare_pending(unsliceable, key)
         if not unsliceable and (self.end_both_soon or self._store.size_limit.full or not key & self._both_mask):
             yield from self._compare_pending(True, key)
