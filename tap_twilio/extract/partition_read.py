@@ -120,7 +120,7 @@ class PartitionRead:
 
     @property
     def endpoints(self) -> list[ListEndpoint]:
-        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.queries]
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.variants]
 
     @property
     def has_pending_resend(self) -> bool:

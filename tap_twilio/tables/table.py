@@ -172,7 +172,7 @@ class Table:
             endpoint.name + name,
             since,
             self._sent,
-            len(self.stream.queries) > 1,
+            len(self.stream.variants) > 1,
             all_new=mode is ReadMode.BACKFILL and not self.store and self.state.imported_bookmark is None,
         )
 
