@@ -237,7 +237,7 @@ class CallFeedback:
         """Return None: a call is requested because of its age, and not because its row changed."""
         return None
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
         return None
 
     def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:

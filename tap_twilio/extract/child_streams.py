@@ -210,11 +210,11 @@ class ChildStreams:
         several = len(endpoint.stream.variants) > 1
         return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
         """Return the detector for a time slice, which sums up the visited rows."""
         if self._visits_all or self.failed:
             return None
-        return SliceSums(self.store, self._chunk_length, PartialSums.from_text(read))
+        return SliceSums(self.store, self._chunk_length, PartialSums.from_text(sums))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """Visit the rows of a page that are due so far, and return the page's safe points."""

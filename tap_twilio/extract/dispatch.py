@@ -45,8 +45,8 @@ class Consumer(Protocol):
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return the finder of a list's changed rows; None if no fingerprints decide."""
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return the maker of the first fingerprints, from a time slice. `read`: the sums of an earlier sync."""
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
+        """Return the maker of the first fingerprints, from a time slice. `sums`: those of an earlier sync, as text."""
 
 
 class ChildConsumer(Consumer, Protocol):

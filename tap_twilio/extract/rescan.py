@@ -108,7 +108,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
         nonlocal is_counted
         is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # an earlier sync counted it
         is_counted = not is_page_of_checkpoint and not page_reader.empty
-        return not is_counted or (yield from _may_read_page(reading, dispatcher))
+        return not is_counted or (yield from _budget_allows_page(reading, dispatcher))
 
     def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
         rescan.checkpoint = dispatcher.checkpoint
@@ -117,9 +117,9 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
     yield from read_list(reading.take, dispatcher, may_read_page=may_read_page, after_page=keep_checkpoint)
 
 
-def _may_read_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
+def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
     """
-    Return whether the rescan may read one more page. If it can, it takes the page from the budget.
+    Return whether the rescan may read one more page. If the budget has one, take it.
 
     An endpoint without checkpoints is read in one sync. A rescan whose checkpoint did not move in this sync reads some
     pages more than its budget, until it has a checkpoint at which to stop.

@@ -237,7 +237,7 @@ def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork
             f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
     if progress.scores_pending:
-        yield OpenWork("scores_pending", "the second source must still be read from its beginning")
+        yield OpenWork("scores_pending", "the scores of Voice Insights must still be read from their beginning")
 
 
 def _before(date: Timestamp) -> str:

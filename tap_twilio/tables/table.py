@@ -176,11 +176,11 @@ class Table:
             all_new=mode is ReadMode.BACKFILL and not self.store and self.state.imported_bookmark is None,
         )
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return the detector for a time slice of a backfill. `read`: the partial sums of an earlier sync, as text."""
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
+        """Return the detector for a time slice of a backfill. `sums`: the partial sums of an earlier sync, as text."""
         if self.date_rule(mode) is None:
             return None
-        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(read))
+        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(sums))
 
     def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, detector: ChangeDetector | None) -> Read:
         """Emit the rows that have changed; the rows of an open chunk stay pending. Return the page's safe points."""
