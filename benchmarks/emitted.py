@@ -200,7 +200,7 @@ class ByTap(Tap):
 
     def run(self, read: Read, chatter: float, lives: int | None) -> None:
         drive([read], Still(self.twilio, chatter, lives), self.emit)
-        self.table.keep()
+        self.table.save_fingerprints()
         self.written = json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def lost(self, priced: set[str]) -> int:

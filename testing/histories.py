@@ -334,7 +334,7 @@ class Tap:
         self.states.append((self._dump(), dict(self.warehouse)))
 
     def _dump(self) -> Any:
-        self.table.keep()
+        self.table.save_fingerprints()
         return json.loads(json.dumps(self.kept.dump({self.twilio.stream.name: [ACCOUNT]})))
 
     def sync(

@@ -7,8 +7,12 @@ Find the rows that changed in a list that is read page by page, by fingerprints 
 
 The list is cut into chunks, as rsync cuts files: a chunk ends after each row whose hashed key ends in enough zero bits.
 So a row that is added, moved or deleted affects only its own chunk. Rows are pending until their chunk ends. Then
-comparison.py finds the rows that changed, and makes the fingerprint that is stored (fingerprints.py): five sums that
-identify up to two changed rows (power_sums.py), or more if more rows change.
+comparison.py finds the rows that changed, and makes the fingerprint that is stored (fingerprints.py): five sums, which
+identify up to two changed rows (power_sums.py), or, for a part of the list in which more rows change, one hash a row.
+
+Unsliceable rows are those that no time slice of a backfill returns: they are undated, or listed more than a day after
+their creation. They have chunks of their own, so that a backfill in time slices can make the fingerprints of all other
+chunks (slice_sums.py). So a list has two chunks open at a time, one for each kind of row.
 """
 
 from __future__ import annotations
@@ -17,14 +21,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from tap_twilio.changes.comparison import Chunk
-from tap_twilio.changes.fingerprints import FingerprintStore, PendingChains, PendingRow
+from tap_twilio.changes.fingerprints import FingerprintStore, PendingByKind, PendingRow
 from tap_twilio.changes.hashes import last_chunk_key
 from tap_twilio.timestamps import Timestamp
 
-LONGEST_CHUNK = 1024  # rows, on average
+MAX_MEAN_LENGTH = 1024  # rows of a chunk
 SUBCHUNKS = 16  # of a chunk, on average
-MAX_LENGTH = 8  # a chunk ends anyway after this many times its mean length
-FLUSH_EVERY = 8  # the chunk of unsliceable rows, which are few, ends with each eighth normal chunk, on average
+MAX_TIMES_MEAN = 8  # a chunk of this many times the mean length ends after any row
+END_BOTH_EVERY = 8  # unsliceable rows are few: their chunk ends with each eighth chunk of other rows, on average
 
 _key = itemgetter(0)
 
@@ -32,7 +36,7 @@ _key = itemgetter(0)
 def chunk_length(page_size: int) -> int:
     """Return a power of two, about a page, so that a checkpoint is seldom more than a page behind."""
     length = 2
-    while length < min(page_size, LONGEST_CHUNK):
+    while length < min(page_size, MAX_MEAN_LENGTH):
         length *= 2
     return length
 
@@ -41,14 +45,15 @@ class Chunks:
     """
     Cuts the rows of one list into chunks. `changed` collects the rows to be written; the caller takes them out.
 
-    `take` stores the fingerprint of each chunk that ends. `iter_chunks` yields each chunk instead, and its caller calls
-    `store` after it has written the rows.
+    `take` saves the fingerprint of each chunk that ends. `iter_chunks` yields each chunk instead, and its caller calls
+    `save` after it has written the rows.
 
-    - Unsliceable rows have chunks of their own, because time slices make the fingerprints of all other rows.
     - `list_name` distinguishes lists whose rows go to one table. With `moves`, a row may move from one to another.
-    - No fingerprint holds rows created from `since` on. Rows whose contents are in `sent` are not sent again.
+    - `since`: when the last sync began. Rows created later are probably new, which helps to identify the changed ones.
+    - Rows whose contents are in `sent` are not sent again.
     - `all_new`: the store was empty, and the caller writes every row as it comes.
-    - `gaps`: rows with the content 0 may end a chunk, but belong to none.
+    - `gaps`: a row with the content 0, such as a parent without children, has nothing to compare. It may end a chunk,
+      so that chunks stay the same when it gets a content, but no fingerprint includes it.
     """
 
     def __init__(
@@ -63,18 +68,18 @@ class Chunks:
         gaps: bool = False,
     ) -> None:
         self._store, self._since, self._sent, self.all_new, self._gaps = store, since, sent, all_new, gaps
-        # The bits of a key that are zero where a chunk ends, where a subchunk ends, and where both chains end.
+        # The bits of a key that are zero where a chunk ends, where a subchunk ends, and where both open chunks end.
         self._mask, self._subchunk_mask = length - 1, max(length // SUBCHUNKS, 1) - 1
-        self._flush_mask, self._max_length = length * FLUSH_EVERY - 1, length * MAX_LENGTH
+        self._both_mask, self._max_length = length * END_BOTH_EVERY - 1, length * MAX_TIMES_MEAN
         self._last_keys = [last_chunk_key(unsliceable, list_name) for unsliceable in (0, 1)]
-        self._pending: PendingChains = ({}, {})
+        self._pending: PendingByKind = ({}, {})
         if moves:
             store.pending[list_name] = self._pending
-        self._has_stored = [False, False]  # whether a chunk was stored, by unsliceable
+        self._has_saved = [False, False]  # whether a chunk was saved, by unsliceable
         self._only_unsliceable = False  # whether only unsliceable rows came since a chunk of such rows ended
         self.taken = 0  # how many of the rows given last were taken
-        self.pauses: set[int] = set()  # the numbers of these rows after which no row was pending
-        self.flush_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
+        self.safe_points: set[int] = set()  # after how many of these rows no row was pending
+        self.end_both_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
         self.changed: list[PendingRow] = []
         self.fingerprinted: set[int] = set()  # the keys of changed rows that had a fingerprint before
 
@@ -93,30 +98,29 @@ class Chunks:
         """
         Take rows until the store is full. `unsliceable` are the indices of such rows.
 
-        Sets `taken` to the number of rows that it took, and `pauses` to the numbers of rows after which a read can
-        resume: no row was pending there.
+        Set `taken` to the number of rows that it took, and `safe_points` to where a read can resume among them.
         """
         for chunk in self.iter_chunks(rows, unsliceable):
-            self._finish(chunk)
+            self._collect_and_save(chunk)
 
     def iter_chunks(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> Iterator[Chunk]:
-        """Take rows as `take` does. Yields each chunk that ends, to be stored before the next."""
-        taken, self.taken, self.pauses = 0, 0, {0} if self.is_idle else set()
+        """Take rows as `take` does. Yield each chunk that ends; the caller must save it before it asks for the next."""
+        taken, self.taken, self.safe_points = 0, 0, {0} if self.is_idle else set()
         if self.is_idle and self._store.is_full:
-            self.pauses.update(range(len(rows) + 1))
+            self.safe_points.update(range(len(rows) + 1))
             return
-        elsewhere = [chain for chain in self._store.pending_elsewhere(self._pending) if chain]
+        elsewhere = [pending for pending in self._store.pending_elsewhere(self._pending) if pending]
         for at in self._possible_ends(rows, unsliceable):
             row, is_unsliceable = rows[at], at in unsliceable
             self._add(rows[taken:at], False, elsewhere)
             self._add([row], is_unsliceable, elsewhere)
             self.taken = taken = at + 1
             if not row.key & self._mask or len(self._pending[is_unsliceable]) >= self._max_length:
-                yield from self._end_chunk(is_unsliceable, row.key)
+                yield from self._end_chunks(is_unsliceable, row.key)
                 if self.is_idle:
-                    self.pauses.add(taken)
+                    self.safe_points.add(taken)
                     if self._store.is_full:
-                        self.pauses.update(range(taken, len(rows) + 1))
+                        self.safe_points.update(range(taken, len(rows) + 1))
                         return
         self._add(rows[taken:], False, elsewhere)
         self.taken = len(rows)
@@ -130,10 +134,10 @@ class Chunks:
 
     def _add(self, rows: Sequence[PendingRow], unsliceable: bool, elsewhere: list[dict[int, PendingRow]]) -> None:
         """Add pending rows. Drop their older copies, which must not be written after them."""
-        for chain in (self._pending[not unsliceable], *elsewhere):
-            if chain:
+        for pending in (self._pending[not unsliceable], *elsewhere):
+            if pending:
                 for row in rows:
-                    chain.pop(row.key, None)
+                    pending.pop(row.key, None)
         self._pending[unsliceable].update(zip(map(_key, rows), rows))
         if rows and not unsliceable:
             self._only_unsliceable = False
@@ -141,31 +145,32 @@ class Chunks:
     def forget(self, keys: Iterable[int]) -> None:
         """Drop pending copies of rows that the caller writes itself: they must not be written afterwards."""
         for key in keys:
-            for chain in self._store.pending_elsewhere(()):
-                chain.pop(key, None)
+            for pending in self._store.pending_elsewhere(()):
+                pending.pop(key, None)
 
     # -- chunks
 
-    def _end_chunk(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
-        yield from self._close(unsliceable, key)
-        # A read can resume only where no row is pending, so both kinds of chunks are flushed together at times.
-        if not unsliceable and (self.flush_soon or self._store.size_limit.full or not key & self._flush_mask):
-            yield from self._close(True, key)
+    def _end_chunks(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
+        """Yield the chunk that ends, and at times the other: a read can resume only where no row is pending."""
+        yield from self._compare_pending(unsliceable, key)
+        if not unsliceable and (self.end_both_soon or self._store.size_limit.full or not key & self._both_mask):
+            yield from self._compare_pending(True, key)
         elif unsliceable and self._only_unsliceable:
-            yield from self._close(False, key ^ 2)  # a key of its own: the row also ends the unsliceable chunk
+            # The row ends a chunk of its own kind under `key ^ 1`, and would end one of the other kind under `key`.
+            yield from self._compare_pending(False, key ^ 2)
         self._only_unsliceable = unsliceable
 
     def end(self) -> None:
-        """End the list: store the chunks that are still open."""
+        """End the list: compare and save the chunks that are still open."""
         for chunk in self.iter_last_chunks():
-            self._finish(chunk)
+            self._collect_and_save(chunk)
 
     def iter_last_chunks(self) -> Iterator[Chunk]:
         """End the list: yield the chunks that are still open."""
-        yield from self._close(False, self._last_keys[0])
-        yield from self._close(True, self._last_keys[1])
+        yield from self._compare_pending(False, self._last_keys[0])
+        yield from self._compare_pending(True, self._last_keys[1])
 
-    def _close(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
+    def _compare_pending(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
         """Compare the pending rows with the fingerprints that are stored under their keys."""
         rows = list(self._pending[unsliceable].values())
         if not rows:
@@ -180,21 +185,21 @@ class Chunks:
         if rows or not chunk.is_new:
             yield chunk
 
-    def _finish(self, chunk: Chunk) -> None:
+    def _collect_and_save(self, chunk: Chunk) -> None:
         if not self.all_new:
             self.changed += [row for row in chunk.changed if row.content not in self._sent]
-        self.store(chunk)
+        self.save(chunk)
 
-    def store(self, chunk: Chunk, without: Collection[int] = ()) -> None:
+    def save(self, chunk: Chunk, without: Collection[int] = ()) -> None:
         """Replace a chunk's fingerprints. The new ones leave out the rows `without`, by their keys."""
         store = self._store
         if not chunk.is_new and not chunk.changed and not without and chunk.key in store.made:
-            store.confirm(chunk.keys)  # a second read in one sync says nothing about stability
+            store.confirm(chunk.keys)  # a second read in one sync does not show whether the rows are volatile
         else:
             used = store.size_limit.used
             for key in () if chunk.is_new else chunk.keys:
                 store.drop(key)
-            for key, fingerprint in chunk.fingerprints(not self._has_stored[chunk.unsliceable], without):
+            for key, fingerprint in chunk.fingerprints(not self._has_saved[chunk.unsliceable], without):
                 store.set(key, fingerprint)
             store.evict(used)
-        self._has_stored[chunk.unsliceable] = True
+        self._has_saved[chunk.unsliceable] = True

@@ -27,8 +27,8 @@ class Chunk:
     """
     A run of rows that ended. `stored` are the fingerprints under its `keys`: its own key and those of its subchunks.
 
-    `changed` are the rows to be written, `fingerprinted` the keys of those that had a fingerprint before. No
-    fingerprint holds rows created from `since` on.
+    `changed` are the rows to be written, `fingerprinted` the keys of those that had a fingerprint before. Rows created
+    from `since` on, when the last sync began, are probably new.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """
 Keep the fingerprints of one table's rows, within the size that the state may take.
 
-`Table` loads them from the state, `Chunks` (chunks.py) looks them up and replaces them, and `Table.keep` packs them
-into the state again (fingerprint_codec.py).
+`Table` loads them from the state, `Chunks` (chunks.py) looks them up and replaces them, and `Table.save_fingerprints`
+packs them into the state again (fingerprint_codec.py).
 
 Safety: a fingerprint is stored only after its rows were written. A missing or wrong fingerprint causes extra writes,
 never a lost row.
@@ -29,8 +29,8 @@ class PendingRow(NamedTuple):
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 
 
-# Pending rows of one list by key, in the order of the list: first the rows that time slices see, then the unsliceable.
-PendingChains = tuple[dict[int, PendingRow], dict[int, PendingRow]]
+# Pending rows of one list by key, in the order of the list: the rows that time slices see, and the unsliceable rows.
+PendingByKind = tuple[dict[int, PendingRow], dict[int, PendingRow]]
 
 
 @dataclass
@@ -64,7 +64,7 @@ class FingerprintStore:
     evicts_oldest: bool = False
     is_dirty: bool = False  # whether it differs from the state
     made: set[int] = field(default_factory=set)  # the keys of the fingerprints that this sync made
-    pending: dict[str, PendingChains] = field(default_factory=dict)  # by list, where a row may move between lists
+    pending: dict[str, PendingByKind] = field(default_factory=dict)  # by list, where a row may move between lists
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
@@ -123,7 +123,7 @@ class FingerprintStore:
 
     def pending_elsewhere(self, mine: Sequence[dict[int, PendingRow]]) -> list[dict[int, PendingRow]]:
         """Return the pending rows of other lists: a row may have moved from one list to another."""
-        return [chain for chains in self.pending.values() if chains is not mine for chain in chains]
+        return [rows for by_kind in self.pending.values() if by_kind is not mine for rows in by_kind]
 
     def rotate(self) -> None:
         """End a rescan: drop the fingerprints that it did not confirm."""

@@ -61,11 +61,11 @@ class SliceSums:
     """Sums up the rows of a time slice, all of which are written as they come (`all_new`)."""
 
     all_new = True
-    pauses = None
+    safe_points = None
 
     def __init__(self, store: FingerprintStore, length: int, partial_sums: PartialSums) -> None:
-        self._store, self._end, self._read = store, length - 1, partial_sums
-        self._open: list[Sequence[int]] = []  # rows after the last end of a chunk
+        self._store, self._mask, self._sums = store, length - 1, partial_sums
+        self._open: list[Sequence[int]] = []  # rows after the last end of a chunk, which `_sums` lacks
         self.taken = 0
         self.changed: list[PendingRow] = []
         self.fingerprinted: set[int] = set()
@@ -79,9 +79,9 @@ class SliceSums:
         """Add rows by the hashes of their keys and contents."""
         for row in rows:
             self._open.append(row)
-            if not row[0] & self._end:
+            if not row[0] & self._mask:
                 here = PartialSums(row[0], power_sums(self._open), ZERO)
-                self._read, self._open = self._read.join(here, self._store), []
+                self._sums, self._open = self._sums.join(here, self._store), []
 
     def forget(self, keys: Iterable[int]) -> None:
         """Do nothing: no row is pending."""
@@ -89,7 +89,7 @@ class SliceSums:
     @property
     def partial_sums(self) -> PartialSums:
         """Return the sums of all rows so far, to be kept in the state."""
-        return self._read.join(PartialSums(None, ZERO, power_sums(self._open)), self._store)
+        return self._sums.join(PartialSums(None, ZERO, power_sums(self._open)), self._store)
 
 
 def join(store: FingerprintStore, newer: str | None, older: str | None) -> str | None:
@@ -97,9 +97,9 @@ def join(store: FingerprintStore, newer: str | None, older: str | None) -> str |
     return PartialSums.from_text(newer).join(PartialSums.from_text(older), store).text()
 
 
-def close(store: FingerprintStore, list_name: str, read: str | None) -> None:
-    """Store the first and the last chunk of a list that was read whole in slices. `read`: its partial sums."""
-    partial_sums = PartialSums.from_text(read)
+def close(store: FingerprintStore, list_name: str, text: str | None) -> None:
+    """Store the first and the last chunk of a list that was read whole in slices. `text`: its partial sums."""
+    partial_sums = PartialSums.from_text(text)
     if partial_sums.key is not None:
         store.set(partial_sums.key, partial_sums.head)
     if partial_sums.tail != ZERO:

@@ -3,18 +3,18 @@ Read call feedback: the ratings of calls. No list of Twilio's shows which call w
 
 `CallFeedback` is a consumer of the list of calls, in one account; run/plan.py creates it. The strategy (strategy.py)
 calls `begin` before a sync reads calls, and `read_feedback` afterwards. The dispatcher (dispatch.py) calls `take` with
-each page of calls. What Twilio answers goes to `CallFeedbackTable`, which emits the ratings that changed.
+each page of calls. `CallFeedbackTable` gets the answers, and emits the ratings that changed.
 
 A method that returns a `Read` is a generator that does no I/O itself (tables/effects.py): it yields a request, and the
 scheduler sends the page back; it yields a list of reads, and the scheduler runs them at the same time.
 
-A rating has one of two sources: the Feedback resource of the call, with one request a call, or a list of Voice Insights
-(call_scores.py). If both have a rating, the Feedback resource counts.
+A rating has one of two sources: the Feedback resource of the call, with one request a call, or the scores, which are a
+list of Voice Insights (call_scores.py). If both have a rating, the Feedback resource counts.
 
-Each sync requests the recent calls again; older calls are requested once. `DUE` says which read requests which calls.
-There may be more recent calls than `feedback_requests`, so a sync collects them first, and then goes on with the open
-cycle. A cycle requests each recent call once, the newest first, over as many syncs as that takes. The state keeps the
-cycle's start and its cursor, which is the call that it requested last.
+Older calls are requested once, recent calls (`feedback_days`) again and again, in cycles. A cycle requests each recent
+call once, the newest first, over as many syncs as that takes with `feedback_requests`. So a sync first collects the
+recent calls that it reads, and then goes on with the open cycle. The state keeps the start of the cycle and its cursor:
+the call that it requested last. `DUE` says which read requests which calls.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from .dispatch import BATCH, PageDispatcher
 LOGGER = logging.getLogger("tap_twilio")
 MISSES = 2000  # after so many requests in a row without feedback, a sync requests only a sample
 SAMPLE = 100  # of the newest calls
-Dated = tuple[Timestamp, str]  # a call's start (its creation, if it never started), and its SID
+DatedCall = tuple[Timestamp, str]  # `Call.sort_date` and the SID
 
 
 class Due(Flag):
     """Groups of calls that a read is to request. A call may belong to several."""
 
-    COLLECTED = auto()  # calls of the last `feedback_days`, of which `read_feedback` requests some after the read
+    COLLECTED = auto()  # calls of the last `feedback_days`: requested after the read, up to the limit
     RECENT = auto()  # the same calls, but all of them, and at once
     STARTED_LATE = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
     NOT_IN_BACKFILL = auto()  # calls that the backfill in time slices did not show: undated or too old
@@ -61,7 +61,7 @@ class Due(Flag):
 
 _RESCANNED = Due.STARTED_LATE | Due.NOT_IN_BACKFILL
 # By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls. In a first
-# sync these are all calls, the recent ones too.
+# sync, every call counts as older, recent calls too.
 DUE: Mapping[ReadMode, tuple[Due, Due]] = {
     ReadMode.BACKFILL: (Due.COLLECTED | Due.STARTED_LATE, Due.OLDER),
     ReadMode.LOOKBACK: (Due.COLLECTED, Due.COLLECTED),
@@ -89,37 +89,41 @@ class Limits:
 class Call(NamedTuple):
     """A call that ended."""
 
-    started: Timestamp  # its creation, if it never started
     sid: str
-    listed: Timestamp | None
+    start_time: Timestamp | None
     created: Timestamp | None
 
     @property
-    def started_late(self) -> bool:
+    def sort_date(self) -> Timestamp:
+        """Return the date that decides whether the call is recent: its start, else its creation."""
+        return self.start_time or self.created or END
+
+    @property
+    def may_be_missed_by_lookback(self) -> bool:
         """Return whether the call never started, or over a day after its creation."""
-        if not self.listed or not self.created:
+        if not self.start_time or not self.created:
             return True
-        return self.listed[:10] != self.created[:10] and earlier(self.listed, DAY) > self.created
+        return self.start_time[:10] != self.created[:10] and earlier(self.start_time, DAY) > self.created
 
 
 @dataclass
 class RecentCalls:
-    """The recent calls that a read showed. `count` counts all; the others are kept as far as one sync can request."""
+    """The recent calls that a read showed: their count, and as many of them as one sync can request."""
 
     limit: int
-    cursor: Dated | None = None
+    cursor: DatedCall | None = None
     count: int = 0
-    newest: list[Dated] = field(default_factory=list)  # a heap
-    before_cursor: list[Dated] = field(default_factory=list)  # a heap of the newest calls before the cursor
+    newest: list[DatedCall] = field(default_factory=list)  # a heap
+    before_cursor: list[DatedCall] = field(default_factory=list)  # a heap of the newest calls before the cursor
     has_more_before_cursor: bool = False
 
-    def add(self, call: Dated) -> None:
+    def add(self, call: DatedCall) -> None:
         self.count += 1
         self._push(self.newest, call)
         if self.cursor and call < self.cursor:
             self.has_more_before_cursor |= self._push(self.before_cursor, call)
 
-    def _push(self, heap: list[Dated], call: Dated) -> bool:
+    def _push(self, heap: list[DatedCall], call: DatedCall) -> bool:
         """Add a call to a heap. Return whether the heap dropped one."""
         if len(heap) < self.limit:
             heapq.heappush(heap, call)
@@ -132,7 +136,8 @@ class CallFeedbackTable(Table):
     """
     The table of call feedback.
 
-    Its bookmark moves at the end of a cycle. A rescan moves it only if it also requested all older calls.
+    Its bookmark moves at the end of a cycle. A rescan moves it only if it also requested all older calls. The dates
+    `resend_…` of its state say which calls to request again.
     """
 
     reads_calls = True  # the Feedback resource is a source
@@ -146,17 +151,19 @@ class CallFeedbackTable(Table):
 
     @property
     def is_in_rescans(self) -> bool:
+        """Return whether a rescan of calls that begins includes this table."""
         return not self.failed and self.reads_calls
 
     @property
     def only_if_included(self) -> bool:
+        """Return True: a read that began without this table did not request the calls on its first pages."""
         return True
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
         if self.state.date_updated is None:
             self.advance(bookmark)
             bookmarks.resend_listed(self.state, resend_listed_before)
-        self._note_late_starts(bookmark)
+        self._note_late_starts_done(bookmark)
 
     def finish_rescan(self, bookmark: Timestamp) -> None:
         if self.needs_another_rescan:
@@ -164,10 +171,10 @@ class CallFeedbackTable(Table):
         if self.state.date_updated is None or self.state.resend_created_before == END:
             self.advance(bookmark)
         bookmarks.finish_resend(self.state)
-        self._note_late_starts(bookmark)
+        self._note_late_starts_done(bookmark)
 
-    def _note_late_starts(self, bookmark: Timestamp) -> None:
-        """Note that a read that ended requested the recent calls that started late."""
+    def _note_late_starts_done(self, bookmark: Timestamp) -> None:
+        """Note that a read that ended requested the recent calls that a lookback may miss."""
         self.progress.late_starts_done_at = bookmark
         self.save_progress()
 
@@ -184,7 +191,7 @@ class CallFeedback:
     limits: Limits
     scores: CallScores | None
     began: Timestamp  # the start of the sync
-    lateness: timedelta
+    lateness: timedelta  # how long after a change Twilio may list it (the setting `lateness_hours`)
     oldest: Timestamp  # no call is older
     failed: PartitionError | None = None
 
@@ -194,7 +201,7 @@ class CallFeedback:
         self.account = self.table.account
         self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
         self._requested: set[str] = set()  # the SIDs of calls, in this sync
-        self._rated: set[str] = set()  # of these, the calls that have a Feedback resource
+        self._rated: set[str] = set()  # those of them that have a Feedback resource
         self._announced = False
 
     # -- as a consumer (dispatch.py)
@@ -219,25 +226,25 @@ class CallFeedback:
 
     @property
     def lookback_since(self) -> Timestamp | None:
-        """Return the date down to which the lookback must read calls; None if its own date is enough."""
+        """Return the date down to which the lookback must read calls; None if it may stop at its usual date."""
         return earlier(self._recent_since, DAY) if self.limits.uses_calls and self.table.state.date_updated else None
 
     def fail(self, error: PartitionError) -> None:
         self.failed = self.failed or error
         self.table.fail(error)
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return None: a call is requested because of its age, and not because its row changed."""
         return None
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
         return None
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """Do nothing: without a reader, no row is pending."""
+    def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
+        """Do nothing: without a detector, no row is pending."""
         yield from ()
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         yield from ()
 
     # -- before the calls are read
@@ -249,7 +256,7 @@ class CallFeedback:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
         self._requests_older = self.table.is_older_due  # as the sync began
         self._requests_recent = not self._requests_older
-        self.progress.second_source_pending |= self._requests_older
+        self.progress.scores_pending |= self._requests_older
         self.update_recent_since()
         self.forget_collected()
         self.table.save_progress()
@@ -258,7 +265,7 @@ class CallFeedback:
         """Set the date from which calls are recent: `feedback_days` before the bookmark."""
         state, root = self.table.state, self.table.root
         self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
-        # Calls that started late are requested since the last read that requested them, which may be an earlier one.
+        # Only some reads request the calls that a lookback may miss, so these calls count as recent for longer.
         known = [date for date in (state.date_updated, root.finished, self.progress.late_starts_done_at) if date]
         self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
 
@@ -288,8 +295,8 @@ class CallFeedback:
         calls = list(self._ended_calls(endpoint, page.rows))
         if Due.COLLECTED in due:
             for call in calls:
-                if call.started >= self._recent_since:
-                    self._recent.add((call.started, call.sid))
+                if call.sort_date >= self._recent_since:
+                    self._recent.add((call.sort_date, call.sid))
         if Due.OLDER in due:
             self._announce(endpoint, page)
         yield from self._request_all(self._due_at_once(due, calls))
@@ -308,9 +315,9 @@ class CallFeedback:
         listed_before = state.resend_listed_before or BEGINNING
         created_before = END if state.date_updated is None else state.resend_created_before or END
         groups: dict[Due, Callable[[Call], bool]] = {
-            Due.RECENT: lambda call: call.started >= self._recent_since,
-            Due.STARTED_LATE: lambda call: call.started_late and call.started >= self._late_starts_since,
-            Due.NOT_IN_BACKFILL: lambda call: (call.listed or BEGINNING) < listed_before,
+            Due.RECENT: lambda call: call.sort_date >= self._recent_since,
+            Due.STARTED_LATE: lambda call: call.may_be_missed_by_lookback and call.sort_date >= self._late_starts_since,
+            Due.NOT_IN_BACKFILL: lambda call: (call.start_time or BEGINNING) < listed_before,
             Due.OLDER: lambda call: (call.created or BEGINNING) < created_before,
         }
         chosen = [call.sid for group, holds in groups.items() if group in due for call in calls if holds(call)]
@@ -322,9 +329,9 @@ class CallFeedback:
         for row in rows:
             if where and not where.matches(row):
                 continue
-            listed, created = timestamp_or_none(endpoint.list_date(row)), timestamp_or_none(row.get("date_created"))
+            start_time, created = timestamp_or_none(endpoint.list_date(row)), timestamp_or_none(row.get("date_created"))
             if (created or END) >= self.table.start_date:
-                yield Call(listed or created or END, row[key], listed, created)
+                yield Call(row[key], start_time, created)
 
     def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._announced and page.rows:
@@ -345,7 +352,7 @@ class CallFeedback:
         """List the scores, and request the recent calls. `saw_all`: the read showed all of them."""
         try:
             if self.scores and self.limits.uses_scores:
-                since = self.oldest if self.progress.second_source_pending else self._recent_since
+                since = self.oldest if self.progress.scores_pending else self._recent_since
                 yield from self._read_scores(self.scores, since)
             if not self.limits.uses_calls:
                 self._finish_cycle(self.began)
@@ -370,7 +377,7 @@ class CallFeedback:
             self._finish_cycle(progress.began)
         yield from self._begin_cycle(newest, left, saw_all)
 
-    def _continue_cycle(self, newest: Sequence[Dated], began: Timestamp, left: int) -> Read:
+    def _continue_cycle(self, newest: Sequence[DatedCall], began: Timestamp, left: int) -> Read:
         """Request the calls since the cycle began, then those before the cursor. Return how many requests are left."""
         fresh = [call for call in newest if call[0] >= began][: left // 2]
         yield from self._request_dated(fresh)
@@ -378,7 +385,7 @@ class CallFeedback:
         yield from self._request_dated(rest, moves_cursor=True)
         return left - len(fresh) - len(rest)
 
-    def _begin_cycle(self, newest: Sequence[Dated], left: int, saw_all: bool) -> Read:
+    def _begin_cycle(self, newest: Sequence[DatedCall], left: int, saw_all: bool) -> Read:
         """Request the newest calls. A cycle that requests all recent calls ends at once."""
         self.progress.began, self.progress.cursor = self.began, None
         due = [call for call in newest if call[1] not in self._requested]
@@ -410,7 +417,7 @@ class CallFeedback:
     def _is_sampling(self) -> bool:
         return self.progress.misses >= MISSES
 
-    def _sample(self, newest: Sequence[Dated]) -> Read:
+    def _sample(self, newest: Sequence[DatedCall]) -> Read:
         """Request a few calls; then all recent calls count as requested."""
         yield [self._request(sid) for _, sid in newest[:SAMPLE] if sid not in self._requested]
         if self._is_sampling:
@@ -418,7 +425,7 @@ class CallFeedback:
 
     # -- the Feedback resource of a call
 
-    def _request_dated(self, calls: Sequence[Dated], moves_cursor: bool = False) -> Read:
+    def _request_dated(self, calls: Sequence[DatedCall], moves_cursor: bool = False) -> Read:
         """Request the feedback of calls, and move the cursor past them."""
         for at in range(0, len(calls), BATCH):
             batch = calls[at : at + BATCH]
@@ -452,11 +459,10 @@ class CallFeedback:
         row = {**page.rows[0]}
         if self.stream.score_list:
             row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]
-        yield from self.table.compare(sid, row, page.times)
+        yield from self.table.emit_if_changed(sid, row, page.times)
 
     def _count_miss(self) -> None:
-        # An answer in this sync may belong to a call that Voice Insights reported, and misses after it prove nothing.
-        if self._rated:
+        if self._rated:  # there is feedback, so the misses of this sync do not show that the resource is gone
             return
         self.progress.misses += 1
         if self.progress.misses == MISSES:
@@ -483,15 +489,15 @@ class CallFeedback:
 
     def _read_scores(self, scores: CallScores, since: Timestamp) -> Read:
         scored: ScoredCalls = {}
-        scores.has_answered = self.progress.second_answered
+        scores.has_answered = self.progress.scores_answered
         try:
             yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
         finally:
-            self.progress.second_answered = scores.has_answered
+            self.progress.scores_answered = scores.has_answered
         if scores.is_unavailable:
-            return  # `second_source_pending` stays, for the day on which the account gets Voice Insights
+            return  # `scores_pending` stays, for the day on which the account gets Voice Insights
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
-        self.progress.second_source_pending = False
+        self.progress.scores_pending = False
         self.table.save_progress()
 
     def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
@@ -501,4 +507,4 @@ class CallFeedback:
         if sid not in self._rated:
             values = yield from scores.rating_of(page, sid, row)
             no_dates = dict.fromkeys(("date_created", "date_updated"))
-            yield from self.table.compare(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)
+            yield from self.table.emit_if_changed(sid, {self.stream.key[0]: sid, **no_dates, **values}, page.times)

@@ -1,5 +1,5 @@
 """
-List the calls that were rated in Voice Insights, the second source of call feedback.
+List the calls that were rated in Voice Insights: the scores, which are one of the two sources of call feedback.
 
 call_feedback.py calls `CallScores.read` once a sync, and `rating_of` for each call that the list shows. The list can be
 filtered by one score at a time, so calls without a rating cost no request (streams/model.py, `ScoreList`). Both methods
@@ -31,14 +31,14 @@ ScoredCalls = dict[str, tuple[Page, Row]]  # by the SIDs of the calls
 
 @dataclass
 class CallScores:
-    """The scored calls of one account."""
+    """Reads the scored calls of one account."""
 
     stream: Stream
     account: str
     main_account: str
     page_size: int
     is_only_source: bool
-    unavailable_in: set[str]  # the accounts without the product, as this run learned
+    unavailable_in: set[str]  # the accounts that do not have the product; all accounts of a run share the set
     has_answered: bool = False  # this list answered once, so the account has the product
 
     @property

@@ -46,7 +46,7 @@ from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
-from .child_log import ChildLog
+from .child_log import ChildLogReader
 from .dispatch import BATCH, RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
@@ -69,7 +69,7 @@ class ParentRow(NamedTuple):
 
     path_values: dict[str, str]  # for the path of the child's list
     key_values: Row  # for the path of the row itself
-    is_open: bool  # the row is visited in every sync that reads it
+    always_visited: bool  # the row is visited in every sync that reads it
     expects_children: bool  # the row says that it has children
     is_too_old: bool  # Twilio has deleted the children of a row of this age
 
@@ -154,7 +154,7 @@ class ChildStreams:
 
     def __post_init__(self) -> None:
         self.size_limit.used += self._packed_size()
-        self.log = ChildLog(self.stream, self.account, self.now)
+        self.log = ChildLogReader(self.stream, self.account, self.now)
 
     @property
     def name(self) -> str:
@@ -200,48 +200,48 @@ class ChildStreams:
     def _date_rules(self, mode: ReadMode) -> list[DateRule]:
         return [date_rule for table in self._unfailed() if (date_rule := table.date_rule(mode))]
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return what finds the rows whose content is new; None if every row is visited, or if dates decide."""
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+        """Return the finder of the rows whose content is new; None if every row is visited, or if dates decide."""
         if mode is ReadMode.FULL_TABLE_AGAIN or (self._visits_all and not self._is_log) or self.failed:
             return None
         lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
         all_done = lookbacks and all(lookbacks)
         since = later(min(filter(None, lookbacks)), self._unfailed()[0].lateness) if all_done else BEGINNING
-        several = len(endpoint.stream.queries) > 1
+        several = len(endpoint.stream.variants) > 1
         return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return what sums up the visited rows of a time slice."""
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
+        """Return the detector for a time slice, which sums up the visited rows."""
         if self._visits_all or self.failed:
             return None
-        return SliceSums(self.store, self._chunk_length, PartialSums.from_text(read))
+        return SliceSums(self.store, self._chunk_length, PartialSums.from_text(sums))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """ParentRow the rows of a page that are due so far. Return the numbers of rows after which none is pending."""
-        reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
+        """Visit the rows of a page that are due so far, and return the page's safe points."""
+        detector, endpoint = dispatcher.detectors.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
-        if isinstance(reader, Chunks):
+        if isinstance(detector, Chunks):
             unsliceable = endpoint.unsliceable_rows(endpoint.row_dates(page.rows))
-            for chunk in reader.iter_chunks(rows, unsliceable):
-                yield from self._visit_chunk(dispatcher, reader, chunk)
-            if reader.taken < len(rows):  # the state has no space for more fingerprints
-                yield from self._visit_by_date(dispatcher, [row for row in rows[reader.taken :] if row.content])
-            return reader.pauses
+            for chunk in detector.iter_chunks(rows, unsliceable):
+                yield from self._visit_chunk(dispatcher, detector, chunk)
+            if detector.taken < len(rows):  # the state has no space for more fingerprints
+                yield from self._visit_by_date(dispatcher, [row for row in rows[detector.taken :] if row.content])
+            return detector.safe_points
         rows = [row for row in rows if row.content]
-        if isinstance(reader, SliceSums):
-            yield from self._visit_slice(dispatcher, reader, rows)
+        if isinstance(detector, SliceSums):
+            yield from self._visit_slice(dispatcher, detector, rows)
         else:
             yield from self._visit_by_date(dispatcher, rows)
         return None
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """ParentRow the pending rows that are due: the list ended."""
-        for chunk in reader.iter_last_chunks():
-            yield from self._visit_chunk(dispatcher, reader, chunk)
+    def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
+        """Visit the pending rows that are due: the list ended."""
+        for chunk in detector.iter_last_chunks():
+            yield from self._visit_chunk(dispatcher, detector, chunk)
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
-        """ParentRow the pending rows that changed by date, for freshness: a later read compares their contents."""
-        yield from self._visit_by_date(dispatcher, [row for row in reader.pending if row.content], pending=True)
+    def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
+        """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
+        yield from self._visit_by_date(dispatcher, [row for row in detector.pending if row.content], pending=True)
 
     # -- the parent's rows
 
@@ -265,10 +265,10 @@ class ChildStreams:
 
     def _parent_row(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> ParentRow:
         where, key = self.parent.where, endpoint.stream.key[-1]
-        path_values = {brace: str(row[name]) for brace, name in self.parent.path_params.items()}
-        is_open = self.parent.is_open(row)
+        path_values = {placeholder: str(row[name]) for placeholder, name in self.parent.path_params.items()}
+        always_visited = self.parent.always_visits(row)
         expects_children = not self._visits_all and where is not None and where.above is not None
-        return ParentRow(path_values, {key: row[key]}, is_open, expects_children, is_too_old)
+        return ParentRow(path_values, {key: row[key]}, always_visited, expects_children, is_too_old)
 
     def _content(self, endpoint: ListEndpoint, key: int, row: Row, parent_row: ParentRow) -> int:
         """
@@ -279,7 +279,7 @@ class ChildStreams:
         """
         if self._visits_all or (self._is_log and not self.parent.visits_changed):
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
-            identity = [*parent_row.path_values.values()] if is_shared else [key, parent_row.is_open]
+            identity = [*parent_row.path_values.values()] if is_shared else [key, parent_row.always_visited]
             return hash_contents([repr(identity).encode()])[0]
         ignored = LINKS | endpoint.stream.not_compared
         return hash_contents([_sorted_json({name: value for name, value in row.items() if name not in ignored})])[0]
@@ -292,7 +292,7 @@ class ChildStreams:
             return Decision.SKIP
         if is_new:
             return Decision.VISIT if self.requests.left > 0 or not is_limited else Decision.DEFER
-        return Decision.VISIT if row.record.is_open and row.content not in self._visited_open else Decision.SKIP
+        return Decision.VISIT if row.record.always_visited and row.content not in self._visited_open else Decision.SKIP
 
     def _choose(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], new: Collection[int]) -> Visits:
         """Decide about each row, take the requests, and defer the rows for which no request is left."""
@@ -322,17 +322,17 @@ class ChildStreams:
 
     # -- visits
 
-    def _visit_chunk(self, dispatcher: PageDispatcher, reader: Chunks, chunk: Chunk) -> Read:
-        """ParentRow the rows of a chunk that changed or are open; then store the chunk's fingerprint."""
+    def _visit_chunk(self, dispatcher: PageDispatcher, detector: Chunks, chunk: Chunk) -> Read:
+        """Visit the rows of a chunk that changed or are open; then save the chunk's fingerprint."""
         new = {row.key for row in chunk.changed if row.content not in self._visited_by_date}
         visits = self._choose(dispatcher, chunk.rows, new)
         try:
             yield from self._visit(dispatcher, visits, new)
         finally:
-            reader.store(chunk, visits.unvisited)
+            detector.save(chunk, visits.unvisited)
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
-        """ParentRow all rows on a page of a time slice."""
+        """Visit all rows on a page of a time slice."""
         new = {row.key for row in rows}
         visits = self._choose(dispatcher, rows, new)
         yield from self._visit(dispatcher, visits, new)
@@ -343,7 +343,7 @@ class ChildStreams:
 
     def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], pending: bool = False) -> Read:
         """
-        ParentRow the rows that changed by date, or are open.
+        Visit the rows that changed by date, or are open.
 
         `pending`: a later read compares the contents of these rows, so only fresh ones are visited.
         """
@@ -368,7 +368,7 @@ class ChildStreams:
         return any(_is_due(date_rule, row, pending) for date_rule in date_rules)
 
     def _visit(self, dispatcher: PageDispatcher, visits: Visits, never_visited: Collection[int]) -> Read:
-        """ParentRow rows, some at the same time. A row leaves `unvisited` once all below it is read."""
+        """Visit rows, some at the same time. A row leaves `unvisited` once all below it is read."""
         rows, unvisited = visits.rows, visits.unvisited
         if self._visits_all:
             rows = list({row.content: row for row in rows}.values())  # several rows may share one list
@@ -382,7 +382,7 @@ class ChildStreams:
 
     def _read_children(self, dispatcher: PageDispatcher, row: PendingRow, is_new: bool, unvisited: set[int]) -> Read:
         """Read the list below a row."""
-        if row.record.is_open:
+        if row.record.always_visited:
             self._visited_open.add(row.content)
         endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.path_values)
         try:
@@ -481,7 +481,7 @@ class ChildStreams:
         self.state.visited_for = " ".join(sorted(names))
         return forgets
 
-    def keep(self) -> None:
+    def save_fingerprints(self) -> None:
         """Write the fingerprints and the unconfirmed answers into the state."""
         if "store" in vars(self) and self.store.is_dirty:
             self.state.visited, self.state.rescan_visited = pack(self.store.old), pack(self.store.new)

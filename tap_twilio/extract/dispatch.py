@@ -19,7 +19,7 @@ from tap_twilio.changes.chunks import Chunks
 from tap_twilio.changes.slice_sums import SliceSums
 from tap_twilio.errors import PartitionError
 from tap_twilio.tables.effects import Read
-from tap_twilio.tables.table import Pauses, Reader, ReadMode, Table
+from tap_twilio.tables.table import ChangeDetector, ReadMode, SafePoints, Table
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
@@ -42,23 +42,23 @@ class Consumer(Protocol):
 
     def fail(self, error: PartitionError) -> None: ...
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return what finds the changed rows of a list; None if no fingerprints decide."""
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+        """Return the finder of a list's changed rows; None if no fingerprints decide."""
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return what makes the first fingerprints, from a time slice; `read` is what an earlier sync summed up."""
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
+        """Return the maker of the first fingerprints, from a time slice. `sums`: those of an earlier sync, as text."""
 
 
 class ChildConsumer(Consumer, Protocol):
     """A consumer that reads the children of a list's rows: `ChildStreams` or `CallFeedback`."""
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Take a page. Return the numbers of rows after which none is pending; None if no row ever is."""
+        """Take a page, and return its safe points."""
 
-    def end(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         """Take the pending rows: the list ended."""
 
-    def leave(self, dispatcher: PageDispatcher, reader: Chunks) -> Read:
+    def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         """Leave the pending rows to a later read: this one stops before the end of the list."""
 
 
@@ -67,8 +67,8 @@ class PageDispatcher:
     Hands the pages of one read to the consumers.
 
     A later read may resume at `checkpoint` without a loss. The checkpoint stays behind the newest page, because rows
-    are pending until their chunk ends. `readers` holds what each consumer finds changed rows with, by the consumer's
-    name; a consumer without a reader decides by dates.
+    are pending until their chunk ends. `detectors` finds the changed rows for each consumer, by the consumer's name; a
+    consumer without a detector decides by dates.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class PageDispatcher:
         consumers: Sequence[Table | ChildConsumer],
         mode: ReadMode,
         page_reader: PageReader,
-        readers: Mapping[str, Reader | None],
+        detectors: Mapping[str, ChangeDetector | None],
     ) -> None:
-        self.consumers, self.mode, self.page_reader, self.readers = consumers, mode, page_reader, readers
+        self.consumers, self.mode, self.page_reader, self.detectors = consumers, mode, page_reader, detectors
         self.checkpoint = page_reader.start
         self.has_advanced = False  # the checkpoint moved, so a read that stops here made progress
         self.has_unvisited = False  # some rows have children that are not all read
@@ -86,41 +86,43 @@ class PageDispatcher:
 
     @staticmethod
     def of(consumers: Sequence[Table | ChildConsumer], mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
-        """Return a dispatcher with a reader for each consumer that has not failed."""
-        readers = {
-            consumer.name: consumer.reader(mode, page_reader.endpoint) for consumer in consumers if not consumer.failed
+        """Return a dispatcher with a detector for each consumer that has not failed."""
+        detectors = {
+            consumer.name: consumer.change_detector(mode, page_reader.endpoint)
+            for consumer in consumers
+            if not consumer.failed
         }
-        return PageDispatcher(consumers, mode, page_reader, readers)
+        return PageDispatcher(consumers, mode, page_reader, detectors)
 
     def take(self, page: Page) -> Read:
         """Hand a page to each consumer that has not failed. Once all have failed, raise the first one's error."""
         page = self._without_resumed_rows(page)
-        pauses = set(range(len(page.rows) + 1))
+        safe_points = set(range(len(page.rows) + 1))
         for consumer in self._unfailed():
             try:
-                consumer_pauses = yield from self._hand_to(consumer, page)
-                pauses = pauses if consumer_pauses is None else pauses & consumer_pauses
+                consumer_safe_points = yield from self._hand_to(consumer, page)
+                safe_points = safe_points if consumer_safe_points is None else safe_points & consumer_safe_points
             except PartitionError as error:
                 consumer.fail(error)
         self._report_failures()
-        self._move_checkpoint(page.rows, max(pauses, default=0))
+        self._move_checkpoint(page.rows, max(safe_points, default=0))
 
     def _hand_to(self, consumer: Table | ChildConsumer, page: Page) -> Read:
-        """Hand a page to one consumer. Return the numbers of rows after which none of its rows is pending."""
-        pauses: Pauses
+        """Hand a page to one consumer, and return the page's safe points."""
+        safe_points: SafePoints
         if isinstance(consumer, Table):
-            pauses = yield from consumer.take(
-                self.mode, self.page_reader.endpoint, page, self.readers.get(consumer.name)
+            safe_points = yield from consumer.take(
+                self.mode, self.page_reader.endpoint, page, self.detectors.get(consumer.name)
             )
         else:
-            pauses = yield from consumer.take(self, page)
-        return pauses
+            safe_points = yield from consumer.take(self, page)
+        return safe_points
 
     def may_stop(self) -> bool:
         """Return whether the checkpoint moved, so that the read may stop. If not, let the open chunks end soon."""
-        for reader in self.readers.values():
-            if isinstance(reader, Chunks):
-                reader.flush_soon = True
+        for detector in self.detectors.values():
+            if isinstance(detector, Chunks):
+                detector.end_both_soon = True
         return self.has_advanced
 
     def end(self) -> Read:
@@ -133,13 +135,13 @@ class PageDispatcher:
 
     def _stop(self, ended: bool) -> Read:
         for consumer in self._unfailed():
-            reader = self.readers.get(consumer.name)
-            if isinstance(reader, Chunks):
+            detector = self.detectors.get(consumer.name)
+            if isinstance(detector, Chunks):
                 try:
                     if isinstance(consumer, Table):
-                        yield from consumer.end(self.mode, reader) if ended else consumer.leave(self.mode, reader)
+                        yield from consumer.end(self.mode, detector) if ended else consumer.leave(self.mode, detector)
                     else:
-                        yield from consumer.end(self, reader) if ended else consumer.leave(self, reader)
+                        yield from consumer.end(self, detector) if ended else consumer.leave(self, detector)
                 except PartitionError as error:
                     consumer.fail(error)
         self._report_failures()

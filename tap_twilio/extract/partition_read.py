@@ -19,7 +19,7 @@ from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
-from tap_twilio.tables.table import Reader, ReadMode, Table
+from tap_twilio.tables.table import ChangeDetector, ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, earlier, start_of_day
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
@@ -109,9 +109,9 @@ class PartitionRead:
     def keep(self) -> None:
         """Write the fingerprints into the state."""
         for table in self.tables:
-            table.keep()
+            table.save_fingerprints()
         for child_stream in self.child_streams:
-            child_stream.keep()
+            child_stream.save_fingerprints()
 
     @property
     def own_table(self) -> Table | None:
@@ -120,7 +120,7 @@ class PartitionRead:
 
     @property
     def endpoints(self) -> list[ListEndpoint]:
-        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.queries]
+        return [ListEndpoint(self.stream, self.account, self.bounds.page_size, query) for query in self.stream.variants]
 
     @property
     def has_pending_resend(self) -> bool:
@@ -213,13 +213,13 @@ class PartitionRead:
     # -- reading
 
     def dispatcher(
-        self, mode: ReadMode, page_reader: PageReader, readers: dict[str, Reader | None] | None = None
+        self, mode: ReadMode, page_reader: PageReader, detectors: dict[str, ChangeDetector | None] | None = None
     ) -> PageDispatcher:
-        """Return a dispatcher that hands pages to the consumers. Time slices have their own `readers`."""
-        if readers is None:
+        """Return a dispatcher that hands pages to the consumers. Time slices have their own `detectors`."""
+        if detectors is None:
             dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
         else:
-            dispatcher = PageDispatcher(self.consumers, mode, page_reader, readers)
+            dispatcher = PageDispatcher(self.consumers, mode, page_reader, detectors)
         dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
         return dispatcher
 

@@ -1,8 +1,8 @@
 """
 The rescan: read an endpoint again from top to bottom, within the page budget, over as many syncs as that takes.
 
-It finds the changes that the lookback cannot find: those of old rows, and those that no date shows.
-extract/strategy.py calls `read_changes` in each sync after the backfill. It is a generator: the page loop
+The rescan finds the changes that the lookback cannot find: those of old rows, and those that no date shows. Once the
+backfill has ended, extract/strategy.py calls `read_changes` in each sync. `read_changes` is a generator: the page loop
 (extract/read_list.py) yields its effects to the scheduler.
 """
 
@@ -33,10 +33,10 @@ def read_changes(reading: PartitionRead) -> Read:
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
         feedback.update_recent_since()
-    reach = min(
+    feedback_since = min(
         (feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None
     )
-    dispatchers, is_complete = yield from look_back(reading, begins_rescan, reach)
+    dispatchers, is_complete = yield from look_back(reading, begins_rescan, feedback_since)
     if begins_rescan:
         _begin(reading)
     yield [_rescan(reading, dispatchers if begins_rescan else None), reading.read_feedback(is_complete)]
@@ -47,7 +47,7 @@ def _begin(reading: PartitionRead) -> None:
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
-    """Finish the open rescan; if the budget lasts, run a second one. A sync runs one complete rescan at most."""
+    """Finish the rescan that an earlier sync left open. Then, if budget is left, run one from top to bottom."""
     is_whole = dispatchers is not None
     while (yield from _read_rest(reading, dispatchers)):
         _finish(reading, is_whole)
@@ -61,7 +61,7 @@ def _finish(reading: PartitionRead, is_whole: bool) -> None:
     ended = reading.state.rescan
     assert ended
     reading.finish_rescan(ended.tables, ended.began)
-    reading.state.pages = None if is_whole else ended.pages
+    reading.state.pages = None if is_whole else ended.pages  # one that fits into a sync needs no forecast of its end
     reading.state.rescan = None
     reading.rescanned_whole |= is_whole
 
@@ -108,7 +108,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
         nonlocal is_counted
         is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # an earlier sync counted it
         is_counted = not is_page_of_checkpoint and not page_reader.empty
-        return not is_counted or (yield from _take_budget(reading, dispatcher))
+        return not is_counted or (yield from _budget_allows_page(reading, dispatcher))
 
     def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
         rescan.checkpoint = dispatcher.checkpoint
@@ -117,16 +117,16 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
     yield from read_list(reading.take, dispatcher, may_read_page=may_read_page, after_page=keep_checkpoint)
 
 
-def _take_budget(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
+def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
     """
-    Take one page from the budget, and return whether the rescan may read it.
+    Return whether the rescan may read one more page. If the budget has one, take it.
 
     An endpoint without checkpoints is read in one sync. A rescan whose checkpoint did not move in this sync reads some
     pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.resumable and not reading.budget.take(reading.key):
         if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:
-            continue
+            continue  # another read ended, and may have left some of its budget
         if dispatcher.may_stop():
             return False
         break

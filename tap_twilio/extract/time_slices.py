@@ -24,7 +24,7 @@ from tap_twilio.log import about
 from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
-from tap_twilio.tables.table import Reader, ReadMode
+from tap_twilio.tables.table import ChangeDetector, ReadMode
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
@@ -451,8 +451,12 @@ class SliceRead:
             yield from self.reading.take(self._dispatchers[name], group)
             if self.slices.is_rescanned:  # the rows of a log are pending in several groups
                 self.time_slice.checkpoint = self._dispatchers[name].checkpoint
-                readers = self._dispatchers[name].readers.items()
-                sums = {name: reader.partial_sums.text() for name, reader in readers if isinstance(reader, SliceSums)}
+                detectors = self._dispatchers[name].detectors.items()
+                sums = {
+                    name: detector.partial_sums.text()
+                    for name, detector in detectors
+                    if isinstance(detector, SliceSums)
+                }
                 self.time_slice.read = {name: text for name, text in sums.items() if text}
 
     def end(self) -> Read:
@@ -474,13 +478,13 @@ class SliceRead:
         return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 
     def _dispatcher(self, group: str) -> PageDispatcher:
-        mode, readers = self.slices.mode, dict[str, Reader | None]()
+        mode, detectors = self.slices.mode, dict[str, ChangeDetector | None]()
         for consumer in self.reading.consumers if mode is ReadMode.BACKFILL else ():
             if self.slices.is_rescanned:
-                readers[consumer.name] = consumer.slice_sums(mode, self.time_slice.read.get(consumer.name))
+                detectors[consumer.name] = consumer.slice_sums(mode, self.time_slice.read.get(consumer.name))
             else:
-                readers[consumer.name] = consumer.reader(mode, self.endpoint, group)
-        return self.reading.dispatcher(mode, self.page_reader, readers)
+                detectors[consumer.name] = consumer.change_detector(mode, self.endpoint, group)
+        return self.reading.dispatcher(mode, self.page_reader, detectors)
 
 
 def split_evenly(

@@ -29,9 +29,9 @@ COLUMNS = ("pages", "rows read", "emitted", "rows/s", "done", "left")
 class Display:
     """A live table of the run."""
 
-    def __init__(self, counts: RunStats, screen: TextIO) -> None:
-        self._counts, self._screen = counts, screen
-        self._target_wait = TargetWait(counts)
+    def __init__(self, run_stats: RunStats, screen: TextIO) -> None:
+        self._run_stats, self._screen = run_stats, screen
+        self._target_wait = TargetWait(run_stats)
         self._console = Console(file=screen)  # rich respects NO_COLOR
         self._live = Live(
             console=self._console,
@@ -67,8 +67,8 @@ class Display:
             columns, lines = os.get_terminal_size(self._screen.fileno())  # rich measures stdin, stdout and stderr only
             self._console.size = ConsoleDimensions(columns or DEFAULT_COLUMNS, lines or DEFAULT_LINES)
             waiting = [Text("waiting for the target")] if self._target_wait.is_waiting() else []
-            table = _table(self._counts, self._console.height - OTHER_LINES)
-            self._drawn = Group(_total(self._counts), *waiting, table)
+            table = _table(self._run_stats, self._console.height - OTHER_LINES)
+            self._drawn = Group(_total(self._run_stats), *waiting, table)
         return self._drawn
 
 
@@ -85,20 +85,20 @@ class _AboveDisplay:
         """Do nothing, since `write` does not buffer."""
 
 
-def _total(counts: RunStats) -> Text:
-    total = counts.total()
+def _total(run_stats: RunStats) -> Text:
+    total = run_stats.total()
     read = f"{total.requests:,} requests, {total.pages:,} pages, {total.read:,} rows read"
     return Text(
-        f"{duration(counts.elapsed_s)}: {read}, {total.emitted:,} emitted",
+        f"{duration(run_stats.elapsed_s)}: {read}, {total.emitted:,} emitted",
         style="bold",
         no_wrap=True,
         overflow="ellipsis",
     )
 
 
-def _table(counts: RunStats, height: int) -> Table:
+def _table(run_stats: RunStats, height: int) -> Table:
     """Return a table of the streams that have a page; on a small screen, of the most recently read ones."""
-    streams = {name: stats for name, stats in counts.by_stream().items() if stats.pages}
+    streams = {name: stats for name, stats in run_stats.by_stream().items() if stats.pages}
     table = Table(box=None, pad_edge=False)
     table.add_column("stream", no_wrap=True)
     for column in COLUMNS:

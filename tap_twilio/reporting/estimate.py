@@ -1,5 +1,5 @@
 """
-Estimate how much of a first read is done, from the dates of the rows read so far.
+Estimate how much of a backfill is done, from the dates of the rows read so far.
 
 stats.py calls it, on the main thread and on that of the live display.
 """
@@ -13,9 +13,9 @@ from tap_twilio.state.model import Backfill, Checkpoint
 from tap_twilio.timestamps import Timestamp, timestamp_or_none, to_datetime
 
 
-def first_read_share(reading: PartitionRead) -> float | None:
+def backfill_share(reading: PartitionRead) -> float | None:
     """
-    Return how much is done, from 0 to 1; None if no first read is in progress.
+    Return how much is done, from 0 to 1; None if no backfill is in progress.
 
     The estimate assumes that Twilio lists the newest rows first, and as many rows on each day.
     """

@@ -55,7 +55,7 @@ def describe_next_sync(reading: PartitionRead, table: Table, pages_per_list: flo
     if progress := describe_progress(reading, pages_per_list):
         return progress
     if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
-        return "begins the first read"
+        return "begins the backfill"
     return "reads new rows" if reading.stream.is_log else "rereads the whole list"
 
 

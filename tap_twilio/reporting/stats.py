@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from tap_twilio.extract.partition_read import PartitionRead
 from tap_twilio.twilio.request import RequestStats
 
-from .estimate import first_read_share
+from .estimate import backfill_share
 
 Key = tuple[str, str]  # stream, account
-SMALLEST_SHARE = 0.01  # the end of a first read is estimated once this run has done so much of it
+SMALLEST_SHARE = 0.01  # the end of a backfill is estimated once this run has done so much of it
 
 
 @dataclass
@@ -30,8 +30,8 @@ class StreamStats:
     read: int = 0  # rows
     emitted: int = 0  # rows
     rate: float = 0  # rows read a second, from its first request to its last answer
-    share: float | None = None  # how much of its first read is done, from 0 to 1; None if none is in progress
-    seconds_left: float | None = None  # until its first read ends, at the present rate
+    share: float | None = None  # how much of its backfill is done, from 0 to 1; None if none is in progress
+    seconds_left: float | None = None  # until its backfill ends, at the present rate
     last_s: float = 0  # the time of the last answer
 
 
@@ -44,12 +44,12 @@ class RunStats:
     emitted: Counter[Key] = field(default_factory=Counter)
     readings: Sequence[PartitionRead] = ()
     began_s: float = field(default_factory=time.monotonic)
-    _share_before: dict[Key, float] = field(default_factory=dict)  # of first reads, done before this run
+    _share_before: dict[Key, float] = field(default_factory=dict)  # of backfills, done before this run
 
     def begin(self, readings: Sequence[PartitionRead]) -> None:
-        """Note which lists the run reads, and how much of each first read earlier runs have done."""
-        first_reads = [reading for reading in readings if reading.state.finished is None]
-        self._share_before = {reading.key: first_read_share(reading) or 0 for reading in first_reads}
+        """Note which lists the run reads, and how much of each backfill earlier runs have done."""
+        backfills = [reading for reading in readings if reading.state.finished is None]
+        self._share_before = {reading.key: backfill_share(reading) or 0 for reading in backfills}
         self.readings = readings
 
     @property
@@ -57,7 +57,7 @@ class RunStats:
         return time.monotonic() - self.began_s
 
     def of_partition(self, key: Key) -> StreamStats:
-        """Return the counts of a stream in one account, without the share of its first read."""
+        """Return the counts of a stream in one account, without the share of its backfill."""
         return _add([self.traffic.get(key, RequestStats())], self.emitted[key])
 
     def by_stream(self) -> dict[str, StreamStats]:
@@ -80,14 +80,14 @@ class RunStats:
         return _add(list(self.traffic.values()), sum(self.emitted.values()))
 
     def _shares(self) -> dict[str, tuple[float, float]]:
-        """Return how much of each stream's first reads is done, and how much was done before this run."""
+        """Return how much of each stream's backfills is done, and how much was done before this run."""
         if not self._share_before:
             return {}
         shares: dict[str, list[tuple[float, float]]] = {}
         for reading in self.readings:
             before = self._share_before.get(reading.key)
             if before is not None:
-                shares.setdefault(reading.stream.name, []).append((first_read_share(reading) or 0, before))
+                shares.setdefault(reading.stream.name, []).append((backfill_share(reading) or 0, before))
         by_stream = {name: tuple(zip(*pairs)) for name, pairs in shares.items()}
         return {name: (_mean(now), _mean(before)) for name, (now, before) in by_stream.items()}
 
@@ -95,12 +95,12 @@ class RunStats:
 class TargetWait:
     """Tells whether the tap waits for its target most of the time. It measures once a second at most."""
 
-    def __init__(self, counts: RunStats) -> None:
-        self._counts = counts
-        self._measured_at, self._write_s, self._is_waiting = time.monotonic(), counts.write_s(), False
+    def __init__(self, run_stats: RunStats) -> None:
+        self._run_stats = run_stats
+        self._measured_at, self._write_s, self._is_waiting = time.monotonic(), run_stats.write_s(), False
 
     def is_waiting(self) -> bool:
-        now, write_s = time.monotonic(), self._counts.write_s()
+        now, write_s = time.monotonic(), self._run_stats.write_s()
         if now - self._measured_at >= 1:
             self._is_waiting = (write_s - self._write_s) / (now - self._measured_at) > 0.5
             self._measured_at, self._write_s = now, write_s
@@ -127,5 +127,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def percent(stats: StreamStats) -> str:
-    """Return how much of a first read is done, as text; empty if none is in progress."""
+    """Return how much of a backfill is done, as text; empty if none is in progress."""
     return "" if stats.share is None else f"{100 * stats.share:.0f} %"

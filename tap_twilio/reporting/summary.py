@@ -46,7 +46,7 @@ class AccountSummary:
     verdict: Verdict | None = None  # None if the stream is not selected
 
     def json(self) -> Json:
-        return {"account_sid": self.account, **_members([self]), "error": self.error}
+        return {"account_sid": self.account, **_fields([self]), "error": self.error}
 
 
 @dataclass
@@ -60,26 +60,26 @@ class StreamSummary:
     @property
     def sentence(self) -> str:
         """Return the line of the table as a sentence."""
-        members = _members(self.accounts)
-        next_sync = f"; the next sync {members['next_sync']}" if members["next_sync"] else ""
-        return f"{self.stream}: {members['rows_read']} rows read, {members['rows_emitted']} emitted{next_sync}"
+        fields = _fields(self.accounts)
+        next_sync = f"; the next sync {fields['next_sync']}" if fields["next_sync"] else ""
+        return f"{self.stream}: {fields['rows_read']} rows read, {fields['rows_emitted']} emitted{next_sync}"
 
     def json(self) -> Json:
         return {
             "stream": self.stream,
-            **_members(self.accounts),
+            **_fields(self.accounts),
             "accounts": [account.json() for account in self.accounts],
         }
 
     def cells(self) -> tuple[str, ...]:
-        members = _members(self.accounts)
-        counts = map(str, map(members.get, ("rows_read", "rows_emitted", "undated_changes")))
-        bookmark = members["bookmark"]
-        complete = {True: "yes", False: "no", None: "-"}[members["complete"]]
+        fields = _fields(self.accounts)
+        counts = map(str, map(fields.get, ("rows_read", "rows_emitted", "undated_changes")))
+        bookmark = fields["bookmark"]
+        complete = {True: "yes", False: "no", None: "-"}[fields["complete"]]
         return (self.stream, *counts, f"{bookmark[:10]} {bookmark[11:16]}" if bookmark else "-", complete)
 
 
-def _members(accounts: Sequence[AccountSummary]) -> Json:
+def _fields(accounts: Sequence[AccountSummary]) -> Json:
     bookmarks = [account.bookmark for account in accounts if account.holds_bookmark]
     return {
         "pages": sum(account.stats.pages for account in accounts),
@@ -115,7 +115,7 @@ def _most_common(texts: Iterable[str]) -> str:
 def summarize(
     selected: Iterable[str],
     readings: Sequence[PartitionRead],
-    counts: RunStats,
+    run_stats: RunStats,
     errors: Mapping[Key, str],
     not_read: Mapping[Key, str],
     state: State,
@@ -134,7 +134,7 @@ def summarize(
             summarized.add(key)
             account = AccountSummary(
                 *key,
-                counts.of_partition(key),
+                run_stats.of_partition(key),
                 table.undated,
                 table.state.date_updated,
                 describe_next_sync(reading, table, pages_per_list, not_read.get(key)),
@@ -147,9 +147,9 @@ def summarize(
         if reason in INACTIVE and key not in summarized and key[0] in streams:
             summarized.add(key)
             incomplete = Verdict(False, (NOT_READ[reason],), None)
-            streams[key[0]].accounts.append(AccountSummary(*key, counts.of_partition(key), verdict=incomplete))
-    for key in [key for key in list(counts.traffic) if key not in summarized]:
-        account = AccountSummary(*key, counts.of_partition(key), error=errors.get(key))
+            streams[key[0]].accounts.append(AccountSummary(*key, run_stats.of_partition(key), verdict=incomplete))
+    for key in [key for key in list(run_stats.traffic) if key not in summarized]:
+        account = AccountSummary(*key, run_stats.of_partition(key), error=errors.get(key))
         streams.setdefault(key[0], StreamSummary(key[0], selected=False)).accounts.append(account)
     return list(streams.values())
 
@@ -166,7 +166,7 @@ def log_table(streams: Sequence[StreamSummary]) -> None:
     for lines, stream in zip(_align(cells), [None, *in_table] if in_table else []):
         for line in lines[:-1]:
             LOGGER.info("%s", line, extra={"text_only": True})
-        extra = about(stream.stream, stream.sentence, **_members(stream.accounts)) if stream else {"text_only": True}
+        extra = about(stream.stream, stream.sentence, **_fields(stream.accounts)) if stream else {"text_only": True}
         LOGGER.info("%s", lines[-1], extra=extra)
     for stream in selected:
         incomplete = [
@@ -180,10 +180,10 @@ def log_table(streams: Sequence[StreamSummary]) -> None:
 
 def _describe_incomplete(stream: StreamSummary, incomplete: Sequence[AccountSummary]) -> str:
     """Return why a stream is not complete, and in which accounts."""
-    members = _members(incomplete)
-    left = members["syncs_left"]
+    fields = _fields(incomplete)
+    left = fields["syncs_left"]
     syncs = "" if left is None else f" ({left} sync{'s' * (left != 1)} left)"
-    reasons = "; ".join(reason for reason in members["incomplete_because"] if reason not in LOGGED_ELSEWHERE)
+    reasons = "; ".join(reason for reason in fields["incomplete_because"] if reason not in LOGGED_ELSEWHERE)
     accounts = first_few([account.account for account in incomplete])
     return f"{stream.stream}: not complete in {accounts}: {reasons}{syncs}"
 
@@ -214,7 +214,7 @@ def _align(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 def totals(streams: Sequence[StreamSummary]) -> Json:
     """Return the totals over all streams."""
-    members = _members([account for stream in streams for account in stream.accounts])
+    fields = _fields([account for stream in streams for account in stream.accounts])
     return {
-        name: value for name, value in members.items() if name not in ("bookmark", "next_sync", "incomplete_because")
+        name: value for name, value in fields.items() if name not in ("bookmark", "next_sync", "incomplete_because")
     }

@@ -177,7 +177,7 @@ class AccountFinder:
             raise
 
     def _probe_request(self, sid: str) -> Fetch:
-        return ListEndpoint(self.probe, sid, 1, self.probe.queries[-1]).first_page()
+        return ListEndpoint(self.probe, sid, 1, self.probe.variants[-1]).first_page()
 
     def _wrong_credentials(self, refused: Refused, sid: str | None = None) -> TapError:
         if refused.code == TEST_CREDENTIALS_ERROR:

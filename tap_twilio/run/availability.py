@@ -132,7 +132,9 @@ class Availability:
 
     def _was_read(self, host: str, account: str) -> bool:
         streams = [stream for stream in STREAMS if stream.product.host == host]
-        return any(self.answered((stream.name, account)) for stream in streams) or was_read(self.state, host, account)
+        return any(self.answered((stream.name, account)) for stream in streams) or product_answered_before(
+            self.state, host, account
+        )
 
     def _fail(self, names: Sequence[str], sid: str, error: PartitionError) -> None:
         """Note that these streams were not read, and log the failure of the first, which the others depend on."""
@@ -216,7 +218,7 @@ class Availability:
             LOGGER.error(message, name, len(keys) - FEW, extra=about(name))
 
 
-def was_read(state: State, host: str, account: str) -> bool:
+def product_answered_before(state: State, host: str, account: str) -> bool:
     """Return whether the state shows that any stream of a product was ever read in an account."""
     for stream in STREAMS:
         if stream.product.host == host:

@@ -17,7 +17,7 @@ from tap_twilio.timestamps import DAY, SECOND, earlier, later
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
-from .availability import was_read
+from .availability import product_answered_before
 from .shapes import CheckedPage
 from .sync import Sync
 
@@ -59,7 +59,7 @@ class Check:
         sync.pool.hurry("--check", PATIENCE_S, sync.settings.request_timeout)  # there is a network: a page may be slow
         try:
             results = [self._result(choice.stream) for choice in sync.selected.values()]
-            return [self._decide(result) for result in results]
+            return [self._tolerate_missing_product(result) for result in results]
         finally:
             sync.pool.close()
 
@@ -80,19 +80,19 @@ class Check:
             return f"no row on the first page of {stream.name} has children to read"
         return f"no parent row on the first page of {stream.name}"
 
-    def _decide(self, result: CheckResult) -> CheckResult:
-        """Return the result, no failure if the account does not have the product: a sync decides in the same way."""
+    def _tolerate_missing_product(self, result: CheckResult) -> CheckResult:
+        """Turn a failure into a success if, as in a sync, the refusal means that the account lacks the product."""
         top = top_of(BY_NAME[result.stream])
         refused, host, account = self._refused.get(top.name), top.product.host, self.sync.settings.account_sid
         answered = any(BY_NAME[name].product.host == host for name in self._pages)
         if not refused or refused.status != 404:
             return result
-        has_product = host == "api" or answered or was_read(self.sync.state, host, account)
+        has_product = host == "api" or answered or product_answered_before(self.sync.state, host, account)
         is_absent = refused.says_absent and not has_product
         if reason := why_not_found(self.sync.settings.base_url, host):
             return replace(result, message=f"{reason} (HTTP 404, code {refused.code})", failed=not is_absent)
         return (
-            replace(result, message="the account does not have it (HTTP 404, code 20404)", failed=False)
+            replace(result, message="the account does not have the product (HTTP 404, code 20404)", failed=False)
             if is_absent
             else result
         )
@@ -102,13 +102,13 @@ class Check:
         if stream.name in self._refused:
             raise self._refused[stream.name]
         if stream.name not in self._pages:
-            values = self._values(stream)
-            if values is None:
+            path_values = self._path_values(stream)
+            if path_values is None:
                 return None
-            self._pages[stream.name] = self._fetch(stream, values)
+            self._pages[stream.name] = self._fetch(stream, path_values)
         return self._pages[stream.name]
 
-    def _values(self, stream: Stream) -> dict[str, str] | None:
+    def _path_values(self, stream: Stream) -> dict[str, str] | None:
         """Return the values of a parent row for the path; None if no parent row has children to read."""
         parent = stream.parent
         if parent is None:
@@ -118,14 +118,15 @@ class Check:
             row for row in (parents.rows if parents else ()) if parent.where is None or parent.where.matches(row)
         )
         row: Row | None = next(parents_with_children, None)
-        return row and {brace: str(row[name]) for brace, name in parent.path_params.items()}
+        return row and {placeholder: str(row[name]) for placeholder, name in parent.path_params.items()}
 
-    def _fetch(self, stream: Stream, values: dict[str, str]) -> Page:
+    def _fetch(self, stream: Stream, path_values: dict[str, str]) -> Page:
         host = stream.product.host
         if host in self._unreachable:
             raise self._unreachable[host]
         account = self.sync.settings.account_sid
-        endpoint = ListEndpoint(stream, account, PAGE_SIZE, stream.queries[-1], values)
+        variant = stream.variants[-1]  # any one shows whether the key may read the list
+        endpoint = ListEndpoint(stream, account, PAGE_SIZE, variant, path_values)
         now = self.sync.clock.now
         last_day = (earlier(now, DAY), later(now, SECOND)) if stream.is_log else ()
         try:

@@ -1,9 +1,10 @@
 """
 Compile each stream's schema and selection into one plain function, which converts a row to a record.
 
-`Recorder` (records.py) compiles it at a stream's first row. `_source` writes the function's Python source, so that no
-row needs a look-up in the schema: its doctest shows an example. The function converts a value only if nothing is lost.
-Any other value that does not fit the schema is an error or a counted null, never a guess.
+`Recorder` (records.py) compiles it at a stream's first row, and turns the function's records into JSON for the table
+(tables/table.py). `_source` writes the function's Python source, so that no row needs a look-up in the schema: its
+doctest shows an example. The function converts a value only if nothing is lost. Any other value that does not fit the
+schema is an error or is written as null, and counted; never a guess.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class _Fallbacks:
     on_invalid: str
     drift: Drift
 
-    def misfit(self, row: Row, name: str) -> Any:
+    def replacement_for(self, row: Row, name: str) -> Any:
         """Return the value to write instead of one that does not fit. Raises InvalidRecord if there is none."""
         value, kind = row.get(name), _kind(self.properties[name])
         if value and isinstance(value, Sanitized) and _fits(value, kind):
@@ -97,7 +98,7 @@ class _Fallbacks:
             return value
         if name in self.key or self.on_invalid != "null":
             hint = "" if name in self.key else " (on_invalid: null would write null)"
-            raise InvalidRecord(_misfit(self.stream, self.properties[name], row, name) + hint)
+            raise InvalidRecord(_misfit_message(self.stream, self.properties[name], row, name) + hint)
         self.drift.notes.append((name, False))
         return None
 
@@ -118,11 +119,11 @@ class _Fallbacks:
         return without_password(text) if text else None
 
     def other_date(self, row: Row, name: str) -> str | None:
-        """Return a date in a form that is not Twilio's usual one."""
+        """Parse a date that came in an unusual form, and return it in the record's form."""
         try:
             return DATES[row[name]]  # type: ignore[no-any-return]
         except (ValueError, TypeError, LookupError):
-            return self.misfit(row, name)  # type: ignore[no-any-return]
+            return self.replacement_for(row, name)  # type: ignore[no-any-return]
 
 
 def compile_record(
@@ -148,10 +149,10 @@ def compile_record(
     properties = schema["properties"]
     fallbacks = _Fallbacks(stream, properties, key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(properties).union(dropped) - {"received_at"}
-    columns = {name: about for name, about in properties.items() if name in selected or name in key}
+    columns = {name: column for name, column in properties.items() if name in selected or name in key}
     columns.pop("received_at", None)
     if as_text:
-        decimal = {name: {**about, "format": "decimal"} for name, about in columns.items() if is_decimal(about)}
+        decimal = {name: {**column, "format": "decimal"} for name, column in columns.items() if is_decimal(column)}
         columns.update(decimal)
     scope = _scope(fallbacks, known)
     exec(_source(columns, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
@@ -165,7 +166,7 @@ def _scope(fallbacks: _Fallbacks, known: Set[str]) -> dict[str, Any]:
         "known": known,
         "see_unknown": fallbacks.drift.see_unknown,
         "unknown": fallbacks.unknown,
-        "misfit": fallbacks.misfit,
+        "replacement_for": fallbacks.replacement_for,
         "other_date": fallbacks.other_date,
         "json_text": fallbacks.json_text,
         "integers": Integers(),
@@ -193,12 +194,10 @@ def _source(columns: dict[str, Any], known: Collection[str], key: Collection[str
             all_known = row.keys() <= known
         if not all_known:
             see_unknown(row.keys() - known)
-        if not TEXT.issuperset(map(type, ())):
-            pass
         if value_0.__class__ is not str or not value_0:
-            misfit(row, 'sid')
+            replacement_for(row, 'sid')
         if value_1 is not None and not (value_1.__class__ is bool):
-            value_1 = None if value_1 == '' else misfit(row, 'paid')
+            value_1 = None if value_1 == '' else replacement_for(row, 'paid')
         return {
             'sid': value_0,
             'paid': value_1,
@@ -209,7 +208,7 @@ def _source(columns: dict[str, Any], known: Collection[str], key: Collection[str
     def step(template: str, name: str) -> list[str]:
         return template.replace("NAME", repr(name)).replace("VALUE", values[name]).strip("\n").splitlines()
 
-    # A row that has all known properties, and no more properties than these, has no unknown one: the fastest test.
+    # The fastest test for unknown properties: a row with all known ones, and as many properties as these, has none.
     lines = ["def record(row):", "    try:"]
     lines += [f"        {values.get(name, '_')} = row[{name!r}]" for name in sorted(known)]
     lines += [f"        all_known = len(row) == {len(known)}", "    except KeyError:", "        get = row.get"]
@@ -219,7 +218,8 @@ def _source(columns: dict[str, Any], known: Collection[str], key: Collection[str
     see = "rest = unknown(row, " if keeps_unknown else "see_unknown("
     lines += ["    if not all_known:", f"        {see}row.keys() - known)"]
     texts = [name for name in values if name not in key and _kind(columns[name]) == "string"]
-    lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).strip("\n").splitlines()
+    if texts:
+        lines += _ALL_TEXT.replace("VALUES", "".join(f"{values[name]}, " for name in texts)).strip("\n").splitlines()
     for name in texts:
         lines += ["    " + line for line in step(_STEPS["string"], name)]
     for name in values:
@@ -247,7 +247,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Return whether a `Sanitized` value fits its kind. The steps compare classes, so they refuse its subclasses."""
+    """Return whether a `Sanitized` value fits its kind. `_STEPS` compare classes, so they refuse this subclass."""
     if kind in ("strings", "objects"):
         return isinstance(value, list) and all(_fits(item, kind[:-1]) for item in value)
     return isinstance(value, {"string": str, "object": dict}.get(kind, ()))
@@ -288,15 +288,14 @@ _SCOPE: dict[str, Any] = {
 # separately only if that test fails.
 _ALL_TEXT = """
     if not TEXT.issuperset(map(type, (VALUES))):
-        pass
 """
 _KEY = """
     if VALUE.__class__ is not str or not VALUE:
-        misfit(row, NAME)
+        replacement_for(row, NAME)
 """
 _PRESENT = """
     if VALUE is None:
-        misfit(row, NAME)
+        replacement_for(row, NAME)
 """
 _ADDRESS = """
     if VALUE and '@' in VALUE:
@@ -318,27 +317,27 @@ _JSON = """
 """
 _IF_FITS = """
     if VALUE is not None and not (FITS):
-        VALUE = None if EMPTY else misfit(row, NAME)
+        VALUE = None if EMPTY else replacement_for(row, NAME)
 """
 _FROM_TEXT = """
     if VALUE.__class__ is str:
         try:
             VALUE = CACHE[VALUE]
         except ValueError:
-            VALUE = misfit(row, NAME)
+            VALUE = replacement_for(row, NAME)
     elif VALUE is not None and not (FITS):
-        VALUE = misfit(row, NAME)
+        VALUE = replacement_for(row, NAME)
 """
 _DECIMAL = """
     if VALUE.__class__ is str:
         try:
             VALUE = decimals[VALUE]
         except ValueError:
-            VALUE = misfit(row, NAME)
+            VALUE = replacement_for(row, NAME)
     elif VALUE.__class__ in NUMERIC:
         VALUE = to_json(VALUE).decode()
     elif VALUE is not None:
-        VALUE = misfit(row, NAME)
+        VALUE = replacement_for(row, NAME)
 """
 
 
@@ -386,7 +385,7 @@ _SEEN = {
 }
 
 
-def _misfit(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
+def _misfit_message(stream: str, schema: dict[str, Any], row: Row, name: str) -> str:
     """Return the error text: which value does not fit. The value is left out, since it may be personal data."""
     value, kind = row.get(name), _kind(schema)
     if value is None:

@@ -147,7 +147,7 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
     rescan: OpenRescan | None = partition.rescan
     if rescan is None:
         return None
-    lists = len(stream.queries)
+    lists = len(stream.variants)
     return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.at + 1, lists), lists)
 
 
@@ -206,7 +206,7 @@ def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
 def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
     """Yield the work that is left in the list, and the rows that have no fingerprints."""
     if partition is not root and root.backfill:
-        yield OpenWork("backfill", f"the first read of {top_of(stream).name} is not complete")
+        yield OpenWork("backfill", f"the backfill of {top_of(stream).name} is not complete")
     if root.rescan or root.pages:
         yield OpenWork(
             "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"
@@ -220,7 +220,7 @@ def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterato
 
 
 def _left(stream: Stream, opened: Backfill) -> str:
-    total = len(stream.queries)
+    total = len(stream.variants)
     lists = f"list {min(opened.at + 1, total)} of {total}, " if total > 1 else ""
     if opened.time_slices is None:
         return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"
@@ -236,8 +236,8 @@ def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork
             "feedback_progress",
             f"recent rows of {parent} are visited in part, since {_day(progress.began)}{down_to}",
         )
-    if progress.second_source_pending:
-        yield OpenWork("second_source_pending", "the second source must still be read from its beginning")
+    if progress.scores_pending:
+        yield OpenWork("scores_pending", "the scores of Voice Insights must still be read from their beginning")
 
 
 def _before(date: Timestamp) -> str:

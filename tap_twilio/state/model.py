@@ -89,8 +89,8 @@ class FeedbackProgress:
     began: Date | None = None  # the start of the open cycle, which requests each recent parent once
     cursor: Dated | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
-    second_source_pending: bool = False  # whether the second source must still be read from its beginning
-    second_answered: bool = False  # whether the second source ever answered
+    scores_pending: bool = False  # whether the scores must still be read from their beginning
+    scores_answered: bool = False  # whether Voice Insights ever answered
     late_starts_done_at: Date | None = None  # the start of the last read of late starts, less lateness_hours
 
 

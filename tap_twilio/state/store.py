@@ -211,7 +211,7 @@ def _import(bookmark: Json, where: str) -> StreamState:
 
 def _check(stream: Stream, partition: Partition, where: str) -> None:
     """Raise TapError for an unfinished read that this stream cannot have: it would end immediately, and miss rows."""
-    last = len(stream.queries) - 1
+    last = len(stream.variants) - 1
     reads = {"backfill": partition.backfill, "rescan": partition.rescan, "full": partition.full}
     for name, read in reads.items():
         # After the last list, a backfill and a full refresh read the first pages of each list again.

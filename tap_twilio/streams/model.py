@@ -2,7 +2,7 @@
 Define what the declaration of a stream can say. A contradictory declaration raises DeclarationError at import.
 
 Each module of this folder declares the streams of one product of Twilio's. `extract/strategy.py` reads a list as its
-declaration says. No code outside this folder names a stream.
+declaration says. No code outside this folder names a stream; only extract/call_feedback.py knows the rows of one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Filter:
 @dataclass(frozen=True)
 class Rescan:
     """
-    A list in which any row may change at any time.
+    The strategy for a list in which any row may change at any time.
 
     Each sync reads the newest rows, and rescans reread the whole list, within a budget.
     """
@@ -73,7 +73,7 @@ class Rescan:
 
 @dataclass(frozen=True)
 class LogWindow:
-    """A log, or sums over periods, whose older rows are final. Each sync rereads the newest rows."""
+    """The strategy for a log, or sums over periods, whose older rows are final. Each sync rereads the newest rows."""
 
     lookback: timedelta  # a sync rereads the rows that are at most this much older than the bookmark
     replication_key: str | None = None  # the date of a row's last change, if rows have one
@@ -83,7 +83,7 @@ class LogWindow:
 
 @dataclass(frozen=True)
 class FullRead:
-    """A short list whose rows have no date of their last change. Every sync reads it in full."""
+    """The strategy for a short list whose rows have no date of their last change. Every sync reads it in full."""
 
     replication_key: None = None
 
@@ -165,7 +165,7 @@ class Parent:
         """Return whether children are read only when their parent changed."""
         return isinstance(self.visit, ChangedParents)
 
-    def is_open(self, row: Mapping[str, Any]) -> bool:
+    def always_visits(self, row: Mapping[str, Any]) -> bool:
         """Return whether every sync reads the children of this parent, changed or not."""
         return self.visits_all or (isinstance(self.visit, OpenParents) and self.visit.open_if.matches(row))
 
@@ -187,7 +187,7 @@ class ScoreList:
     item_path: str
     rating_member: str
     score_column: str  # the property of the rating that is the score
-    columns: Mapping[str, str]  # {"quality_score": "call_score"}: the child's property, from the rating's property
+    columns: Mapping[str, str]  # {the child's property: the rating's}, such as {"quality_score": "call_score"}
     source_column: str = "source"  # the child's property that says where a row comes from
     source_names: tuple[str, str] = ("feedback", "insights")  # the values of it: the child's own path, and this list
 
@@ -225,7 +225,7 @@ class Stream:
     page_size: int | None = None  # the largest that Twilio accepts, if it is not the product's
     has_next_page: bool = True  # False: the response names no next page
     has_item_endpoint: bool = True  # False: Twilio does not return one row at {path}/{key}
-    resumable: bool = True  # False: a page token is a position, which other rows may take; a later sync starts afresh
+    resumable: bool = True  # False: page tokens are offsets and shift when rows change; a later sync starts afresh
     selected_by_default: bool = False
     score_list: ScoreList | None = None
     cost: str = ""  # the requests or the money that the stream costs, for its description in the catalog
@@ -299,8 +299,8 @@ class Stream:
         return self.filter is not None and self.filter.nullable
 
     @property
-    def queries(self) -> tuple[Mapping[str, str], ...]:
-        """Return the additional parameters of each list: one mapping for each value of `query_variants`."""
+    def variants(self) -> tuple[Mapping[str, str], ...]:
+        """Return the parameters of each variant of the list, one for each value in `query_variants`; else of none."""
         for name, values in self.query_variants.items():
             return tuple({name: value} for value in values)
         return ({},)

@@ -2,8 +2,8 @@
 Choose the rows of a page that are written to a stream's table in one account.
 
 `PageDispatcher` (extract/dispatch.py) hands each page of a list to `Table.take`. The table converts the rows to records
-(singer/records.py), gives them to a `Reader`, which finds the changed rows by their fingerprints (changes/chunks.py),
-and yields an `Emit` with their records; run/sync.py writes it. Dates choose the rows instead (`DateRule`) if the state
+(singer/records.py). A `ChangeDetector` finds the changed rows by their fingerprints (changes/chunks.py), and the table
+yields an `Emit` with their records, which run/sync.py writes. Dates choose the rows instead (`DateRule`) if the state
 has no room for more fingerprints, and in lookbacks in time slices.
 
 Methods that return `Read` are generators of effects (effects.py).
@@ -35,7 +35,8 @@ from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timest
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, PageTimes, Row
 
-Pauses = set[int] | None  # numbers of rows of a page after which no row is pending; None: after each
+# After how many rows of a page no row is pending, so that a later read can resume there. None: after any number.
+SafePoints = set[int] | None
 
 
 class ReadMode(Enum):
@@ -49,7 +50,7 @@ class ReadMode(Enum):
     FULL_TABLE_AGAIN = auto()  # the end of a FULL_TABLE read: rows that changed or moved during the read
 
 
-class Reader(Protocol):
+class ChangeDetector(Protocol):
     """Finds the changed rows of one list: `Chunks`, or `SliceSums` for a time slice of a backfill."""
 
     taken: int  # how many of the rows given last it took; the store has no room for the others
@@ -61,8 +62,8 @@ class Reader(Protocol):
         """Return whether the table writes every row as it comes."""
 
     @property
-    def pauses(self) -> Pauses:
-        """Return the numbers of the rows given last after which no row was pending."""
+    def safe_points(self) -> SafePoints:
+        """Return the safe points among the rows given last."""
 
     def take(self, rows: Sequence[PendingRow], unsliceable: Collection[int] = ()) -> None: ...
 
@@ -93,7 +94,7 @@ class Table:
     lateness: timedelta = HOUR
     page_size: int = 1000
     failed: PartitionError | None = None
-    undated: int = 0  # rows of undated changes, written in this sync
+    undated: int = 0  # rows written in this sync whose content changed, but not their date
     by_date_from: Timestamp | None = None  # the date of the newest row for which the state had no room
 
     def __post_init__(self) -> None:
@@ -116,7 +117,7 @@ class Table:
 
     @property
     def only_if_included(self) -> bool:
-        """Return whether a read must name this table to hand it rows. A child stream gets rows from each visit."""
+        """Return whether only reads that began with this table hand it rows. A child gets the rows of each visit."""
         return self.stream.parent is None
 
     @cached_property
@@ -126,7 +127,7 @@ class Table:
             self.size_limit, self.state.fingerprints, self.state.rescan_fingerprints, self.stream.parent is not None
         )
 
-    def keep(self) -> None:
+    def save_fingerprints(self) -> None:
         """Write the fingerprints into the state."""
         if "store" in vars(self) and self.store.is_dirty:
             self.state.fingerprints, self.state.rescan_fingerprints = pack(self.store.old), pack(self.store.new)
@@ -138,8 +139,8 @@ class Table:
         """
         Return which rows are due by their dates; None if the table takes no row of such a read.
 
-        A backfill and a version want every row, a lookback the changes since the last lookback, a rescan the changes
-        since the bookmark and the rows to resend.
+        In a backfill and a FULL_TABLE read, every row is due; in a lookback, the changes since the last lookback; in a
+        rescan, the changes since the bookmark and the rows to resend.
         """
         state, included = self.state, self._tables_included(mode)
         if self.only_if_included and included is not None and self.name not in included:
@@ -159,8 +160,8 @@ class Table:
         """Return whether the read fills a FULL_TABLE version of this table, which has all rows."""
         return mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN) and self.state is self.root
 
-    def reader(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return what finds the changed rows of a list; None if the read wants every row, or none."""
+    def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
+        """Return the finder of a list's changed rows; None if a FULL_TABLE read needs every row, or no row is due."""
         if self.date_rule(mode) is None or self._in_version(mode):
             return None
         done_at = self.state.lookback_done_at
@@ -171,40 +172,36 @@ class Table:
             endpoint.name + name,
             since,
             self._sent,
-            len(self.stream.queries) > 1,
+            len(self.stream.variants) > 1,
             all_new=mode is ReadMode.BACKFILL and not self.store and self.state.imported_bookmark is None,
         )
 
-    def slice_sums(self, mode: ReadMode, read: str | None) -> SliceSums | None:
-        """Return the same for a time slice of a backfill. `read`: the partial sums of an earlier sync, as text."""
+    def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
+        """Return the detector for a time slice of a backfill. `sums`: the partial sums of an earlier sync, as text."""
         if self.date_rule(mode) is None:
             return None
-        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(read))
+        return SliceSums(self.store, chunk_length(self.page_size), PartialSums.from_text(sums))
 
-    def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, reader: Reader | None) -> Read:
-        """
-        Emit the rows that have changed; the rows of an open chunk stay pending.
-
-        Returns the numbers of the page's rows after which no row is pending.
-        """
+    def take(self, mode: ReadMode, endpoint: ListEndpoint, page: Page, detector: ChangeDetector | None) -> Read:
+        """Emit the rows that have changed; the rows of an open chunk stay pending. Return the page's safe points."""
         date_rule, rows, times = self.date_rule(mode), page.rows, page.times
         if date_rule is None:
             return None
         if self.start_date:
             rows = [row for row in rows if (timestamp_or_none(row.get("date_created")) or END) >= self.start_date]
-        if reader is None:
+        if detector is None:
             yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
             return None
         records, invalid = self._records(rows)
-        if reader.all_new and records:
+        if detector.all_new and records:
             yield Emit(self, times, records)
-        reader.take(*self._pending(endpoint, rows[: len(records)], records, times, reader, date_rule))
-        yield from self.emit_changed(reader, date_rule)
-        if invalid and (reader.all_new or reader.taken == len(records)):
+        detector.take(*self._pending(endpoint, rows[: len(records)], records, times, detector, date_rule))
+        yield from self.emit_changed(detector, date_rule)
+        if invalid and (detector.all_new or detector.taken == len(records)):
             raise invalid  # the rows before it are written, as their fingerprints say
-        if reader.taken < len(rows):
-            yield from self._emit_beyond_limit(mode, endpoint, rows[reader.taken :], times, reader, date_rule)
-        return None if reader.pauses is None else _among(reader.pauses, page.rows, rows)
+        if detector.taken < len(rows):
+            yield from self._emit_beyond_limit(mode, endpoint, rows[detector.taken :], times, detector, date_rule)
+        return None if detector.safe_points is None else _among(detector.safe_points, page.rows, rows)
 
     def _pending(
         self,
@@ -212,15 +209,15 @@ class Table:
         rows: Sequence[Row],
         records: Sequence[bytes],
         times: PageTimes,
-        reader: Reader,
+        detector: ChangeDetector,
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
-        """Return rows as a reader takes them, and the indices of unsliceable rows."""
+        """Return rows as a detector takes them, and the indices of unsliceable rows (chunks.py)."""
         keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.row_dates(rows)
         assume_sent: Iterable[bool] = repeat(False)
-        if self.state.imported_bookmark is not None:
+        if self.state.imported_bookmark is not None:  # another tap wrote the rows that no date shows as changed since
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
-        kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if reader.all_new else (records, repeat(times), dates)
+        kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if detector.all_new else (records, repeat(times), dates)
         pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
         return pending, endpoint.unsliceable_rows(dates)
 
@@ -230,14 +227,14 @@ class Table:
         endpoint: ListEndpoint,
         rows: Sequence[Row],
         times: PageTimes,
-        reader: Reader,
+        detector: ChangeDetector,
         date_rule: DateRule,
     ) -> Read:
         """Emit rows by their dates: the state has no room for their fingerprints."""
         _, listed, created = endpoint.dates(rows[0])
         self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
-        reader.forget(hash_keys(endpoint.ids(rows)))
-        if not reader.all_new:
+        detector.forget(hash_keys(endpoint.ids(rows)))
+        if not detector.all_new:
             yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
 
     def _records(self, rows: Sequence[Row]) -> tuple[list[bytes], InvalidRecord | None]:
@@ -250,27 +247,29 @@ class Table:
             return records, invalid
         return records, None
 
-    def emit_changed(self, reader: Reader, date_rule: DateRule) -> Read:
-        """Emit the rows that the reader found changed."""
-        changed, reader.changed = reader.changed, []
+    def emit_changed(self, detector: ChangeDetector, date_rule: DateRule) -> Read:
+        """Emit the rows that the detector found changed."""
+        changed, detector.changed = detector.changed, []
         for times, group in groupby(changed, _times):
             rows = list(group)
-            if reader.fingerprinted:
-                self.undated += sum(row.key in reader.fingerprinted and not date_rule.is_due(row.dates) for row in rows)
+            if detector.fingerprinted:
+                self.undated += sum(
+                    row.key in detector.fingerprinted and not date_rule.is_due(row.dates) for row in rows
+                )
             yield Emit(self, times, [row.record for row in rows])
-        reader.fingerprinted.clear()
+        detector.fingerprinted.clear()
 
-    def end(self, mode: ReadMode, reader: Chunks) -> Read:
+    def end(self, mode: ReadMode, detector: Chunks) -> Read:
         """Emit the changed rows of the chunks that end with the list."""
         if date_rule := self.date_rule(mode):
-            reader.end()
-            yield from self.emit_changed(reader, date_rule)
+            detector.end()
+            yield from self.emit_changed(detector, date_rule)
 
-    def leave(self, mode: ReadMode, reader: Chunks) -> Read:
+    def leave(self, mode: ReadMode, detector: Chunks) -> Read:
         """Emit the pending rows whose date shows a change: the read stops in a chunk. A rescan compares the others."""
         date_rule = self.date_rule(mode)
         if date_rule is not None and date_rule.since:
-            fresh = [row for row in reader.pending if date_rule.sees_change(row.dates)]
+            fresh = [row for row in detector.pending if date_rule.sees_change(row.dates)]
             yield from self._emit_once([(row.content, row.record, row.times) for row in fresh])
 
     def _emit_by_date(
@@ -290,8 +289,8 @@ class Table:
                 self._sent.add(content)
                 yield Emit(self, times, [record])
 
-    def compare(self, name: str, row: Row, times: PageTimes) -> Read:
-        """Emit a single row if it differs from the row that was written under this name."""
+    def emit_if_changed(self, name: str, row: Row, times: PageTimes) -> Read:
+        """Emit a single row if it differs from the row that was written under this name; store its fingerprint."""
         [record], key = self.records([row]), hash_bytes(name.encode())
         content = frozenset(hash_contents([record]))
         if content != self.store.get(key):
@@ -321,7 +320,7 @@ class Table:
             self.store.rotate()
 
     def defer(self, listed: Timestamp | None) -> None:
-        """Note that the request limit was reached at a parent row with this list date."""
+        """Have later syncs visit a parent row with this list date, and older ones: the request limit is reached."""
         bookmarks.defer(self.state, listed)
 
     def _tables_included(self, mode: ReadMode) -> list[str] | None:
@@ -334,13 +333,13 @@ class Table:
         return opened.tables if opened else None
 
 
-def _among(pauses: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
-    """Convert pauses that count the taken rows into pauses that count all rows of a page."""
+def _among(safe_points: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
+    """Convert safe points that count the taken rows into safe points that count all rows of a page."""
     if len(taken) == len(rows):
-        return pauses
-    taken_ids, count, among_all = set(map(id, taken)), 0, {0} & pauses
+        return safe_points
+    taken_ids, count, among_all = set(map(id, taken)), 0, {0} & safe_points
     for number, row in enumerate(rows, 1):
         count += id(row) in taken_ids
-        if count in pauses:
+        if count in safe_points:
             among_all.add(number)
     return among_all

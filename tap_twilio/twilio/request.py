@@ -1,5 +1,5 @@
 """
-The requests that reads make, and the pages they get: `Fetch`, `Page`, and the statistics of both.
+Define what reads request and receive: `Fetch` and `Page`. `RequestStats` counts both.
 
 A read (extract/) yields a `Fetch`. The scheduler hands it to retry_pool.py, and sends the `Page` back into the read.
 """
@@ -16,17 +16,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fetch:
-    """A request for one page of a list; without `rows_property`, for a single resource, the only row of its page."""
+    """A request for one page of a list. If `rows_property` is None, the response is a single resource: one row."""
 
     account: str  # whose rate limit the request counts towards
     uri: str  # path and query
     rows_property: str | None = None  # of the response: the array of its rows
-    host: str = "api"  # the product's part of the host's name
+    host: str = "api"  # `Product.host`: the request goes to https://{host}.twilio.com
     own_credentials: bool = False  # send the account's own credentials, not those of the settings
     required: tuple[str, ...] = ("sid",)  # properties that every row must have
     has_next_page: bool = True  # False: the response names no next page
-    has_page_token: bool = False  # `uri` bears a page token, which may name a row
-    stream: str = ""  # the stream that the statistics count the request for
+    has_page_token: bool = False  # in `uri`; it may name a row, and Twilio refuses it once that row is deleted
+    stream: str = ""  # the statistics count the request under this stream
     # The request fails after so many responses with HTTP 500, 502 or 504. None: it fails after `retry_minutes`.
     max_server_failures: int | None = None
 

@@ -63,7 +63,7 @@ def test_a_stream_that_cannot_be_read_fails_with_the_reason_and_the_others_are_t
     assert run.exit_code == 1
     assert [found[name][0] for name in ("calls", "messages", "studio_flows")] == ["ok", "failed", "ok"]
     assert "no rows in 'messages'" in found["messages"][2]
-    assert found["studio_flows"][2] == "the account does not have it (HTTP 404, code 20404)"
+    assert found["studio_flows"][2] == "the account does not have the product (HTTP 404, code 20404)"
 
 
 @pytest.mark.parametrize("was_read", [False, True])

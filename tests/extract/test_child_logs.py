@@ -233,7 +233,11 @@ def test_a_log_that_goes_back_some_days_only_is_read_that_far(seed: int, days: i
 @FEW
 @given(SEEDS)
 def test_a_day_of_a_log_that_fails_is_named_and_all_others_arrive(seed: int) -> None:
-    """Twilio answers HTTP 500 for a day and for long ranges. The events of that day come after Twilio answers it."""
+    """
+    Twilio answers HTTP 500 for a day and for long ranges. The events of that day come after Twilio answers it.
+
+    The error names the day in each workspace, up to three of them.
+    """
     twilio, tap = workspaces(seed)
     twilio.longest = 4 * DAY
     twilio.bad = [twilio.now - twilio.rng.choice((2, 9)) * DAY]
@@ -243,6 +247,8 @@ def test_a_day_of_a_log_that_fails_is_named_and_all_others_arrive(seed: int) -> 
     # A filter reaches a unit further on each side; and the first day asked for begins at no midnight.
     assert {row["event_date"][:10] for row in tap.wrong().values()} <= {day}
     assert all(day in tap.said for _ in range(failed))
+    assert sum(f"/{sid}/Events: {day}" in tap.said for sid in twilio.rows) == min(len(twilio.rows), 3)
+    assert (f" and {len(twilio.rows) - 3} more lists" in tap.said) == (len(twilio.rows) > 3)
     twilio.now += HOUR
     assert tap.sync(still=True) != failed
     twilio.bad = []

@@ -122,18 +122,18 @@ def test_a_form_that_is_none_is_text_and_said(tap_of: MakeTap) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_elsewhere_a_line_now_and_then_says_how_far_it_is(tap_of: MakeTap, form: str) -> None:
-    """Pages, rows read and emitted, and how much of a first read is done."""
+    """Pages, rows read and emitted, and how much of a backfill is done."""
     tap = a_year(tap_of)
     tap.twilio.latency = (0.02, 0.0)
     run = tap.sync("--log-format", form, env={"TAP_TWILIO_PROGRESS_SECONDS": "0.1"})
-    found = re.findall(r"(\d+) pages, (\d+) rows read \(\d+ a second\), (\d+) emitted(; first reads: )?", run.log)
+    found = re.findall(r"(\d+) pages, (\d+) rows read \(\d+ a second\), (\d+) emitted(; backfills: )?", run.log)
 
     assert found and [int(pages) for pages, *_ in found] == sorted(int(pages) for pages, *_ in found)
     assert 0 < int(found[-1][1]) <= 400 and any(first for *_, first in found)
     if form == "json":
         lines = [json.loads(line)["extra"] for line in run.log.splitlines() if "a second" in line]
         streams = [one for line in lines for one in line["streams"] if one["stream"] == "messages"]
-        assert all(0 <= one["first_read"] <= 1 for one in streams if one["first_read"] is not None)
+        assert all(0 <= one["backfill_share"] <= 1 for one in streams if one["backfill_share"] is not None)
         assert max(one["rows_read"] for one in streams) > 0
 
 
