@@ -266,7 +266,7 @@ class CallFeedback:
         state, root = self.table.state, self.table.root
         self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
         # Only some reads request the calls that a lookback may miss, so these calls count as recent for longer.
-        known = [date for date in (state.date_updated, root.finished, self.progress.late_starts_done_at) if date]
+        known = [date for date in (state.date_updated, root.finished_at, self.progress.late_starts_done_at) if date]
         self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
 
     def begin_lookback(self) -> None:
@@ -455,7 +455,7 @@ class CallFeedback:
         self._requested.add(sid)
         self._rated.add(sid)
         self._reset_misses()
-        page = endpoint.complete(page)
+        page = endpoint.check_and_add_derived(page)
         row = {**page.rows[0]}
         if self.stream.score_list:
             row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]

@@ -48,7 +48,7 @@ class RunStats:
 
     def begin(self, readings: Sequence[PartitionRead]) -> None:
         """Note which lists the run reads, and how much of each backfill earlier runs have done."""
-        backfills = [reading for reading in readings if reading.state.finished is None]
+        backfills = [reading for reading in readings if reading.state.finished_at is None]
         self._share_before = {reading.key: backfill_share(reading) or 0 for reading in backfills}
         self.readings = readings
 

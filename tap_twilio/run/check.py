@@ -149,4 +149,4 @@ class Check:
         except PartitionError as error:
             checked.error = error
             raise
-        return endpoint.complete(checked.page)
+        return endpoint.check_and_add_derived(checked.page)

@@ -213,13 +213,13 @@ class Table:
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
         """Return rows as a detector takes them, and the indices of unsliceable rows (chunks.py)."""
-        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.row_dates(rows)
+        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.date_triples(rows)
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:  # another tap wrote the rows that no date shows as changed since
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
         kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if detector.all_new else (records, repeat(times), dates)
         pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
-        return pending, endpoint.unsliceable_rows(dates)
+        return pending, endpoint.unsliceable_indices(dates)
 
     def _emit_beyond_limit(
         self,
@@ -231,7 +231,7 @@ class Table:
         date_rule: DateRule,
     ) -> Read:
         """Emit rows by their dates: the state has no room for their fingerprints."""
-        _, listed, created = endpoint.dates(rows[0])
+        _, listed, created = endpoint.dates_of(rows[0])
         self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
         detector.forget(hash_keys(endpoint.ids(rows)))
         if not detector.all_new:
@@ -276,7 +276,7 @@ class Table:
         self, mode: ReadMode, endpoint: ListEndpoint, rows: Sequence[Row], times: PageTimes, date_rule: DateRule
     ) -> Read:
         """Emit the rows that are due by their dates."""
-        records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
+        records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates_of(row))))
         if mode is ReadMode.LOOKBACK:
             yield from self._emit_once(list(zip(hash_contents(records), records, repeat(times))))
         elif records:
@@ -330,7 +330,7 @@ class Table:
         full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)
         by_mode = {ReadMode.BACKFILL: self.root.backfill, ReadMode.RESCAN: self.root.rescan}
         opened = self.root.full if full else by_mode.get(mode)
-        return opened.tables if opened else None
+        return opened.streams if opened else None
 
 
 def _among(safe_points: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:
