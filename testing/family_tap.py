@@ -66,7 +66,7 @@ class FamilyTap:
 
     def dump(self, selected: Collection[str]) -> Any:
         """Return the state that a STATE would hold now."""
-        self.reading.keep()
+        self.reading.save_fingerprints()
         return json.loads(json.dumps(self.state.dump({name: [ACCOUNT] for name in selected})))
 
     def _now(self) -> str:

@@ -61,7 +61,7 @@ LIBRARIES = {
 BOOKMARKS = {
     "date_updated",
     "lookback_done_at",
-    "finished",
+    "finished_at",
     "rescanned_at",
     "start_date",
     "imported_bookmark",
@@ -250,11 +250,17 @@ def test_one_module_writes_the_bookmarks() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x.finished = 1", "x.y.finished: str = 1", "a, x.start_date = 1, 2", "x.date_updated += 'a'", "setattr(x, n, 1)"],
+    [
+        "x.finished_at = 1",
+        "x.y.finished_at: str = 1",
+        "a, x.start_date = 1, 2",
+        "x.date_updated += 'a'",
+        "setattr(x, n, 1)",
+    ],
 )
 def test_an_assignment_is_found_however_it_is_written(text: str) -> None:
     assert list(written(ast.parse(text)))
-    assert not list(written(ast.parse("finished = x.finished == 1; d['finished'] = x.start_date")))
+    assert not list(written(ast.parse("finished_at = x.finished_at == 1; d['finished_at'] = x.start_date")))
 
 
 def test_the_sandbox_knows_nothing_of_the_tap() -> None:

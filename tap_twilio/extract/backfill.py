@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any
 
 from tap_twilio.errors import PageShifted
-from tap_twilio.state.model import Backfill, Checkpoint
+from tap_twilio.state.model import Checkpoint, OpenBackfill
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
@@ -30,21 +30,23 @@ from .time_slices import MAX_PARTS, TimeSlices, split_evenly
 def backfill(reading: PartitionRead) -> Read:
     """Read every row once, over as many syncs as that takes. The start of the first sync becomes the bookmark."""
     state, in_one_sync = reading.state, reading.state.backfill is None
-    open_read = state.backfill = state.backfill or Backfill(reading.began, reading.included_tables())
+    open_read = state.backfill = state.backfill or OpenBackfill(reading.began, reading.included_tables())
     endpoints = reading.endpoints
     first_reads: list[FirstRead] = []
-    while open_read.at < len(endpoints):
-        endpoint = endpoints[open_read.at]
+    while open_read.list_index < len(endpoints):
+        endpoint = endpoints[open_read.list_index]
         if open_read.time_slices is None:
             first_read = yield from _PagesOrSlices(reading, endpoint, open_read).read()
-            if first_read and first_read.order.may_move_up:
+            if first_read and first_read.orders.may_move_up:
                 first_reads.append(first_read)
         if open_read.time_slices is not None:
             yield from TimeSlices(reading, endpoint, open_read.time_slices, ReadMode.BACKFILL, open_read).read()
-            reading.finish_slices(endpoint, open_read.read_ranges[0].read if len(open_read.read_ranges) == 1 else {})
+            reading.finish_slices(
+                endpoint, open_read.read_ranges[0].partial_sums if len(open_read.read_ranges) == 1 else {}
+            )
             open_read.time_slices, open_read.read_ranges = None, []
         open_read.checkpoint = None
-        open_read.at += 1
+        open_read.list_index += 1
     if in_one_sync:  # otherwise a lookback and a rescan follow
         for first_read in first_reads:
             yield from find_moved_rows(reading, first_read, open_read.began)
@@ -54,7 +56,7 @@ def backfill(reading: PartitionRead) -> Read:
 class _PagesOrSlices:
     """Read an endpoint to its end; or, if it proves long, plan its time slices in `open_read`."""
 
-    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, open_read: Backfill) -> None:
+    def __init__(self, reading: PartitionRead, endpoint: ListEndpoint, open_read: OpenBackfill) -> None:
         self.reading, self.endpoint, self.open_read = reading, endpoint, open_read
         self.seen = SeenRows(endpoint)
         self.is_length_known = open_read.checkpoint is not None or not reading.sliceable
@@ -70,14 +72,14 @@ class _PagesOrSlices:
         )
         if dispatcher is None or dispatcher.page_reader.pages == 1:
             return None
-        return FirstRead(self.endpoint, self.seen, dispatcher.page_reader.order)
+        return FirstRead(self.endpoint, self.seen, dispatcher.page_reader.orders)
 
     def _dispatcher_from(self, checkpoint: Checkpoint | None) -> PageDispatcher:
         return self.reading.dispatcher(ReadMode.BACKFILL, PageReader(self.endpoint, checkpoint=checkpoint))
 
     def _plan_slices_if_long(self, page: Page) -> Page | None:
         if not self.is_length_known and page.next_uri:
-            pages = pages_between(self.endpoint, page, self.reading.oldest)
+            pages = pages_between(self.endpoint, page, self.reading.slices_since)
             if pages > self.reading.bounds.short_pages:
                 self._plan_slices(pages)
                 return None
@@ -99,6 +101,6 @@ class _PagesOrSlices:
 
     def _plan_slices(self, pages: float) -> None:
         """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
-        since, open_read = self.reading.oldest, self.open_read
+        since, open_read = self.reading.slices_since, self.open_read
         open_read.time_slices = split_evenly(self.reading, self.endpoint, since, later(open_read.began, SECOND), pages)
         bookmarks.leave_to_rescans(open_read, since)

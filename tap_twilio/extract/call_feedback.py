@@ -259,7 +259,7 @@ class CallFeedback:
         state, root = self.table.state, self.table.root
         self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
         # Calls that started late are requested since the last read that requested them, which may be an earlier one.
-        known = [date for date in (state.date_updated, root.finished, self.progress.late_starts_done_at) if date]
+        known = [date for date in (state.date_updated, root.finished_at, self.progress.late_starts_done_at) if date]
         self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
 
     def begin_lookback(self) -> None:

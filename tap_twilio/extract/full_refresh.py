@@ -8,7 +8,7 @@ to the scheduler. run/versions.py ends a version.
 from __future__ import annotations
 
 from tap_twilio.errors import PageShifted, Refused
-from tap_twilio.state.model import Full
+from tap_twilio.state.model import FullTableRead
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import earlier
@@ -16,7 +16,7 @@ from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
 
 from .dispatch import PageDispatcher
-from .list_order import Order
+from .list_order import PossibleOrders
 from .moved_rows import FirstRead, SeenRows, find_moved_rows, is_below_moved_rows, moves_only_up
 from .page_reader import PageReader
 from .partition_read import PartitionRead
@@ -35,7 +35,7 @@ def read_all_rows(reading: PartitionRead) -> Read:
                 raise reading.incomplete(shifted) from None
         except Refused as refused:
             is_single = reading.stream.rows is None
-            may_lack_product = reading.state.finished is None and reading.stream.product.host != "api"
+            may_lack_product = reading.state.finished_at is None and reading.stream.product.host != "api"
             if not is_single or not refused.says_absent or may_lack_product:
                 raise
             break  # the account does not have this single resource
@@ -52,8 +52,8 @@ def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
 
     page_reader = PageReader(endpoint)
     yield from read_list(reading.take, reading.dispatcher(ReadMode.BACKFILL, page_reader), prepare_page=remember)
-    if page_reader.pages > 1 and page_reader.order.may_move_up:
-        yield from find_moved_rows(reading, FirstRead(endpoint, seen, page_reader.order), reading.began)
+    if page_reader.pages > 1 and page_reader.orders.may_move_up:
+        yield from find_moved_rows(reading, FirstRead(endpoint, seen, page_reader.orders), reading.began)
 
 
 def read_version(reading: PartitionRead, version: int) -> Read:
@@ -77,37 +77,38 @@ def read_version(reading: PartitionRead, version: int) -> Read:
                 raise reading.incomplete(shifted) from None
     reading.fail_unread()
     for table in reading.tables:
-        if table is not reading.own_table and table.name in full.tables and not table.failed:
+        if table is not reading.own_table and table.name in full.streams and not table.failed:
             table.finish_rescan(earlier(full.began, reading.bounds.lateness))
-    reading.finish_visits(full.tables)
+    reading.finish_visits(full.streams)
 
 
-def _begin(reading: PartitionRead, version: int) -> Full:
+def _begin(reading: PartitionRead, version: int) -> FullTableRead:
     for feedback in reading.feedback_consumers:
         feedback.forget_collected()
     children = [table.name for table in reading.tables if table is not reading.own_table and table.is_in_rescans]
-    return Full(version, reading.began, children)
+    return FullTableRead(version, reading.began, children)
 
 
-def _read_endpoints(reading: PartitionRead, full: Full) -> Read:
+def _read_endpoints(reading: PartitionRead, full: FullTableRead) -> Read:
     """Read the endpoints that are left, then find the rows that moved up in all of them."""
     endpoints = reading.endpoints
     first_reads = [  # an earlier sync read these: any of their rows may be new to this one
-        FirstRead(endpoint, SeenRows(endpoint, by_content=True), Order(endpoint)) for endpoint in endpoints[: full.at]
+        FirstRead(endpoint, SeenRows(endpoint, by_content=True), PossibleOrders(endpoint))
+        for endpoint in endpoints[: full.list_index]
     ]
-    while full.at < len(endpoints):
-        endpoint = endpoints[full.at]
+    while full.list_index < len(endpoints):
+        endpoint = endpoints[full.list_index]
         page_reader, seen = PageReader(endpoint, checkpoint=full.checkpoint), SeenRows(endpoint, by_content=True)
         yield from _read_endpoint(reading, full, page_reader, seen)
         if page_reader.pages > 1 or page_reader.resumed:  # a single page shows one point in time
-            first_reads.append(FirstRead(endpoint, seen, page_reader.order))
-        full.at, full.checkpoint = full.at + 1, None
+            first_reads.append(FirstRead(endpoint, seen, page_reader.orders))
+        full.list_index, full.checkpoint = full.list_index + 1, None
     for first_read in first_reads:
         yield from find_moved_rows(reading, first_read, full.began)
     full.done = True
 
 
-def _read_endpoint(reading: PartitionRead, full: Full, page_reader: PageReader, seen: SeenRows) -> Read:
+def _read_endpoint(reading: PartitionRead, full: FullTableRead, page_reader: PageReader, seen: SeenRows) -> Read:
     """Read an endpoint to its end, and remember the rows that a read for moved rows can show again."""
     endpoint, edge = page_reader.endpoint, earlier(full.began, reading.bounds.lateness)
     is_above_edge = True
@@ -119,7 +120,7 @@ def _read_endpoint(reading: PartitionRead, full: Full, page_reader: PageReader, 
     def remember(dispatcher: PageDispatcher, page: Page) -> None:
         nonlocal is_above_edge
         full.checkpoint = dispatcher.checkpoint
-        if is_above_edge or not moves_only_up(page_reader.order):
+        if is_above_edge or not moves_only_up(page_reader.orders):
             seen.add(endpoint.ids(page.rows), page.rows)
         is_above_edge = is_above_edge and not is_below_moved_rows(endpoint, page, edge)
 

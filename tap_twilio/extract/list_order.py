@@ -23,8 +23,8 @@ DATES = (CHANGED, "end_time")  # Twilio may set these at each change of a row
 NAMES = ("friendly_name", "unique_name")  # a user may change these
 
 
-class Sorting:
-    """The orders by one property that no page has refuted so far."""
+class PropertyOrder:
+    """How a list may be sorted by one property, as far as its pages show."""
 
     def __init__(self) -> None:
         self.may_descend = self.may_ascend = True
@@ -50,45 +50,46 @@ class Sorting:
         return self.null_above and self.null_below
 
 
-class Order:
-    """The orders in which a change moves a row, and which no page of this list has refuted."""
+class PossibleOrders:
+    """The sort orders of one list that are still possible, and in which a change of a row may move it."""
 
     def __init__(self, endpoint: ListEndpoint) -> None:
         self.endpoint = endpoint
-        self._sortings: dict[str, Sorting] | None = None  # not refuted, by property; None before the first row
-        self._by_list_date = Sorting()
+        self._by_property: dict[str, PropertyOrder] | None = None  # without the refuted ones; None before the first row
+        self._by_list_date = PropertyOrder()
 
     def learn_from(self, rows: list[Row]) -> None:
         """Learn from a page."""
-        if self._sortings != {} and rows:
+        if rows and not self._all_refuted:
             self._learn_from_changes(rows)
         if self.endpoint.stream.filter_hides_rows and not self._list_date_is_refuted:
             self._by_list_date.learn_from([timestamp_or_none(self.endpoint.list_date(row)) for row in rows])
 
     def _learn_from_changes(self, rows: list[Row]) -> None:
-        if self._sortings is None:
-            self._sortings = {CHANGED: Sorting(), **{name: Sorting() for name in DATES + NAMES if name in rows[0]}}
-        for name, sorting in self._sortings.items():
+        if self._by_property is None:
+            names = [CHANGED, *(name for name in DATES + NAMES if name in rows[0])]
+            self._by_property = {name: PropertyOrder() for name in names}
+        for name, order in self._by_property.items():
             sort_value = _casefolded if name in NAMES else timestamp_or_none
-            sorting.learn_from([sort_value(row.get(name)) for row in rows])
-        self._sortings = {name: sorting for name, sorting in self._sortings.items() if not sorting.is_refuted}
+            order.learn_from([sort_value(row.get(name)) for row in rows])
+        self._by_property = {name: order for name, order in self._by_property.items() if not order.is_refuted}
 
     @property
     def may_move_down(self) -> bool:
-        """Return whether a change may move a row down."""
-        if self._sortings is None:
+        """Return whether a change may move a row down: towards the last page."""
+        if self._by_property is None:
             return True
-        return any(sorting.may_ascend or name in NAMES for name, sorting in self._sortings.items())
+        return any(order.may_ascend or name in NAMES for name, order in self._by_property.items())
 
     @property
     def may_move_up(self) -> bool:
-        """Return whether a change may move a row up, from an unread page to a page that was read."""
-        possible = (self._sortings or {}).items()
-        only_down = possible and all(
-            not (sorting.may_descend or sorting.null_above or sorting.null_below or name in NAMES)
-            for name, sorting in possible
+        """Return whether a change may move a row up: from an unread page to a page that was read."""
+        # A later date moves a row only down if the dates ascend, and no row without the date was seen.
+        only_ascends = self._by_property and all(
+            not (order.may_descend or order.null_above or order.null_below or name in NAMES)
+            for name, order in self._by_property.items()
         )
-        return not self.never_moves_rows and not only_down
+        return not self.never_moves_rows and not only_ascends
 
     def shows_unmoved(self, row: Row, next_row: Row) -> bool:
         """
@@ -96,16 +97,21 @@ class Order:
 
         If the row had moved to the top, the next row would be one that changed later.
         """
-        for name in self._sortings or ():
-            date, next_date = timestamp_or_none(row.get(name)), timestamp_or_none(next_row.get(name))
-            if (date or "") < (next_date or "") or (date is None and name == CHANGED):
-                return False
+        for name in DATES:
+            if name in (self._by_property or ()):
+                date, next_date = timestamp_or_none(row.get(name)), timestamp_or_none(next_row.get(name))
+                if (date or "") < (next_date or "") or (date is None and name == CHANGED):
+                    return False
         return True
 
     @property
     def never_moves_rows(self) -> bool:
         """Return whether no change moves a row."""
-        return self._sortings == {} and (not self.endpoint.stream.filter_hides_rows or self._list_date_is_refuted)
+        return self._all_refuted and (not self.endpoint.stream.filter_hides_rows or self._list_date_is_refuted)
+
+    @property
+    def _all_refuted(self) -> bool:
+        return self._by_property == {}
 
     @property
     def _list_date_is_refuted(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tap_twilio.errors import ServerFailed
-from tap_twilio.state.model import Backfill, TimeSlice
+from tap_twilio.state.model import OpenBackfill, TimeSlice
 from tap_twilio.streams.model import LogWindow
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
@@ -32,7 +32,7 @@ def read_window(reading: PartitionRead) -> Read:
     assert window
     is_resumed = open_read is not None and bool(open_read.time_slices)
     if open_read is None or not is_resumed:
-        open_read = Backfill(reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window))
+        open_read = OpenBackfill(reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window))
         state.backfill, state.unread = open_read, None
     assert open_read.time_slices is not None
     failure: ServerFailed | None = None
@@ -47,7 +47,7 @@ def read_window(reading: PartitionRead) -> Read:
     if is_resumed:
         reading.finish_backfill(open_read)  # keeps a resend that was scheduled after this read began
     else:
-        reading.finish_rescan(open_read.tables, open_read.began)
+        reading.finish_rescan(open_read.streams, open_read.began)
         state.backfill = None
     if failure:
         state.unread = open_read.time_slices
@@ -56,11 +56,11 @@ def read_window(reading: PartitionRead) -> Read:
 
 def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]:
     """Return the time slices of the window, or of the whole log; and the days that no earlier sync could read."""
-    state, oldest = reading.state, reading.oldest
+    state, oldest = reading.state, reading.slices_since
     is_resend = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
     since = oldest
-    if state.finished and not is_resend:
-        filter_start = round_up_to_day(reading.reach) if reading.reach else BEGINNING
+    if state.finished_at and not is_resend:
+        filter_start = round_up_to_day(reading.max_age_limit) if reading.max_age_limit else BEGINNING
         since = max(since, filter_start, _window_start(reading, window, reading.began))
     since = start_of_period(since, window.period) if window.period else since
     unread = [
@@ -77,7 +77,7 @@ def _window_start(reading: PartitionRead, window: LogWindow, began: Timestamp) -
 
     The window has whole days, so that all syncs of a day compare the same rows.
     """
-    bookmark = reading.state.finished or earlier(began, reading.bounds.lateness)
+    bookmark = reading.state.finished_at or earlier(began, reading.bounds.lateness)
     return start_of_day(earlier(bookmark, window.lookback))
 
 

@@ -56,7 +56,7 @@ def _edge(reading: PartitionRead, reach: Timestamp | None) -> Timestamp:
     """Return the list date down to which the lookback reads. Call feedback may need to reach further (`reach`)."""
     states = [table.state for table in reading.tables if table.state.date_updated]
     lookbacks = [state.lookback_done_at for state in states if state.lookback_done_at]
-    edge = earlier(min([date for date in (*lookbacks, reading.state.finished) if date]), reading.bounds.lookback)
+    edge = earlier(min([date for date in (*lookbacks, reading.state.finished_at) if date]), reading.bounds.lookback)
     return min(edge, reach or edge)
 
 

@@ -23,7 +23,7 @@ from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
 from .dispatch import RESTARTS, PageDispatcher
-from .list_order import Order
+from .list_order import PossibleOrders
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .read_list import read_list
@@ -71,7 +71,7 @@ class FirstRead(NamedTuple):
 
     endpoint: ListEndpoint
     seen: SeenRows
-    order: Order  # what the pages showed about the order of the list
+    orders: PossibleOrders  # what the pages showed about the order of the list
 
 
 def find_moved_rows(reading: PartitionRead, first_read: FirstRead, began: Timestamp) -> Read:
@@ -97,7 +97,7 @@ def find_moved_rows(reading: PartitionRead, first_read: FirstRead, began: Timest
             return
         edge = max(edge, reread_began)
     # If rows only move up, each changed row counts as missed. A busy list may always have one, so that is no error.
-    if not (moves_only_up(first_read.order) and first_read.seen.by_content):
+    if not (moves_only_up(first_read.orders) and first_read.seen.by_content):
         raise reading.incomplete()
 
 
@@ -105,10 +105,10 @@ def _read_again(
     reading: PartitionRead, first_read: FirstRead, edge: Timestamp, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
     """Read the endpoint again. Return whether a row showed that the reads before missed, and the number of pages."""
-    endpoint, seen, order = first_read
+    endpoint, seen, orders = first_read
     page_reader = PageReader(endpoint)
-    page_reader.order = order  # an order that the first read refuted stays refuted
-    found_missed, only_up = False, moves_only_up(order)
+    page_reader.orders = orders  # an order that the first read refuted stays refuted
+    found_missed, only_up = False, moves_only_up(orders)
 
     def keep_new_rows(page: Page) -> Page:
         nonlocal found_missed
@@ -122,7 +122,7 @@ def _read_again(
 
     def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
         nonlocal only_up
-        only_up = only_up or moves_only_up(order)
+        only_up = only_up or moves_only_up(orders)
         return only_up and is_below_moved_rows(endpoint, page, edge)
 
     dispatcher = reading.dispatcher(ReadMode.FULL_TABLE_AGAIN, page_reader)
@@ -130,9 +130,9 @@ def _read_again(
     return found_missed, page_reader.pages
 
 
-def moves_only_up(order: Order) -> bool:
+def moves_only_up(orders: PossibleOrders) -> bool:
     """Return whether changed rows stay or move to the top, so that the newest pages show all missed rows."""
-    return not order.may_move_down and order.endpoint.stream.resumable
+    return not orders.may_move_down and orders.endpoint.stream.resumable
 
 
 def _created(row: Row) -> Timestamp:

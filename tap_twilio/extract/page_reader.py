@@ -36,7 +36,7 @@ from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
-from .list_order import CHANGED, Order
+from .list_order import CHANGED, PossibleOrders
 
 RETRIES = 10  # of a page whose next page was already read; also the limit of steps back in a row
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
@@ -64,7 +64,7 @@ class PageReader:
 
     def __init__(self, endpoint: ListEndpoint, top: Fetch | None = None, checkpoint: Checkpoint | None = None) -> None:
         self.endpoint = endpoint
-        self.order = Order(endpoint)
+        self.orders = PossibleOrders(endpoint)
         self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
         self.ended = False
         self.start, self.resumed = checkpoint, checkpoint is not None
@@ -167,9 +167,9 @@ class PageReader:
         """Keep the facts about a page that prove the next one."""
         if not page.rows:
             return
-        self.order.learn_from(page.rows)
+        self.orders.learn_from(page.rows)
         keys, rows = self._keys(page.rows), page.rows
-        needs_all = self.order.may_move_down or not self.endpoint.stream.resumable
+        needs_all = self.orders.may_move_down or not self.endpoint.stream.resumable
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
         self._proof = PageProof(fetch, keys, contents, rows[-1], page.twilio_time, rows_before, set(keys_before))
 
@@ -221,9 +221,9 @@ class PageReader:
             return (
                 page.next_uri is None
             )  # an empty last page proves nothing; on an empty page before it, a filter hid rows
-        if self.order.never_moves_rows:
+        if self.orders.never_moves_rows:
             return False
-        if self.order.may_move_down or not self.order.shows_unmoved(proof.last_row, page.rows[0]):
+        if self.orders.may_move_down or not self.orders.shows_unmoved(proof.last_row, page.rows[0]):
             return True
         if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True

@@ -14,7 +14,7 @@ from datetime import timedelta
 from tap_twilio.changes.fingerprints import FingerprintStore
 from tap_twilio.changes.slice_sums import close
 from tap_twilio.errors import Error, Incomplete
-from tap_twilio.state.model import Backfill, Partition
+from tap_twilio.state.model import OpenBackfill, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
@@ -40,7 +40,7 @@ class Bounds:
 
     start_date: Timestamp = BEGINNING
     lookback: timedelta = 15 * DAY
-    lateness: timedelta = 6 * HOUR
+    lateness: timedelta = 6 * HOUR  # `lateness_hours`: Twilio may list a row so long after the date that the row has
     page_size: int = 1000
     lookback_pages: int = 500  # the longest lookback that is read page by page, where undated rows show too
     short_pages: int = 30  # the longest list that is read page by page, not in time slices
@@ -69,7 +69,7 @@ class PartitionRead:
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
     slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
-    floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
+    refused_before: Timestamp = BEGINNING  # this sync learned that Twilio refuses filters on earlier dates
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
 
     @property
@@ -106,7 +106,7 @@ class PartitionRead:
         for name, store in self.fingerprint_stores.items():
             close(store, endpoint.name, partial_sums.get(name))
 
-    def keep(self) -> None:
+    def save_fingerprints(self) -> None:
         """Write the fingerprints into the state."""
         for table in self.tables:
             table.keep()
@@ -124,9 +124,9 @@ class PartitionRead:
 
     @property
     def has_pending_resend(self) -> bool:
-        """Return whether a table lacks unchanged rows, or a read of several syncs is open."""
-        has_gaps = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
-        return has_gaps or bool(self.state.opened)
+        """Return whether a table still needs older rows sent, or a read of several syncs is open."""
+        needs_older = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
+        return needs_older or bool(self.state.opened)
 
     # -- before anything is read
 
@@ -148,7 +148,7 @@ class PartitionRead:
         for child_stream in self.child_streams:
             if child_stream.reconcile(with_resend) and self.state.backfill:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
-                    time_range.read.pop(child_stream.name, None)
+                    time_range.partial_sums.pop(child_stream.name, None)
         self._close_unused_reads()
         self.bookmarks_at_start = [BookmarksAtStart.from_state(state) for state in self._states()]
         return messages
@@ -184,12 +184,12 @@ class PartitionRead:
     def _schedule_resend(self, table: Table, added: bool) -> list[tuple[str, str]]:
         state, resend_before = table.state, self._resend_before(table, added)
         bookmarks.note_start_date(state, self.bounds.start_date)
-        backfilled = self.state.backfill is not None and table.name in self.state.backfill.tables
+        backfilled = self.state.backfill is not None and table.name in self.state.backfill.streams
         if not resend_before or not (state.date_updated or backfilled):
             return []
         bookmarks.resend_created(state, resend_before)
-        if self.state.rescan and table.name in self.state.rescan.tables:
-            self.state.rescan.tables.remove(table.name)
+        if self.state.rescan and table.name in self.state.rescan.streams:
+            self.state.rescan.streams.remove(table.name)
         if table.state is self.state:
             self.state.full = None
         reason = "properties were added" if added else "start_date is earlier than before"
@@ -199,16 +199,16 @@ class PartitionRead:
         """Close the open backfill or rescan if it includes no table any more."""
         names = {table.name for table in self.tables}
         state = self.state
-        self._remove_tables([name for opened in state.opened for name in opened.tables if name not in names])
-        if state.rescan and not state.rescan.tables:
+        self._remove_from_open_reads([name for opened in state.opened for name in opened.streams if name not in names])
+        if state.rescan and not state.rescan.streams:
             state.rescan = None
-        if state.backfill and not state.backfill.tables:
+        if state.backfill and not state.backfill.streams:
             state.backfill = None
 
-    def _remove_tables(self, names: Sequence[str]) -> None:
-        """Remove these tables from the open reads. The next rescan sends what they miss."""
+    def _remove_from_open_reads(self, names: Sequence[str]) -> None:
+        """Remove streams from the open reads. The next rescan sends what they miss."""
         for opened in self.state.opened if names else ():
-            opened.tables = [name for name in opened.tables if name not in names]
+            opened.streams = [name for name in opened.streams if name not in names]
 
     # -- reading
 
@@ -220,7 +220,9 @@ class PartitionRead:
             dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
         else:
             dispatcher = PageDispatcher(self.consumers, mode, page_reader, readers)
-        dispatcher.on_failure = lambda: self._remove_tables([table.name for table in self.tables if table.failed])
+        dispatcher.on_failure = lambda: self._remove_from_open_reads(
+            [table.name for table in self.tables if table.failed]
+        )
         return dispatcher
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
@@ -232,10 +234,10 @@ class PartitionRead:
         """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
-    def finish_backfill(self, open_read: Backfill) -> None:
+    def finish_backfill(self, open_read: OpenBackfill) -> None:
         """Set the bookmark of the tables that a backfill included: its start, less the lateness."""
         bookmark = self._finish(open_read.began)
-        for table in self._unfailed(open_read.tables):
+        for table in self._unfailed(open_read.streams):
             table.finish_backfill(bookmark, open_read.resend_listed_before)
         self.state.backfill = None
 
@@ -257,11 +259,11 @@ class PartitionRead:
         return bookmark
 
     def fail_unread(self) -> None:
-        """Fail the children with days that Twilio failed to answer, now that everything else is read."""
+        """Fail each child whose log (child_log.py) lacks days that Twilio failed to answer, after all else is read."""
         for child_stream in self.child_streams:
             if child_stream.log.error:
                 child_stream.fail(child_stream.log.error)
-                self._remove_tables([table.name for table in child_stream.tables])
+                self._remove_from_open_reads([table.name for table in child_stream.tables])
 
     def _unfailed(self, included: Sequence[str]) -> list[Table]:
         self.fail_unread()
@@ -279,19 +281,20 @@ class PartitionRead:
         return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
 
     @property
-    def oldest(self) -> Timestamp:
-        """Return the date from which time slices read: `start_date` or the account's creation, within reach."""
+    def slices_since(self) -> Timestamp:
+        """Return the date from which time slices read: `start_date` or the account's creation, but not too old."""
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.inclusive:
             since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
-        return max(since, self.reach)
+        return max(since, self.max_age_limit)
 
     @property
-    def reach(self) -> Timestamp:
-        """Return the oldest date that the filter answers. A day later, so that it is still answered at the end."""
-        reach = self.stream.filter and self.stream.filter.max_age
-        return earlier(self.now(), reach - DAY) if reach else BEGINNING
+    def max_age_limit(self) -> Timestamp:
+        """Return the oldest date that the filter takes by its declared `max_age`, or BEGINNING."""
+        max_age = self.stream.filter and self.stream.filter.max_age
+        # One day of margin, since the limit moves during the sync.
+        return earlier(self.now(), max_age - DAY) if max_age else BEGINNING
 
     def may_restart(self) -> bool:
         """Count a restart, and return whether this sync may start the read again."""

@@ -28,7 +28,7 @@ from .read_list import YesOrNo, read_list
 def read_changes(reading: PartitionRead) -> Read:
     """Read the newest pages, then go on with the rescan. A rescan that begins now starts with the lookback's pages."""
     state = reading.state
-    if state.rescan and not state.rescan.at and not state.rescan.checkpoint:
+    if state.rescan and not state.rescan.list_index and not state.rescan.checkpoint:
         state.rescan = None  # it has read nothing yet
     begins_rescan = state.rescan is None
     for feedback in reading.feedback_consumers:
@@ -60,7 +60,7 @@ def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
 def _finish(reading: PartitionRead, is_whole: bool) -> None:
     ended = reading.state.rescan
     assert ended
-    reading.finish_rescan(ended.tables, ended.began)
+    reading.finish_rescan(ended.streams, ended.began)
     reading.state.pages = None if is_whole else ended.pages
     reading.state.rescan = None
     reading.rescanned_whole |= is_whole
@@ -82,7 +82,7 @@ def _read_endpoints(reading: PartitionRead, dispatchers: Dispatchers | None) -> 
     """Read one endpoint after the other, and return False when the budget ends first."""
     rescan, endpoints = reading.state.rescan, reading.endpoints
     assert rescan
-    for index in range(rescan.at, len(endpoints)):
+    for index in range(rescan.list_index, len(endpoints)):
         dispatcher = dispatchers[index] if dispatchers else None
         if dispatcher:
             rescan.pages += dispatcher.page_reader.pages
@@ -90,14 +90,14 @@ def _read_endpoints(reading: PartitionRead, dispatchers: Dispatchers | None) -> 
         else:
             page_reader = PageReader(endpoints[index], checkpoint=rescan.checkpoint)
             dispatcher = reading.dispatcher(ReadMode.RESCAN, page_reader)
-        rescan.at, rescan.checkpoint = index, dispatcher.checkpoint
+        rescan.list_index, rescan.checkpoint = index, dispatcher.checkpoint
         yield from _read_within_budget(reading, rescan, dispatcher)
         if not dispatcher.page_reader.ended:
             for unused in (dispatchers or ())[index + 1 :]:
                 if unused:
                     yield from unused.leave()
             return False
-        rescan.at, rescan.checkpoint = index + 1, None
+        rescan.list_index, rescan.checkpoint = index + 1, None
     return True
 
 

@@ -32,7 +32,7 @@ def sync(reading: PartitionRead) -> Read:
 
 def _read_incrementally(reading: PartitionRead) -> Read:
     """Read everything the first time; from then on, what changed."""
-    if reading.state.finished is not None:
+    if reading.state.finished_at is not None:
         yield from read_changes(reading)
         return
     resumed = reading.state.backfill is not None

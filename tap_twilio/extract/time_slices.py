@@ -21,7 +21,7 @@ from typing import Any
 from tap_twilio.changes.slice_sums import SliceSums, join
 from tap_twilio.errors import PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
-from tap_twilio.state.model import Backfill, ReadRange, TimeSlice
+from tap_twilio.state.model import OpenBackfill, ReadRange, TimeSlice
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import Reader, ReadMode
@@ -78,8 +78,8 @@ class TimeSlices:
     A time slice that Twilio refuses or fails to answer is read in shorter parts, the newest first, down to single days.
     The answer for a single day decides:
 
-    - HTTP 400: the filter does not reach this day and older ones, if Twilio answers a page without a filter and the
-      newest day. Rescans read those rows.
+    - HTTP 400: Twilio refuses this day and all older ones, if it answers two control requests: a page without a
+      filter, and the last 24 hours. Rescans read the older rows.
     - HTTP 404: the day has no rows.
     - HTTP 500: the day stays in `left`, and the read ends with an error after all other time slices were read.
     """
@@ -88,80 +88,84 @@ class TimeSlices:
     endpoint: ListEndpoint
     left: list[TimeSlice]
     mode: ReadMode
-    backfill: Backfill | None = None
-    # Of a log: each day from then on has its own fingerprints, since the window of the next sync has other days.
+    backfill: OpenBackfill | None = None
+    # Each day of a log from then on has its own fingerprints, since the window of the next sync has other days.
     group_by_day_from: Timestamp = END
-    _refusal: Refused | None = None  # for a day that the filter does not reach
-    _out_of_reach: list[TimeSlice] = field(default_factory=list)
-    _failing: list[TimeSlice] = field(default_factory=list)
+    _refusal: Refused | None = None  # the last HTTP 400 for a day
+    _refused_slices: list[TimeSlice] = field(default_factory=list)
+    _failing_slices: list[TimeSlice] = field(default_factory=list)
     failure: ServerFailed | None = None  # of a day, after `retry_minutes`
     longest_answered: timedelta | None = None
-    from_creation: bool = False  # whether sums are requested from the day on which the account was created
+    from_creation: bool = False  # whether rows that are sums over a period are requested from the account's creation on
 
     def read(self) -> Read:
         """Read all time slices in `left`."""
-        if not self.reading.state.finished and self.endpoint.stream.is_log:
+        if not self.reading.state.finished_at and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        yield from self._find_oldest_within_reach()
+        yield from self._find_oldest_answered()
         yield [self._read(time_slice) for time_slice in self._not_requested()]
-        if self._out_of_reach:
-            yield from self._leave_out_of_reach()
-        if self._failing and not self.backfill:  # a lookback: the rescan reads these days too
-            LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._server_failed())
-        elif self._failing:
-            raise self._server_failed()
+        if self._refused_slices:
+            yield from self._leave_refused()
+        if self._failing_slices and not self.backfill:  # a lookback: the rescan reads these days too
+            LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._keep_failing())
+        elif self._failing_slices:
+            raise self._keep_failing()
 
     def _not_requested(self) -> list[TimeSlice]:
         """Return the time slices that were not requested yet, newest first."""
-        given_up = [*map(id, self._out_of_reach), *map(id, self._failing)]
+        given_up = [*map(id, self._refused_slices), *map(id, self._failing_slices)]
         unread = [time_slice for time_slice in self.left if id(time_slice) not in given_up]
         return sorted(unread, key=lambda time_slice: time_slice.since, reverse=True)
 
-    def _find_oldest_within_reach(self) -> Read:
+    def _find_oldest_answered(self) -> Read:
         """
         Read the oldest time slice before the others.
 
-        A filter that reaches the oldest time slice reaches all. Otherwise the oldest time slice within reach is found
-        by halving.
+        If Twilio answers the oldest time slice, it answers all. Otherwise a binary search finds the oldest time slice
+        that it answers.
         """
-        reached = 0  # how many of the newest time slices are within reach
+        answered = 0  # how many of the newest time slices Twilio answers
         unread = self._not_requested()
         index = len(unread) - 1
         while index > 0:
-            floor = self.reading.floor
+            refused_before = self.reading.refused_before
             yield from self._read(unread[index])
-            if self.reading.floor == floor:
-                reached = index + 1
-            if not self.reading.floor:
+            if self.reading.refused_before == refused_before:
+                answered = index + 1
+            if not self.reading.refused_before:
                 return
-            unread = [time_slice for time_slice in unread if time_slice.until > self.reading.floor]
-            index = (reached + len(unread)) // 2 if reached < len(unread) else 0
+            unread = [time_slice for time_slice in unread if time_slice.until > self.reading.refused_before]
+            index = (answered + len(unread)) // 2 if answered < len(unread) else 0
 
     def _read(self, time_slice: TimeSlice) -> Read:
         """Read a time slice: first request the whole; if Twilio does not answer, request parts, the newest first."""
         whole = _length(time_slice)
         part_length = PartLength(whole, whole)
         while True:
-            floor = self.reading.floor
-            if time_slice.until <= floor:
-                self._out_of_reach.append(time_slice)
+            refused_before = self.reading.refused_before
+            if time_slice.until <= refused_before:
+                self._refused_slices.append(time_slice)
                 return
-            part, is_unit = self._take_newest_part(time_slice, part_length.length, floor)
-            outcome = yield from SliceRead(self, part, is_unit).read()
+            part, is_one_period = self._take_newest_part(time_slice, part_length.length, refused_before)
+            outcome = yield from SliceRead(self, part, is_one_period).read()
             if isinstance(outcome, list):
-                yield from self._read_side_by_side(part, outcome)
+                if outcome:
+                    self._replace(part, outcome)
+                    yield [self._read(shorter) for shorter in outcome]
+                else:
+                    self._finish(part)
                 part_length.empty_days = part_length.failed_days = 0
                 part_length.lengthen()
             elif self._begin_at_creation(part):
                 self._put_back(part, time_slice)
                 continue
-            elif not is_unit and not self._is_empty(part, outcome, part_length):
+            elif not is_one_period and not self._is_empty(part, outcome, part_length):
                 self._put_back(part, time_slice)
                 part_length.shorten(_length(part), isinstance(outcome, Refused) and outcome.status == 400)
                 continue
             else:
-                self._decide_about_unit(part, outcome, part_length)
+                self._decide_about_period(part, outcome, part_length)
                 part_length.limit = _length(time_slice)
                 part_length.lengthen()
             if part is time_slice:
@@ -170,39 +174,32 @@ class TimeSlices:
                 self._leave_failing(time_slice)
                 return
 
-    def _take_newest_part(self, time_slice: TimeSlice, length: timedelta, floor: Timestamp) -> tuple[TimeSlice, bool]:
+    def _take_newest_part(
+        self, time_slice: TimeSlice, length: timedelta, refused_before: Timestamp
+    ) -> tuple[TimeSlice, bool]:
         """
         Cut the newest part off a time slice, or return the time slice itself.
 
-        Also returns whether the part is a unit, which cannot be split: a single day, or the period of a sum.
+        Also returns whether the part is one period, which cannot be split: a day, or the month or year of a row.
         """
-        sums = self.sums
-        unit = start_of_period(earlier(time_slice.until, SECOND), sums)
+        newest_period = start_of_period(earlier(time_slice.until, SECOND), self.row_period)
         since = time_slice.since
         if length < _length(time_slice):
-            since = min(unit, round_up_to_period(earlier(time_slice.until, length), sums))
-        since = max(time_slice.since, since, floor)
+            since = min(newest_period, round_up_to_period(earlier(time_slice.until, length), self.row_period))
+        since = max(time_slice.since, since, refused_before)
         if since == time_slice.since:
-            return time_slice, unit <= since
+            return time_slice, newest_period <= since
         part = TimeSlice(since, time_slice.until, failed=time_slice.failed)
         self._replace(time_slice, [part, time_slice])
-        time_slice.until, time_slice.checkpoint, time_slice.read = since, None, {}
-        return part, unit <= since
+        time_slice.until, time_slice.checkpoint, time_slice.partial_sums = since, None, {}
+        return part, newest_period <= since
 
     def _put_back(self, part: TimeSlice, time_slice: TimeSlice) -> None:
         """Join a part that Twilio did not answer with its time slice."""
-        part.checkpoint, part.read = None, {}
+        part.checkpoint, part.partial_sums = None, {}
         if part is not time_slice:
             self._replace(part, [])
             time_slice.until = part.until
-
-    def _read_side_by_side(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> Read:
-        """Replace a time slice by the parts that are still to be read, and read them; none means that all was read."""
-        if not parts:
-            self._finish(time_slice)
-        self._replace(time_slice, parts)
-        if parts:
-            yield [self._read(part) for part in parts]
 
     def _replace(self, time_slice: TimeSlice, parts: list[TimeSlice]) -> None:
         """Put parts in the place of a time slice. Other reads change `left` meanwhile, so its index may have moved."""
@@ -210,8 +207,8 @@ class TimeSlices:
         self.left[index : index + 1] = parts
 
     @property
-    def sums(self) -> str:
-        """Return "month" or "year" if each row is a sum over such a period, else an empty text."""
+    def row_period(self) -> str:
+        """Return "month" or "year" if each row is the sum of such a period, else an empty text."""
         window = self.endpoint.stream.log_window
         return window.period if window else ""
 
@@ -224,7 +221,9 @@ class TimeSlices:
 
     def depends_on_dates(self, refused: Refused) -> bool:
         """Return whether Twilio may answer other dates. On a product host, a 404 may mean a missing product."""
-        never_answered = self.reading.state.finished is None and self.longest_answered is None and not self.reading.rows
+        never_answered = (
+            self.reading.state.finished_at is None and self.longest_answered is None and not self.reading.rows
+        )
         if refused.status == 404 and never_answered and self.endpoint.stream.product.host != "api":
             return False
         return refused.status in (400, 404)
@@ -237,16 +236,16 @@ class TimeSlices:
 
     def _begin_at_creation(self, part: TimeSlice) -> bool:
         """
-        Request sums from the day of the account's creation on, since Twilio may refuse older days.
+        Request rows that are sums over a period from the account's creation on: Twilio may refuse older days.
 
-        Returns whether this is new, so that the part is requested once more.
+        Returns True if this is new, so that the part is requested once more.
         """
         created, known_before = self.reading.created, self.from_creation
-        self.from_creation |= bool(self.sums) and created is not None and part.since < created
+        self.from_creation |= bool(self.row_period) and created is not None and part.since < created
         return self.from_creation and not known_before
 
-    def _decide_about_unit(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
-        """Skip an empty day, leave a failing one, or note that the filter does not reach it."""
+    def _decide_about_period(self, part: TimeSlice, refusal: Refusal, part_length: PartLength) -> None:
+        """Skip an empty period, leave a failing one, or note that Twilio refuses it and all older ones."""
         if isinstance(refusal, ServerFailed):
             self.failure = self.failure or refusal
             part_length.failed_days += 1
@@ -255,14 +254,13 @@ class TimeSlices:
             part_length.empty_days += 1
             part_length.failed_days = 0
             self._finish(part)
-            self._replace(part, [])
         else:
             self._refusal = refusal
-            self.reading.floor = max(self.reading.floor, part.until)
-            self._out_of_reach.append(part)
+            self.reading.refused_before = max(self.reading.refused_before, part.until)
+            self._refused_slices.append(part)
 
-    def _leave_out_of_reach(self) -> Read:
-        """Leave the rows that the filter does not reach to rescans, if Twilio answers a page without a filter."""
+    def _leave_refused(self) -> Read:
+        """Leave the rows of refused dates to rescans. Raises the refusal if Twilio refuses a control request too."""
         if refusal := self._refusal:
             try:
                 yield self.endpoint.first_page()
@@ -272,22 +270,26 @@ class TimeSlices:
             except Refused as other:
                 if other.status == 400:
                     raise refusal from None
-        for time_slice in self._out_of_reach:
+        for time_slice in self._refused_slices:
             self._leave_to_rescans(time_slice)
-        stream, account, floor = self.endpoint.stream, self.endpoint.account, self.reading.floor
+        stream, account, refused_before = self.endpoint.stream, self.endpoint.account, self.reading.refused_before
         if self.is_rescanned:
             message = "%s %s: Twilio answers no filter on dates before %s; rescans read the older rows"
-            LOGGER.info(message, stream.name, account, floor, extra=about(stream.name))
+            LOGGER.info(message, stream.name, account, refused_before, extra=about(stream.name))
         else:
             message = "%s %s: Twilio answers no filter on dates before %s; older rows cannot be read"
-            LOGGER.warning(message, stream.name, account, floor, extra=about(stream.name))
+            LOGGER.warning(message, stream.name, account, refused_before, extra=about(stream.name))
 
     def _leave_failing(self, time_slice: TimeSlice) -> None:
-        """Leave a failing time slice to the next sync, or to rescans if it failed in an earlier sync too."""
+        """
+        Leave a failing time slice to the next sync.
+
+        If a backfill fails at it for the second time, rescans read it, in a list that has rescans.
+        """
         if time_slice.failed and self.backfill and self.is_rescanned:
             self._leave_to_rescans(time_slice)  # a backfill that never ends would keep all newer rows waiting
         else:
-            self._failing.append(time_slice)
+            self._failing_slices.append(time_slice)
 
     def _leave_to_rescans(self, time_slice: TimeSlice) -> None:
         if self.is_rescanned:
@@ -299,10 +301,10 @@ class TimeSlices:
         if self.backfill:
             bookmarks.leave_to_rescans(self.backfill, date)
 
-    def _server_failed(self) -> ServerFailed:
-        """Leave only the failing time slices, with neighbors joined, and return the error that names them."""
+    def _keep_failing(self) -> ServerFailed:
+        """Reduce `left` to the failing time slices, with neighbors joined, and return the error that names them."""
         joined: list[TimeSlice] = []
-        for time_slice in sorted(self._failing, key=lambda time_slice: time_slice.since, reverse=True):
+        for time_slice in sorted(self._failing_slices, key=lambda time_slice: time_slice.since, reverse=True):
             if joined and time_slice.until == joined[-1].since:
                 joined[-1].since = time_slice.since
             else:
@@ -318,21 +320,26 @@ class TimeSlices:
     # -- what was read
 
     def _finish(self, time_slice: TimeSlice) -> None:
-        """Note that a time slice was read, and join its range with those of its neighbors."""
+        """Remove a time slice that was read from `left`, and join its range with those of its neighbors."""
+        self._replace(time_slice, [])
         if not self.backfill or not self.is_rescanned:
             return
-        joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.read), []
+        joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.partial_sums), []
         for other in self.backfill.read_ranges:
             if other.until == joined.since:
-                joined = ReadRange(other.since, joined.until, self._join_sums(joined.read, other.read))
+                joined = ReadRange(
+                    other.since, joined.until, self._join_partial_sums(joined.partial_sums, other.partial_sums)
+                )
             elif other.since == joined.until:
-                joined = ReadRange(joined.since, other.until, self._join_sums(other.read, joined.read))
+                joined = ReadRange(
+                    joined.since, other.until, self._join_partial_sums(other.partial_sums, joined.partial_sums)
+                )
             else:
                 others.append(other)
         self.backfill.read_ranges = [*others, joined]
 
-    def _join_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
-        """Return the sums of two neighboring ranges, by consumer."""
+    def _join_partial_sums(self, newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
+        """Return the partial sums of two neighboring ranges, by consumer."""
         stores = self.reading.fingerprint_stores.items()
         joined = ((name, join(store, newer.get(name), older.get(name))) for name, store in stores)
         return {name: text for name, text in joined if text}
@@ -352,8 +359,8 @@ class SliceRead:
 
     page_reader: PageReader
 
-    def __init__(self, slices: TimeSlices, time_slice: TimeSlice, is_unit: bool) -> None:
-        self.slices, self.time_slice, self.is_unit = slices, time_slice, is_unit
+    def __init__(self, slices: TimeSlices, time_slice: TimeSlice, is_one_period: bool) -> None:
+        self.slices, self.time_slice, self.is_one_period = slices, time_slice, is_one_period
         self.reading, self.endpoint = slices.reading, slices.endpoint
         self._dispatchers: dict[str, PageDispatcher] = {}  # by group
         self._outcome: Outcome = []
@@ -379,9 +386,9 @@ class SliceRead:
         return []
 
     def _open(self) -> bool:
-        """Open the dates that the filter still reaches, and return whether there are any."""
+        """Begin with the dates that are not too old for the filter (max_age). Return whether there are any."""
         time_slice, created = self.time_slice, self.reading.created
-        since = max(time_slice.since, self.reading.reach)
+        since = max(time_slice.since, self.reading.max_age_limit)
         if since > time_slice.since:
             self.slices.resend_before(min(since, time_slice.until))
         if since >= time_slice.until:
@@ -390,13 +397,13 @@ class SliceRead:
             newest_day = start_of_period(earlier(time_slice.until, SECOND), "")
             since = max(since, min(start_of_day(created), newest_day))
         top = self.endpoint.first_page(since, time_slice.until)
-        if not self.is_unit or self.slices.failure or time_slice.failed:
+        if not self.is_one_period or self.slices.failure or time_slice.failed:
             top = replace(top, max_server_failures=ATTEMPTS)
         self.page_reader = PageReader(self.endpoint, top, time_slice.checkpoint)
         return True
 
     def _restart(self, shifted: PageShifted) -> SliceRead | None:
-        self.time_slice.checkpoint, self.time_slice.read = None, {}
+        self.time_slice.checkpoint, self.time_slice.partial_sums = None, {}
         self._restarts += 1
         if self._restarts > RESTARTS:
             raise self.reading.incomplete(shifted) from None
@@ -424,8 +431,8 @@ class SliceRead:
         """
         Return the parts of a long time slice, to be read side by side; none to read on.
 
-        The parts hold the whole time slice again. That pays after the first page, or when at least four times as much
-        is left as was read. Then rows are sent twice, but a burst of rows is read side by side.
+        The parts start over, so they request again what was read. That is worth it after the first page, or if at least
+        four times as many pages are left: some rows are sent twice, but the rest is read side by side.
         """
         time_slice, page_reader = self.time_slice, self.page_reader
         is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
@@ -453,7 +460,7 @@ class SliceRead:
                 self.time_slice.checkpoint = self._dispatchers[name].checkpoint
                 readers = self._dispatchers[name].readers.items()
                 sums = {name: reader.partial_sums.text() for name, reader in readers if isinstance(reader, SliceSums)}
-                self.time_slice.read = {name: text for name, text in sums.items() if text}
+                self.time_slice.partial_sums = {name: text for name, text in sums.items() if text}
 
     def end(self) -> Read:
         """Compare the pending rows."""
@@ -469,7 +476,7 @@ class SliceRead:
         groups: dict[str, list[Row]] = {}
         for row, date in zip(page.rows, list_dates(self.endpoint, page.rows)):
             by_day = date >= self.slices.group_by_day_from
-            name = start_of_period(date, self.slices.sums) if by_day else self.time_slice.since
+            name = start_of_period(date, self.slices.row_period) if by_day else self.time_slice.since
             groups.setdefault(name, []).append(row)
         return [(name, replace(page, rows=rows)) for name, rows in groups.items()]
 
@@ -477,7 +484,7 @@ class SliceRead:
         mode, readers = self.slices.mode, dict[str, Reader | None]()
         for consumer in self.reading.consumers if mode is ReadMode.BACKFILL else ():
             if self.slices.is_rescanned:
-                readers[consumer.name] = consumer.slice_sums(mode, self.time_slice.read.get(consumer.name))
+                readers[consumer.name] = consumer.slice_sums(mode, self.time_slice.partial_sums.get(consumer.name))
             else:
                 readers[consumer.name] = consumer.reader(mode, self.endpoint, group)
         return self.reading.dispatcher(mode, self.page_reader, readers)

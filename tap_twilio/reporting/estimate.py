@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tap_twilio.extract.partition_read import PartitionRead
-from tap_twilio.state.model import Backfill, Checkpoint
+from tap_twilio.state.model import Checkpoint, OpenBackfill
 from tap_twilio.timestamps import Timestamp, timestamp_or_none, to_datetime
 
 
@@ -19,20 +19,20 @@ def first_read_share(reading: PartitionRead) -> float | None:
 
     The estimate assumes that Twilio lists the newest rows first, and as many rows on each day.
     """
-    backfill, finished = reading.state.backfill, reading.state.finished
+    backfill, finished = reading.state.backfill, reading.state.finished_at
     if finished is not None:
         return None if backfill else 1.0
     if backfill is None:
         return None
-    oldest = min([reading.oldest, *(time_slice.since for time_slice in list(backfill.time_slices or ()))])
+    oldest = min([reading.slices_since, *(time_slice.since for time_slice in list(backfill.time_slices or ()))])
     whole = to_datetime(backfill.began) - to_datetime(oldest)
     if whole <= timedelta(0):
         return None
     share_of_list = 1 - min(1.0, max(0.0, _time_left(backfill, oldest, whole) / whole))
-    return (backfill.at + share_of_list) / max(1, len(reading.endpoints))
+    return (backfill.list_index + share_of_list) / max(1, len(reading.endpoints))
 
 
-def _time_left(backfill: Backfill, oldest: Timestamp, whole: timedelta) -> timedelta:
+def _time_left(backfill: OpenBackfill, oldest: Timestamp, whole: timedelta) -> timedelta:
     """Return the range of dates that is left to read of the current list."""
     if backfill.time_slices is None:
         return _after(oldest, backfill.checkpoint) if backfill.checkpoint else whole

@@ -54,7 +54,7 @@ def describe_next_sync(reading: PartitionRead, table: Table, pages_per_list: flo
         return "checks whether the account has it"
     if progress := describe_progress(reading, pages_per_list):
         return progress
-    if state.finished is None and table.state.date_updated is None and not (state.full and state.full.done):
+    if state.finished_at is None and table.state.date_updated is None and not (state.full and state.full.done):
         return "begins the first read"
     return "reads new rows" if reading.stream.is_log else "rereads the whole list"
 

@@ -48,7 +48,7 @@ class RunStats:
 
     def begin(self, readings: Sequence[PartitionRead]) -> None:
         """Note which lists the run reads, and how much of each first read earlier runs have done."""
-        first_reads = [reading for reading in readings if reading.state.finished is None]
+        first_reads = [reading for reading in readings if reading.state.finished_at is None]
         self._share_before = {reading.key: first_read_share(reading) or 0 for reading in first_reads}
         self.readings = readings
 

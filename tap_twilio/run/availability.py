@@ -85,10 +85,10 @@ class Availability:
     def is_skipped(self, partition_read: PartitionRead, names: Sequence[str]) -> bool:
         """Return whether a list was read, or was empty, so lately that this sync skips it."""
         state, now = partition_read.state, self.clock.now
-        if partition_read.stream.scope == "global" and state.finished and not partition_read.has_pending_resend:
-            return earlier(now, DAY) < later(state.finished, timedelta(hours=self.settings.lateness_hours))
+        if partition_read.stream.scope == "global" and state.finished_at and not partition_read.has_pending_resend:
+            return earlier(now, DAY) < later(state.finished_at, timedelta(hours=self.settings.lateness_hours))
         recheck = timedelta(hours=self.settings.empty_recheck_hours)
-        if recheck and state.empty and earlier(now, recheck) < state.empty <= now:
+        if recheck and state.empty_at and earlier(now, recheck) < state.empty_at <= now:
             self.note_unread(names, partition_read.account, RECENTLY_EMPTY)
             return True
         return False
@@ -109,7 +109,7 @@ class Availability:
         for name, failure in failures.items():
             self._fail([name], partition_read.account, failure)
         if self.settings.empty_recheck_hours:
-            partition_read.state.empty = self.clock.now if self._is_empty(partition_read, error) else None
+            partition_read.state.empty_at = self.clock.now if self._is_empty(partition_read, error) else None
 
     def _is_empty(self, partition_read: PartitionRead, error: PartitionError | None) -> bool:
         """Return whether a product's list has no rows in a subaccount, or the subaccount lacks the product."""
@@ -233,7 +233,7 @@ def _had_rows(stream: Stream, partition: Partition) -> bool:
     backfill = partition.backfill
     if top_of(stream).product.host != stream.product.host:  # the bookmark belongs to another product's list
         return bool(partition.fingerprints or partition.rescan_fingerprints)
-    if partition.finished or partition.date_updated:
+    if partition.finished_at or partition.date_updated:
         return True
     if stream.is_log and backfill:  # a log window writes its time slices before its first request
         return bool(partition.full or backfill.read_ranges) or any(

@@ -179,7 +179,7 @@ class Sync:
                 added.append(table.name)
             table.state.selection, stream.selections[key] = key, names
             if not self.selected[table.name].full_table:
-                stream.content = None  # the rows of an incremental sync belong to no version
+                stream.content_hash = None  # the rows of an incremental sync belong to no version
             dated = self.selected[table.name].stream.replication_key  # a bookmark says nothing about rows without dates
             if stream.imported and dated and not table.state.was_read:
                 self._import_bookmark(partition_read, stream.imported, table.name)
@@ -293,7 +293,7 @@ class Sync:
             for partition_read in self.partition_reads:
                 partition_read.cap_dates(self.clock.now)
         for partition_read in self.partition_reads:
-            partition_read.keep()
+            partition_read.save_fingerprints()
         unreadable = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}
         dated = {name: [sid for sid in sids if (name, sid) not in unreadable] for name, sids in self._accounts.items()}
         self.output.state(self.state.dump(dated, self.versions.buffering))

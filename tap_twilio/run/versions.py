@@ -71,7 +71,7 @@ def interrupted_version(stream: StreamState, accounts: Collection[str]) -> int |
     """Return the number of the version whose read stopped halfway in one of these accounts; a sync resumes it first."""
     reads = [stream.partitions[account].full for account in accounts if account in stream.partitions]
     unfinished = [read for read in reads if read and read.version == stream.version and not read.done]
-    return stream.version if any(read.at or read.checkpoint for read in unfinished) else None
+    return stream.version if any(read.list_index or read.checkpoint for read in unfinished) else None
 
 
 class Versions:
@@ -105,9 +105,9 @@ class Versions:
         stream = self._state.stream(name)
         now_ms = int(datetime.now(timezone.utc).timestamp() * 1000)
         stream.version = max(now_ms, (stream.version or 0) + 1)
-        is_recent = stream.written is not None and earlier(now, DAY) < stream.written <= now
-        self._open[name] = Version(stream.version, stream.content if is_recent else None)
-        stream.content = None
+        is_recent = stream.written_at is not None and earlier(now, DAY) < stream.written_at <= now
+        self._open[name] = Version(stream.version, stream.content_hash if is_recent else None)
+        stream.content_hash = None
 
     def emit(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
         """Write records, unless the open version of their stream buffers them."""
@@ -137,10 +137,10 @@ class Versions:
         if not_whole:
             _log_why_rows_stay(name, stream, not_whole, reasons)
         if version.is_unchanged and (not_whole or not stream.blocked):
-            version.table_content, stream.content = None, version.content
+            version.table_content, stream.content_hash = None, version.content
             return
-        stream.content = None if version.resumed else version.content
-        stream.written, stream.blocked = now, bool(not_whole)
+        stream.content_hash = None if version.resumed else version.content
+        stream.written_at, stream.blocked = now, bool(not_whole)
         self._write_all(name, version.flush())
         if not not_whole:
             self._activate(name, version.number)

@@ -19,12 +19,12 @@ LARGEST = 2**63 - 1  # the largest integer that all databases and JSON readers h
 
 Json = dict[str, Any]
 Date = Annotated[str, "a date"]
-Edge = Annotated[str, "a date, or one end of time"]
+DateOrEnd = Annotated[str, "a date, or one end of time"]
 Address = Annotated[str, "an address on Twilio's host"]
 FingerprintText = Annotated[str, "fingerprints"]
 Count = Annotated[int, "a number"]
-Dated = Annotated[tuple[str, str], "a date and a key"]
-Seen = Annotated[list[Any], "a key and a date"]
+DateAndKey = Annotated[tuple[str, str], "a date and a key"]
+KeyAndDate = Annotated[list[Any], "a key and a date"]
 
 
 def malformed(where: str, problem: str) -> TapError:

@@ -13,7 +13,7 @@ from typing import Any
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 
-from .model import ELSEWHERE, Backfill, FeedbackProgress, OpenRescan, Partition
+from .model import ELSEWHERE, FeedbackProgress, OpenBackfill, OpenRescan, Partition
 from .store import State
 
 ALL_OF_TIME = "9000"  # a date from here on means every date
@@ -148,7 +148,7 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
     if rescan is None:
         return None
     lists = len(stream.queries)
-    return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.at + 1, lists), lists)
+    return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.list_index + 1, lists), lists)
 
 
 def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
@@ -163,7 +163,7 @@ def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[O
     if partition.backfill:
         left = _left(stream, partition.backfill)
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
-    elif not (partition.was_read or partition.finished or partition.full or partition.not_read):
+    elif not (partition.was_read or partition.finished_at or partition.full or partition.not_read):
         yield OpenWork("backfill", "no read of it is complete yet")
     if partition.full and not partition.full.version:
         yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
@@ -219,9 +219,9 @@ def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterato
         yield OpenWork("by_date", f"{reason}: rows from {back} and before are compared by their dates")
 
 
-def _left(stream: Stream, opened: Backfill) -> str:
+def _left(stream: Stream, opened: OpenBackfill) -> str:
     total = len(stream.queries)
-    lists = f"list {min(opened.at + 1, total)} of {total}, " if total > 1 else ""
+    lists = f"list {min(opened.list_index + 1, total)} of {total}, " if total > 1 else ""
     if opened.time_slices is None:
         return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"
     oldest = min(time_slice.since for time_slice in opened.time_slices)

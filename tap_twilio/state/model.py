@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .codec import Address, Count, Date, Dated, Edge, FingerprintText, Seen
+from .codec import Address, Count, Date, DateAndKey, DateOrEnd, FingerprintText, KeyAndDate
 
 
 @dataclass
@@ -16,12 +16,12 @@ class Checkpoint:
     """
     The page at which the next read resumes, and some of its rows as [key, list date].
 
-    The read resumes after the last of these rows. extract/page_reader.py compares their marks, to see whether rows
-    moved.
+    The read resumes after the last of these rows. The mark of a row is a hash of its content, or its dates: if the mark
+    differs in the next read, the row may have moved (extract/page_reader.py).
     """
 
     page: Address
-    rows: list[Seen]
+    rows: list[KeyAndDate]
     marks: list[str] = field(default_factory=list)  # one for each row
 
 
@@ -33,7 +33,7 @@ class TimeSlice:
     until: Date
     checkpoint: Checkpoint | None = None
     # By consumer, the partial sums of the rows before the checkpoint's page (changes/slice_sums.py).
-    read: dict[str, FingerprintText] = field(default_factory=dict)
+    partial_sums: dict[str, FingerprintText] = field(default_factory=dict)
     failed: bool = False  # whether Twilio answered each request of an earlier sync with HTTP 500, 502 or 504
 
 
@@ -43,16 +43,16 @@ class ReadRange:
 
     since: Date
     until: Date
-    read: dict[str, FingerprintText] = field(default_factory=dict)  # by consumer, the partial sums of the rows
+    partial_sums: dict[str, FingerprintText] = field(default_factory=dict)  # of the rows, by consumer
 
 
 @dataclass
-class Backfill:
+class OpenBackfill:
     """An unfinished backfill."""
 
     began: Date  # the start of the first sync that read it
-    tables: list[str] = field(default_factory=list)  # the streams whose rows it reads
-    at: Count = 0  # the index, in Stream.values, of the list that is being read
+    streams: list[str] = field(default_factory=list)  # whose rows it reads: the stream itself, and child streams
+    list_index: Count = 0  # of the list that is being read, in PartitionRead.endpoints
     checkpoint: Checkpoint | None = None
     time_slices: list[TimeSlice] | None = None  # those still to be read; None: the list is read page by page
     resend_listed_before: Date | None = None  # the time slices miss rows without a date, and rows dated before this
@@ -64,20 +64,20 @@ class OpenRescan:
     """An unfinished rescan."""
 
     began: Date
-    tables: list[str] = field(default_factory=list)
-    at: Count = 0
+    streams: list[str] = field(default_factory=list)
+    list_index: Count = 0
     pages: Count = 0
     checkpoint: Checkpoint | None = None
 
 
 @dataclass
-class Full:
+class FullTableRead:
     """The last FULL_TABLE read, finished or not."""
 
     version: Count
     began: Date
-    tables: list[str] = field(default_factory=list)  # the child streams that it also reads
-    at: Count = 0
+    streams: list[str] = field(default_factory=list)  # the child streams that it also reads
+    list_index: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
 
@@ -87,11 +87,12 @@ class FeedbackProgress:
     """The progress of a child that needs one request per parent row, within a limit (extract/call_feedback.py)."""
 
     began: Date | None = None  # the start of the open cycle, which requests each recent parent once
-    cursor: Dated | None = None  # the recent parent that the cycle requested last
+    cursor: DateAndKey | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
     second_source_pending: bool = False  # whether the second source must still be read from its beginning
     second_answered: bool = False  # whether the second source ever answered
-    late_starts_done_at: Date | None = None  # the start of the last read of late starts, less lateness_hours
+    # The start of the last read for calls that began long after their creation, less lateness_hours.
+    late_starts_done_at: Date | None = None
 
 
 @dataclass
@@ -101,11 +102,11 @@ class Partition:
     # the table
     date_updated: Date | None = None  # the bookmark: the warehouse has every earlier change
     lookback_done_at: Date | None = None  # the start of the last lookback, less lateness_hours
-    start_date: Edge | None = None  # the last sync's setting; "": everything
+    start_date: DateOrEnd | None = None  # the last sync's setting; "": everything
     selection: str | None = None  # the name, in StreamState.selections, of the last sync's properties
     resend_listed_before: Date | None = None  # rescans emit rows without a list date, or dated before this
-    deferred_before: Date | None = None  # the next resend_listed_before: parents that the open read has not visited
-    resend_created_before: Edge | None = None  # rescans emit rows created before this
+    deferred_before: Date | None = None  # resend_listed_before after the open read, which skips some parents
+    resend_created_before: DateOrEnd | None = None  # rescans emit rows created before this
     feedback_progress: FeedbackProgress | None = None
     imported_bookmark: Date | None = None  # another tap's: older rows without a fingerprint count as sent
     fingerprints: FingerprintText | None = None  # of the rows written (changes/chunks.py)
@@ -116,29 +117,30 @@ class Partition:
     visited_for: str | None = None  # the streams that these visits read
     unconfirmed: FingerprintText | None = None  # of parents whose last response counts only once it is repeated
     # the list
-    finished: Date | None = None  # the start of the last finished rescan, less lateness_hours; null during the backfill
+    finished_at: Date | None = (
+        None  # the start of the last finished rescan, less lateness_hours; null during the backfill
+    )
     rescanned_at: Date | None = None  # when a rescan last read pages
     pages: Count | None = None  # the last rescan's pages, if it took several syncs
-    empty: Date | None = None  # when a subaccount's list was last empty or unavailable (empty_recheck_hours)
+    empty_at: Date | None = None  # when a subaccount's list was last empty or unavailable (empty_recheck_hours)
     unread: list[TimeSlice] | None = None  # parts of a log that Twilio failed to answer; each sync requests them
-    backfill: Backfill | None = None
+    backfill: OpenBackfill | None = None
     rescan: OpenRescan | None = None
-    full: Full | None = None
+    full: FullTableRead | None = None
     # what the last sync left to do
     not_read: str | None = None  # a reason of availability.py
-    by_date_from: Date | None = (
-        None  # these rows and older ones have no fingerprints, for lack of room: dates are compared
-    )
+    # These rows and older ones have no fingerprints, for lack of room: their dates are compared.
+    by_date_from: Date | None = None
     syncs_left: Count | None = None  # an estimate for the open work
 
     @property
-    def opened(self) -> list[Backfill | OpenRescan | Full]:
+    def opened(self) -> list[OpenBackfill | OpenRescan | FullTableRead]:
         """Return the unfinished reads."""
         return [read for read in (self.backfill, self.rescan, self.full) if read]
 
     @property
     def is_open(self) -> bool:
-        """Return whether a read is unfinished. Then no other partition equals this one."""
+        """Return whether a read is unfinished. Each such read has a progress of its own, so accounts share no entry."""
         return bool(self.opened or self.unread)
 
     @property
@@ -147,10 +149,10 @@ class Partition:
         full, backfill = self.full, self.backfill
         return (
             self.date_updated is not None
-            or (full is not None and (full.done or full.at > 0 or full.checkpoint is not None))
+            or (full is not None and (full.done or full.list_index > 0 or full.checkpoint is not None))
             or (
                 backfill is not None
-                and (backfill.at > 0 or bool(backfill.checkpoint or backfill.time_slices is not None))
+                and (backfill.list_index > 0 or bool(backfill.checkpoint or backfill.time_slices is not None))
             )
         )
 
@@ -164,9 +166,9 @@ class StreamState:
     """The state of one stream."""
 
     version: Count | None = None  # of the last FULL_TABLE read
-    content: str | None = None  # a hash of all rows, if one sync read them all (versions.py)
-    written: Date | None = None  # when these rows were last written
-    blocked: bool = False  # whether the target could not be told to drop older versions
+    content_hash: str | None = None  # of all rows, if one sync read them all (run/versions.py)
+    written_at: Date | None = None  # when these rows were last written
+    blocked: bool = False  # whether rows of older versions stay, since an account was not read whole
     selections: dict[str, list[str]] = field(default_factory=dict)
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     imported: str | None = None  # another tap's bookmark, if the state has nothing else of the stream

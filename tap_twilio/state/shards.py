@@ -147,10 +147,10 @@ class Merger:
                 "is ignored, and accounts that the other files do not have are read from the beginning"
             )
         files = [(file, stream) for file, stream in files if stream.imported is None]
-        versions = {(stream.version, stream.content, stream.written, stream.blocked) for _, stream in files}
+        versions = {(stream.version, stream.content_hash, stream.written_at, stream.blocked) for _, stream in files}
         merged = StreamState(max((version for version, *_ in versions if version), default=None))
         if len(versions) == 1:
-            ((_, merged.content, merged.written, merged.blocked),) = versions
+            ((_, merged.content_hash, merged.written_at, merged.blocked),) = versions
         for file, stream in files:
             self._add_equal(merged.selections, stream.selections, file, f"bookmarks.{name}.selections")
         for account in dict.fromkeys(account for _, stream in files for account in stream.partitions):

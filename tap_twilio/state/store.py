@@ -28,7 +28,7 @@ from tap_twilio.files import unwrap_state
 from tap_twilio.streams import BY_NAME, Stream
 
 from .codec import Count, Date, Json, convert, malformed, object_at
-from .model import Backfill, Partition, StreamState, TimeSlice
+from .model import OpenBackfill, Partition, StreamState, TimeSlice
 
 FORMAT = "exact-tap-twilio 1"  # of a state that this tap wrote; a state of bookmarks alone has no format
 MAX_LISTED = 2  # accounts that an entry of `partitions` lists itself
@@ -120,8 +120,8 @@ class State:
             bookmarks[name] = {
                 "date_updated": min(dates, default="") or None,
                 "version": stream.version,
-                "content": stream.content,
-                "written": stream.written,
+                "content_hash": stream.content_hash,
+                "written_at": stream.written_at,
                 "blocked": stream.blocked,
                 "selections": {key: names for key, names in stream.selections.items() if key in used},
                 "partitions": _grouped(stream.partitions, sets),
@@ -142,8 +142,8 @@ class State:
             return _import(bookmark, where)
         stored = StreamState(
             convert(Count | None, bookmark.get("version"), f"{where}.version"),
-            convert(str | None, bookmark.get("content"), f"{where}.content"),
-            convert(Date | None, bookmark.get("written"), f"{where}.written"),
+            convert(str | None, bookmark.get("content_hash"), f"{where}.content_hash"),
+            convert(Date | None, bookmark.get("written_at"), f"{where}.written_at"),
             convert(bool, bookmark.get("blocked", False), f"{where}.blocked"),
             convert(dict[str, list[str]], bookmark.get("selections", {}), f"{where}.selections"),
         )
@@ -216,9 +216,9 @@ def _check(stream: Stream, partition: Partition, where: str) -> None:
     for name, read in reads.items():
         # After the last list, a backfill and a full refresh read the first pages of each list again.
         second_look = read is not None and name != "rescan" and not read.checkpoint
-        second_look = second_look and not (isinstance(read, Backfill) and read.time_slices is not None)
-        if read and read.at > last + second_look:
-            raise malformed(f"{where}.{name}.at", "is the number of a list that the stream does not have")
+        second_look = second_look and not (isinstance(read, OpenBackfill) and read.time_slices is not None)
+        if read and read.list_index > last + second_look:
+            raise malformed(f"{where}.{name}.list_index", "is the number of a list that the stream does not have")
     _check_ranges(partition.unread or (), f"{where}.unread")
     if not partition.backfill or partition.backfill.time_slices is None:
         return

@@ -3,7 +3,7 @@ Write the dates of a partition (state/model.py). No other module assigns them; r
 
     date_updated            the bookmark: every change before it was written
     lookback_done_at        the last lookback emitted every dated change before it
-    finished                the whole list was read as it was then
+    finished_at             the whole list was read as it was then
     resend_listed_before    rescans resend undated rows, and rows whose list date is earlier
     resend_created_before   rescans resend rows that were created earlier
     deferred_before         the next resend_listed_before, while a read is open
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tap_twilio.state.model import Backfill, Partition
+from tap_twilio.state.model import OpenBackfill, Partition
 from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, earlier, later
 
 # Values of `resend_listed_before`: visit all rows, without a request limit; and resend undated rows only.
@@ -46,7 +46,7 @@ def finish_lookback(state: Partition, bookmark: Timestamp) -> None:
 
 def finish_list(state: Partition, bookmark: Timestamp) -> None:
     """Note that the whole list was read as it was at `bookmark`."""
-    state.finished = _latest(state.finished, bookmark)
+    state.finished_at = _latest(state.finished_at, bookmark)
 
 
 def note_rescan(state: Partition, now: Timestamp) -> None:
@@ -58,8 +58,8 @@ def import_bookmark(state: Partition, endpoint: Partition | None, bookmark: Time
     """Start from another tap's bookmark: older rows count as sent. `endpoint`: the partition of its own list."""
     advance(state, bookmark)
     state.imported_bookmark = bookmark
-    if endpoint is not None and endpoint.finished is None:
-        endpoint.finished = bookmark
+    if endpoint is not None and endpoint.finished_at is None:
+        endpoint.finished_at = bookmark
 
 
 # -- the end of a read
@@ -127,7 +127,7 @@ def defer(state: Partition, listed: Timestamp | None) -> None:
     state.deferred_before = _latest(state.deferred_before, later(listed, SECOND) if listed else UNDATED_ONLY)
 
 
-def leave_to_rescans(opened: Backfill, until: Timestamp) -> None:
+def leave_to_rescans(opened: OpenBackfill, until: Timestamp) -> None:
     """Note that a backfill leaves undated rows and rows listed before `until` to rescans."""
     opened.resend_listed_before = _latest(opened.resend_listed_before, until)
 
@@ -142,7 +142,7 @@ def note_start_date(state: Partition, start_date: Timestamp) -> None:
 
 def is_from_the_future(states: Iterable[Partition], opened: Iterable[Timestamp], now: Timestamp) -> bool:
     """Return whether a bookmark, or the start of an open read, is more than an hour later than `now`."""
-    dates = [date for state in states for date in (state.date_updated, state.lookback_done_at, state.finished)]
+    dates = [date for state in states for date in (state.date_updated, state.lookback_done_at, state.finished_at)]
     return max(filter(None, (*dates, *opened)), default=BEGINNING) > earlier(now, -HOUR)
 
 
@@ -158,11 +158,11 @@ class BookmarksAtStart:
     state: Partition
     date_updated: Timestamp | None
     lookback_done_at: Timestamp | None
-    finished: Timestamp | None
+    finished_at: Timestamp | None
 
     @staticmethod
     def from_state(state: Partition) -> BookmarksAtStart:
-        return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished)
+        return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished_at)
 
     def cap_dates(self, now: Timestamp, lateness: timedelta) -> None:
         """Lower the bookmarks that this sync wrote with a clock that was ahead: by Twilio's, it is `now`."""
@@ -171,5 +171,5 @@ class BookmarksAtStart:
             state.date_updated = min(state.date_updated, _latest(self.date_updated, cap))
         if state.lookback_done_at:
             state.lookback_done_at = min(state.lookback_done_at, _latest(self.lookback_done_at, cap))
-        if state.finished:
-            state.finished = min(state.finished, _latest(self.finished, cap))
+        if state.finished_at:
+            state.finished_at = min(state.finished_at, _latest(self.finished_at, cap))

@@ -331,7 +331,7 @@ class Table:
         full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)
         by_mode = {ReadMode.BACKFILL: self.root.backfill, ReadMode.RESCAN: self.root.rescan}
         opened = self.root.full if full else by_mode.get(mode)
-        return opened.tables if opened else None
+        return opened.streams if opened else None
 
 
 def _among(pauses: set[int], rows: Sequence[Row], taken: Sequence[Row]) -> set[int]:

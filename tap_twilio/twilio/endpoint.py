@@ -181,7 +181,7 @@ class ListEndpoint:
         """Return a name that no other list of the same stream and account has."""
         return " ".join([*self.query.values(), *self.values.values()])
 
-    def newest(self, row: Row) -> Timestamp | None:
+    def latest_date(self, row: Row) -> Timestamp | None:
         """Return the later of a row's list date and its creation; None for an undated row."""
         listed, created = timestamp_or_none(self.list_date(row)), timestamp_or_none(row.get("date_created"))
         return listed and max(listed, created or listed)
@@ -192,7 +192,7 @@ class ListEndpoint:
 
         At least one row must be dated, since a list may show all undated rows above the dated ones.
         """
-        row_dates = (self.newest(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
+        row_dates = (self.latest_date(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
         return all(row_date < date for row_date in row_dates) and any(
             timestamp_or_none(self.list_date(row)) for row in page.rows
         )

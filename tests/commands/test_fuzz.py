@@ -250,19 +250,19 @@ def a_state() -> Any:
         "start_date": "",
         "resend_created_before": "~",
         "resend_listed_before": earlier,
-        "finished": earlier,
+        "finished_at": earlier,
         "rescanned_at": earlier,
         "pages": 4,
         "selection": "0",
-        "rescan": {"began": earlier, "tables": ["messages"], "at": 0, "pages": 2, "checkpoint": place},
-        "full": {"version": 3, "began": earlier, "tables": ["messages"], "at": 0, "checkpoint": place},
+        "rescan": {"began": earlier, "streams": ["messages"], "list_index": 0, "pages": 2, "checkpoint": place},
+        "full": {"version": 3, "began": earlier, "streams": ["messages"], "list_index": 0, "checkpoint": place},
     }
     slices = [{"since": earlier, "until": NOW, "checkpoint": place}]
     other = {
         "backfill": {
             "began": earlier,
-            "tables": ["messages"],
-            "at": 0,
+            "streams": ["messages"],
+            "list_index": 0,
             "time_slices": slices,
             "resend_listed_before": earlier,
         }
@@ -276,7 +276,7 @@ def a_state() -> Any:
 
 
 STATES = json_of(
-    "bookmarks", "messages", "partitions", "accounts", "date_updated", "rescan", "began", "at", "checkpoint", AC
+    "bookmarks", "messages", "partitions", "accounts", "date_updated", "rescan", "began", "list_index", "checkpoint", AC
 )
 
 

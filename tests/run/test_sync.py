@@ -391,7 +391,7 @@ def test_what_state_says_of_other_streams_is_passed_on(tap_of: MakeTap) -> None:
         {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC"]]}}},
         {"format": FORMAT, "bookmarks": {"messages": {"partitions": [["AC", {}]]}}},
         {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"date_updated": "soon"}]]}}},
-        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"at": 0}}]]}}},
+        {"format": FORMAT, "bookmarks": {"messages": {"partitions": [[["AC"], {"rescan": {"list_index": 0}}]]}}},
     ],
 )
 def test_a_malformed_state_is_refused_before_any_request(tap_of: MakeTap, state: object) -> None:

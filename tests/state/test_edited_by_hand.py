@@ -16,7 +16,15 @@ from typing import Any
 import pytest
 
 from sandbox import Twilio, serve
-from tap_twilio.state.model import Backfill, Checkpoint, FeedbackProgress, Full, OpenRescan, Partition, TimeSlice
+from tap_twilio.state.model import (
+    Checkpoint,
+    FeedbackProgress,
+    FullTableRead,
+    OpenBackfill,
+    OpenRescan,
+    Partition,
+    TimeSlice,
+)
 from tap_twilio.state.store import FORMAT
 from testing.taps import Json, Tap
 
@@ -80,11 +88,17 @@ def states(tap: Tap) -> list[Json]:
         "deferred_before": timestamp,
         "resend_created_before": "~",
         "pages": 4,
-        "empty": timestamp,
+        "empty_at": timestamp,
     }
     part |= {"not_read": "failed", "by_date_from": timestamp, "syncs_left": 2}
     part["unread"] = [
-        {"since": timestamp, "until": "2026-02-02T00:00:00.000000Z", "checkpoint": None, "read": {}, "failed": True}
+        {
+            "since": timestamp,
+            "until": "2026-02-02T00:00:00.000000Z",
+            "checkpoint": None,
+            "partial_sums": {},
+            "failed": True,
+        }
     ]
     ((_, part),) = later["call_feedback"]["partitions"]
     part["feedback_progress"]["late_starts_done_at"] = part["imported_bookmark"] = timestamp
@@ -93,7 +107,7 @@ def states(tap: Tap) -> list[Json]:
     tap.state = None
     later |= tap.select("addresses").run().states[-1]["bookmarks"]
     later["addresses"]["partitions"][0][0] = SET
-    later["addresses"] |= {"content": "3 00ff", "written": timestamp}
+    later["addresses"] |= {"content_hash": "3 00ff", "written_at": timestamp}
     alike = [tap.twilio.main, "AC" + "1" * 32, "AC" + "2" * 32]
     return [
         {"format": FORMAT, "bookmarks": first, "accounts": {}},
@@ -161,7 +175,7 @@ def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
             value = reduce(lambda inner, key: inner[key], path, state)
             held[path[-1]] = held.get(path[-1]) if value is None else value
 
-    kinds = (Partition, Backfill, TimeSlice, OpenRescan, Full, Checkpoint, FeedbackProgress)
+    kinds = (Partition, OpenBackfill, TimeSlice, OpenRescan, FullTableRead, Checkpoint, FeedbackProgress)
     assert names >= {part.name for kind in kinds for part in fields(kind)}
     assert names >= {"bookmarks", "accounts", "version", "selections", "partitions"}
     assert {name for name, value in held.items() if value is None} == set()
@@ -176,12 +190,12 @@ def test_an_edited_state_is_taken_or_named(tap: Tap, states: list[Json]) -> None
 @pytest.mark.parametrize(
     ("stream", "path", "value"),
     [
-        ("messages", ("backfill", "at"), 1),
+        ("messages", ("backfill", "list_index"), 1),
         ("messages", ("backfill", "time_slices", 0, "until"), "2000-01-01"),
         ("messages", ("backfill", "time_slices", 0, "until"), "9999-12-31T23:59:59Z"),
         ("messages", ("backfill", "resend_listed_before"), None),
-        ("conferences", ("full", "at"), 4),
-        ("calls", ("backfill", "at"), 1),
+        ("conferences", ("full", "list_index"), 4),
+        ("calls", ("backfill", "list_index"), 1),
         ("transcriptions", ("backfill",), {"began": "2026-02-01", "time_slices": []}),
     ],
     ids=str,

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tap_twilio.changes.fingerprint_codec import pack
 from tap_twilio.errors import TapError
 from tap_twilio.state.model import (
-    Backfill,
     Checkpoint,
     FeedbackProgress,
-    Full,
+    FullTableRead,
+    OpenBackfill,
     OpenRescan,
     Partition,
     StreamState,
@@ -53,9 +53,9 @@ partitions = st.builds(
             "lookback_done_at",
             "resend_listed_before",
             "deferred_before",
-            "finished",
+            "finished_at",
             "rescanned_at",
-            "empty",
+            "empty_at",
         ),
         maybe,
     ),
@@ -71,9 +71,12 @@ partitions = st.builds(
     selection=st.none() | st.sampled_from(["aa", "bb"]),
     pages=st.none() | st.integers(0, 9),
     backfill=st.none()
-    | st.builds(Backfill, dates, tables, st.just(0), checkpoints, st.none() | st.lists(time_slices, min_size=1), dates),
+    | st.builds(
+        OpenBackfill, dates, tables, st.just(0), checkpoints, st.none() | st.lists(time_slices, min_size=1), dates
+    ),
     rescan=st.none() | st.builds(OpenRescan, dates, tables, st.just(0), st.integers(0, 9), checkpoints),
-    full=st.none() | st.builds(Full, st.integers(1, 9), dates, st.just([]), st.just(0), checkpoints, st.booleans()),
+    full=st.none()
+    | st.builds(FullTableRead, st.integers(1, 9), dates, st.just([]), st.just(0), checkpoints, st.booleans()),
 )
 streams = st.builds(
     StreamState,
@@ -134,8 +137,8 @@ def test_what_is_written_is_what_is_read(new: Json) -> None:
         assert bookmark.keys() == {
             "date_updated",
             "version",
-            "content",
-            "written",
+            "content_hash",
+            "written_at",
             "blocked",
             "selections",
             "partitions",
@@ -150,7 +153,7 @@ def test_a_thousand_idle_accounts_take_no_more_room_than_their_names() -> None:
     for stream in STREAMS:
         for account in accounts:
             part = state.partition(stream.name, account)
-            part.date_updated = part.lookback_done_at = part.finished = "2026-03-01T00:00:00.000000Z"
+            part.date_updated = part.lookback_done_at = part.finished_at = "2026-03-01T00:00:00.000000Z"
             part.feedback_progress = FeedbackProgress(late_starts_done_at="2026-03-01T00:00:00.000000Z")
     size = len(json.dumps(state.dump({stream.name: accounts for stream in STREAMS})))
     assert size < 40_000 + 1_000 * len(STREAMS)
@@ -160,9 +163,9 @@ def test_accounts_of_another_stream_keep_their_meaning_when_states_are_merged() 
     """A name for many accounts stands for its content, so that no later state can change whose bookmark it is."""
     first, second = State(), State()
     for number in range(4):
-        first.partition("calls", ACCOUNTS[number]).finished = "2026-03-01T00:00:00.000000Z"
+        first.partition("calls", ACCOUNTS[number]).finished_at = "2026-03-01T00:00:00.000000Z"
     for account in ACCOUNTS:
-        second.partition("messages", account).finished = "2026-04-01T00:00:00.000000Z"
+        second.partition("messages", account).finished_at = "2026-04-01T00:00:00.000000Z"
     over = State(merged(second.dump({}), first.dump({})))
     assert set(over.stream("calls").partitions) == set(ACCOUNTS[:4])
     assert set(over.stream("messages").partitions) == set(ACCOUNTS)
@@ -205,7 +208,7 @@ def test_a_deep_merge_over_another_taps_bookmarks_keeps_the_format() -> None:
     """Meltano merges a partial state into the one before."""
     before = {"bookmarks": {"calls": "2026-01-01", "messages": {"date_updated": "2026-01-01T00:00:00Z"}}}
     state = State(before)
-    state.partition("messages", ACCOUNTS[0]).finished = "2026-03-01T00:00:00.000000Z"
+    state.partition("messages", ACCOUNTS[0]).finished_at = "2026-03-01T00:00:00.000000Z"
     over = State(merged(before, state.dump({})))
-    assert over.stream("messages").partitions[ACCOUNTS[0]].finished == "2026-03-01T00:00:00.000000Z"
+    assert over.stream("messages").partitions[ACCOUNTS[0]].finished_at == "2026-03-01T00:00:00.000000Z"
     assert over.stream("calls").imported == "2026-01-01T00:00:00.000000Z"

@@ -30,7 +30,7 @@ STEPS = st.one_of(
 
 
 def _bookmarks(state: Partition) -> tuple[str, ...]:
-    return (state.date_updated or "", state.lookback_done_at or "", state.finished or "")
+    return (state.date_updated or "", state.lookback_done_at or "", state.finished_at or "")
 
 
 @given(st.lists(STEPS, max_size=12))
@@ -64,7 +64,7 @@ def test_a_state_from_the_future_is_reset() -> None:
     assert bookmarks.is_from_the_future([state], [], now)
     bookmarks.reset(state)
     assert state == Partition()
-    assert not bookmarks.is_from_the_future([Partition(finished=later(now, HOUR / 2))], [], now)
+    assert not bookmarks.is_from_the_future([Partition(finished_at=later(now, HOUR / 2))], [], now)
     assert bookmarks.is_from_the_future([state], [later(now, 2 * HOUR)], now)
 
 
