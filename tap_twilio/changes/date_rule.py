@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, timestamp_or_none
-from tap_twilio.twilio.endpoint import Dates
+from tap_twilio.twilio.endpoint import DateTriple
 
-NO_DATES: Dates = (None, None, None)
+NO_DATES: DateTriple = (None, None, None)
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class DateRule:
     resend_listed_before: Timestamp = BEGINNING  # if it is set, undated rows are resent too
     resend_created_before: Timestamp = BEGINNING
 
-    def is_due(self, dates: Dates) -> bool:
+    def is_due(self, dates: DateTriple) -> bool:
         return self.sees_change(dates) or self.must_resend(dates)
 
-    def sees_change(self, dates: Dates) -> bool:
+    def sees_change(self, dates: DateTriple) -> bool:
         """Return whether a row's date says that it changed. A row without a date counts as changed."""
         return not self.since or (timestamp_or_none(dates[0]) or END) >= self.since
 
-    def must_resend(self, dates: Dates) -> bool:
+    def must_resend(self, dates: DateTriple) -> bool:
         """Return whether a row is due even if it did not change."""
         _, listed, created = dates
         if self.resend_listed_before and (timestamp_or_none(listed) or BEGINNING) < self.resend_listed_before:

@@ -25,7 +25,7 @@ class PendingRow(NamedTuple):
     content: int  # the hash of its record
     record: Any  # the JSON to write, or what a visit of the row needs
     times: PageTimes
-    dates: tuple[Any, Any, Any]  # twilio.endpoint.Dates
+    dates: tuple[Any, Any, Any]  # twilio.endpoint.DateTriple
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 
 

@@ -18,12 +18,15 @@ record:
 
 The rows that did not change cancel out. Each difference is the one before it times 3, so the row with x = 3 changed.
 
-If two rows changed, each difference follows from the two before it: d2 = a * d1 + b * d0. Four differences give a and
-b, and both x solve x * x = a * x + b. The fifth difference is a check. Changes of three rows never pass it; changes of
-more rows pass it once in 2^48 chunks. If the check fails, comparison.py compares smaller runs of rows.
+Call the five differences d0 to d4. If two rows changed, each of them follows from the two before it, such as
+d2 = a * d1 + b * d0. Four differences give a and b, and both x solve x * x = a * x + b. The fifth difference is a
+check. Changes of three rows never pass it; changes of more rows pass it once in 2^48 chunks. If the check fails,
+comparison.py compares smaller runs of rows.
 
 All sums are modulo a prime, so that they can be divided exactly. (Literature calls the five differences the syndromes
 of a Reed-Solomon code, and the polynomial with both x as its roots the error locator.)
+
+comparison.py calls `locate` and `is_located`.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ def minus(new: Sums, old: Sums) -> Sums:
 
 def locate(difference: Sums) -> Locator | None:
     """
-    Return what identifies the rows that make up a difference of sums; None if there are more than two.
+    Return a test for the keys of the rows that make up a difference of sums, to be passed to `is_located`.
+
+    Returns None if more than two rows make up the difference.
 
     >>> locator = locate(minus(power_sums([(5, 70), (6, 80), (8, 90)]), power_sums([(5, 71), (6, 80), (8, 92)])))
     >>> [is_located(locator, key) for key in (5, 6, 8)]

@@ -18,7 +18,7 @@ from tap_twilio.files import open_private, parse_json, unwrap_state, write_atomi
 from tap_twilio.log import about
 from tap_twilio.singer.output import Output
 from tap_twilio.state.describe import Line, lines
-from tap_twilio.state.shards import forget, grouped, merge, owned, split
+from tap_twilio.state.shards import fingerprint_bytes_by_account, forget, grouped, merge, split
 from tap_twilio.state.store import State
 from tap_twilio.timestamps import Timestamp, duration, machine_now
 
@@ -135,7 +135,7 @@ def _age(seconds: int) -> str:
 def _split(arguments: argparse.Namespace) -> None:
     with _naming(arguments.file):
         state = _read(arguments.file)
-        sizes = owned(state)
+        sizes = fingerprint_bytes_by_account(state)
         groups = grouped(sizes, arguments.groups) if arguments.groups else [[account] for account in sizes]
         shards = split(state, groups)
     if not groups:

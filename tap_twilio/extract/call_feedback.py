@@ -448,7 +448,7 @@ class CallFeedback:
         self._requested.add(sid)
         self._rated.add(sid)
         self._reset_misses()
-        page = endpoint.complete(page)
+        page = endpoint.check_and_add_derived(page)
         row = {**page.rows[0]}
         if self.stream.score_list:
             row[self.stream.score_list.source_column] = self.stream.score_list.source_names[0]

@@ -221,7 +221,7 @@ class ChildStreams:
         reader, endpoint = dispatcher.readers.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
         if isinstance(reader, Chunks):
-            unsliceable = endpoint.unsliceable_rows(endpoint.row_dates(page.rows))
+            unsliceable = endpoint.unsliceable_indices(endpoint.date_triples(page.rows))
             for chunk in reader.iter_chunks(rows, unsliceable):
                 yield from self._visit_chunk(dispatcher, reader, chunk)
             if reader.taken < len(rows):  # the state has no space for more fingerprints
@@ -248,7 +248,7 @@ class ChildStreams:
     def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
         """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
         endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
-        keys, dates_of_rows = hash_keys(endpoint.ids(page.rows)), endpoint.row_dates(page.rows)
+        keys, dates_of_rows = hash_keys(endpoint.ids(page.rows)), endpoint.date_triples(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
         too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
@@ -337,7 +337,7 @@ class ChildStreams:
         visits = self._choose(dispatcher, rows, new)
         yield from self._visit(dispatcher, visits, new)
         endpoint = dispatcher.page_reader.endpoint
-        unsliceable = endpoint.unsliceable_rows([row.dates for row in rows])
+        unsliceable = endpoint.unsliceable_indices([row.dates for row in rows])
         visited = [row for at, row in enumerate(rows) if row.key not in visits.unvisited and at not in unsliceable]
         slice_sums.add([(row.key, row.content) for row in visited])
 

@@ -156,7 +156,7 @@ class PageReader:
             if fetch.has_page_token and refused.status in (400, 404):
                 raise PageShifted(str(refused)) from refused  # perhaps the row that the token names was deleted
             raise
-        return self.endpoint.complete(page, rows_before)
+        return self.endpoint.check_and_add_derived(page, rows_before)
 
     def _accept(self, page: Page) -> Page:
         self._steps_back = 0

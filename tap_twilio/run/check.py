@@ -127,7 +127,7 @@ class Check:
         now = self.sync.clock.now
         last_day = (earlier(now, DAY), later(now, SECOND)) if stream.is_log else ()
         try:
-            return endpoint.complete(self.sync.scheduler.fetch(endpoint.first_page(*last_day)))
+            return endpoint.check_and_add_derived(self.sync.scheduler.fetch(endpoint.first_page(*last_day)))
         except Refused as refused:
             if stream.rows is None and stream.parent and refused.says_absent:
                 return Page([], None, "", "")  # this parent row has none

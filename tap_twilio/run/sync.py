@@ -209,7 +209,7 @@ class Sync:
             return
         for name in full:
             if self._interrupted(name):
-                self.versions.drop(name)
+                self.versions.set_aside(name)
             else:
                 self.versions.begin(name, self.clock.now)
         self.scheduler.run(self._reads())

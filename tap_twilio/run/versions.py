@@ -32,13 +32,13 @@ Write = Callable[[str, str, PageTimes, list[bytes]], None]  # of a stream: an ac
 @dataclass
 class Version:
     """
-    A FULL_TABLE read in progress. It buffers its records as long as they may equal the content of the table.
+    A FULL_TABLE read in progress. It buffers its records as long as they may equal the rows of the table.
 
     A read that finds exactly what the table holds writes nothing, so an unchanged stream costs no writes.
     """
 
     number: int
-    table_content: str | None = None  # what the table holds; None if that is unknown, or no longer so
+    last_content_hash: str | None = None  # of the table's rows; None: they are unknown, so records are not buffered
     resumed: bool = False  # an earlier sync read the first part
     rows: int = 0
     sum_of_hashes: int = 0
@@ -49,21 +49,25 @@ class Version:
         self.rows += len(records)
         self.sum_of_hashes += sum(int(sha256(compared(record)).hexdigest()[:32], 16) for record in records)
         self.buffer.append((account, times, records))
-        return self.flush() if self.table_content is None or self.rows > MAX_BUFFERED_ROWS else []
+        return [] if self.is_buffering and self.rows <= MAX_BUFFERED_ROWS else self.flush()
 
     def flush(self) -> list[Batch]:
-        """Return the buffered batches, to be written."""
-        batches, self.buffer, self.table_content = self.buffer, [], None
+        """Return the buffered batches, to be written, and stop buffering: the table then changes."""
+        batches, self.buffer, self.last_content_hash = self.buffer, [], None
         return batches
 
     @property
-    def is_unchanged(self) -> bool:
-        """Return whether the rows equal what the table holds, and none of them was written."""
-        return self.table_content is not None and self.table_content == self.content
+    def is_buffering(self) -> bool:
+        return self.last_content_hash is not None
 
     @property
-    def content(self) -> str:
-        """Return a fingerprint of the rows, independent of their order."""
+    def is_unchanged(self) -> bool:
+        """Return whether the rows equal the rows of the table, and none of them was written."""
+        return self.last_content_hash == self.content_hash
+
+    @property
+    def content_hash(self) -> str:
+        """Return a hash of the rows that does not depend on their order."""
         return f"{self.rows} {self.sum_of_hashes % 2**128:032x}"
 
 
@@ -89,7 +93,7 @@ class Versions:
     @property
     def buffering(self) -> list[str]:
         """Return the streams with buffered records: a STATE must not count these records as written."""
-        return [name for name, version in self._open.items() if version.table_content]
+        return [name for name, version in self._open.items() if version.is_buffering]
 
     def resume(self, numbers: Mapping[str, int]) -> None:
         """Open the versions that earlier syncs left unfinished, and no other."""
@@ -99,8 +103,8 @@ class Versions:
         """
         Open the next version of a stream.
 
-        Its records are buffered only if the table was written within a day. The state may be older than the warehouse,
-        if the STATE after some rows was lost; only a whole new version removes such rows.
+        Its records are buffered only if the table was written within a day. A lost STATE may leave rows in the
+        warehouse that the state does not know. Only a version that is written removes them, so one is written each day.
         """
         stream = self._state.stream(name)
         now_ms = int(datetime.now(timezone.utc).timestamp() * 1000)
@@ -114,8 +118,8 @@ class Versions:
         version, batch = self._open.get(name), (account, times, records)
         self._write_all(name, version.add(*batch) if version else [batch])
 
-    def drop(self, name: str) -> None:
-        """Close a version that stopped again; the next sync resumes it."""
+    def set_aside(self, name: str) -> None:
+        """Close a version whose read failed again. The state keeps its progress, and the next sync resumes it."""
         self._open.pop(name, None)
 
     def flush(self, names: Sequence[str]) -> None:
@@ -133,16 +137,18 @@ class Versions:
 
     def _end(self, name: str, failed: Collection[str], reasons: Mapping[str, str], now: Timestamp) -> None:
         stream, version = self._state.stream(name), self._open[name]
-        not_whole = _accounts_not_whole(stream, version.number, failed)
-        if not_whole:
-            _log_why_rows_stay(name, stream, not_whole, reasons)
-        if version.is_unchanged and (not_whole or not stream.blocked):
-            version.table_content, stream.content_hash = None, version.content
+        incomplete_accounts = _incomplete_accounts(stream, version.number, failed)
+        if incomplete_accounts:
+            _log_why_rows_stay(name, stream, incomplete_accounts, reasons)
+        if version.is_unchanged and (incomplete_accounts or not stream.blocked):
+            version.flush()  # not written: the table has these rows
+            stream.content_hash = version.content_hash
             return
-        stream.content_hash = None if version.resumed else version.content
-        stream.written_at, stream.blocked = now, bool(not_whole)
+        # A resumed version has hashed only the rows of this sync.
+        stream.content_hash = None if version.resumed else version.content_hash
+        stream.written_at, stream.blocked = now, bool(incomplete_accounts)
         self._write_all(name, version.flush())
-        if not not_whole:
+        if not incomplete_accounts:
             self._activate(name, version.number)
 
     def _write_all(self, name: str, batches: Collection[Batch]) -> None:
@@ -150,7 +156,7 @@ class Versions:
             self._write(name, account, times, records)
 
 
-def _accounts_not_whole(stream: StreamState, version: int, failed: Collection[str]) -> list[str]:
+def _incomplete_accounts(stream: StreamState, version: int, failed: Collection[str]) -> list[str]:
     """
     Return the accounts that keep a version from being activated.
 
@@ -170,7 +176,11 @@ def _is_whole(partition: Partition, version: int) -> bool:
 
 
 def _log_why_rows_stay(name: str, stream: StreamState, accounts: list[str], reasons: Mapping[str, str]) -> None:
-    """Log why deleted rows stay, and how to drop them. `reasons` holds why each account was not read whole."""
+    """
+    Log why deleted rows stay, and how to drop them. `reasons` holds why each account was not read whole.
+
+    An account that another shard of the state holds (ELSEWHERE) needs no action: the merged state has it.
+    """
     unread = [account for account in accounts if stream.partitions.get(account) != ELSEWHERE]
     if len(unread) < len(accounts):
         LOGGER.info("%s: deleted rows stay in the warehouse until the state shards are merged", name, extra=about(name))

@@ -57,8 +57,8 @@ class Ledger:
                 self._unconfirmed.append((_hash(value), self._changes))
                 self.last = Written(value, json.dumps(value).encode(), self._changes)
 
-    def confirm(self, line: bytes) -> bytes | None:
-        """Return the STATE to save after a line from the target; None if the line is no STATE."""
+    def state_to_save(self, line: bytes) -> bytes | None:
+        """Take a line from the target, and return the STATE to save now; None if the line is no STATE."""
         value = parse_state(line)
         if value is None:
             return None

@@ -2,10 +2,11 @@
 Run `tap | target` as two processes, with this process between them, and save the STATEs that the target prints.
 
 This process copies only whole lines from the tap to the target, so that a tap that is killed in the middle of a line
-does not make the target fail. ledger.py counts the lines, and decides which STATE to save.
+does not make the target fail. ledger.py counts the lines, and decides which STATE to save. commands/run_sync.py calls
+`Pipe.run`.
 
-Tap and target end with this process, even if it is killed. A guard process reads a pipe from this process; when that
-pipe closes, the guard sends SIGTERM to the process group of tap and target.
+Tap and target are ended when this process ends, even if it is killed. A guard process reads a pipe from this process;
+when that pipe closes, the guard sends SIGTERM to the process group of tap and target.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class Outcome:
 
     tap_exit: int = 0
     target_exit: int = 0
-    rows: int = 0  # sent to the target, which may have stored fewer
-    states: int = 0  # saved
+    rows: int = 0  # rows sent to the target, which may have stored fewer
+    states: int = 0  # STATEs saved
     saved_at: float = 0.0  # by time.monotonic()
     missing: int = 0  # rows that the target did not confirm
-    target_left_early: bool = False  # the target ended before it had read all lines
-    signals: list[int] = field(default_factory=list)  # that this process received
+    target_left_early: bool = False  # the target ended before all lines were sent to it
+    signals: list[int] = field(default_factory=list)  # signals that this process received
 
 
 class Lines:
@@ -79,8 +80,9 @@ class Pipe:
     """
     One run of tap and target. It calls `save` with each confirmed STATE, and `renew_lock` twice a minute.
 
-    If one chunk has several STATEs, the last one is saved. If `save` fails, a later call may succeed; if no later call
-    succeeds, `run` raises the error after both processes have ended.
+    A STATE of the tap is confirmed if the target stored every row before it, as ledger.py finds out. If one chunk of
+    the target's output has several STATEs, the last one is saved. If `save` fails, a later call may succeed; if no
+    later call succeeds, `run` raises the error after both processes have ended.
     """
 
     def __init__(self, save: Callable[[bytes], None], renew_lock: Callable[[], None]) -> None:
@@ -96,21 +98,22 @@ class Pipe:
         self,
         tap: Sequence[str],
         target: Sequence[str],
-        lock: int,
+        lock_fd: int,
         logs: tuple[IO[bytes] | None, IO[bytes] | None],
-        passed: Mapping[str, int],
+        inherited_fds: Mapping[str, int],
     ) -> Outcome:
         """
-        Run tap and target until both end. They inherit the descriptor `lock`; `logs` take their stderr.
+        Run tap and target until both end. `logs` take their stderr.
 
-        The tap also inherits the descriptors in `passed`, whose keys are the environment variables that name them.
+        Both inherit `lock_fd`, so that the lock is held until the last of them ends. The tap also inherits
+        `inherited_fds`, by the environment variables that name them.
 
         The first SIGTERM or SIGINT ends the tap, which writes a last STATE, and lets the target finish. The second one
         kills both. Raises TapError.
         """
-        with self._handle_signals(), _process_group(lock) as group:
-            self._target = _start(target, lock, group, "--target", {}, stdin=subprocess.PIPE, stderr=logs[1])
-            self._tap = _start(tap, lock, group, "--tap", passed, stdin=subprocess.DEVNULL, stderr=logs[0])
+        with self._handle_signals(), _process_group(lock_fd) as group:
+            self._target = _start(target, lock_fd, group, "--target", {}, stdin=subprocess.PIPE, stderr=logs[1])
+            self._tap = _start(tap, lock_fd, group, "--tap", inherited_fds, stdin=subprocess.DEVNULL, stderr=logs[0])
             copier = threading.Thread(target=self._copy, args=(self._tap, self._target), daemon=True)
             copier.start()
             if self.outcome.signals:
@@ -179,7 +182,7 @@ class Pipe:
         for line in reversed(lines):
             if not line.strip():
                 continue
-            state = self._ledger.confirm(line)
+            state = self._ledger.state_to_save(line)
             if state is not None:
                 self._save(state)
                 return
@@ -219,13 +222,17 @@ class Pipe:
 
 
 @contextmanager
-def _process_group(lock: int) -> Iterator[int]:
-    """Create a process group with a guard in it. Ctrl-C reaches this process only, which then stops the tap."""
+def _process_group(lock_fd: int) -> Iterator[int]:
+    """
+    Create a process group with a guard in it. Ctrl-C reaches this process only, which then stops the tap.
+
+    The guard inherits the lock too, so that no other sync begins before the guard has sent its signal.
+    """
     guard = subprocess.Popen(  # noqa: S603  # a constant
         GUARD,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        pass_fds=(lock,),
+        pass_fds=(lock_fd,),
         preexec_fn=os.setpgrp,
     )
     try:
@@ -235,15 +242,15 @@ def _process_group(lock: int) -> Iterator[int]:
 
 
 def _start(
-    command: Sequence[str], lock: int, group: int, what: str, passed: Mapping[str, int], **streams: Any
+    command: Sequence[str], lock_fd: int, group: int, what: str, inherited_fds: Mapping[str, int], **streams: Any
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603  # the user's own command, without a shell
             command,
             stdout=subprocess.PIPE,
             bufsize=0,
-            pass_fds=(lock, *passed.values()),
-            env=os.environ | {name: str(descriptor) for name, descriptor in passed.items()},
+            pass_fds=(lock_fd, *inherited_fds.values()),
+            env=os.environ | {name: str(descriptor) for name, descriptor in inherited_fds.items()},
             preexec_fn=lambda: os.setpgid(0, group),  # in the child, in case this process is killed now
             **streams,
         )

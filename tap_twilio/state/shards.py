@@ -5,8 +5,9 @@ A shard holds the partitions of its own accounts. For every other account with r
 `ELSEWHERE`, so that no process completes a FULL_TABLE version and drops the rows of other accounts. A process that
 reads such an account anyway reads it from the beginning.
 
-Safety: the merge takes each partition from one shard. It leaves out a partition that shards contradict each other on,
-and the next sync reads that partition from the beginning.
+Safety: the merge takes each partition from one shard. If two shards hold different bookmarks of an account, the merge
+fails. In a stream that is not read per account, both processes may have read it: the merge leaves that partition out,
+and the next sync reads it from the beginning.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from .model import ELSEWHERE, Partition, StreamState
 from .store import State
 
 
-def owned(state: State) -> dict[str, int]:
-    """Return the accounts whose partitions a state holds, sorted, with the bytes of their fingerprints."""
+def fingerprint_bytes_by_account(state: State) -> dict[str, int]:
+    """Return the accounts whose partitions a state holds, not another shard, with the bytes of their fingerprints."""
     sizes: dict[str, int] = {}
     for name in state.names:
         for account, partition in state.stream(name).partitions.items():
@@ -108,7 +109,7 @@ class Merger:
     files: Sequence[tuple[str, State]]
     warnings: list[str] = field(default_factory=list)
 
-    def value(self) -> Json:
+    def merge(self) -> Json:
         """Return the merged state. Raises TapError if two states contradict each other."""
         names = list(dict.fromkeys(name for _, state in self.files for name in state.names))
         streams = {
@@ -160,7 +161,11 @@ class Merger:
         return merged
 
     def _choose_partition(self, name: str, account: str, files: list[tuple[str, StreamState]]) -> Partition | None:
-        """Return the partition from the state that owns it; None if the next sync must read it from the beginning."""
+        """
+        Return the partition from the state that holds it, and ELSEWHERE if none does.
+
+        Returns None if the next sync must read the partition from the beginning.
+        """
         partitions = [(file, stream.partitions[account]) for file, stream in files if account in stream.partitions]
         own = [(file, partition) for file, partition in partitions if partition != ELSEWHERE]
         if not own:
@@ -175,8 +180,8 @@ class Merger:
                 "to one process. Split the state with tap-twilio state split, and merge that account's shard once."
             )
         self.warnings.append(
-            f"{name}: {own[0][0]} and {others[0]} both read it, and it does not belong to their accounts, so the next "
-            "sync reads it from the beginning; select it in one of the processes"
+            f"{name}: {own[0][0]} and {others[0]} both read this stream, which is not per account. The next sync reads "
+            "it from the beginning. Select it in one of the processes only"
         )
         return None
 
@@ -184,4 +189,4 @@ class Merger:
 def merge(files: Sequence[tuple[str, Any]]) -> tuple[Json, list[str]]:
     """Return the merged state, and warnings for the log. `files`: the names of files, and the states in them."""
     merger = Merger(files)
-    return merger.value(), merger.warnings
+    return merger.merge(), merger.warnings

@@ -277,8 +277,8 @@ STREAMS = (
         API,
         "Recordings/{reference_sid}/AddOnResults",
         "add_on_results",
-        # No document says that a result changes the recording's date_updated. The tap requests the results for the last
-        # time in a sync that begins at least an hour (lateness_hours) after the recording's last change.
+        # A result may leave the recording's date_updated unchanged. The tap requests the results for the last time in a
+        # sync that begins at least an hour (lateness_hours) after the recording's last change.
         parent=Parent("recordings", {"reference_sid": "sid"}, where=Condition("status", one_of=("completed",))),
         cost="one request for each completed recording that changed; only add-ons make results",
     ),

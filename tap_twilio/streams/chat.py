@@ -11,8 +11,8 @@ STREAMS = (
         CHAT,
         "Services/{service_sid}/Channels/{channel_sid}/Invites",
         "invites",
-        # Chat and Conversations share services, and a channel is a conversation. No document says that an invite
-        # changes the conversation's date_updated.
+        # Chat and Conversations share services, and a channel is a conversation. An invite may leave
+        # the conversation's date_updated unchanged, so every sync visits the open ones.
         parent=Parent(
             "conversations",
             {"service_sid": "chat_service_sid", "channel_sid": "sid"},

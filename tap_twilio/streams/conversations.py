@@ -4,7 +4,8 @@ from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN_CONVERSATIONS = OpenParents(open_if=Condition("state", one_of=("active", "inactive", "initializing")))
-# No document says that a new participant, webhook or message changes the conversation's date_updated.
+# A new participant, webhook or message may leave the conversation's date_updated unchanged, so every sync visits the
+# open conversations.
 CONVERSATION = Parent(
     "conversations", {"chat_service_sid": "chat_service_sid", "conversation_sid": "sid"}, OPEN_CONVERSATIONS
 )
@@ -15,7 +16,7 @@ STREAMS = (
         "conversation_configuration",
         CONVERSATIONS,
         "Configuration",
-        None,
+        rows=None,
         key=("account_sid",),
         read_strategy=FullRead(),
         has_item_endpoint=False,
@@ -24,7 +25,7 @@ STREAMS = (
         "conversation_webhook_configuration",
         CONVERSATIONS,
         "Configuration/Webhooks",
-        None,
+        rows=None,
         key=("account_sid",),
         read_strategy=FullRead(),
         has_item_endpoint=False,
@@ -39,7 +40,7 @@ STREAMS = (
         "bindings",
         parent=SERVICE,
         deselected_by_default=frozenset({"endpoint"}),  # the token of a device
-        cost="one request for each conversation service and 100 bindings",
+        cost="one request for each conversation service, and for each 100 bindings",
     ),
     Stream(
         "conversation_roles",
@@ -57,7 +58,7 @@ STREAMS = (
         "users",
         parent=SERVICE,
         page_size=50,
-        cost="one request for each conversation service and 50 users",
+        cost="one request for each conversation service, and for each 50 users",
     ),
     Stream(
         "user_conversations",
@@ -77,7 +78,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations",
         "conversations",
         parent=SERVICE,
-        cost="one request for each conversation service and 100 conversations",
+        cost="one request for each conversation service, and for each 100 conversations",
     ),
     Stream(
         "conversation_participants",
@@ -110,8 +111,8 @@ STREAMS = (
         CONVERSATIONS,
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages/{message_sid}/Receipts",
         "delivery_receipts",
-        # A message to SMS or WhatsApp has a delivery. No document says that its progress changes the message's
-        # date_updated. The next sync requests them again if the message is at most lateness_hours old.
+        # A message to SMS or WhatsApp has a delivery. Its progress may leave the message's date_updated unchanged. The
+        # next sync requests the receipts again if the message is at most lateness_hours old.
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},

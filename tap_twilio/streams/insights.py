@@ -128,7 +128,7 @@ STREAMS = (
         "voice_insights_settings",
         INSIGHTS,
         "Voice/Settings",
-        None,
+        rows=None,
         key=("account_sid",),
         read_strategy=FullRead(),
         has_item_endpoint=False,

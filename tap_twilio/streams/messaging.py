@@ -68,7 +68,7 @@ STREAMS = (
         # Every row has the same sid, so only a service and a sid identify a row (OpenAPI, FetchUsAppToPerson). The
         # campaign_id cannot be a key, because it can be null.
         key=("messaging_service_sid", "sid"),
-        # No condition on us_app_to_person_registered: no document says that it is true after a campaign failed.
+        # Every service is visited, since us_app_to_person_registered may be false after a campaign failed.
         parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
         resumable=False,
         cost=EACH_SERVICE,
@@ -80,7 +80,7 @@ STREAMS = (
         "a2p/BrandRegistrations/{brand_sid}/Vettings",
         "data",
         key=("brand_sid", "brand_vetting_sid"),
-        # No document says that a vetting changes its brand's date_updated.
+        # A vetting may leave its brand's date_updated unchanged, so every sync visits every brand.
         parent=Parent("brand_registrations", {"brand_sid": "sid"}, AllParents()),
         deselected_by_default=frozenset(
             {"vetting_id"}

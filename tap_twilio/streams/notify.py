@@ -15,6 +15,6 @@ STREAMS = (
         "bindings",
         parent=Parent("notify_services", {"service_sid": "sid"}, AllParents()),
         deselected_by_default=frozenset({"endpoint", "address"}),  # tokens of devices, phone numbers
-        cost=f"one request for each Notify service and 1,000 bindings; {END_OF_LIFE}",
+        cost=f"one request for each Notify service, and for each 1,000 bindings; {END_OF_LIFE}",
     ),
 )

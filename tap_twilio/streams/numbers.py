@@ -3,7 +3,7 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 NUMBERS = Product("numbers", "/v2")
-# No document says that a child changes the date_updated of its bundle.
+# A child may leave the date_updated of its bundle unchanged, so every sync visits every bundle.
 BUNDLE = Parent("regulatory_bundles", {"bundle_sid": "sid"}, AllParents())
 
 STREAMS = (

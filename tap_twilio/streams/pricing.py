@@ -23,7 +23,7 @@ def _country_streams(kind: str, product: Product, path: str) -> tuple[Stream, St
         f"pricing_{kind}_prices",
         product,
         f"{path}/Countries/{{iso_country}}",
-        None,
+        rows=None,
         key=("iso_country",),
         read_strategy=FullRead(),
         parent=Parent(listed.name, {"iso_country": "iso_country"}, AllParents()),

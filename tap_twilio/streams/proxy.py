@@ -4,7 +4,8 @@ from .model import AllParents, Condition, OpenParents, Parent, Product, Stream
 
 # The description of the lists says 100 rows a page, the description of PageSize 1,000 (OpenAPI, ListSession).
 PROXY = Product("proxy", "/v1", page_size=100)
-# No document says that a new participant or interaction changes the session's date_updated.
+# A new participant or interaction may leave the session's date_updated unchanged, so every sync visits the
+# open sessions.
 OPEN_SESSIONS = OpenParents(open_if=Condition("status", one_of=("open", "in-progress", "unknown")))
 IN_SESSION = Parent("proxy_sessions", {"service_sid": "service_sid", "session_sid": "sid"}, OPEN_SESSIONS)
 NO_NEW_CUSTOMERS = "Twilio takes no new customers for Proxy"  # docs, proxy/proxy-changelog
@@ -27,7 +28,7 @@ STREAMS = (
         "Services/{service_sid}/Sessions",
         "sessions",
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
-        cost=f"one request for each Proxy service and 100 sessions; {NO_NEW_CUSTOMERS}",
+        cost=f"one request for each Proxy service, and for each 100 sessions; {NO_NEW_CUSTOMERS}",
     ),
     Stream(
         "proxy_participants",

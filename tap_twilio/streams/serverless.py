@@ -5,7 +5,7 @@ from tap_twilio.timestamps import DAY
 from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 SERVERLESS = Product("serverless", "/v1")
-# No document says that a child changes the date of its parent.
+# A child may leave the date of its parent unchanged, so every sync visits every parent.
 BY_SERVICE = Parent("serverless_services", {"service_sid": "sid"}, AllParents())
 ENVIRONMENT = {"service_sid": "service_sid", "environment_sid": "sid"}
 BY_ENVIRONMENT = Parent("serverless_environments", ENVIRONMENT, AllParents())

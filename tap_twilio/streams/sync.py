@@ -5,8 +5,8 @@ from .model import AllParents, FullRead, Parent, Product, Stream
 SYNC = Product("sync", "/v1", page_size=100)
 OF_SERVICE = Parent("sync_services", {"service_sid": "sid"}, AllParents())
 EACH_SERVICE = "one request for each Sync service"
-# A permission changes no date of its document, list or map. No document says that permissions exist only where the
-# service has acl_enabled.
+# A permission changes no date of its document, list or map, so every sync visits all of them. It does so without
+# acl_enabled too: no document says that only services with acl_enabled have permissions.
 IN_EVERY_SYNC = "in every sync, whether or not its service has acl_enabled"
 
 STREAMS = (
@@ -17,7 +17,7 @@ STREAMS = (
         "Services/{service_sid}/Documents",
         "documents",
         parent=OF_SERVICE,
-        cost=f"{EACH_SERVICE} and 100 documents",
+        cost=f"{EACH_SERVICE}, and for each 100 documents",
     ),
     Stream(
         "sync_lists",
@@ -25,7 +25,7 @@ STREAMS = (
         "Services/{service_sid}/Lists",
         "lists",
         parent=OF_SERVICE,
-        cost=f"{EACH_SERVICE} and 100 lists",
+        cost=f"{EACH_SERVICE}, and for each 100 lists",
     ),
     Stream(
         "sync_maps",
@@ -33,7 +33,7 @@ STREAMS = (
         "Services/{service_sid}/Maps",
         "maps",
         parent=OF_SERVICE,
-        cost=f"{EACH_SERVICE} and 100 maps",
+        cost=f"{EACH_SERVICE}, and for each 100 maps",
     ),
     Stream(
         "sync_streams",
@@ -41,7 +41,7 @@ STREAMS = (
         "Services/{service_sid}/Streams",
         "streams",
         parent=OF_SERVICE,
-        cost=f"{EACH_SERVICE} and 100 streams",
+        cost=f"{EACH_SERVICE}, and for each 100 streams",
     ),
     Stream(
         "sync_document_permissions",
@@ -64,7 +64,7 @@ STREAMS = (
         # (Twilio's twilio-sync 4.0.1, synclist.js and syncmap.js).
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}),
         resumable=False,
-        cost="one request for each list that changed, and 100 items of it",
+        cost="one request for each list that changed, and for each 100 items of it",
     ),
     Stream(
         "sync_list_permissions",
@@ -85,7 +85,7 @@ STREAMS = (
         key=("map_sid", "key"),
         parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}),
         resumable=False,
-        cost="one request for each map that changed, and 100 items of it",
+        cost="one request for each map that changed, and for each 100 items of it",
     ),
     Stream(
         "sync_map_permissions",

@@ -5,12 +5,12 @@ from tap_twilio.timestamps import DAY
 from .model import AllParents, Filter, FullRead, LogWindow, Parent, Product, Stream
 
 TASKROUTER = Product("taskrouter", "/v1")
-# No document says that a child changes the date of its workspace or worker.
+# A child may leave the date of its workspace or worker unchanged, so every sync visits every parent.
 BY_WORKSPACE = Parent("taskrouter_workspaces", {"workspace_sid": "sid"}, AllParents())
 BY_WORKER = Parent("taskrouter_workers", {"workspace_sid": "workspace_sid", "worker_sid": "sid"}, AllParents())
 EACH_WORKSPACE, EACH_WORKER = "one request for each workspace", "one request for each worker"
-PERIOD = frozenset({"start_time", "end_time"})  # statistics are of the 24 hours before the request
-DAY_OF_MINUTES = {"Minutes": "1440"}  # Twilio's default is 15 minutes
+PERIOD_BOUNDS = frozenset({"start_time", "end_time"})  # of statistics: they change with each request
+LAST_24_HOURS = {"Minutes": "1440"}  # Twilio's default is 15 minutes
 
 STREAMS = (
     Stream("taskrouter_workspaces", TASKROUTER, "Workspaces", "workspaces"),
@@ -31,7 +31,7 @@ STREAMS = (
         # Without dates, Twilio lists the last 15 minutes.
         filter=Filter("StartDate", "EndDate", "event_date", nullable=False, max_age=30 * DAY),
         parent=BY_WORKSPACE,
-        cost=f"{EACH_WORKSPACE} and 1,000 events; Twilio keeps 30 days",
+        cost=f"{EACH_WORKSPACE}, and for each 1,000 events; Twilio keeps 30 days",
     ),
     Stream(
         "taskrouter_tasks",
@@ -66,13 +66,13 @@ STREAMS = (
         "task_queues_statistics",
         key=("task_queue_sid",),
         read_strategy=FullRead(),
-        query=DAY_OF_MINUTES,
+        query=LAST_24_HOURS,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        resumable=False,
+        resumable=False,  # rows have no sid that a page token could name
         not_compared=frozenset(
             {
-                *(f"cumulative.{name}" for name in PERIOD),
+                *(f"cumulative.{name}" for name in PERIOD_BOUNDS),
                 # The waiting time, in seconds, of the task longest_task_waiting_sid.
                 "realtime.longest_task_waiting_age",
                 "realtime.longest_relative_task_age_in_queue",
@@ -116,39 +116,39 @@ STREAMS = (
         "taskrouter_workspace_statistics",
         TASKROUTER,
         "Workspaces/{workspace_sid}/CumulativeStatistics",
-        None,
+        rows=None,
         key=("workspace_sid",),
         read_strategy=FullRead(),
-        query=DAY_OF_MINUTES,
+        query=LAST_24_HOURS,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        not_compared=PERIOD,
+        not_compared=PERIOD_BOUNDS,
         cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_worker_statistics",
         TASKROUTER,
         "Workspaces/{workspace_sid}/Workers/CumulativeStatistics",
-        None,
-        key=("workspace_sid",),
+        rows=None,
+        key=("workspace_sid",),  # a row has the sums of all workers of a workspace
         read_strategy=FullRead(),
-        query=DAY_OF_MINUTES,
+        query=LAST_24_HOURS,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        not_compared=PERIOD,
+        not_compared=PERIOD_BOUNDS,
         cost=EACH_WORKSPACE,
     ),
     Stream(
         "taskrouter_workflow_statistics",
         TASKROUTER,
         "Workspaces/{workspace_sid}/Workflows/{workflow_sid}/CumulativeStatistics",
-        None,
+        rows=None,
         key=("workflow_sid",),
         read_strategy=FullRead(),
-        query=DAY_OF_MINUTES,
+        query=LAST_24_HOURS,
         parent=Parent("taskrouter_workflows", {"workspace_sid": "workspace_sid", "workflow_sid": "sid"}, AllParents()),
         has_item_endpoint=False,
-        not_compared=PERIOD,
+        not_compared=PERIOD_BOUNDS,
         cost="one request for each workflow",
     ),
 )

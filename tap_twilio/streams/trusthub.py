@@ -3,7 +3,7 @@
 from .model import AllParents, FullRead, Parent, Product, Stream
 
 TRUSTHUB = Product("trusthub", "/v1")
-# No document says that a child changes the date_updated of its profile or product.
+# A child may leave the date_updated of its profile or product unchanged, so every sync visits all of them.
 PROFILE = Parent("trusthub_customer_profiles", {"customer_profile_sid": "sid"}, AllParents())
 TRUST_PRODUCT = Parent("trusthub_trust_products", {"trust_product_sid": "sid"}, AllParents())
 

@@ -6,7 +6,7 @@ from .model import AllParents, Filter, FullRead, Parent, Product, Stream
 
 VERIFY = Product("verify", "/v2")
 SERVICE = Parent("verify_services", {"service_sid": "sid"}, AllParents())
-# No document says that a factor or challenge changes its entity's date_updated.
+# A factor or challenge may leave its entity's date_updated unchanged, so every sync visits every entity.
 ENTITY = Parent("verify_entities", {"service_sid": "service_sid", "identity": "identity"}, AllParents())
 
 STREAMS = (
@@ -63,7 +63,7 @@ STREAMS = (
         key=("service_sid", "identity"),  # the paths of factors and challenges have the identity
         parent=SERVICE,
         resumable=False,
-        cost="one request for each Verify service and 1,000 entities",
+        cost="one request for each Verify service, and for each 1,000 entities",
     ),
     Stream(
         "verify_factors",

@@ -52,7 +52,7 @@ STREAMS = (
         "voice_dialing_permission_settings",
         VOICE,
         "Settings",
-        None,
+        rows=None,
         key=("account_sid",),
         read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},

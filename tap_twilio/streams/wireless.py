@@ -16,7 +16,7 @@ SIM_COST = f"one request for each SIM that is ready or active, and for each that
 # UsageRecord resources). A date within a day could return a smaller sum.
 BY_DAY = {"Granularity": "daily"}
 LAST_WEEK = LogWindow(lookback=7 * DAY)
-PERIOD = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, max_age=540 * DAY)
+PERIOD_FILTER = Filter("Start", "End", "period_start", unit=DAY, midnights=True, nullable=False, max_age=540 * DAY)
 PERIOD_COLUMNS = {"period_start": "period.start", "period_end": "period.end"}
 
 STREAMS = (
@@ -38,7 +38,7 @@ STREAMS = (
         "usage_records",
         key=("sim_sid", "period_start"),
         read_strategy=LAST_WEEK,
-        filter=PERIOD,
+        filter=PERIOD_FILTER,
         query=BY_DAY,
         parent=EACH_SIM,
         derived=PERIOD_COLUMNS,
@@ -53,7 +53,7 @@ STREAMS = (
         "usage_records",
         key=("account_sid", "period_start"),
         read_strategy=LAST_WEEK,
-        filter=PERIOD,
+        filter=PERIOD_FILTER,
         query=BY_DAY,
         derived=PERIOD_COLUMNS,
         has_item_endpoint=False,

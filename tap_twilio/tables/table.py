@@ -216,13 +216,13 @@ class Table:
         date_rule: DateRule,
     ) -> tuple[list[PendingRow], Collection[int]]:
         """Return rows as a reader takes them, and the indices of unsliceable rows."""
-        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.row_dates(rows)
+        keys, contents, dates = hash_keys(endpoint.ids(rows)), hash_contents(records), endpoint.date_triples(rows)
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
         kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if reader.all_new else (records, repeat(times), dates)
         pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
-        return pending, endpoint.unsliceable_rows(dates)
+        return pending, endpoint.unsliceable_indices(dates)
 
     def _emit_beyond_limit(
         self,
@@ -234,7 +234,7 @@ class Table:
         date_rule: DateRule,
     ) -> Read:
         """Emit rows by their dates: the state has no room for their fingerprints."""
-        _, listed, created = endpoint.dates(rows[0])
+        _, listed, created = endpoint.dates_of(rows[0])
         self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
         reader.forget(hash_keys(endpoint.ids(rows)))
         if not reader.all_new:
@@ -277,7 +277,7 @@ class Table:
         self, mode: ReadMode, endpoint: ListEndpoint, rows: Sequence[Row], times: PageTimes, date_rule: DateRule
     ) -> Read:
         """Emit the rows that are due by their dates."""
-        records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates(row))))
+        records = list(self.records(row for row in rows if date_rule.is_due(endpoint.dates_of(row))))
         if mode is ReadMode.LOOKBACK:
             yield from self._emit_once(list(zip(hash_contents(records), records, repeat(times))))
         elif records:

@@ -1,7 +1,7 @@
 """
 A list endpoint: builds the requests for the pages of one list, and gets keys and dates from its rows.
 
-The reads in extract/ yield these requests; extract/page_reader.py calls `complete` on each page.
+The reads in extract/ yield these requests; extract/page_reader.py calls `check_and_add_derived` on each page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 
 def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
-    """Return the path of a product, with values in place of its braces, quoted, since some values are free text."""
+    """Fill the braces of a path, and put it below the product's root. Values are quoted: some are free text."""
     filled = f"{product.root}/{path}{product.suffix}"
     for name, value in values.items():
         filled = filled.replace(f"{{{name}}}", quote(value, safe=""))
@@ -39,19 +39,23 @@ def path_of(product: Product, path: str, values: Mapping[str, str]) -> str:
 
 
 # The dates of a row as Twilio wrote them: of its last change, its list date, and of its creation.
-Dates = tuple[Any, Any, Any]
+DateTriple = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
 class ListEndpoint:
-    """The list of a stream in one account, for one value of a query parameter or one parent row where it has those."""
+    """
+    One list of a stream in one account.
+
+    A stream with `query_variants` has one list for each value of a parameter, a child stream one for each parent row.
+    """
 
     stream: Stream
     account: str
     page_size: int
     query: Mapping[str, str] = field(default_factory=dict)  # one of the stream's `query_variants`
     values: Mapping[str, str] = field(default_factory=dict)  # of the parent row, for the braces of the path
-    counted_for: str = ""  # another stream that the statistics count the requests for
+    counted_for: str = ""  # count these requests under this stream, instead of the list's own
 
     def first_page(self, since: Timestamp | None = None, until: Timestamp | None = None) -> Fetch:
         """
@@ -105,7 +109,7 @@ class ListEndpoint:
         """Return the property that holds a row's list date: Twilio sorts and filters the list by it."""
         return self.stream.filter.column if self.stream.filter else "date_created"
 
-    def complete(self, page: Page, rows_before: int = 0) -> Page:
+    def check_and_add_derived(self, page: Page, rows_before: int = 0) -> Page:
         """
         Return a page with the stream's `derived` properties in each row. `rows_before` rows of the list precede it.
 
@@ -145,35 +149,37 @@ class ListEndpoint:
         return row.get(self.list_date_property)
 
     @cached_property
-    def dates(self) -> Callable[[Row], Dates]:
+    def dates_of(self) -> Callable[[Row], DateTriple]:
         """Return the function that returns a row's dates."""
         changed, listed = self.stream.replication_key or "", self.list_date_property
         return lambda row: (row.get(changed), row.get(listed), row.get("date_created"))
 
-    def row_dates(self, rows: Sequence[Row]) -> list[Dates]:
+    def date_triples(self, rows: Sequence[Row]) -> list[DateTriple]:
+        """Return the dates of rows. The quick way needs every date in every row."""
         try:
             return list(map(itemgetter(self.stream.replication_key, self.list_date_property, "date_created"), rows))
         except KeyError:
-            return list(map(self.dates, rows))
+            return list(map(self.dates_of, rows))
 
-    def unsliceable_rows(self, rows: Sequence[Dates]) -> frozenset[int]:
+    def unsliceable_indices(self, triples: Sequence[DateTriple]) -> frozenset[int]:
         """
         Return the indices of rows that a date filter hides, or lists at another place than the unfiltered list.
 
-        These are undated rows, and rows whose list date is more than a day after their creation.
+        These are rows without a list date or a creation date, and rows whose list date is more than a day after their
+        creation.
         """
         if not self.stream.filter_hides_rows:
             return frozenset()
         # Most rows have one minute for both dates: to compare the texts first is quicker than to parse them.
         differ = (
             index
-            for index, (_, listed, created) in enumerate(rows)
+            for index, (_, listed, created) in enumerate(triples)
             if not listed or not created or listed[:16] != created[:16]
         )
         return frozenset(
             index
             for index in differ
-            if _is_unsliceable(timestamp_or_none(rows[index][1]), timestamp_or_none(rows[index][2]))
+            if _is_unsliceable(timestamp_or_none(triples[index][1]), timestamp_or_none(triples[index][2]))
         )
 
     @cached_property
@@ -192,8 +198,8 @@ class ListEndpoint:
 
         At least one row must be dated, since a list may show all undated rows above the dated ones.
         """
-        row_dates = (self.latest_date(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
-        return all(row_date < date for row_date in row_dates) and any(
+        dates = (self.latest_date(row) or timestamp_or_none(row.get("date_created")) or END for row in page.rows)
+        return all(row_date < date for row_date in dates) and any(
             timestamp_or_none(self.list_date(row)) for row in page.rows
         )
 

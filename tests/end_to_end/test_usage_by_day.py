@@ -79,4 +79,4 @@ def test_a_sum_without_a_period_is_an_error(name: str) -> None:
     """It cannot be told from others, nor be left out without a word."""
     row = {"account_sid": "AC0", "sim_sid": "HS0", "period": {}}
     with pytest.raises(BadAnswer, match=r"a row came without period\.start"):
-        ListEndpoint(BY_NAME[name], "AC0", 50, values={"sim_sid": "HS0"}).complete(Page([row], None, ""))
+        ListEndpoint(BY_NAME[name], "AC0", 50, values={"sim_sid": "HS0"}).check_and_add_derived(Page([row], None, ""))

@@ -23,7 +23,7 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import settings_from
 from tap_twilio.singer.catalog import discover, selected_streams
 from tap_twilio.singer.output import Output
-from tap_twilio.state.shards import grouped, merge, owned, split
+from tap_twilio.state.shards import fingerprint_bytes_by_account, grouped, merge, split
 from tap_twilio.state.store import State
 from testing.taps import Json
 from tests.state.test_model import ACCOUNTS, states
@@ -59,7 +59,7 @@ def test_shards_make_the_whole_again(written: Json, rng: random.Random) -> None:
     for name in written["bookmarks"]:
         assert after.stream(name) == before.stream(name)
     for group, shard in zip(groups, shards):
-        assert set(owned(State(shard))) <= set(group)
+        assert set(fingerprint_bytes_by_account(State(shard))) <= set(group)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 99), max_size=9), st.integers(1, 9))
