@@ -3,7 +3,7 @@ Read an endpoint again to find the rows that moved up during the first read.
 
 A row that changes during a read of several pages may move to a page that was already read. Then no page shows it. So a
 backfill in one sync and a full read call `find_moved_rows` after their last page. It is a generator: the page loop
-yields its effects to the scheduler. Other reads need it not, since a rescan follows them.
+yields its effects to the scheduler. Other reads do not need it, since a rescan follows them.
 """
 
 from __future__ import annotations

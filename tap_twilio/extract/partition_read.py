@@ -40,7 +40,7 @@ class Bounds:
 
     start_date: Timestamp = BEGINNING
     lookback: timedelta = 15 * DAY
-    lateness: timedelta = 6 * HOUR  # `lateness_hours`: Twilio may list a row so long after the date that the row has
+    lateness: timedelta = 6 * HOUR  # Twilio may list a row so long after the date that the row shows
     page_size: int = 1000
     lookback_pages: int = 500  # the longest lookback that is read page by page, where undated rows show too
     short_pages: int = 30  # the longest list that is read page by page, not in time slices

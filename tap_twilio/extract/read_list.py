@@ -10,7 +10,7 @@ effects of the consumers. The scheduler (run/scheduler.py) carries these out. Ho
 - `after_page` keeps the checkpoint, and returns True to stop.
 - `on_shift` returns the dispatcher of a new read from the top, or None to give the read up. Without it, PageShifted is
   raised, and the caller starts again.
-- `on_refusal` notes that Twilio refused or failed to answer a page; the read is given up. Without it, the error is
+- `on_refusal` notes that Twilio refused a page or failed to answer; the read is given up. Without it, the error is
   raised.
 
 A read that stops closes its dispatcher, unless the caller goes on with it (`closes=False`). A dispatcher that was given
@@ -35,7 +35,7 @@ Refusal = Refused | ServerFailed
 
 
 class Dispatcher(Protocol):
-    """A receiver of the pages of one read: `PageDispatcher`, or `SliceDispatcher` for a time slice."""
+    """A receiver of the pages of one read: `PageDispatcher`, or `SliceRead` for a time slice."""
 
     page_reader: PageReader
 

@@ -75,11 +75,11 @@ class TimeSlices:
     """
     Time slices of one list. `left` holds those that are left to read; the state keeps it.
 
-    A time slice that Twilio refuses or fails to answer is read in shorter parts, the newest first, down to single days.
-    The answer for a single day decides:
+    A time slice that Twilio refuses or fails to answer is read in shorter parts, the newest first, down to single days,
+    or to the months or years that rows are sums of. The answer for a single day decides:
 
     - HTTP 400: Twilio refuses this day and all older ones, if it answers two control requests: a page without a
-      filter, and the last 24 hours. Rescans read the older rows.
+      filter, and the last 24 hours (unless it answered a filter before). Rescans read the older rows.
     - HTTP 404: the day has no rows.
     - HTTP 500: the day stays in `left`, and the read ends with an error after all other time slices were read.
     """

@@ -105,7 +105,7 @@ class Partition:
     start_date: DateOrEnd | None = None  # the last sync's setting; "": everything
     selection: str | None = None  # the name, in StreamState.selections, of the last sync's properties
     resend_listed_before: Date | None = None  # rescans emit rows without a list date, or dated before this
-    deferred_before: Date | None = None  # resend_listed_before after the open read, which skips some parents
+    deferred_before: Date | None = None  # resend_listed_before after the open read: it leaves parents to later syncs
     resend_created_before: DateOrEnd | None = None  # rescans emit rows created before this
     feedback_progress: FeedbackProgress | None = None
     imported_bookmark: Date | None = None  # another tap's: older rows without a fingerprint count as sent
@@ -117,9 +117,8 @@ class Partition:
     visited_for: str | None = None  # the streams that these visits read
     unconfirmed: FingerprintText | None = None  # of parents whose last response counts only once it is repeated
     # the list
-    finished_at: Date | None = (
-        None  # the start of the last finished rescan, less lateness_hours; null during the backfill
-    )
+    # The start of the last finished rescan, less lateness_hours; null during the backfill.
+    finished_at: Date | None = None
     rescanned_at: Date | None = None  # when a rescan last read pages
     pages: Count | None = None  # the last rescan's pages, if it took several syncs
     empty_at: Date | None = None  # when a subaccount's list was last empty or unavailable (empty_recheck_hours)
