@@ -180,8 +180,8 @@ class Merger:
                 "to one process. Split the state with tap-twilio state split, and merge that account's shard once."
             )
         self.warnings.append(
-            f"{name}: {own[0][0]} and {others[0]} both read this stream, which is not per account. The next sync reads "
-            "it from the beginning. Select it in one of the processes only"
+            f"{name}: {own[0][0]} and {others[0]} both read this stream, which is not per account, so the next sync "
+            "reads it from the beginning; select it in one of the processes"
         )
         return None
 
