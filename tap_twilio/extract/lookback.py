@@ -29,7 +29,7 @@ Dispatchers = Sequence["PageDispatcher | None"]
 
 
 def look_back(
-    reading: PartitionRead, begins_rescan: bool, needed_since: Timestamp | None
+    reading: PartitionRead, begins_rescan: bool, feedback_since: Timestamp | None
 ) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
     """
     Read the newest pages of each endpoint, and emit what changed since the last lookback.
@@ -38,7 +38,7 @@ def look_back(
     from the top. Also return whether the lookback reached its edge in every endpoint.
     """
     tables = [table for table in reading.tables if table.state.date_updated]
-    edge = _edge(reading, needed_since)
+    edge = _edge(reading, feedback_since)
     dispatchers: list[PageDispatcher | None] = []
     is_complete = True
     for endpoint in reading.endpoints:
@@ -52,12 +52,12 @@ def look_back(
     return dispatchers, is_complete
 
 
-def _edge(reading: PartitionRead, needed_since: Timestamp | None) -> Timestamp:
-    """Return the list date down to which the lookback reads. Call feedback may need older calls."""
+def _edge(reading: PartitionRead, feedback_since: Timestamp | None) -> Timestamp:
+    """Return the list date down to which the lookback reads: call feedback may need older rows (`feedback_since`)."""
     states = [table.state for table in reading.tables if table.state.date_updated]
     lookbacks = [state.lookback_done_at for state in states if state.lookback_done_at]
     edge = earlier(min([date for date in (*lookbacks, reading.state.finished_at) if date]), reading.bounds.lookback)
-    return min(edge, needed_since or edge)
+    return min(edge, feedback_since or edge)
 
 
 def _read_newest(
