@@ -250,5 +250,5 @@ def _is_newest_first(endpoint: ListEndpoint, rows: list[Row]) -> bool:
     """Return whether the rows may be sorted by list date, creation or last change, the newest first."""
     names = {endpoint.list_date_property, "date_created", endpoint.stream.replication_key or ""}
     columns = [[timestamp_or_none(row.get(name)) for row in rows] for name in names]
-    directions = {_direction(dates) for dates in (*columns, map(endpoint.newest, rows))} - {""}
+    directions = {_direction(dates) for dates in (*columns, map(endpoint.latest_date, rows))} - {""}
     return not directions or "descending" in directions
