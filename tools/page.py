@@ -57,6 +57,8 @@ Each page has the streams of one product of Twilio's. A stream is a table, and i
   left join: a column can be null, or name a row that Twilio deleted. Every table with `account_sid` also joins
   [accounts](api.md#accounts) `sid`.
 - **Joined by**: the tables that have the key of this table.
+- **`received_at`**: when the tap received the row. A target of the Singer SDK adds `_sdc_received_at`, when the target
+  got it.
 - **Types**: a timestamp is UTC. JSON is JSON text.
 
 The diagram has the streams that are selected by default (blue), and tables that join them. Each box has the columns
