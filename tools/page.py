@@ -88,6 +88,7 @@ def diagram() -> Iterator[str]:
     for name, (column, row) in BOXES.items():
         x, y = 20 + column * COLUMN, 20 + row * ROW
         found = [join for join in joins(name) if join[1] in BOXES and join[1] != name]
+        found = [join for join in found if join[0] != ("call_sid_to_coach",)]  # the box has no room for it
         for other in sorted({join[1] for join in found}):
             right, down = BOXES[other][0] - column, BOXES[other][1] - row
             x1, y1 = x + WIDTH // 2 * (1 + right), y + HEIGHT // 2 * (1 + down)
