@@ -46,7 +46,7 @@ TAP_LOG, TARGET_LOG = DEMO / "tap.log", DEMO / "target.log"
 SANDBOX_SEED = "1"
 SANDBOX_HOURS = "3"  # each run after the first advances the sandbox's clock by so much
 SANDBOX_READY = re.compile(
-    r"sandbox: (?P<base_url>\S+)  account_sid=(?P<account_sid>\w+)  auth_token=(?P<auth_token>\w+)$"
+    r"sandbox: base_url=(?P<base_url>\S+)  account_sid=(?P<account_sid>\w+)  auth_token=(?P<auth_token>\w+)$"
 )
 SANDBOX_STREAMS = "all"
 LOCK_TIMEOUT = "&options=-c%20lock_timeout%3D5s"  # of the target, if an open psql holds a lock
@@ -239,7 +239,6 @@ def _open_source(start: Start) -> Iterator[Source]:
         settings = stack.enter_context(_sandbox(start))
         # Credentials in the environment belong to a real account.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
-        settings["base_url"] += "/{product}"  # two products may have a list with the same path
         yield Source(
             settings["account_sid"], _write_private(stack, "config.json", settings), "twilio_sandbox", environment
         )

@@ -108,7 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_clock(options.clock, clock)
         with serve(twilio, options.port) as server:
             server.on_advance = record
-            print(f"sandbox: {server.url}  account_sid={twilio.main}  auth_token={twilio.auth_token}", flush=True)
+            base_url = f"{server.url}/{{product}}"  # two products may have a list with the same path
+            print(
+                f"sandbox: base_url={base_url}  account_sid={twilio.main}  auth_token={twilio.auth_token}", flush=True
+            )
             signal.sigwait(ENDS)
     except ValueError as mistake:
         print(f"sandbox: {mistake}", file=sys.stderr)

@@ -23,6 +23,8 @@ from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 LOGGER = logging.getLogger("tap_twilio")
 # Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
 COMMANDS = {"run-sync": "run_sync", "state": "state"}
+# Words that are taken for a command -> the command to use.
+MEANT = {"sync": "run-sync, or --config alone", "run": "run-sync", "check": "--check", "discover": "--discover"}
 EPILOG = """\
 other commands, with arguments of their own:
   tap-twilio run-sync --help    run the tap into a target, and save the state
@@ -32,7 +34,7 @@ examples:
   tap-twilio --config config.json --check
   tap-twilio --config config.json --select calls,messages > rows.jsonl
   tap-twilio run-sync --target 'target-postgres --config target.json' \\
-      --state state -- --config config.json
+      --state . -- --config config.json
 
 settings: docs/settings.md, or the output of --about
 exit codes (docs/production.md has what to do):
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     gc.set_threshold(100_000, 20, 100)  # modules and pages hold no reference cycles
     argv = sys.argv[1:] if argv is None else argv
     command = COMMANDS.get(argv[0]) if argv else None
-    arguments = None if command else _parser().parse_args(argv)
+    arguments = None if command else _parse(argv)
     log = begin_log(arguments.log_format, passed_screen()) if arguments else begin_log()
     try:
         _open_standard_streams()
@@ -75,6 +77,14 @@ def main(argv: list[str] | None = None) -> None:
     with suppress(OSError, AttributeError):  # stderr is closed, or the disk is full
         sys.stderr.flush()
     os._exit(code)  # do not wait for threads that wait for Twilio
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """Parse the options. For a word that is no command, exit with the command that was probably meant."""
+    parser = _parser()
+    if argv and argv[0] in MEANT:
+        parser.error(f"there is no command {argv[0]}: use {MEANT[argv[0]]}")
+    return parser.parse_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -28,8 +28,11 @@ def read_json(path: str, what: str) -> Any:
     try:
         text = Path(path).read_bytes()
         if not text.strip():
-            state_advice = "Put a target's last STATE into it, or leave --state out to read everything."
-            raise TapError(f"{what} {path}: is empty. {state_advice if what == '--state' else 'Recreate the file.'}")
+            advice = {
+                "--state": "Put a target's last STATE into it, or leave --state out to read everything.",
+                "--catalog": "Recreate it: tap-twilio --discover > catalog.json.",
+            }.get(what, "Recreate the file.")
+            raise TapError(f"{what} {path}: is empty. {advice}")
         if not fits_in_memory(text):
             raise TapError(f"{what} {path}: is larger than any that the tap writes or needs. Pass another file.")
         return parse_json(text)

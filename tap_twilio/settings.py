@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ LOGGER = logging.getLogger("tap_twilio")
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 HEADER = "^[!-~]+$"  # the characters that an Authorization header can contain
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
+SECRETS = {"auth_token", "api_key_secret"}
 SCHEMA_OPTIONS = ("decimals", "unknown_properties")  # settings that change the schemas
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
@@ -267,7 +269,7 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
     readable = [
         f"{path} holds credentials and others can read it: chmod 600 {path}"
         for path in paths
-        if path != ENV and _others_read(Path(path))
+        if path != ENV and _others_read(Path(path)) and SECRETS & set(read_json(path, "--config"))
     ]
     settings, warnings = settings_from(raw, environ)
     return settings, warnings + readable
@@ -313,14 +315,19 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
         LOGGER.info("settings of singer-io's tap-twilio that this tap ignores: %s", ", ".join(unused))
     raw, warnings = _rename_old(raw)
     unknown = sorted(set(raw) - set(known) - SINGER_IO)
-    warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored" for name in unknown]
+    warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored{_similar(name)}" for name in unknown]
     values = {name: _convert(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
     if str(values.get("subaccounts")).startswith("AC"):
         values["subaccounts"] = [values["subaccounts"]]
     _add_from_environment(values, environ)
     _validate(values)
-    user, password = _choose_credentials(values)
+    try:
+        user, password = _choose_credentials(values)
+    except TapError:
+        for warning in warnings:  # a misspelt setting may be the missing one
+            LOGGER.warning("%s", warning)
+        raise
     if "start_date" in values:
         values["start_date"] = _parse_start_date(values["start_date"])
     if "base_url" in values:
@@ -331,6 +338,12 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
             raise TapError("Setting subaccounts is an empty list: name at least one account SID, or use true or false.")
     kept = {name: value for name, value in values.items() if name not in CREDENTIALS}
     return Settings(user=user, password=password, **kept), warnings
+
+
+def _similar(name: str) -> str:
+    """Return a question that names the setting that was probably meant, or an empty text."""
+    near = get_close_matches(name, SCHEMA["properties"], n=1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def _rename_old(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -73,7 +73,7 @@ def joins(stream_name: str) -> list[Join]:
         if len(names) == len(keys) and there.keys() >= set(names):
             found.append((tuple(names), stream.parent.stream, keys))
             done |= set(names)
-    for name in (name for name in there if name.endswith("_sid") and name not in done):
+    for name in (name for name in there if re.search("_sid(_|$)", name) and name not in done):
         if other := referenced(stream, name, prefixes(there[name])):
             found.append(((name,), other.name, ("sid",)))
     return found

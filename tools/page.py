@@ -67,6 +67,8 @@ Each page has the streams of one product of Twilio's. A stream is a table, and i
   left join: a column can be null, or name a row that Twilio deleted. Every table with `account_sid` also joins
   [accounts](api.md#accounts) `sid`.
 - **Joined by**: the tables that have the key of this table.
+- **`received_at`**: when the tap received the row. A target of the Singer SDK adds `_sdc_received_at`, when the target
+  got it.
 - **Types**: a timestamp is UTC. JSON is JSON text.
 
 The diagram has the streams that are selected by default (blue), and tables that join them. Each box has the columns
@@ -96,6 +98,7 @@ def diagram() -> Iterator[str]:
     for name, (column, row) in BOXES.items():
         x, y = 20 + column * COLUMN, 20 + row * ROW
         found = [join for join in joins(name) if join[1] in BOXES and join[1] != name]
+        found = [join for join in found if join[0] != ("call_sid_to_coach",)]  # the box has no room for it
         for other in sorted({join[1] for join in found}):
             right, down = BOXES[other][0] - column, BOXES[other][1] - row
             x1, y1 = x + WIDTH // 2 * (1 + right), y + HEIGHT // 2 * (1 + down)

@@ -34,11 +34,11 @@ from . import ArgumentParser
 
 LOGGER = logging.getLogger("tap_twilio")
 Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
-EXAMPLE = "tap-twilio run-sync --target 'target-postgres --config target.json' --state state -- --config config.json"
+EXAMPLE = "tap-twilio run-sync --target 'target-postgres --config target.json' --state . -- --config config.json"
 EPILOG = """\
 TAP_ARGS are passed to the tap, as in this example:
   tap-twilio run-sync --target 'target-postgres --config target.json' \\
-      --state state -- --config config.json
+      --state . -- --config config.json
 
 docs/production.md has the exit codes, and describes the logs and the state.
 """
@@ -58,6 +58,8 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
     if unknown:
         parser.error(f"unknown arguments: {' '.join(unknown)}. Put the tap's arguments after --, as in: {EXAMPLE}")
     tap_arguments = argv[end + 1 :]
+    if "--" not in argv and not arguments.tap:
+        parser.error(f"pass the tap's --config after --, as in: {EXAMPLE}")
     if any(word == "--state" or word.startswith("--state=") for word in tap_arguments):
         raise TapError("run-sync passes the state to the tap: put --state before --, not after it.")
     tap = _split_command(arguments.tap, "--tap") if arguments.tap else _this_tap()
@@ -208,19 +210,21 @@ def _log_end(
         LOGGER.log(logging.INFO if is_good else logging.WARNING, "%s", line)
     if folder is not None and not is_good:
         for name in ("tap.log", "target.log"):
-            if error_line := _error_line(Path(folder) / name):
+            if error_line := _error_line(
+                Path(folder) / name, or_last_line=name == "target.log" or not outcome.target_exit
+            ):
                 LOGGER.warning("%s says: %s", Path(folder) / name, error_line)
 
 
-def _error_line(path: Path) -> str:
-    """Return the last line of this run in a log that names an error, or else its last line; empty without a line."""
+def _error_line(path: Path, or_last_line: bool) -> str:
+    """Return the last line of this run in a log that names an error, or else its last line if asked; empty if none."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 100_000))
         lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     lines.pop()  # our closing line
     heading = max((number for number, line in enumerate(lines) if line.startswith("--- ")), default=-1)
     run = lines[heading + 1 :]
-    return next((line for line in reversed(run) if ERROR_LINE.match(line)), run[-1] if run else "")
+    return next((line for line in reversed(run) if ERROR_LINE.match(line)), run[-1] if run and or_last_line else "")
 
 
 def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) -> None:

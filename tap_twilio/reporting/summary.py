@@ -76,6 +76,11 @@ class StreamSummary:
         counts = map(str, map(fields.get, ("rows_read", "rows_emitted", "undated_changes")))
         bookmark = fields["bookmark"]
         complete = {True: "yes", False: "no", None: "-"}[fields["complete"]]
+        unreadable = [
+            account.verdict.why[0] for account in self.accounts if account.verdict and account.verdict.unreadable
+        ]
+        if fields["complete"] and unreadable:
+            complete = f"yes, {len(unreadable)} {'closed' if set(unreadable) == {NOT_READ['closed']} else 'not read'}"
         return (self.stream, *counts, f"{bookmark[:10]} {bookmark[11:16]}" if bookmark else "-", complete)
 
 
@@ -95,7 +100,12 @@ def _fields(accounts: Sequence[AccountSummary]) -> Json:
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Json:
-    """Return whether all are complete, the reasons if not, and how many syncs are left."""
+    """
+    Return whether all are complete, the reasons if not, and how many syncs are left.
+
+    A closed or suspended account counts only if there is no other: nobody can read it, so it would never be complete.
+    """
+    verdicts = [verdict for verdict in verdicts if not verdict.unreadable] or verdicts
     left = [verdict.syncs_left for verdict in verdicts if not verdict.complete]
     return {
         "complete": all(verdict.complete for verdict in verdicts) if verdicts else None,

@@ -100,4 +100,6 @@ def holds_state(text: bytes, what: str) -> bool:
         return True
     if text.strip():
         LOGGER.warning("%s: holds no state, perhaps after a disk failure: it is set aside, and all is read again", what)
+    else:
+        LOGGER.warning("%s: is empty, so everything is read again", what)
     return False

@@ -49,6 +49,11 @@ class Verdict:
     why: tuple[str, ...] = ()
     syncs_left: int | None = 0
 
+    @property
+    def unreadable(self) -> bool:
+        """Return whether nobody can read the account, because it is closed or suspended."""
+        return bool({NOT_READ[status] for status in UNREADABLE} & set(self.why))
+
 
 @dataclass(frozen=True)
 class RescanProgress:

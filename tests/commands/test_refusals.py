@@ -154,12 +154,13 @@ def test_every_setting_with_a_number_has_a_bound_that_holds() -> None:
         ("--state", '{"bookmarks": {"messages": {"date_updated": "soon"}}}', "bookmarks.messages: it is not a date"),
         ("--state", '{"bookmarks": {"messages": {"accounts": {}}}}', "bookmarks.messages: it holds accounts"),
         ("--catalog", None, "No such file"),
+        ("--catalog", "", "given.json: is empty. Recreate it: tap-twilio --discover > catalog.json."),
         ("--catalog", "streams:", "not valid JSON (line 1)"),
         ("--catalog", "[" * 300_000, "not valid JSON"),
         ("--catalog", '{"streams": {}}', "streams must be of type array"),
         ("--catalog", '{"streams": [{"tap_stream_id": "faxes", "schema": {"selected": true}}]}', "stream 'faxes'"),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_a_file_that_cannot_be_read_is_named(tap: Tap, file: str, content: str | None, says: str) -> None:
     """Missing, no JSON, or not what it should be: one line, which never quotes the file; Twilio is not asked."""
@@ -251,6 +252,24 @@ def test_an_unknown_setting_is_a_warning(tap: Tap) -> None:
 
     assert run.exit_code == 0 and SECRET not in run.log
     assert run.said[0].startswith("unknown setting 'password'")
+
+
+def test_a_misspelt_credential_is_named_before_the_one_that_is_missing(tap: Tap) -> None:
+    """The warning suggests the setting that was meant."""
+    run = tap.run(auth_token=None, auth_tokn=SECRET)
+
+    assert run.exit_code == 1 and SECRET not in run.log
+    assert run.said[0] == "unknown setting 'auth_tokn' in the config is ignored: did you mean auth_token?"
+    assert run.said[1].startswith("No credentials")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("sync", "run-sync"), ("check", "--check")])
+def test_a_word_that_is_no_command_is_answered_with_the_command(word: str, meant: str) -> None:
+    """Other tools have commands of these names."""
+    done = subprocess.run([*COMMAND, word], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert f"there is no command {word}: use {meant}" in done.stderr
 
 
 def test_a_region_without_a_known_edge_is_refused_before_anything_is_asked(tap: Tap) -> None:

@@ -70,7 +70,7 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Path:
         ("twilio/tap-twilio/meltano/tap-twilio.yml", "pip_url: exact-tap-twilio\n"),
         ("twilio/tap/bin/tap-twilio", TAP),
         ("twilio/target/bin/target-postgres", TARGET),
-        ("twilio/target/bin/target-snowflake", TARGET),
+        ("twilio/target-snowflake/bin/target-snowflake", TARGET),
         ("twilio/config.json", json.dumps(tap.settings)),
         ("twilio/target.json", "{}"),
         ("twilio/catalog.json", json.dumps(tap.select("messages").catalog)),
@@ -130,7 +130,7 @@ def test_a_state_of_an_earlier_version_is_refused_until_it_is_moved_aside(home: 
 
 def test_the_commands_between_the_lines_run_too(home: Path) -> None:
     """Such as `tap-twilio --streams`."""
-    named = {command for page in PAGES for command in re.findall(r"`(tap-twilio --[^`]+)`", text(page))}
+    named = {command for page in PAGES for command in re.findall(r"`((?:tap/bin/)?tap-twilio --[^`]+)`", text(page))}
     assert len(named) > 3
     for command in sorted(named):
         done = shell(home, command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
 import shutil
@@ -95,7 +96,7 @@ def home(tap_of: Callable[..., Tap], tmp_path: Path) -> Home:
 def test_the_line_of_the_crontab_syncs_and_prints_nothing(home: Home) -> None:
     """README and docs/production.md show it, too. The second run continues from the state of the first."""
     (shown,) = re.findall(r"(?ms)^```crontab\n(.+?)\n```$", OPERATE)
-    assert shown in CRONTAB.splitlines()
+    assert CRONTAB.endswith(f"{shown}\n")
     assert shown.endswith(cron_line())
     assert "%" not in shown  # cron takes it for the end of the line
 
@@ -106,6 +107,28 @@ def test_the_line_of_the_crontab_syncs_and_prints_nothing(home: Home) -> None:
     assert (home.twilio / "state.json").exists()
     assert "; 40 rows sent" in (home.twilio / "tap.log").read_text()
     assert "; 0 rows sent" in (home.twilio / "tap.log").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed")
+def test_the_checks_for_a_monitor_print_only_what_is_late(home: Home) -> None:
+    """docs/production.md has them: the age of `run.json`, and the age of each bookmark."""
+    home.run(cron_line())
+    (shown,) = re.findall(r"(?ms)^<!-- tests/docs/test_examples.py runs these lines -->\n```shell\n(.+?)^```$", OPERATE)
+    file_check, bookmark_check = (f'cd "$HOME/twilio" && {line}' for line in shown.splitlines())
+    assert home.run(file_check).stdout == ""
+    late = home.run(bookmark_check)
+    assert late.stderr == ""
+    assert '["messages","AC' in late.stdout  # the sandbox's time is the past
+
+    summary = home.twilio / "run.json"
+    os.utime(summary, (summary.stat().st_mtime - 7 * 3600,) * 2)
+    assert home.run(file_check).stdout == "run.json\n"
+    state = home.twilio / "state.json"
+    document = json.loads(state.read_text())
+    for _, partition in document["bookmarks"]["messages"]["partitions"]:
+        partition["not_read"] = "closed"
+    state.write_text(json.dumps(document))
+    assert '"messages"' not in home.run(bookmark_check).stdout
 
 
 @pytest.mark.skipif(not LOGROTATE, reason="logrotate is not installed")

@@ -93,6 +93,13 @@ def test_a_closed_account_is_not_complete_and_the_sync_ends_well(tap_of: MakeTap
     assert said["messages", other] == (False, ["closed, not read"], None)
     assert said["messages", main] == (True, [], 0)
 
+    file = tmp_path / "summary.json"
+    twilio.messages(1, main)
+    run = tap.run("--summary-json", str(file))
+    (stream,) = (one for one in json.loads(file.read_text())["streams"] if one["stream"] == "messages")
+    assert (stream["complete"], stream["incomplete_because"], stream["syncs_left"]) == (True, [], 0)
+    assert any(line.startswith("messages ") and line.endswith("  yes, 1 closed") for line in run.said)
+
 
 def test_state_show_has_the_status_of_accounts_that_nobody_can_read(tap_of: MakeTap, tmp_path: Path) -> None:
     """An alarm on ages leaves them out by one member of the JSON, also if a backfill was not complete."""

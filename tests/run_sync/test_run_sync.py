@@ -198,7 +198,26 @@ def test_arguments_of_the_tap_before_the_dashes_are_named_with_their_place(job: 
     assert (done.returncode, done.stdout) == (2, "")
     line = done.stderr.splitlines()[-1]
     assert "unknown arguments: --config c.json. Put the tap's arguments after --" in line
-    assert "--state state -- --config config.json" in line
+    assert "--state . -- --config config.json" in line
+
+
+def test_the_taps_config_must_follow_the_dashes(tmp_path: Path) -> None:
+    """Without them, the tap would ask for a config in a place that run-sync does not read."""
+    command = [*COMMAND, "run-sync", "--target", "cat", "--state", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "pass the tap's --config after --, as in: tap-twilio run-sync --target" in done.stderr
+
+
+def test_an_empty_state_is_warned_of_before_everything_is_read(job: Job) -> None:
+    """A killed first sync may leave one; whoever lost a state learns why all rows come again."""
+    job.run()
+    (job.state_folder / "state.json").write_text("")
+    done = job.run()
+
+    assert done.returncode == 0
+    assert "state.json: is empty, so everything is read again" in done.stderr
 
 
 def test_a_second_sync_ends_at_once(job: Job) -> None:
@@ -249,7 +268,8 @@ def test_settings_that_the_tap_refuses_leave_the_state_alone(job: Job) -> None:
 )
 def test_a_mistake_is_one_line(tmp_path: Path, options: list[str], says: str) -> None:
     """It names the option."""
-    done = subprocess.run([*COMMAND, "run-sync", *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [*COMMAND, "run-sync", *options, "--", "--config", "config.json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 1
     assert done.stderr.partition(" ")[2].startswith(f"CRITICAL {says}")

@@ -832,7 +832,7 @@ class Process:
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
-        self.url = next(iter(re.findall(r"http://\S+", self.line)), "")
+        self.url = next(iter(re.findall(r"http://[^\s/]+", self.line)), "")
 
     def __enter__(self) -> "Process":
         return self
@@ -857,7 +857,9 @@ def test_a_later_start_replays_the_advances_of_the_clock_file(tmp_path: Path) ->
     clock = str(tmp_path / "clock.json")
     with Process("--seed", "7", "--clock", clock, "--advance", "3") as first:
         assert re.fullmatch(
-            r"sandbox: http://127\.0\.0\.1:\d+  account_sid=AC[0-9a-f]{32}  auth_token=[0-9a-f]{32}\n", first.line
+            r"sandbox: base_url=http://127\.0\.0\.1:\d+/\{product\}  "
+            r"account_sid=AC[0-9a-f]{32}  auth_token=[0-9a-f]{32}\n",
+            first.line,
         )
         assert first.post("/sandbox/advance?hours=24") == {"now": "2026-04-02T12:00:00Z"}
         rows = first.get("/sandbox/truth/messages")
@@ -900,7 +902,7 @@ def test_the_command_line_serves_a_large_history_and_sets_switches() -> None:
     with Process("--messages", "500", "--calls", "20", "--accounts", "2", "--days", "30", "--order", "first") as it:
         assert len(it.get("/sandbox/present/messages")) == 500
         assert len({row["account_sid"] for row in it.get("/sandbox/truth/calls")}) == 2
-        sid, token = re.findall(r"=(\w+)", it.line)
+        sid, token = re.findall(r"_(?:sid|token)=(\w+)", it.line)
         url = f"{it.url}/2010-04-01/Accounts/{sid}/Messages.json"
         with requests.Session() as session:
             session.auth = (sid, token)
