@@ -17,6 +17,7 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
+from tap_twilio.singer.mask import Mask
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import build_catalog
@@ -67,7 +68,9 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    forms = SchemaOptions(settings.decimals, settings.unknown_properties)
+    hide("", settings.mask_key or "")
+    mask = Mask(settings.mask or {}, settings.mask_key or "")
+    forms = SchemaOptions(settings.decimals, settings.unknown_properties, mask)
     selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:
