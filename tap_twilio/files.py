@@ -106,25 +106,30 @@ def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], in
         os.close(folder)
 
 
+def check_writable(path: Path) -> None:
+    """Check that the run can write a file at its end. Raises OSError."""
+    _temporary(path).touch()
+    _temporary(path).unlink()
+
+
 def prepare_output_file(path: Path) -> None:
     """
     Check that the run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
     A reader could take the earlier file for this run's.
     """
-    _temporary(path).touch()
-    _temporary(path).unlink()
+    check_writable(path)
     path.unlink(missing_ok=True)
 
 
 @contextmanager
-def writing_summary(path: Path) -> Iterator[None]:
-    """Raise a TapError that names the file of `--summary-json`, for an OSError in the block."""
+def writing(path: Path, option: str = "--summary-json") -> Iterator[None]:
+    """Raise a TapError that names the option and its file, for an OSError in the block."""
     try:
         yield
     except OSError as error:
         raise TapError(
-            f"--summary-json {path}: cannot be written ({error.strerror}). Check the folder and its permissions."
+            f"{option} {path}: cannot be written ({error.strerror}). Check the folder and its permissions."
         ) from None
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
-from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing_summary
+from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing
 from tap_twilio.log import SCREEN, on_terminal, passed_screen
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
@@ -68,7 +68,7 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         lock = stack.enter_context(store.hold_lock())
         logs = stack.enter_context(_open_logs(arguments.logs))
         if summary:
-            with writing_summary(summary):
+            with writing(summary):
                 prepare_output_file(summary)
         last_state = store.load()
         state = ["--state", str(last_state)] if last_state else []
@@ -235,7 +235,7 @@ def _write_summary(path: Path, code: int, outcome: Outcome, state: Path | None) 
         "ended_at": to_second(machine_now()),
         "bookmarks": {stream: _bookmark(part) for stream, part in bookmarks.items()},
     }
-    with writing_summary(path):
+    with writing(path):
         write_atomically(path, json.dumps(summary).encode() + b"\n")
 
 

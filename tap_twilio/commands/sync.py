@@ -23,18 +23,18 @@ from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import build_catalog
 from tap_twilio.state.store import State
 
-from .summary import SummaryFile
+from .summary import SummaryFiles
 
 LOGGER = logging.getLogger("tap_twilio")
 
 
 def run(arguments: argparse.Namespace, log: OneLine) -> int:
     """
-    Run a sync, and write the summary file, also if the sync fails.
+    Run a sync, and write the files that summarize it, also if the sync fails.
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    summary = SummaryFile(arguments.summary_json, log.clean_all)
+    summary = SummaryFiles(arguments.summary_json, arguments.metrics_file, log.clean_all)
     try:
         code = _run(arguments, log, summary)
     except BaseException as error:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
+def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFiles) -> int:
     sync = summary.sync = create_sync(arguments, log.hide)
     gc.freeze()  # modules and settings live as long as the process
     signals = on_signals(sync.stop, summary.write)

@@ -134,7 +134,8 @@ class Sync:
 
     def summarize(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
-        return summarize(self.selected, self.partition_reads, self.counts, self.failed, self.unread, self.state)
+        counts, now = self.counts, self.clock.now or machine_now()
+        return summarize(self.selected, self.partition_reads, counts, self.failed, self.unread, self.state, now)
 
     # -- planning
 
