@@ -135,9 +135,8 @@ def summarize(
 
     `errors` and `not_read`: the error, or the reason, of each stream and account that was not read whole.
     """
-    pages_per_list = rescan_pages_per_list(readings)
+    pages_per_list, summarized = rescan_pages_per_list(readings), set[Key]()
     streams = {name: StreamSummary(name) for name in selected}
-    summarized: set[Key] = set()
     for reading in readings:
         for table in reading.tables:
             key = (table.name, table.account)

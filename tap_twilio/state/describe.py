@@ -42,8 +42,8 @@ class Verdict:
     """
     A stream in an account is complete if the warehouse has every row that Twilio lists.
 
-    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown. The ages
-    are those of `Line`.
+    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown. The
+    ages are those of `Line`.
     """
 
     complete: bool
