@@ -162,8 +162,9 @@ class _Copies:
             else:
                 replaced = self.replace(value)
                 return text if replaced is value else to_json(replaced).decode()
+        plain = (unescaped(text) if "%" in text or "\\" in text else text).replace("+", " ")
         for copied, substitute in self.substitutes.items():
-            if copied.replace("+", " ") in unescaped(text).replace("+", " "):
+            if copied.replace("+", " ") in plain:
                 spelled = "".join(map(spellings, copied))
                 pattern = spelled if len(copied) >= SHORTEST_PART_CHARS else _WORD.format(spelled)
                 text = re.sub(pattern, substitute, text)
