@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         help="format of the log on stderr (or TAP_TWILIO_LOG_FORMAT); default: text",
     )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the sync to this file, as JSON")
+    parser.add_argument("--metrics-file", metavar="FILE", help="write metrics of the sync to this file, for Prometheus")
     parser.add_argument("--version", action="version", version=f"tap-twilio {__version__}")
     return parser
 

@@ -109,14 +109,19 @@ def write_atomically(path: Path, content: bytes, opener: Callable[[str, int], in
         os.close(folder)
 
 
+def check_writable(path: Path) -> None:
+    """Check that the run can write a file at its end. Raises OSError."""
+    _temporary(path).touch()
+    _temporary(path).unlink()
+
+
 def prepare_output_file(path: Path) -> None:
     """
     Check that the run can write a file at its end, and delete the file of an earlier run. Raises OSError.
 
     A reader could take the earlier file for this run's.
     """
-    _temporary(path).touch()
-    _temporary(path).unlink()
+    check_writable(path)
     path.unlink(missing_ok=True)
 
 

@@ -60,10 +60,10 @@ class OneLine(logging.Formatter):
         line = SPACE.sub(" ", text).strip()
         for secret in self.secrets:
             line = line.replace(secret, "***")
-        plain = _plain(line).replace("+", " ") if "%" in line or "\\" in line or "+" in line else ""
+        plain = unescaped(line).replace("+", " ") if "%" in line or "\\" in line or "+" in line else ""
         for secret in self.secrets if plain else ():
             if secret.replace("+", " ") in plain:
-                line = re.sub("".join(map(_spellings, secret)), "***", line)
+                line = re.sub("".join(map(spellings, secret)), "***", line)
         line = QUERY.sub(lambda match: f"{match[1] or ''}?***", line)
         return "".join(c if c.isprintable() else "\ufffd" for c in line)[:LONGEST_LINE_CHARS]
 
@@ -101,7 +101,7 @@ class OneLine(logging.Formatter):
         return self.clean(value) if isinstance(value, str) else value
 
 
-def _plain(line: str) -> str:
+def unescaped(line: str) -> str:
     """Return a line without the escapes of JSON and URLs, even nested ones."""
     line = ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], line)
     for _ in range(3):
@@ -109,7 +109,7 @@ def _plain(line: str) -> str:
     return line
 
 
-def _spellings(character: str) -> str:
+def spellings(character: str) -> str:
     """Return a pattern for a character: itself, percent-encoded once or several times, or escaped as in JSON."""
     percent = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
     forms = [rf"\\?{re.escape(character)}", f"(?i:{percent})", rf"(?i:\\u{ord(character):04x})"]

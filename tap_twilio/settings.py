@@ -30,8 +30,8 @@ LOGGER = logging.getLogger("tap_twilio")
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
 HEADER = "^[!-~]+$"  # the characters that an Authorization header can contain
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
-SECRETS = {"auth_token", "api_key_secret"}
-SCHEMA_OPTIONS = ("decimals", "unknown_properties")  # settings that change the schemas
+SECRETS = {"auth_token", "api_key_secret", "mask_key"}
+SCHEMA_OPTIONS = ("decimals", "unknown_properties", "mask")  # settings that change the schemas
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
 # The names that settings had in earlier versions -> those that they have now.
@@ -224,6 +224,25 @@ class Settings:
             enum=["drop", "column"],
         ),
     )
+    mask: dict[str, str] | None = field(
+        default=None,
+        metadata=setting(
+            "columns with personal data, such as `messages.body` or `*.friendly_name`, each with `null` or `hash`; "
+            "copies in the row's JSON and URLs are masked too",
+            type="object",
+            additionalProperties={"enum": ["null", "hash"]},
+        ),
+    )
+    mask_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=setting(
+            "the secret key of the hashes that `mask` makes, of 16 characters or more",
+            minLength=16,
+            env="TAP_TWILIO_MASK_KEY",
+            secret=True,
+        ),
+    )
     on_invalid: str = field(
         default="fail",
         metadata=setting(
@@ -275,7 +294,7 @@ def load(paths: Sequence[str], environ: dict[str, str] | None = None) -> tuple[S
     return settings, warnings + readable
 
 
-def schema_options(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, str]:
+def schema_options(paths: Sequence[str], environ: dict[str, str] | None = None) -> dict[str, Any]:
     """Return only the settings that change the schemas: discovery needs no account. Raises what `load` does."""
     raw = _merge_files(paths, dict(os.environ) if environ is None else environ)
     known = SCHEMA["properties"]
@@ -322,6 +341,8 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
         values["subaccounts"] = [values["subaccounts"]]
     _add_from_environment(values, environ)
     _validate(values)
+    if "hash" in values.get("mask", {}).values() and "mask_key" not in values:
+        raise TapError("Setting mask_key is missing: mask hashes columns with it; TAP_TWILIO_MASK_KEY may hold it.")
     try:
         user, password = _choose_credentials(values)
     except TapError:
@@ -377,7 +398,7 @@ def _type_names(schema: dict[str, Any]) -> list[str]:
 
 def _add_from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     """Add missing settings from the environment; credentials only as a pair, so that two pairs never mix."""
-    names = ["account_sid", "region", "edge"]
+    names = ["account_sid", "region", "edge", "mask_key"]
     if not CREDENTIALS & set(values):
         names += (
             ["api_key_sid", "api_key_secret"]
@@ -400,10 +421,10 @@ def _validate(values: dict[str, Any]) -> None:
         )
     for error in sorted(Draft4Validator(SCHEMA).iter_errors(values), key=lambda e: list(map(str, e.path))):
         name = str(error.path[0])
-        schema = SCHEMA["properties"][name]
+        schema, allowed = SCHEMA["properties"][name], error.validator_value if error.validator == "enum" else ()
         rule = {
             "type": f"must be of type {' or '.join(_type_names(schema))}",
-            "enum": f"must be one of {', '.join(map(repr, schema.get('enum', [])))}",
+            "enum": f"must be one of {', '.join(map(repr, allowed))}",
             "minimum": f"must be at least {schema.get('minimum')}",
             "maximum": f"must be at most {schema.get('maximum')}",
         }.get(error.validator, "is malformed")

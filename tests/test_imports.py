@@ -77,6 +77,8 @@ SAYS = {
     # Users know four settings by the names that they have: call_feedback_source, and feedback_days, _requests and
     # _backfill. What reads one reads an attribute, and a message names the setting: neither is a stream's name here.
     "settings": {"call_feedback"},
+    # A member of the summary, with an entry for each account of a stream.
+    "reporting.prometheus": {"accounts"},
     # In a STATE it is a member of that name, which holds sets of SIDs.
     "state.store": {"accounts"},
     # An argument of `state forget`.

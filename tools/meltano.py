@@ -30,7 +30,14 @@ CREDENTIALS = [["account_sid", "auth_token"], ["account_sid", "api_key_sid", "ap
 
 # Meltano's kinds. `decimal` is none of them: Meltano 4.4 fails to write one that comes from its environment or from
 # `meltano config set`. A setting of more than one type is a string as well: `array` refuses `true`. The tap reads both.
-KINDS = {"integer": "integer", "boolean": "boolean", "array": "array", "string": "string", "number": "string"}
+KINDS = {
+    "integer": "integer",
+    "boolean": "boolean",
+    "array": "array",
+    "string": "string",
+    "number": "string",
+    "object": "object",
+}
 
 # Of target-postgres, what is usually set. Its own definition on Meltano's Hub has the rest, but needs the network.
 TARGET_SETTINGS: list[dict[str, Any]] = [

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tap_twilio.files import prepare_output_file, write_atomically, writing
 from tap_twilio.run.check import Check, CheckResult
 from tap_twilio.run.shapes import as_text, contradictions, shapes_of
+from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
 
 from .sync import create_sync
@@ -24,9 +25,10 @@ def run(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> int:
     if file:
         with writing("--shapes", file):
             prepare_output_file(file)
-    check = Check(create_sync(arguments, hide))
+    sync = create_sync(arguments, hide)
+    check = Check(sync)
     results = check.run()
-    lines = _lines(results)
+    lines = _lines(results) + _masked(sync.selected.values())
     if file:
         lines += _write_shapes(check, results, file)
     Output().document("".join(lines))
@@ -50,3 +52,13 @@ def _lines(results: list[CheckResult]) -> list[str]:
         line = f"{result.stream:{width}}  {verdict:6}  {result.rows:4}  {result.seconds:6.2f}s  {result.message}"
         lines.append(line.rstrip() + "\n")
     return lines
+
+
+def _masked(selected: Iterable[Selected]) -> list[str]:
+    """Return a line for each stream with masked columns."""
+    masked = {choice.stream.name: choice.masked_columns for choice in selected}
+    return [
+        f"masked in {name}: {', '.join(f'{column} ({how})' for column, how in columns.items())}\n"
+        for name, columns in masked.items()
+        if columns
+    ]

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from tap_twilio.singer.catalog import discover
+from tap_twilio.singer.mask import Mask
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import build_catalog
@@ -21,7 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         from tap_twilio.settings import schema_options
 
-        options = SchemaOptions(**schema_options(arguments.config))
+        values = schema_options(arguments.config)
+        options = SchemaOptions(**{**values, "mask": Mask(values.get("mask", {}))})
     catalog = discover(options=options) if arguments.select is None else build_catalog(arguments.select, options)
     Output().document(json.dumps(catalog, indent=2) + "\n")
     return 0

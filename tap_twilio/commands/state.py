@@ -26,7 +26,7 @@ from . import ArgumentParser
 
 LOGGER = logging.getLogger("tap_twilio")
 FIX = "Pass the last STATE that a target printed."
-COLUMNS = ("stream", "account", "bookmark", "age", "complete", "rescan", "open")
+COLUMNS = ("stream", "account", "bookmark", "age", "compared", "complete", "rescan", "open")
 
 
 def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
@@ -92,7 +92,7 @@ def _table(partitions: Sequence[Line], now: Timestamp) -> str:
         rows += [_cells(line) for line in in_stream if not line.elsewhere]
         in_other_shards = sum(line.elsewhere for line in in_stream)
         if in_other_shards:
-            rows.append((stream, f"{in_other_shards} others", "", "", "", "", "in other shards of this state"))
+            rows.append((stream, f"{in_other_shards} others", "", "", "", "", "", "in other shards of this state"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     table = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
     kilobytes = sum(line.fingerprint_bytes for line in partitions) / 1000
@@ -107,7 +107,8 @@ def _cells(line: Line) -> tuple[str, ...]:
         line.stream,
         line.account or "all",
         f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
-        "" if line.age_seconds is None else _age(line.age_seconds),
+        _age(line.age_seconds),
+        _age(line.compared_age_seconds),
         _complete(line),
         line.rescan.says if line.rescan else "",
         "; ".join(work.says for work in line.open),
@@ -125,7 +126,9 @@ def _second(at: Timestamp) -> str:
     return f"{at[:10]} {at[11:19]}Z"
 
 
-def _age(seconds: int) -> str:
+def _age(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
     return duration(seconds) if seconds >= 0 else "in the future"
 
 

@@ -1,4 +1,4 @@
-"""`--summary-json`: writes a summary of the run to a JSON file."""
+"""`--summary-json` and `--metrics-file`: write a summary of the run, as JSON and for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,31 +9,44 @@ from pathlib import Path
 from typing import Any
 
 from tap_twilio import __version__
-from tap_twilio.files import prepare_output_file, write_atomically, writing
+from tap_twilio.files import check_writable, prepare_output_file, write_atomically, writing
+from tap_twilio.reporting.prometheus import exposition
 from tap_twilio.reporting.summary import FORMAT, totals
 from tap_twilio.run.sync import Sync
 from tap_twilio.timestamps import machine_now
 
 
-class SummaryFile:
-    """The summary file. It does not exist until the run ends, well or not."""
+class SummaryFiles:
+    """
+    The files that are written when the run ends, well or not.
 
-    def __init__(self, path: str | None, clean: Callable[[Any], Any]) -> None:
-        """`clean` removes secrets from a value. Raises TapError if the file cannot be written."""
-        self._path, self._clean = Path(path) if path else None, clean
+    The JSON of an earlier run is deleted first. Its metrics stay until then, since Prometheus may read them any time.
+    """
+
+    def __init__(self, path: str | None, metrics: str | None, clean: Callable[[Any], Any]) -> None:
+        """`clean` removes secrets from a value. Raises TapError if a file cannot be written."""
+        self._path, self._metrics = Path(path) if path else None, Path(metrics) if metrics else None
+        self._clean = clean
         self._began, self._began_s = machine_now(), time.monotonic()
         self.sync: Sync | None = None  # set once the arguments are read
         if self._path is not None:
             with writing("--summary-json", self._path):
                 prepare_output_file(self._path)
+        if self._metrics is not None:
+            with writing("--metrics-file", self._metrics):
+                check_writable(self._metrics)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
-        """Write the file. Raises TapError if that fails."""
-        if self._path is None:
+        """Write the files. Raises TapError if that fails."""
+        if not self._path and not self._metrics:
             return
         document = self._clean(self._document(exit_code, error))
-        with writing("--summary-json", self._path):
-            write_atomically(self._path, json.dumps(document, indent=1).encode() + b"\n")
+        if self._metrics:
+            with writing("--metrics-file", self._metrics):
+                write_atomically(self._metrics, exposition(document, self._metrics.stem).encode())
+        if self._path:
+            with writing("--summary-json", self._path):
+                write_atomically(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
     def _document(self, exit_code: int, error: str | None) -> dict[str, Any]:
         sync = self.sync

@@ -17,23 +17,24 @@ from tap_twilio.run.sync import Sync
 from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
 from tap_twilio.singer.catalog import selected_streams
+from tap_twilio.singer.mask import Mask
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
 from tap_twilio.singer.selection import build_catalog
 from tap_twilio.state.store import State
 
-from .summary import SummaryFile
+from .summary import SummaryFiles
 
 LOGGER = logging.getLogger("tap_twilio")
 
 
 def run(arguments: argparse.Namespace, log: OneLine) -> int:
     """
-    Run a sync, and write the summary file, also if the sync fails.
+    Run a sync, and write the files that summarize it, also if the sync fails.
 
     Raises TapError, TargetGone, OutputFailed.
     """
-    summary = SummaryFile(arguments.summary_json, log.clean_all)
+    summary = SummaryFiles(arguments.summary_json, arguments.metrics_file, log.clean_all)
     try:
         code = _run(arguments, log, summary)
     except BaseException as error:
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace, log: OneLine) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFile) -> int:
+def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFiles) -> int:
     sync = summary.sync = create_sync(arguments, log.hide)
     gc.freeze()  # modules and settings live as long as the process
     signals = on_signals(sync.stop, summary.write)
@@ -67,7 +68,9 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     hide(settings.user, settings.password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    forms = SchemaOptions(settings.decimals, settings.unknown_properties)
+    hide("", settings.mask_key or "")
+    mask = Mask(settings.mask or {}, settings.mask_key or "")
+    forms = SchemaOptions(settings.decimals, settings.unknown_properties, mask)
     selected = selected_streams(_catalog(arguments, forms), forms)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
     if not selected:

@@ -86,6 +86,7 @@ class StreamSummary:
 
 def _fields(accounts: Sequence[AccountSummary]) -> Json:
     bookmarks = [account.bookmark for account in accounts if account.holds_bookmark]
+    ages = [account.verdict for account in accounts if account.holds_bookmark and account.verdict]
     return {
         "pages": sum(account.stats.pages for account in accounts),
         "rows_read": sum(account.stats.read for account in accounts),
@@ -94,9 +95,17 @@ def _fields(accounts: Sequence[AccountSummary]) -> Json:
         "requests": sum(account.stats.requests for account in accounts),
         "request_seconds": round(sum(account.stats.seconds for account in accounts), 3),
         "bookmark": min(filter(None, bookmarks)) if all(bookmarks) and bookmarks else None,
+        "bookmark_age_seconds": _oldest(verdict.age_seconds for verdict in ages),
+        "compared_age_seconds": _oldest(verdict.compared_age_seconds for verdict in ages),
         **_verdict([account.verdict for account in accounts if account.verdict]),
         "next_sync": _most_common(account.next_sync for account in accounts),
     }
+
+
+def _oldest(ages: Iterable[int | None]) -> int | None:
+    """Return the largest age; None if one is unknown."""
+    known = list(ages)
+    return None if None in known else max(filter(None, known), default=None)
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Json:
@@ -129,15 +138,15 @@ def summarize(
     errors: Mapping[Key, str],
     not_read: Mapping[Key, str],
     state: State,
+    now: Timestamp,
 ) -> list[StreamSummary]:
     """
     Return a summary of each selected stream, and of each stream that was read for the sake of one.
 
     `errors` and `not_read`: the error, or the reason, of each stream and account that was not read whole.
     """
-    pages_per_list = rescan_pages_per_list(readings)
+    pages_per_list, summarized = rescan_pages_per_list(readings), set[Key]()
     streams = {name: StreamSummary(name) for name in selected}
-    summarized: set[Key] = set()
     for reading in readings:
         for table in reading.tables:
             key = (table.name, table.account)
@@ -150,7 +159,7 @@ def summarize(
                 describe_next_sync(reading, table, pages_per_list, not_read.get(key)),
                 errors.get(key),
                 not_read.get(key) not in (*INACTIVE, "unavailable"),
-                verdict(state, *key),
+                verdict(state, *key, now),
             )
             streams[table.name].accounts.append(account)
     for key, reason in not_read.items():
@@ -226,5 +235,7 @@ def totals(streams: Sequence[StreamSummary]) -> Json:
     """Return the totals over all streams."""
     fields = _fields([account for stream in streams for account in stream.accounts])
     return {
-        name: value for name, value in fields.items() if name not in ("bookmark", "next_sync", "incomplete_because")
+        name: value
+        for name, value in fields.items()
+        if name not in ("bookmark", "bookmark_age_seconds", "compared_age_seconds", "next_sync", "incomplete_because")
     }

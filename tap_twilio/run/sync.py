@@ -80,6 +80,7 @@ class Sync:
         self.availability = Availability(settings, state, self.credentials, self.clock, self._answered)
         self.end_progress: Callable[[], None] = lambda: None  # called between the last page and the closing lines
         self._wrote_state = time.monotonic()
+        self._masking_sql: dict[str, str] = {}  # by stream, if the last sync masked fewer columns
         self._accounts: dict[str, list[str]] = {}  # by stream: the accounts that the run reads it in
 
     def stop(self) -> None:
@@ -133,7 +134,8 @@ class Sync:
 
     def summarize(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
-        return summarize(self.selected, self.partition_reads, self.counts, self.failed, self.unread, self.state)
+        counts, now = self.counts, self.clock.now or machine_now()
+        return summarize(self.selected, self.partition_reads, counts, self.failed, self.unread, self.state, now)
 
     # -- planning
 
@@ -155,6 +157,11 @@ class Sync:
         imported = [
             name for partition_read in self.partition_reads for name in self._reconcile(partition_read, resends)
         ]
+        for name, sql in self._masking_sql.items():
+            message = (
+                "%s: older rows are written once more, masked. For rows that Twilio does not list any more, run: %s"
+            )
+            LOGGER.warning(message, name, sql, extra=about(name))
         for reason, names in resends.items():
             LOGGER.info("%s: %s", ", ".join(dict.fromkeys(names)), reason)
         if imported:
@@ -177,6 +184,12 @@ class Sync:
             before = stream.selections.get(table.state.selection or "")
             if table.state.selection is not None and (before is None or not set(names) <= set(before)):
                 added.append(table.name)
+            if (
+                before
+                and table.state.was_read
+                and (sql := self.selected[table.name].masking_sql(before, machine_now()))
+            ):
+                self._masking_sql[table.name] = sql
             table.state.selection, stream.selections[key] = key, names
             if not self.selected[table.name].full_table:
                 stream.content_hash = None  # the rows of an incremental sync belong to no version

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,9 +20,11 @@ from jsonschema import Draft4Validator  # singer-python holds jsonschema at 2.6,
 
 from tap_twilio import log
 from tap_twilio.errors import TapError
-from tap_twilio.streams import STREAMS, Stream
+from tap_twilio.streams import BY_NAME, STREAMS, Stream
+from tap_twilio.timestamps import Timestamp
 
 from .compat import Catalog, CatalogEntry, Schema, metadata, should_sync_field
+from .mask import Properties
 from .options import SchemaOptions
 
 LOGGER = logging.getLogger(__name__)
@@ -45,8 +47,26 @@ class Selected:
 
     @property
     def written(self) -> list[str]:
-        """Return the selected properties for the state, marked where `options` change their type."""
-        return self.options.names(self.properties, load_schema(self.stream.name)["properties"])
+        """Return the selected properties for the state, marked where `options` change their values."""
+        names = self.options.names(self.properties, load_schema(self.stream.name)["properties"])
+        return self.options.mask.names(self.stream, self._all_properties, names)
+
+    @property
+    def masked_columns(self) -> dict[str, str]:
+        """Return the selected columns that are masked, each with "null" or "hash"."""
+        masked = self.options.mask.columns(self.stream, self._all_properties)
+        return {name: how for name, how in masked.items() if name in self.properties}
+
+    def masking_sql(self, since: Collection[str], before: Timestamp) -> str | None:
+        """Return SQL that masks rows written before a time; None if `written` masked the same columns in `since`."""
+        marks = self.options.mask.names(self.stream, self._all_properties, self.masked_columns)
+        columns = [name for name, mark in zip(self.masked_columns, marks) if mark not in since]
+        properties = {name: about for name, about in self._all_properties.items() if name in self.properties}
+        return self.options.mask.update(self.stream, properties, columns, before) if columns else None
+
+    @property
+    def _all_properties(self) -> Properties:
+        return self.options.written(load_schema(self.stream.name)["properties"])
 
     @property
     def bookmark_properties(self) -> list[str]:
@@ -76,7 +96,9 @@ def grades_of_evidence() -> dict[str, str]:
 def written_schema(name: str, options: SchemaOptions) -> dict[str, Any]:
     """Return a stream's schema as the SCHEMA message has it."""
     schema = load_schema(name)
-    return schema if options == SchemaOptions() else {**schema, "properties": options.written(schema["properties"])}
+    if options == SchemaOptions():
+        return schema
+    return {**schema, "properties": options.mask.schema(BY_NAME[name], options.written(schema["properties"]))}
 
 
 def discover(streams: Iterable[Stream] = STREAMS, options: SchemaOptions = SchemaOptions()) -> dict[str, Any]:  # noqa: B008  # frozen
@@ -163,6 +185,7 @@ def selected_streams(catalog: Any | None, options: SchemaOptions = SchemaOptions
             " Deselect or remove it."
         )
     _warn_about_unknown_properties(entries, options)
+    options.mask.check(entries, lambda name: options.written(load_schema(name)["properties"]))
     return [_select(stream, entries[stream.name], options) for stream in STREAMS if stream.name in entries]
 
 

@@ -1,5 +1,5 @@
 """
-Adapt schemas to two settings: `decimals` as text, and a column for `unknown_properties`.
+Adapt schemas to settings: `decimals` as text, a column for `unknown_properties`, and `mask` (mask.py).
 
 catalog.py applies them to SCHEMA messages, compile.py to records.
 """
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .mask import Mask
 from .numbers import to_json
 
 UNKNOWN = "unknown_properties"  # the column's name, and the setting's
@@ -26,10 +27,11 @@ _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credential
 
 @dataclass(frozen=True)
 class SchemaOptions:
-    """The settings `decimals` ("number" or "text") and `unknown_properties` ("drop" or "column")."""
+    """The settings `decimals` ("number" or "text"), `unknown_properties` ("drop" or "column"), and `mask`."""
 
     decimals: str = "number"
     unknown_properties: str = "drop"
+    mask: Mask = Mask()  # noqa: RUF009  # it is frozen
 
     def written(self, properties: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return a stream's properties as SCHEMA has them, in order, with `received_at` last."""

@@ -61,17 +61,18 @@ class Recorder:
     @cached_property
     def _record(self) -> Compiled:
         """Compile the function at the first row: most streams have no row in most runs."""
-        stream, schema = self._selected.stream, load_schema(self._stream)
-        return compile_record(
+        stream, schema, options = self._selected.stream, load_schema(self._stream), self._selected.options
+        record = compile_record(
             stream.name,
             schema,
             self._selected.properties,
             key=stream.key,
             on_invalid=self._on_invalid,
             drift=self.drift,
-            as_text=self._selected.options.decimals == "text",
+            as_text=options.decimals == "text",
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
+        return options.mask.masking(stream, options.written(schema["properties"]), self._selected.properties, record)
 
     def records(self, rows: Iterable[Row]) -> Iterator[bytes]:
         """Yield the records of rows as JSON, without `received_at`. Raises InvalidRecord for one that does not fit."""

@@ -42,12 +42,15 @@ class Verdict:
     """
     A stream in an account is complete if the warehouse has every row that Twilio lists.
 
-    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown.
+    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown. The
+    ages are those of `Line`.
     """
 
     complete: bool
     why: tuple[str, ...] = ()
     syncs_left: int | None = 0
+    age_seconds: int | None = None
+    compared_age_seconds: int | None = None
 
     @property
     def unreadable(self) -> bool:
@@ -77,7 +80,8 @@ class Line:
     """
     A line of `state show`, for one partition.
 
-    `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. `account` is
+    `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. Each row of the
+    list (of a child: each row of its parents) was compared with Twilio within `compared_age_seconds`. `account` is
     None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
     the state. `account_status` is "closed" or "suspended" if that is why the last sync did not read the partition: its
     age then grows without end, or stays None. `elsewhere`: another shard of the state holds the partition.
@@ -88,6 +92,7 @@ class Line:
     bookmark: Timestamp | None
     read_whole: Timestamp | None
     age_seconds: int | None
+    compared_age_seconds: int | None
     open: list[OpenWork]
     rescan: RescanProgress | None
     fingerprint_bytes: int
@@ -107,7 +112,9 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
         stream = state.stream(name)
         if stream.imported is not None:
             work = OpenWork("imported_bookmark", "the bookmark came from another tap: older rows count as loaded")
-            yield Line(name, None, stream.imported, None, _age(stream.imported, now), [work], None, 0, False, None)
+            yield Line(
+                name, None, stream.imported, None, _age(stream.imported, now), None, [work], None, 0, False, None
+            )
         for account, partition in sorted(stream.partitions.items()):
             elsewhere = partition == ELSEWHERE
             opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _root(state, name, account)))
@@ -121,6 +128,7 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
                 bookmark,
                 read_whole,
                 _age(read_whole or bookmark, now),
+                None if elsewhere else _compared_age(state, name, account, now),
                 opened,
                 _rescan_progress(BY_NAME[name], partition),
                 len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
@@ -131,17 +139,24 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             )
 
 
-def verdict(state: State, name: str, account: str) -> Verdict:
-    """Return whether a stream is complete in an account, by the state."""
+def verdict(state: State, name: str, account: str, now: Timestamp) -> Verdict:
+    """Return whether a stream is complete in an account, by the state, and how old it is."""
     partition = state.stream(name).partitions.get(account, Partition())
     opened = [work.says for work in _opened(BY_NAME[name], partition, _root(state, name, account))]
     opened += [BLOCKED] * state.stream(name).blocked
-    return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0)
+    ages = _age(partition.date_updated, now), _compared_age(state, name, account, now)
+    return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0, *ages)
 
 
 def _root(state: State, name: str, account: str) -> Partition:
     """Return the partition of the stream's top parent, or its own: the list that its rows come from."""
     return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
+
+
+def _compared_age(state: State, name: str, account: str, now: Timestamp) -> int | None:
+    """Return the time within which each row of the stream's list was compared; None until it was read whole."""
+    root = _root(state, name, account)
+    return _age(root.full.began if root.full and root.full.done and root.full.version else root.finished_at, now)
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:

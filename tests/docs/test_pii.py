@@ -27,7 +27,7 @@ def blocks(kind: str) -> list[str]:
 
 
 (SELECT,) = re.findall("--select '(.+?)'", blocks("sh")[0])
-METADATA, TARGET = map(json.loads, blocks("json"))
+MASKING, METADATA, TARGET = map(json.loads, blocks("json"))
 DROP, DELETE_MESSAGE, DELETE_CALL, DELETE_PERSON = blocks("sql")
 
 
@@ -61,6 +61,17 @@ def job(tap_of: MakeTap, twilio: Twilio, warehouse: Warehouse) -> Any:
     warehouse.drop(SCHEMA)
     yield Job(tap_of(twilio).select("messages", "calls"), warehouse)
     warehouse.drop(SCHEMA)
+
+
+def test_what_the_config_masks_does_not_leave_the_tap(job: Job) -> None:
+    """A number has one hash in both tables."""
+    run = job.tap.run(**MASKING)
+
+    assert run.exit_code == 0, run.log
+    assert len(run.records("messages")) == 30 and len(run.records("calls")) == 5
+    number = re.escape(job.tap.twilio.truth("messages")[0]["from"])
+    assert not re.search(f"secret text|A. Person|{number}", b"".join(run.lines).decode() + run.log)
+    assert all(len(record["from"]) == 64 for stream in ("messages", "calls") for record in run.records(stream))
 
 
 def test_what_is_left_out_on_the_command_line_does_not_leave_the_tap(job: Job) -> None:
