@@ -209,9 +209,9 @@ class Settings:
     decimals: str = field(
         default="number",
         metadata=setting(
-            "how prices and other decimal numbers are written: as JSON numbers, or as text of the same digits, for "
-            "targets that turn numbers into floats",
-            enum=["number", "text"],
+            "how prices and other decimal numbers are written: as JSON numbers; as text of the same digits; or as such "
+            "text with the Singer SDK's format of decimals, of which SQL targets make exact NUMERIC columns",
+            enum=["number", "text", "singer"],
         ),
     )
     unknown_properties: str = field(

@@ -69,7 +69,7 @@ class Recorder:
             key=stream.key,
             on_invalid=self._on_invalid,
             drift=self.drift,
-            as_text=self._selected.options.decimals == "text",
+            decimals=self._selected.options.decimals,
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
 
