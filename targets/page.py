@@ -9,7 +9,8 @@ from .declared import BY_NAME, ROOT, TARGETS, Target
 
 SEEN, PAGE = ROOT / "docs/targets.json", ROOT / "docs/targets.md"
 RUNS = ("version", "Python", "loads", "upserts", "deletions", "STATE", "killed halfway", "seen")
-VALUES = ("prices", "prices, decimals: text", "newlines, emoji", "empty text", "`from`, `to`", "arrays", "dates")
+PRICES = ("prices", "prices, decimals: text", "prices, decimals: singer")
+VALUES = (*PRICES, "newlines, emoji", "empty text", "`from`, `to`", "arrays", "dates")
 NONE = ""
 MEASURED = ("measured: postgres", "measured: snowflake")
 
