@@ -94,7 +94,11 @@ def test_the_definition_says_of_each_setting_what_the_tap_does() -> None:
     about = json.loads(subprocess.check_output([sys.executable, "-m", "tap_twilio", "--about"], cwd=ROOT))
 
     assert list(settings) == list(SCHEMA["properties"])
-    assert {name for name, one in settings.items() if one.get("sensitive")} == {"auth_token", "api_key_secret"}
+    assert {name for name, one in settings.items() if one.get("sensitive")} == {
+        "auth_token",
+        "api_key_secret",
+        "credentials",
+    }
     assert definition["settings_group_validation"] == meltano.CREDENTIALS
     assert {name for group in meltano.CREDENTIALS for name in group} <= settings.keys()
     assert definition["capabilities"] == sorted(about["capabilities"])

@@ -54,6 +54,7 @@ def test_accounts_are_read_with_their_own_keys_and_no_auth_token(tap_of: MakeTap
     assert set(run.sids()) == rows[one] | rows[two]
     assert len(run.records("call_feedback")) == 2
     assert {request.account for request in tap.requests} == {one, two}
+    assert not any("Subaccount=" in request.query for request in tap.requests)  # which only a main account may name
     for key in credentials.values():
         assert key["api_key_secret"] not in run.log + b"".join(run.lines).decode()
     assert tap.sync().sids() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from decimal import Decimal, localcontext
@@ -210,6 +211,27 @@ def test_decimals_for_sql_targets_become_exact_numbers_in_postgres(tap: Tap, war
     tap.twilio.change(tap.twilio.truth("messages")[0]["sid"], price="-0.000000000000000001")
     assert tuple(warehouse.pipe(tap.command(**settings), None, "numeric"))[:2] == (0, 0)
     assert _sum_of_prices(warehouse) == _true_sum(tap)
+
+
+def test_tables_that_exist_get_exact_prices_by_the_steps_of_the_page(tap: Tap, warehouse: Warehouse) -> None:
+    """Text columns here; a row that Twilio no longer has keeps its price, and a change comes with its digits."""
+    page = (ROOT / "docs" / "targets.md").read_text("utf-8")
+    before, after = re.findall(r"(?ms)^   ```sql\n(.+?)^   ```", page.partition("## Exact prices")[2])
+    (gone, changed, _) = (row["sid"] for row in tap.twilio.truth("messages"))
+    tap.state = warehouse.pipe(tap.command(decimals="text"), None, "steps").states[-1]
+    tap.twilio.delete(gone)
+    tap.twilio.change(changed, price="0.000000000000000001")
+    warehouse.query("set search_path to steps")
+    warehouse.query(before)
+    piped = warehouse.pipe(tap.command(decimals="singer"), None, "steps")
+    assert (piped.tap_exit, piped.target_exit) == (0, 0), piped.target_log
+    warehouse.query(after)
+    held = {row["sid"]: row for row in warehouse.rows("messages", "steps")}
+    assert {sid: row["price"] for sid, row in held.items() if row["price"] is not None} == {
+        gone: Decimal(DIGITS[0] or 0),
+        changed: Decimal("0.000000000000000001"),
+    }
+    assert "price_before" not in held[gone]
 
 
 def _sum_of_prices(warehouse: Warehouse) -> Decimal:
