@@ -53,8 +53,8 @@ REST = """
   empty the table before you change the method.
 - **`validate_records: false`** saves the target a second validation of each record, and nearly half of its time
   ([measured](#measured)). The tap already checks every value.
-- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but converts numbers to floats: prices with
-  more than 15 digits are rounded. Twilio's have fewer.
+- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but rounds prices with more than 15 digits,
+  also with `decimals: singer`. Twilio's have fewer.
 - **`batch_size_rows`** for Snowflake: each batch needs a file, a MERGE and further statements, whatever its size. Use
   batches as large as memory allows, such as 100,000 rows. The default of meltanolabs-target-snowflake is 10,000, which
   needs [four times as many MERGEs](#measured) for 40,000 rows. A target holds several streams at once, each up to a
