@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,9 +28,10 @@ from .timestamps import parse_date
 LOGGER = logging.getLogger("tap_twilio")
 
 ACCOUNT = "^AC[0-9a-fA-F]{32}$"
+KEY = "^SK[0-9a-fA-F]{32}$"
 HEADER = "^[!-~]+$"  # the characters that an Authorization header can contain
 CREDENTIALS = {"auth_token", "api_key_sid", "api_key_secret"}
-SECRETS = {"auth_token", "api_key_secret", "mask_key"}
+SECRETS = {"auth_token", "api_key_secret", "credentials", "mask_key"}
 SCHEMA_OPTIONS = ("decimals", "unknown_properties", "mask")  # settings that change the schemas
 ENV, PREFIX = "ENV", "TAP_TWILIO_"
 SINGER_IO = {"date_window_days", "lookback_window"}  # settings of singer-io's tap, whose config is accepted
@@ -57,7 +58,7 @@ class Settings:
     """
     A valid configuration, and the only declaration of each setting: a field with metadata.
 
-    `user` and `password` are derived from the credentials.
+    `user` and `password` are derived from the credentials, `left_out` from `subaccounts`.
     """
 
     account_sid: str = field(
@@ -87,7 +88,7 @@ class Settings:
         metadata=setting(
             "an API key in place of the auth token; starts with SK",
             type="string",
-            pattern="^SK[0-9a-fA-F]{32}$",
+            pattern=KEY,
             env="TWILIO_API_KEY",
         ),
     )
@@ -96,6 +97,16 @@ class Settings:
         init=False,
         repr=False,
         metadata=setting("the API key's secret", type="string", pattern=HEADER, env="TWILIO_API_SECRET", secret=True),
+    )
+    credentials: Mapping[str, tuple[str, str]] = field(  # by account: the SID and the secret of a key
+        default_factory=dict,
+        repr=False,
+        metadata=setting(
+            'API keys by account, `{"AC…": {"api_key_sid": "SK…", "api_key_secret": "…"}}`: each account is read with '
+            "its own key. Without `auth_token`, these are all accounts, and `account_sid` is optional",
+            type="object",
+            secret=True,
+        ),
     )
     start_date: str | None = field(  # a Timestamp
         default=None,
@@ -108,11 +119,12 @@ class Settings:
         default=True,
         metadata=setting(
             "`true`: the account and all its subaccounts; `false`: itself only; "
-            "a list of SIDs: exactly these, the main one only if named",
+            "a list of SIDs: exactly these, the main one only if named; with `!` before each SID: all but these",
             type=["boolean", "array"],
-            items={"type": "string", "pattern": ACCOUNT},
+            items={"type": "string", "pattern": ACCOUNT.replace("^", "^!?")},
         ),
     )
+    left_out: frozenset[str] = frozenset()  # the accounts that `subaccounts` names with "!"
     region: str | None = field(
         default=None,
         metadata=setting("Twilio region, such as `ie1`", pattern="^[a-z0-9-]+$", env="TWILIO_REGION"),
@@ -211,9 +223,9 @@ class Settings:
     decimals: str = field(
         default="number",
         metadata=setting(
-            "how prices and other decimal numbers are written: as JSON numbers, or as text of the same digits, for "
-            "targets that turn numbers into floats",
-            enum=["number", "text"],
+            "how prices and other decimal numbers are written: as JSON numbers; as text of the same digits; or as such "
+            "text with the Singer SDK's format of decimals, of which SQL targets make exact NUMERIC columns",
+            enum=["number", "text", "singer"],
         ),
     )
     unknown_properties: str = field(
@@ -337,12 +349,14 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     warnings += [f"unknown setting {ascii(name)[:60]} in the config is ignored{_similar(name)}" for name in unknown]
     values = {name: _convert(raw[name], known[name]) for name in known if name in raw}
     values = {name: value for name, value in values.items() if value not in (None, "")}
-    if str(values.get("subaccounts")).startswith("AC"):
+    if str(values.get("subaccounts")).startswith(("AC", "!AC")):
         values["subaccounts"] = [values["subaccounts"]]
     _add_from_environment(values, environ)
     _validate(values)
     if "hash" in values.get("mask", {}).values() and "mask_key" not in values:
         raise TapError("Setting mask_key is missing: mask hashes columns with it; TAP_TWILIO_MASK_KEY may hold it.")
+    if "credentials" in values:
+        values["credentials"] = _parse_keys(values["credentials"])
     try:
         user, password = _choose_credentials(values)
     except TapError:
@@ -354,9 +368,7 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
     if "base_url" in values:
         values["base_url"] = parse_base_url(values["base_url"])
     if isinstance(values.get("subaccounts"), list):
-        values["subaccounts"] = tuple(dict.fromkeys(values["subaccounts"]))
-        if not values["subaccounts"]:
-            raise TapError("Setting subaccounts is an empty list: name at least one account SID, or use true or false.")
+        values |= _choose_accounts(values["subaccounts"])
     kept = {name: value for name, value in values.items() if name not in CREDENTIALS}
     return Settings(user=user, password=password, **kept), warnings
 
@@ -365,6 +377,18 @@ def _similar(name: str) -> str:
     """Return a question that names the setting that was probably meant, or an empty text."""
     near = get_close_matches(name, SCHEMA["properties"], n=1)
     return f": did you mean {near[0]}?" if near else ""
+
+
+def _choose_accounts(named: list[str]) -> dict[str, Any]:
+    """Return `subaccounts` and `left_out` for a list of SIDs, of which those to leave out begin with "!"."""
+    if not named:
+        raise TapError("Setting subaccounts is an empty list: name at least one account SID, or use true or false.")
+    left_out = [sid[1:] for sid in named if sid.startswith("!")]
+    if left_out and len(left_out) < len(named):
+        raise TapError('Setting subaccounts mixes SIDs with and without "!": name the accounts to read, or all others.')
+    if left_out:
+        return {"subaccounts": True, "left_out": frozenset(left_out)}
+    return {"subaccounts": tuple(dict.fromkeys(named))}
 
 
 def _rename_old(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -398,8 +422,10 @@ def _type_names(schema: dict[str, Any]) -> list[str]:
 
 def _add_from_environment(values: dict[str, Any], environ: dict[str, str]) -> None:
     """Add missing settings from the environment; credentials only as a pair, so that two pairs never mix."""
-    names = ["account_sid", "region", "edge", "mask_key"]
-    if not CREDENTIALS & set(values):
+    names = ["region", "edge", "mask_key"]
+    if "credentials" not in values or CREDENTIALS & set(values):  # else the config has every key that it needs
+        names.append("account_sid")
+    if not (CREDENTIALS | {"credentials"}) & set(values):
         names += (
             ["api_key_sid", "api_key_secret"]
             if environ.get("TWILIO_API_KEY") and not environ.get("TWILIO_AUTH_TOKEN")
@@ -431,7 +457,29 @@ def _validate(values: dict[str, Any]) -> None:
         raise TapError(f"Setting {name} {rule}: {schema['description']}.")
 
 
+def _parse_keys(credentials: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the API key of each account. Raises TapError, which names the account unless it is no SID."""
+    keys = {}
+    for sid, key in credentials.items():
+        if not re.fullmatch(ACCOUNT[1:-1], sid):
+            raise TapError("Setting credentials has a name that is no account SID: AC and 32 hexadecimal digits.")
+        if not isinstance(key, dict) or key.keys() != {"api_key_sid", "api_key_secret"}:
+            raise TapError(f"Setting credentials: {sid} needs api_key_sid and api_key_secret, and nothing else.")
+        for name, pattern in (("api_key_sid", KEY), ("api_key_secret", HEADER)):
+            if not isinstance(key[name], str) or not re.fullmatch(pattern[1:-1], key[name]):
+                raise TapError(f"Setting credentials: {name} of {sid} is malformed.")
+        keys[sid] = key["api_key_sid"], key["api_key_secret"]
+    if not keys:
+        raise TapError("Setting credentials is empty: name at least one account with its API key, or leave it out.")
+    return keys
+
+
 def _choose_credentials(values: dict[str, Any]) -> tuple[str, str]:
+    keys = values.get("credentials", {})
+    if keys and not CREDENTIALS & set(values):
+        return _choose_own_key(keys, values)
+    if values.get("account_sid") in keys:
+        raise TapError("Setting credentials has a key of account_sid, and another setting, too: leave one of them out.")
     if "account_sid" not in values:
         raise TapError("Setting account_sid is missing: put it into the config, or into TWILIO_ACCOUNT_SID.")
     key = "api_key_sid" in values or "api_key_secret" in values
@@ -448,6 +496,17 @@ def _choose_credentials(values: dict[str, Any]) -> tuple[str, str]:
             "(TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET)."
         )
     return values["account_sid"], values["auth_token"]
+
+
+def _choose_own_key(keys: dict[str, tuple[str, str]], values: dict[str, Any]) -> tuple[str, str]:
+    """Return the key of `account_sid`; without this setting, set it to the first account of `credentials`."""
+    account = values.setdefault("account_sid", next(iter(keys)))
+    if account not in keys:
+        raise TapError("Setting credentials has no key of account_sid: add it, or leave account_sid out.")
+    named = values["subaccounts"] if isinstance(values.get("subaccounts"), list) else []
+    if without_key := [sid for sid in named if sid.lstrip("!") not in keys]:
+        raise TapError(f"Setting credentials has no key of {without_key[0].lstrip('!')}, which subaccounts names.")
+    return keys[account]
 
 
 def _parse_start_date(text: str) -> str:

@@ -128,25 +128,25 @@ TARGETS = (
     Target(
         "pipelinewise-target-postgres", "pipelinewise-target-postgres==2.1.2", "postgres", _pipelinewise_postgres,
         command="target-postgres", pythons=("3.10", "3.9", "3.11"), without=("flush_all_streams",),
-        sets="`flush_all_streams: true`; `decimals: text` in the tap",
+        sets="`flush_all_streams: true`; `decimals: singer` in the tap",
     ),
     Target(
         "meltanolabs-target-snowflake", "meltanolabs-target-snowflake==0.20.4", "snowflake", _meltano_snowflake,
         shim="snowflake_shim.py",
         sets="`validate_records: false`; `hard_delete: true`, or deleted rows are marked; `batch_size_rows: 100000`; "
-        "`decimals: text` in the tap",
+        "`decimals: singer` in the tap",
     ),
     Target(
         "pipelinewise-target-snowflake", "pipelinewise-target-snowflake==2.3.0", "snowflake", _pipelinewise_snowflake,
         extra=("numpy<2",), pythons=("3.10", "3.9"), shim="snowflake_shim.py", without=("flush_all_streams",),
         unshown={"**not kept**: newlines (": "newlines: **not shown**, it stages `\\n` as two characters; emoji kept"},
-        sets="`flush_all_streams: true`; `decimals: text` in the tap; see below about newlines",
+        sets="`flush_all_streams: true`; `decimals: singer` in the tap; see below about newlines",
     ),
     Target("target-jsonl", "target-jsonl==0.1.4", "jsonl", _folder),
     Target(
         "target-csv", "target-csv==0.3.0", "csv",
         lambda destination: {**_folder(destination), "disable_collection": True},
-        pythons=OLDER, sets="`disable_collection: true`, else it reports its use; `decimals: text` in the tap",
+        pythons=OLDER, sets="`disable_collection: true`, else it reports its use; `decimals: singer` in the tap",
     ),
     Target("target-parquet", "target-parquet==0.0.1", "parquet", _folder, pythons=("3.7",)),
     Target(
@@ -161,7 +161,7 @@ TARGETS = (
     Target(
         "target-sqlite", "target-sqlite==0.2.0", "sqlite",
         lambda destination: {"database": str(destination.folder / "it")},
-        pythons=OLDER, sets="`decimals: text` in the tap",
+        pythons=OLDER, sets="`decimals: singer` in the tap",
     ),
     Target("z3-target-bigquery", "z3-target-bigquery==0.7.2", "types", _nothing, extra=("setuptools<81",)),
     Target("shaped-target-clickhouse", "shaped-target-clickhouse==0.2.5", "types", _nothing),

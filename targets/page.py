@@ -9,7 +9,8 @@ from .declared import BY_NAME, ROOT, TARGETS, Target
 
 SEEN, PAGE = ROOT / "docs/targets.json", ROOT / "docs/targets.md"
 RUNS = ("version", "Python", "loads", "upserts", "deletions", "STATE", "killed halfway", "seen")
-VALUES = ("prices", "prices, decimals: text", "newlines, emoji", "empty text", "`from`, `to`", "arrays", "dates")
+PRICES = ("prices", "prices, decimals: text", "prices, decimals: singer")
+VALUES = (*PRICES, "newlines, emoji", "empty text", "`from`, `to`", "arrays", "dates")
 NONE = ""
 MEASURED = ("measured: postgres", "measured: snowflake")
 
@@ -35,9 +36,14 @@ ADVICE = """
 ## What to set
 """
 REST = """
-- **`decimals: text`**, a setting of the tap, writes prices as text with the same digits. Use it if the target's cell
-  under "prices" says `double`, `float` or "not exact", and cast in the warehouse: `cast(price as numeric(38, 18))`.
-  Decide before the first load: later the columns have a type, and you must load into a new schema without a state.
+- **`decimals: singer`**, a setting of the tap, makes exact columns `NUMERIC(38, 18)` in targets that use the Singer SDK
+  0.45 or later, such as meltanolabs-target-postgres and meltanolabs-target-snowflake. Other targets store the same
+  digits as text: cast it in the warehouse, in BigQuery as `cast(price as bignumeric)`. Use it if the target's cell
+  under "prices" says `double`, `float` or "not exact". Choose it before the first load, else follow [the
+  steps](#exact-prices-in-tables-that-exist). `run-sync` warns before a first load that would make floats.
+- **`decimals: text`** writes the same text without the type. Use it if you want text in every target, or if a number
+  has more than 20 digits before the point or 18 after it. Such a number does not fit `decimals: singer`: it fails its
+  stream and account, or becomes null, as `on_invalid` says. The tap never rounds.
 - **`flush_all_streams: true`** is required for PipelineWise's targets. Without it they print a STATE that covers rows
   which they have not stored yet, and a kill loses these rows. With it, the tests lost none.
 - **Do not use FULL_TABLE with target-clickhouse** (shaped-target-clickhouse): when a version is activated, it also
@@ -47,8 +53,8 @@ REST = """
   empty the table before you change the method.
 - **`validate_records: false`** saves the target a second validation of each record, and nearly half of its time
   ([measured](#measured)). The tap already checks every value.
-- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but converts numbers to floats: prices with
-  more than 15 digits are rounded. Twilio's have fewer.
+- **`use_copy: true`** of meltanolabs-target-postgres loads even faster, but rounds prices with more than 15 digits,
+  also with `decimals: singer`. Twilio's have fewer.
 - **`batch_size_rows`** for Snowflake: each batch needs a file, a MERGE and further statements, whatever its size. Use
   batches as large as memory allows, such as 100,000 rows. The default of meltanolabs-target-snowflake is 10,000, which
   needs [four times as many MERGEs](#measured) for 40,000 rows. A target holds several streams at once, each up to a
@@ -57,6 +63,29 @@ REST = """
   Whether Snowflake converts them back was not tested; a user reports that it does not convert a tab ([issue
   421](https://github.com/transferwise/pipelinewise-target-snowflake/issues/421)). It stages empty text as nothing,
   which is null. Use meltanolabs-target-snowflake if the text of messages matters.
+
+## Exact prices in tables that exist
+
+Most warehouses cannot alter a column from FLOAT or text to NUMERIC. Rename the columns; the next load adds new ones.
+All columns of type `number` in [the data dictionary](dictionary/index.md) change; for messages it is one:
+
+1. Stop the schedule. In the schema of the tables:
+
+   ```sql
+   alter table messages rename column price to price_before;
+   ```
+
+2. Set `decimals` to `singer`, and sync. Start the schedule again. Until step 3, `price` is null in older rows.
+3. Fill these rows, also those that Twilio no longer has, and remove the old column:
+
+   ```sql
+   update messages set price = cast(price_before as numeric(38, 18)) where price is null;
+   alter table messages drop column price_before;
+   ```
+
+The next rescans write every row once more, with Twilio's digits.
+
+PipelineWise's targets rename the old column by themselves.
 """
 
 

@@ -39,7 +39,8 @@ CELLS = {"prices": "price", "dates": "date_created"}
 def asked(target: Target) -> dict[str, str]:
     """The types of the columns of messages and call_feedback."""
     messages = _mapped(target, "messages", {})
-    text = _mapped(target, "messages", {"price": {"type": ["null", "string"]}})
+    text = {"type": ["null", "string"]}
+    singer = {**text, "format": "x-singer.decimal", "precision": 38, "scale": 18}
     feedback = _mapped(target, "call_feedback", {})
     deletes = {}
     if target.name == "shaped-target-clickhouse":
@@ -50,7 +51,8 @@ def asked(target: Target) -> dict[str, str]:
     return {
         "loads": "not tried: it needs a server of its own; types only",
         **{cell: f"{messages[name]} column" for cell, name in CELLS.items()},
-        "prices, decimals: text": f"{text['price']} column",
+        "prices, decimals: text": f"{_mapped(target, 'messages', {'price': text})['price']} column",
+        "prices, decimals: singer": f"{_mapped(target, 'messages', {'price': singer})['price']} column",
         "`from`, `to`": ", ".join(f"`{name}`" for name in names),
         **deletes,
         "arrays": f"{feedback['issues']} column",

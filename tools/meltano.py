@@ -26,18 +26,11 @@ PROJECT_ID = "26e3e857-3f6c-5efe-99e7-8ee433cc3bae"  # any: where there is none,
 CAPITALS = {"api": "API", "sid": "SID", "url": "URL"}
 
 # Either of these is enough to begin with.
-CREDENTIALS = [["account_sid", "auth_token"], ["account_sid", "api_key_sid", "api_key_secret"]]
+CREDENTIALS = [["account_sid", "auth_token"], ["account_sid", "api_key_sid", "api_key_secret"], ["credentials"]]
 
 # Meltano's kinds. `decimal` is none of them: Meltano 4.4 fails to write one that comes from its environment or from
 # `meltano config set`. A setting of more than one type is a string as well: `array` refuses `true`. The tap reads both.
-KINDS = {
-    "integer": "integer",
-    "boolean": "boolean",
-    "array": "array",
-    "string": "string",
-    "number": "string",
-    "object": "object",
-}
+KINDS = {name: name for name in ("integer", "boolean", "array", "object", "string")} | {"number": "string"}
 
 # Of target-postgres, what is usually set. Its own definition on Meltano's Hub has the rest, but needs the network.
 TARGET_SETTINGS: list[dict[str, Any]] = [
@@ -80,7 +73,7 @@ def setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {"name": name, "label": label(name), "description": sentence(about["description"])}
     kind = KINDS[about["type"]] if isinstance(about["type"], str) else "string"
     if about.get("secret"):
-        made |= {"kind": "password", "sensitive": True}
+        made |= {"kind": "object" if kind == "object" else "password", "sensitive": True}
     elif "enum" in about:
         options = [{"label": label(value), "value": value} for value in about["enum"]]
         made |= {"kind": "options", "options": options}
@@ -124,7 +117,7 @@ def definition() -> dict[str, Any]:
         "logo_url": "/assets/logos/extractors/twilio.png",
         "maintenance_status": "active",
         "quality": "silver",  # the most that the Hub gives a tap that is not built on its SDK
-        "settings_preamble": "Either `auth_token` or `api_key_sid` and `api_key_secret` are needed, not both.\n",
+        "settings_preamble": "One is needed: `auth_token`; `api_key_sid` and `api_key_secret`; or `credentials`.\n",
     }
 
 

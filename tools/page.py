@@ -38,7 +38,7 @@ Each table has all of Twilio's properties under their own names, and `received_a
 Every record has all selected columns, in the schema's order. A property that Twilio omits is null, and so is an empty
 string where a number or a date belongs. Dates are UTC. Prices are JSON numbers of exactly the value that Twilio gave.
 meltanolabs-target-postgres stores them exactly (without `use_copy`); most other targets convert them to floats, unless
-you set `decimals: text` ([targets](targets.md)). [catalog.json](../catalog.json) is the output of discovery.
+you set `decimals: singer` ([targets](targets.md)). [catalog.json](../catalog.json) is the output of discovery.
 
 Twilio's date filters hide messages that were never sent and calls that never started. The tap uses filters only to read
 long lists faster the first time; [How exactness works](exactness.md) explains how it gets the hidden rows too.

@@ -26,6 +26,7 @@ from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing
 from tap_twilio.log import SCREEN, on_terminal, passed_screen
+from tap_twilio.run_sync.float_warning import FloatWarning
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
@@ -75,7 +76,9 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         last_state = store.load()
         state = ["--state", str(last_state)] if last_state else []
         began = time.monotonic()
-        pipe = Pipe(store.save, store.renew_lock)
+        # With a state, the columns have their types already.
+        look = (lambda lines: None) if state else FloatWarning(target).look
+        pipe = Pipe(store.save, store.renew_lock, look)
         outcome = pipe.run([*tap, *tap_arguments, *state], target, lock, logs, _pass_screen(arguments.logs))
         code = _exit_code(outcome)
         _log_end(code, outcome, f"{time.monotonic() - began:.0f} s", str(store), arguments.logs, logs)

@@ -65,7 +65,8 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     if not arguments.config:
         raise TapError("No settings: pass --config config.json (sample_config.json is an example).")
     settings, warnings = load(arguments.config)
-    hide(settings.user, settings.password)
+    for user, password in [(settings.user, settings.password), *settings.credentials.values()]:
+        hide(user, password)
     for warning in warnings:
         LOGGER.warning("%s", warning)
     hide("", settings.mask_key or "")

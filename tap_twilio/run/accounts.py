@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from tap_twilio.errors import BadAnswer, Refused, TapError
 from tap_twilio.extract.page_reader import PageReader
 from tap_twilio.extract.read_list import read_pages
+from tap_twilio.log import first_few
 from tap_twilio.settings import Settings
 from tap_twilio.streams import ACCOUNTS, Stream
 from tap_twilio.timestamps import Timestamp, timestamp_or_none
@@ -31,7 +32,8 @@ ACCOUNT_SID = "AC[0-9a-fA-F]{32}"
 DENIED = (401, 403)  # HTTP statuses
 AUTHENTICATION_ERROR, TEST_CREDENTIALS_ERROR = 20003, 20008  # Twilio's codes
 TWO_WAYS = (
-    "either set subaccounts to false (or to the SIDs that this key may read), or use the main account's auth_token."
+    "either set subaccounts to false (or to the SIDs that this key may read), or use the main account's auth_token, "
+    "or give each account's own key in credentials."
 )
 
 
@@ -71,14 +73,29 @@ class AccountFinder:
 
     def find_accounts(self) -> list[Account]:
         """Return the accounts that a run reads."""
-        main = self.settings.account_sid
-        if self.settings.subaccounts is not True:
-            accounts = [self._request_account(sid) for sid in self.settings.subaccounts or (main,)]
-            if all(account.status is None for account in accounts):  # Twilio refused each of them
+        left_out, found = self.settings.left_out, self._find_accounts()
+        if unknown := left_out - {account.sid for account in found}:
+            LOGGER.warning("subaccounts leaves out accounts that are not there: %s", first_few(sorted(unknown)))
+        accounts = [account for account in found if account.sid not in left_out]
+        if not accounts:
+            raise TapError("Setting subaccounts leaves out every account: remove one of its SIDs.")
+        return accounts
+
+    def _find_accounts(self) -> list[Account]:
+        """Return the accounts that a run reads, and those that `subaccounts` leaves out."""
+        settings, main = self.settings, self.settings.account_sid
+        if settings.subaccounts is not True:
+            accounts = [self._request_account(sid) for sid in settings.subaccounts or (main,)]
+            # Twilio refused each of them. What an account's own key may read, its streams show.
+            if all(account.status is None and account.sid not in settings.credentials for account in accounts):
                 self._check_right(accounts[0].sid)
             return accounts
+        if settings.credentials and settings.user != main:  # no auth token, which could list the accounts
+            return [self._request_account(sid) for sid in dict.fromkeys((main, *settings.credentials))]
         accounts = self._main_and_subaccounts()
-        if any(account.sid == main for account in accounts):
+        listed = {account.sid for account in accounts}
+        accounts += [self._request_account(sid) for sid in settings.credentials if sid not in listed]
+        if main in listed:
             return accounts
         LOGGER.warning("Accounts.json does not list %s, the owner of these credentials: the tap reads it anyway", main)
         return [Account(main), *accounts]
@@ -98,9 +115,9 @@ class AccountFinder:
                     raise
         sids_to_read = {self.settings.account_sid} if self.settings.subaccounts is False else self.settings.subaccounts
         if sids_to_read is True or not known.keys() >= set(sids_to_read):
-            to_read = {account.sid: account for account in self.find_accounts()}
+            to_read = {account.sid: account for account in self._find_accounts()}
             known |= to_read
-            sids_to_read = set(to_read)
+            sids_to_read = to_read.keys() - self.settings.left_out
         return [(account, account.sid in sids_to_read) for account in self._main_first(known.values())]
 
     def _main_and_subaccounts(self) -> list[Account]:

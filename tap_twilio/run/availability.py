@@ -149,9 +149,11 @@ class Availability:
         if self._logged[line] <= max_lines:
             reason = str(error).rstrip(".")
             message = "%s %s failed, the other streams continue: %s; the rows read so far are kept. %s"
-            LOGGER.error(message, name, sid, reason, self._next_step(name, error), extra=about(name))
+            LOGGER.error(message, name, sid, reason, self._next_step(name, sid, error), extra=about(name))
 
-    def _next_step(self, name: str, error: PartitionError) -> str:
+    def _next_step(self, name: str, sid: str, error: PartitionError) -> str:
+        if isinstance(error, Refused) and error.status in (401, 403) and sid in self.settings.credentials:
+            return "Check the account's key in credentials and its rights; if the account is closed, take it out there."
         is_not_found = isinstance(error, Refused) and error.status == 404
         wrong_address = why_not_found(self.settings.base_url, _host(name)) if is_not_found else None
         return f"{wrong_address}." if wrong_address else error.next_step
@@ -207,7 +209,7 @@ class Availability:
                 error.status,
                 error.code,
                 first_few(accounts),
-                self._next_step(name, error),
+                self._next_step(name, keys[0][1], error),
                 extra=about(name if len(streams) == 1 else None),
             )
             return

@@ -131,7 +131,7 @@ class RunPlan:
         scores = CallScores(
             stream,
             account.sid,
-            settings.account_sid,
+            account.sid if account.sid in settings.credentials else settings.account_sid,
             settings.page_size,
             not reads_feedback,
             self.accounts_without_scores,

@@ -63,7 +63,9 @@ class Sync:
     ) -> None:
         self.settings, self.state, self.output = settings, state, output
         self.selected = {choice.stream.name: choice for choice in selected}
-        self.credentials = Credentials(settings.account_sid, settings.user, settings.password, hide)
+        self.credentials = Credentials(
+            settings.account_sid, settings.user, settings.password, hide, settings.credentials
+        )
         self.clock = Clock(machine_counts=not settings.base_url)  # a base_url may simulate time
         client = Client(settings, self.credentials)
         client.origin("api")  # refuses an unknown region before any request

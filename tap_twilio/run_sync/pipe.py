@@ -80,13 +80,17 @@ class Pipe:
     """
     One run of tap and target. It calls `save` with each confirmed STATE, and `renew_lock` twice a minute.
 
+    It also calls `look` with whole lines of the tap.
+
     A STATE of the tap is confirmed if the target stored every row before it, as ledger.py finds out. If one chunk of
     the target's output has several STATEs, the last one is saved. If `save` fails, a later call may succeed; if no
     later call succeeds, `run` raises the error after both processes have ended.
     """
 
-    def __init__(self, save: Callable[[bytes], None], renew_lock: Callable[[], None]) -> None:
-        self.outcome = Outcome()
+    def __init__(
+        self, save: Callable[[bytes], None], renew_lock: Callable[[], None], look: Callable[[bytes], None]
+    ) -> None:
+        self.outcome, self._look = Outcome(), look
         self._save_state, self._renew_lock = save, renew_lock
         self._failed: TapError | None = None
         self._ledger, self._saved = Ledger(), b""
@@ -153,6 +157,7 @@ class Pipe:
             while chunk := os.read(source, CHUNK_BYTES):
                 lines = whole.take(chunk)
                 self._ledger.count(lines)
+                self._look(lines)
                 while lines:
                     lines = lines[os.write(destination, lines) :]
             self._all_sent = True

@@ -21,8 +21,8 @@ from tap_twilio.timestamps import DATES, DAYS, ISO_DAYS, ISO_SECONDS, MINUTES, S
 from tap_twilio.twilio.request import Row
 from tap_twilio.twilio.response import BIGINT, Sanitized
 
-from .numbers import Decimals, Integers, Numbers, to_json
-from .options import UNKNOWN, is_decimal, is_secret, unknown_text
+from .numbers import PRECISION, SCALE, Decimals, Integers, Numbers, SqlDecimals, to_json
+from .options import DECIMAL_FORMATS, UNKNOWN, is_decimal, is_secret, unknown_text
 
 Record = dict[str, Any]
 Compiled = Callable[[Row], Record]
@@ -31,7 +31,7 @@ Note = tuple[str, bool]  # a property whose value was replaced: True if it was s
 
 MAX_NAMES = 100  # unknown properties that are counted by name, so that strange responses cannot fill the memory
 # Kinds of text: a timestamp, a day, the JSON of any value, a decimal number.
-FORMATS = ("date-time", "date", "json", "decimal")
+FORMATS = ("date-time", "date", "json", *DECIMAL_FORMATS.values())
 
 
 # A row --------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def compile_record(
     key: Collection[str] = ("sid",),
     on_invalid: str = "fail",
     drift: Drift | None = None,
-    as_text: bool = False,
+    decimals: str = "number",
     dropped: Collection[str] = (),
 ) -> Compiled:
     """
@@ -143,17 +143,17 @@ def compile_record(
     A record has all selected properties in the schema's order, since targets may load by position. Missing values are
     null.
     Args: `schema` is the stream's whole schema, of which `selected` and `key` go into the record; `on_invalid` is
-        "fail" or "null"; `drift` counts; `as_text`: decimal numbers become text; `dropped` are never written.
+        "fail" or "null"; `drift` counts; `decimals` is "number", "text" or "singer"; `dropped` are never written.
     The function raises InvalidRecord for a value that does not fit; with "null", only for one of the key.
     """
     properties = schema["properties"]
-    fallbacks = _Fallbacks(stream, properties, key, on_invalid, drift if drift is not None else Drift(stream))
     known = frozenset(properties).union(dropped) - {"received_at"}
     columns = {name: column for name, column in properties.items() if name in selected or name in key}
     columns.pop("received_at", None)
-    if as_text:
-        decimal = {name: {**column, "format": "decimal"} for name, column in columns.items() if is_decimal(column)}
-        columns.update(decimal)
+    if kind := DECIMAL_FORMATS.get(decimals):
+        columns.update({name: {**column, "format": kind} for name, column in columns.items() if is_decimal(column)})
+    drift = drift if drift is not None else Drift(stream)
+    fallbacks = _Fallbacks(stream, {**properties, **columns}, key, on_invalid, drift)
     scope = _scope(fallbacks, known)
     exec(_source(columns, known - frozenset(dropped), key, UNKNOWN in selected), scope)  # noqa: S102  # only the templates below and names of our own schemas
     return scope["record"]  # type: ignore[no-any-return]  # exec has no types
@@ -172,6 +172,7 @@ def _scope(fallbacks: _Fallbacks, known: Set[str]) -> dict[str, Any]:
         "integers": Integers(),
         "numbers": Numbers(),
         "decimals": Decimals(),
+        "sql_decimals": SqlDecimals(),
     }
 
 
@@ -329,15 +330,11 @@ _FROM_TEXT = """
         VALUE = replacement_for(row, NAME)
 """
 _DECIMAL = """
-    if VALUE.__class__ is str:
+    if VALUE is not None:
         try:
-            VALUE = decimals[VALUE]
-        except ValueError:
+            VALUE = decimals[VALUE if VALUE.__class__ is str else to_json(VALUE).decode()]
+        except (ValueError, TypeError):
             VALUE = replacement_for(row, NAME)
-    elif VALUE.__class__ in NUMERIC:
-        VALUE = to_json(VALUE).decode()
-    elif VALUE is not None:
-        VALUE = replacement_for(row, NAME)
 """
 
 
@@ -361,6 +358,7 @@ _STEPS = {
     "integer": _from_text("VALUE.__class__ is int and -BIGINT <= VALUE <= BIGINT", cache="integers"),
     "number": _from_text("VALUE.__class__ in NUMERIC", cache="numbers"),
     "decimal": _DECIMAL,
+    "x-singer.decimal": _DECIMAL.replace("decimals[", "sql_decimals["),
     "date-time": _DATE,
 }
 _EXPECTED = {
@@ -371,6 +369,8 @@ _EXPECTED = {
     "strings": "an array of text",
     "integer": "a whole number of 64 bits",
     "number": "a number",
+    "decimal": "a number",
+    "x-singer.decimal": f"a number of at most {PRECISION - SCALE} digits before the point and {SCALE} after it",
     "date-time": "a date with a time and a zone",
     "date": "a day, as 2026-01-31",
     "json": "anything",
@@ -394,7 +394,7 @@ def _misfit_message(stream: str, schema: dict[str, Any], row: Row, name: str) ->
         seen = "empty" if not value else "other text"
     else:
         seen = _SEEN.get(type(value), "something else")
-        seen = "another number" if kind == "integer" and seen == "a number" else seen
+        seen = "another number" if kind in ("integer", "x-singer.decimal") and seen == "a number" else seen
         seen = "an array of other things" if kind in ("strings", "objects") and seen == "an array" else seen
     return f"{stream} {sid_of(row)}: {name} should be {_EXPECTED[kind]}, but is {seen}"
 

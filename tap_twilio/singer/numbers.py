@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import orjson
 
 from tap_twilio.timestamps import Cache
 from tap_twilio.twilio.response import BIGINT
+
+PRECISION, SCALE = 38, 18  # of the column type NUMERIC with `decimals: singer`: all digits, and those after the point
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))([eE][+-]?[0-9]{1,3})?")
@@ -39,7 +42,23 @@ class Decimals(Cache):
     """Converts the text of a decimal number to the text of that JSON number."""
 
     def __missing__(self, text: str) -> str | None:
-        return self.keep(text, _json_number(text) if text else None)  # type: ignore[no-any-return]
+        return self.keep(text, self.convert(text) if text else None)  # type: ignore[no-any-return]
+
+    def convert(self, text: str) -> str:
+        """Return the text of the number. Raises ValueError if there is none."""
+        return _json_number(text)
+
+
+class SqlDecimals(Decimals):
+    """The same for a column of type NUMERIC(PRECISION, SCALE), which rounds or refuses numbers with more digits."""
+
+    def convert(self, text: str) -> str:
+        """Return the text of the number. Raises ValueError if there is none, or if it has too many digits."""
+        number = super().convert(text)
+        scaled = Fraction(number) * 10**SCALE
+        if scaled.denominator > 1 or abs(scaled) >= 10**PRECISION:
+            raise ValueError("too many digits for NUMERIC(PRECISION, SCALE)")
+        return number
 
 
 def _json_number(text: str) -> str:

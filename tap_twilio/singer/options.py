@@ -1,5 +1,5 @@
 """
-Adapt schemas to settings: `decimals` as text, a column for `unknown_properties`, and `mask` (mask.py).
+Adapt schemas to settings: `decimals` as text or for SQL targets, `unknown_properties`, and `mask` (mask.py).
 
 catalog.py applies them to SCHEMA messages, compile.py to records.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .mask import Mask
-from .numbers import to_json
+from .numbers import PRECISION, SCALE, to_json
 
 UNKNOWN = "unknown_properties"  # the column's name, and the setting's
 RECEIVED = "received_at"
@@ -20,6 +20,13 @@ _UNKNOWN_SCHEMA = {
     "type": ["null", "string"],
     "description": "What this schema does not know of Twilio's row: JSON text of an object with sorted names.",
 }
+# By `decimals`: the format of a decimal number in compile.py, its keywords in SCHEMA, and its mark in the state.
+DECIMAL_FORMATS = {"text": "decimal", "singer": "x-singer.decimal"}
+_DECIMAL_KEYWORDS: dict[str, dict[str, Any]] = {
+    "text": {},
+    "singer": {"format": DECIMAL_FORMATS["singer"], "precision": PRECISION, "scale": SCALE},
+}
+_DECIMAL_MARKS = {"text": "as text", "singer": "as singer.decimal"}
 _DECIMAL = " A decimal number as text, with the digits that Twilio gave."
 # Names that a new, secret property of Twilio's may have. No schema has the secrets that are known.
 _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credentials?$|auth_?key|api_?key$|^pin$|_pin$")
@@ -27,7 +34,7 @@ _SECRET = re.compile(r"(?i)secret|passw|passphrase|token|private_?key|credential
 
 @dataclass(frozen=True)
 class SchemaOptions:
-    """The settings `decimals` ("number" or "text"), `unknown_properties` ("drop" or "column"), and `mask`."""
+    """`decimals` ("number", "text" or "singer"), `unknown_properties` ("drop" or "column"), and `mask`."""
 
     decimals: str = "number"
     unknown_properties: str = "drop"
@@ -42,19 +49,21 @@ class SchemaOptions:
         return written
 
     def _property(self, about: dict[str, Any]) -> dict[str, Any]:
-        if self.decimals != "text" or not is_decimal(about):
+        if self.decimals == "number" or not is_decimal(about):
             return about
         kinds = ["string" if kind == "number" else kind for kind in about["type"]]
-        return {**about, "type": kinds, "description": about.get("description", "") + _DECIMAL}
+        description = about.get("description", "") + _DECIMAL
+        return {**about, "type": kinds, **_DECIMAL_KEYWORDS[self.decimals], "description": description}
 
     def names(self, properties: Collection[str], schema: Mapping[str, dict[str, Any]]) -> list[str]:
         """
-        Return the selected properties for the state, marked where they are text because of `decimals`.
+        Return the selected properties for the state, marked where `decimals` changes their type.
 
         A property whose type changes counts as a new property: the next rescan sends every row again.
         """
-        as_text = {name for name, about in schema.items() if self.decimals == "text" and is_decimal(about)}
-        return [f"{name} as text" if name in as_text else name for name in properties]
+        mark = _DECIMAL_MARKS.get(self.decimals)
+        marked = {name for name, about in schema.items() if mark and is_decimal(about)}
+        return [f"{name} {mark}" if name in marked else name for name in properties]
 
 
 def is_decimal(about: dict[str, Any]) -> bool:

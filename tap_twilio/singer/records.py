@@ -69,7 +69,7 @@ class Recorder:
             key=stream.key,
             on_invalid=self._on_invalid,
             drift=self.drift,
-            as_text=options.decimals == "text",
+            decimals=options.decimals,
             dropped=NEVER_WRITTEN.union(stream.hidden) - set(schema["properties"]),
         )
         return options.mask.masking(stream, options.written(schema["properties"]), self._selected.properties, record)

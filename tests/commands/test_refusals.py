@@ -26,6 +26,7 @@ from testing.taps import COMMAND, ROOT, Run, Tap, whole_lines
 SECRET = "5ecre7" + "0" * 26
 OTHER = "AC" + "f" * 32
 AC = "AC" + "0" * 32
+KEY = {"api_key_sid": "SK" + "0" * 32, "api_key_secret": SECRET}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,25 @@ def refused(run: Run, *says: str) -> None:
         ({"subaccounts": ["AC1"]}, "Setting subaccounts is malformed"),
         ({"subaccounts": "AC1"}, "Setting subaccounts is malformed"),
         ({"subaccounts": "all"}, "Setting subaccounts must be of type boolean or array"),
+        ({"subaccounts": ["!AC1"]}, "Setting subaccounts is malformed"),
+        ({"subaccounts": [f"!{AC}", OTHER]}, "Setting subaccounts mixes SIDs"),
+        ({"credentials": SECRET}, "Setting credentials must be of type object"),
+        ({"credentials": {}}, "Setting credentials is empty"),
+        ({"credentials": {SECRET: KEY}}, "Setting credentials has a name that is no account SID"),
+        ({"credentials": {OTHER: SECRET}}, f"Setting credentials: {OTHER} needs api_key_sid and api_key_secret"),
+        (
+            {"credentials": {OTHER: {"api_key_sid": KEY["api_key_sid"]}}},
+            f"{OTHER} needs api_key_sid and api_key_secret",
+        ),
+        ({"credentials": {OTHER: {**KEY, "auth_token": SECRET}}}, f"{OTHER} needs api_key_sid and api_key_secret"),
+        ({"credentials": {OTHER: {**KEY, "api_key_sid": SECRET}}}, f"credentials: api_key_sid of {OTHER} is malformed"),
+        ({"credentials": {OTHER: {**KEY, "api_key_secret": 7}}}, f"api_key_secret of {OTHER} is malformed"),
+        ({"credentials": {AC: KEY}}, "Setting credentials has a key of account_sid, and another setting, too"),
+        ({"credentials": {OTHER: KEY}, "auth_token": None}, "Setting credentials has no key of account_sid"),
+        (
+            {"credentials": {AC: KEY}, "auth_token": None, "subaccounts": [OTHER]},
+            f"Setting credentials has no key of {OTHER}, which subaccounts names",
+        ),
         ({"region": "../ie1"}, "Setting region is malformed"),
         ({"lookback_days": -1}, "Setting lookback_days must be at least 0"),
         ({"lookback_days": 1e300}, "Setting lookback_days must be at most 36500"),

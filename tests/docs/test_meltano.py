@@ -98,6 +98,7 @@ def test_the_definition_says_of_each_setting_what_the_tap_does() -> None:
         "auth_token",
         "api_key_secret",
         "mask_key",
+        "credentials",
     }
     assert definition["settings_group_validation"] == meltano.CREDENTIALS
     assert {name for group in meltano.CREDENTIALS for name in group} <= settings.keys()

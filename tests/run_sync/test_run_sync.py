@@ -185,6 +185,23 @@ def test_the_error_of_a_target_is_quoted_and_not_its_last_line(job: Job, log: st
     assert failed.stderr.splitlines()[-1].endswith(f"target.log says: {quoted}")
 
 
+@pytest.mark.parametrize("name", ["target-snowflake", "target-bigquery", "target-duckdb"])
+def test_a_target_that_is_about_to_make_floats_is_warned_of_once(job: Job, name: str) -> None:
+    """Before the first load of JSON numbers only: later, the columns have their types."""
+    target = job.folder / name
+    target.symlink_to("/bin/cat")
+    command = shlex.quote(str(target))
+    text = job.run(target=command, location=str(job.folder / "text"), decimals="singer")
+    first, second = job.run(target=command), job.run(target=command)
+    job.tap.select("addresses")
+    none = job.run(target=command, location=str(job.folder / "none"))
+
+    assert [run.returncode for run in (text, first, second, none)] == [0, 0, 0, 0], first.stderr
+    says = f"WARNING {name} stores numbers such as messages.price as floats, whose sums are not exact: set decimals to"
+    assert [run.stderr.count("floats") for run in (text, first, second, none)] == [0, 1, 0, 0]
+    assert says in first.stderr
+
+
 def test_arguments_of_the_tap_before_the_dashes_are_named_with_their_place(job: Job) -> None:
     """Exit code 2, and the line shows a command that works."""
     done = subprocess.run(
