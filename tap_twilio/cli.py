@@ -20,8 +20,8 @@ from .errors import TapError, TargetGone
 from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
-# Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
-COMMANDS = {"run-sync": "run_sync", "state": "state"}
+# Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, log)`.
+COMMANDS = {"audit": "audit", "run-sync": "run_sync", "state": "state"}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         _open_standard_streams()
         if arguments is None:
-            code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
+            code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log)
         else:
             code = _run(arguments, log)
     except TapError as error:

@@ -16,7 +16,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +24,7 @@ from typing import IO, Any
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing_summary
-from tap_twilio.log import SCREEN, on_terminal, passed_screen
+from tap_twilio.log import SCREEN, OneLine, on_terminal, passed_screen
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
 from tap_twilio.timestamps import machine_now, to_second
@@ -34,7 +34,7 @@ Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
 EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
 
 
-def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
+def run(argv: list[str], log: OneLine) -> int:
     """Run tap and target, and return an exit code (docs/production.md). Raises TapError, AlreadyRunning."""
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
