@@ -91,6 +91,7 @@ SAYS = {
     "commands.state": {"accounts"},
     # A member of the summary's file, with an entry for each account of a stream; and how many there are.
     "reporting.summary": {"accounts"},
+    "audit.report": {"accounts"},
     "commands.summary": {"accounts"},
 }
 

@@ -99,14 +99,17 @@ def test_it_names_exactly_the_rows_that_differ_and_mends_them(audited: Callable[
         sids = [row["sid"] for row in one.warehouse.query(f"select sid from {one.table(stream)} order by sid")]
         skipped = {"sid", "received_at", *(name for name, kind in types.items() if kind in ("jsonb", "ARRAY", "json"))}
         for name, sid in zip([name for name in types if name not in skipped and not name.startswith("_sdc")], sids[5:]):
-            one.warehouse.query(f'update {one.table(stream)} set "{name}" = {_other(types[name], name)} where sid = %s', sid)
+            one.warehouse.query(
+                f'update {one.table(stream)} set "{name}" = {_other(types[name], name)} where sid = %s', sid
+            )
             expected.add((sid, "changed", name))
         one.warehouse.query(f"delete from {one.table(stream)} where sid = any(%s)", sids[:3])
         expected |= {(sid, "missing", "") for sid in sids[:3]}
         prefix, day = sids[0][:2], "2026-02-01"
         one.warehouse.query(
             f"insert into {one.table(stream)} (sid, account_sid, date_created, date_updated, {_dated(stream)})"
-            f" select '{prefix}' || repeat('0', 32), account_sid, '{day}', '{day}', '{day}' from {one.table(stream)} limit 1"
+            f" select '{prefix}' || repeat('0', 32), account_sid, '{day}', '{day}', '{day}'"
+            f" from {one.table(stream)} limit 1"
         )
         expected.add((f"{prefix}{'0' * 32}", "extra", ""))
 
