@@ -133,7 +133,9 @@ class Audit:
                 twilio = spools[name].sums()
                 checksum.update(repr((name, sorted(twilio.items()), sorted(sums[name].items()))).encode())
                 self._compare(choice, spools[name], twilio, sums[name])
-        sampled = (self.scope.sample, all_days, self.scope.seed) if self.scope.sample else None
+        sampled = (
+            (self.scope.sample, all_days, self.scope.seed) if self.scope.sample and not self.scope.newest else None
+        )
         return Report(
             list(self.reports.values()), self.twilio.requests, checksum.hexdigest()[:16], machine_now(), sampled
         )

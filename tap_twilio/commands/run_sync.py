@@ -14,10 +14,11 @@ import logging
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,7 @@ from tap_twilio.timestamps import machine_now, to_second
 
 LOGGER = logging.getLogger("tap_twilio")
 Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
+AUDITED_DAYS = "--days 3 --sample 5"
 EPILOG = "Arguments after -- are passed to the tap, e.g. --config config.json. See docs/production.md."
 
 
@@ -61,7 +63,37 @@ def run(argv: list[str], log: OneLine) -> int:
         _log_end(code, outcome, f"{time.monotonic() - began:.0f} s", str(store), arguments.logs, logs)
         if summary:
             _write_summary(summary, code, outcome, store.load())
+    if arguments.audit is not None and code in (0, 3):
+        code = _audit(arguments.audit, tap_arguments, target, store.load(), code, summary)
     return code
+
+
+def _audit(
+    options: str, tap_arguments: list[str], target: list[str], state: Path | None, code: int, summary: Path | None
+) -> int:
+    """Audit some days after a sync, and return the exit code. The lock was given back: other syncs may run."""
+    if "--config" not in target:
+        raise TapError("--audit: the target's command names no --config. Run tap-twilio audit --url yourself.")
+    target_config = target[target.index("--config") + 1]
+    command = [*_this_tap(), "audit", *tap_arguments, "--target-config", target_config, *shlex.split(options)]
+    command += ["--format", "json", *(["--state", str(state)] if state else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  # our own command
+    verdict = {"exit_code": done.returncode}
+    with suppress(ValueError):
+        verdict |= json.loads(done.stdout)
+    LOGGER.log(
+        logging.WARNING if done.returncode else logging.INFO,
+        "the audit ended with %d%s",
+        done.returncode,
+        {0: ": all that it compared is equal", 6: ": rows differ; tap-twilio audit names them"}.get(
+            done.returncode, ""
+        ),
+    )
+    if summary:
+        with writing_summary(summary):
+            written = {**json.loads(summary.read_bytes()), "audit": verdict}
+            write_atomically(summary, json.dumps(written).encode() + b"\n")
+    return code or done.returncode
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +117,13 @@ def _parser() -> argparse.ArgumentParser:
         help="append both logs to tap.log and target.log there, and print only problems here",
     )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the run to this file, as JSON")
+    parser.add_argument(
+        "--audit",
+        nargs="?",
+        const=AUDITED_DAYS,
+        metavar="OPTIONS",
+        help=f"after the sync, compare some days with Twilio ({AUDITED_DAYS}), by the target's own config",
+    )
     parser.add_argument("--tap", metavar="COMMAND", help="run another tap instead of this one")
     return parser
 
