@@ -49,6 +49,7 @@ MAX_ROWS_AT_ONCE = 10_000  # of buckets that differ; more are compared in 16 par
 MAX_SINGLE_REQUESTS = 300  # for rows to look at again; beyond that, the list is read again
 KEYS_IN_A_QUERY = 500
 SECONDS_A_PAGE = 1.5
+SHORT_PAGES = 30  # a longer list is read in time slices, then once more for the rows that they hide
 UNREADABLE = ("refused", "failed", "tokenless")  # reasons that make an audit incomplete
 Record = tuple[str, PageTimes, bytes]  # an account, when it came, and the JSON
 
@@ -206,22 +207,25 @@ class Audit:
 
     def _log_estimate(self, compared: Sequence[Selected], sums: Mapping[str, Mapping[Bucket, Sums]]) -> None:
         """Log the cost before anything is read: from the warehouse's counts, which Twilio's should equal."""
-        requests, days = 0.0, set(self.days)
+        at_once, in_a_row, again, days = 0, 0, 0, set(self.days)
         for choice in compared:
             stream = choice.stream
-            scoped = bool(self._ranges(stream))
-            rows = sum(one.rows for bucket, one in sums[stream.name].items() if not scoped or bucket[1] in days)
-            pages = math.ceil(rows / min(self.settings.page_size, stream.max_page_size)) + 1
+            scoped, rows = bool(self._ranges(stream)), dict[str, int]()
+            for (account, bucket), one in sums[stream.name].items():
+                rows[account] = rows.get(account, 0) + one.rows * (not scoped or bucket in days)
+            page_size = min(self.settings.page_size, stream.max_page_size)
+            pages = [math.ceil(count / page_size) for count in rows.values()] or [0]
+            lists = len(stream.queries) * (len(plan.ranges(self.days)) if scoped else 1)
+            requests = sum(max(count, lists) for count in pages)
             if stream.parent:
                 parents = sums.get(stream.parent.stream, {})
-                pages = max(pages, sum(one.rows for one in parents.values()))
-            elif scoped:
-                pages += len(plan.ranges(self.days))
-            elif stream.filter_hides_rows and pages > 30:
-                pages *= 2  # time slices, then once more for the rows that they hide
-            requests += pages
-        seconds = requests * SECONDS_A_PAGE / max(1, self.settings.concurrency)
-        LOGGER.info("some %s requests, %s; --days and --sample need fewer", f"{round(requests):,}", duration(seconds))
+                requests = max(requests, sum(one.rows for one in parents.values()))
+            elif stream.filter_hides_rows and not scoped and max(pages) > SHORT_PAGES:
+                in_a_row = max(in_a_row, max(pages))
+                again += sum(pages)
+            at_once += requests
+        seconds = SECONDS_A_PAGE * (at_once / max(1, self.settings.concurrency) + in_a_row)
+        LOGGER.info("some %s requests, %s; --days and --sample need fewer", f"{at_once + again:,}", duration(seconds))
 
     # -- reading
 
@@ -261,7 +265,7 @@ class Audit:
         report.days = len({day for _, day in read}) if comparison.date else 0
         others = {account for account, _ in warehouse} - {account for account, _ in read}
         if others and not self.days:
-            report.notes.append(f"{len(others)} account{'s' * (len(others) > 1)} not read by these settings")
+            report.notes.append(f"{len(others)} account{'s' * (len(others) > 1)} in the warehouse not read")
         suspects = differing(twilio, warehouse, in_scope)
         report.equal_days = report.days - len({day for _, day in suspects})
         if not suspects:

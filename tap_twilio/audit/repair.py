@@ -16,7 +16,8 @@ from tap_twilio.singer.records import Recorder
 from tap_twilio.state.store import State
 
 from .audit import Audit
-from .compare import DUPLICATE
+from .canonical import SEPARATOR
+from .compare import DUPLICATE, Difference
 
 
 def emit(audit: Audit, output: Output) -> int:
@@ -47,21 +48,27 @@ def repaired_state(value: Any, audit: Audit) -> dict[str, Any]:
     return state.dump({name: list(state.stream(name).partitions) for name in audit.records})
 
 
-def delete_statements(audit: Audit, differences: Collection[Any]) -> Iterator[str]:
+def delete_statements(audit: Audit, differences: Collection[Difference]) -> Iterator[str]:
     """Yield the DELETE of each extra row whose own address answers 404, and of rows that are there twice."""
     if audit.warehouse is None:
         return
     dialect = audit.warehouse.dialect
     for name, comparison in audit.comparisons.items():
         table = audit.warehouse.qualified(comparison.table)
-        key = dialect.row_text([comparison.column(column) for column in comparison.key])
-        for text in audit.deletable.get(name, []):
-            yield f"DELETE FROM {table} WHERE {key} = {dialect.literal(text)};"  # printed, never run
+        columns = [dialect.text(comparison.column(column)) for column in comparison.key]
+
+        def where(key: str, columns: list[str] = columns) -> str:
+            return " AND ".join(
+                f"{name} = {dialect.literal(value)}" for name, value in zip(columns, key.split(SEPARATOR))
+            )
+
+        for key in audit.deletable.get(name, []):
+            yield f"DELETE FROM {table} WHERE {where(key)};"
         row = {"postgres": "ctid", "duckdb": "rowid"}.get(dialect.name)
-        for difference in differences:
-            if difference.stream == name and difference.what == DUPLICATE and row:
-                where = f"{key} = {dialect.literal(difference.key)}"
-                yield (
-                    f"DELETE FROM {table} WHERE {where}"  # printed, never run
-                    f" AND {row} NOT IN (SELECT MAX({row}) FROM {table} WHERE {where});"
-                )
+        for key in [one.key for one in differences if (one.stream, one.what) == (name, DUPLICATE)]:
+            kept = f"SELECT MAX({row}) FROM {table} WHERE {where(key)}"
+            yield (
+                f"DELETE FROM {table} WHERE {where(key)} AND {row} NOT IN ({kept});"
+                if row
+                else (f"-- {table} has more than one row for {where(key)}: delete all but one.")
+            )

@@ -81,14 +81,9 @@ def _audit(
     verdict = {"exit_code": done.returncode}
     with suppress(ValueError):
         verdict |= json.loads(done.stdout)
-    LOGGER.log(
-        logging.WARNING if done.returncode else logging.INFO,
-        "the audit ended with %d%s",
-        done.returncode,
-        {0: ": all that it compared is equal", 6: ": rows differ; tap-twilio audit names them"}.get(
-            done.returncode, ""
-        ),
-    )
+    result = {0: ": all that it compared is equal", 6: ": rows differ; tap-twilio audit names them"}
+    level = logging.WARNING if done.returncode else logging.INFO
+    LOGGER.log(level, "the audit ended with %d%s", done.returncode, result.get(done.returncode, ""))
     if summary:
         with writing_summary(summary):
             written = {**json.loads(summary.read_bytes()), "audit": verdict}

@@ -15,7 +15,7 @@ from demo.sync import sqlalchemy_url
 from sandbox import Twilio
 from testing.sampled import long
 from testing.taps import COMMAND, ROOT, Tap
-from testing.warehouse import Warehouse
+from testing.warehouse import TARGET, Warehouse
 
 MakeTap = Callable[..., Tap]
 Json = dict[str, Any]
@@ -235,3 +235,96 @@ def test_the_result_of_the_printed_statement_is_enough(audited: Callable[..., Au
     assert done.returncode == 6, done.stderr
     found = {stream["stream"]: len(stream["differing_buckets"]) for stream in json.loads(done.stdout)["streams"]}
     assert found == {"messages": 0, "calls": 1}
+
+
+def test_rows_that_a_table_without_a_key_has_twice_are_found(audited: Callable[..., Audited]) -> None:
+    """The printed SQL, run by hand, leaves one of them."""
+    one = audited(history(30), "messages")
+    one.sync()
+    copy = f"create table {one.schema}.copied as select * from {one.table('messages')}"
+    one.warehouse.query(copy)
+    one.warehouse.query(f"drop table {one.table('messages')}")
+    one.warehouse.query(f"alter table {one.schema}.copied rename to messages")
+    (sid,) = (row["sid"] for row in one.warehouse.query(f"select min(sid) as sid from {one.table('messages')}"))
+    one.warehouse.query(
+        f"insert into {one.table('messages')} select * from {one.table('messages')} where sid = %s", sid
+    )
+
+    done = one.run()
+    assert done.returncode == 6, done.stderr
+    assert one.differences == {(sid, "duplicate", "")}
+    (delete,) = (line for line in done.stdout.splitlines() if line.startswith("DELETE"))
+    one.warehouse.query(delete)
+    assert one.run().returncode == 0
+
+
+def test_a_repaired_state_makes_the_next_sync_emit_the_wrong_rows(audited: Callable[..., Audited]) -> None:
+    one = audited(history(60), "messages")
+    one.sync()
+    one.warehouse.query(
+        f"delete from {one.table('messages')} where sid in (select sid from {one.table('messages')} limit 2)"
+    )
+    state = one.tap.folder / "state.json"
+    state.write_text(json.dumps(one.tap.state))
+
+    done = one.run("--repair", str(state))
+    assert done.returncode == 6, done.stderr
+    one.tap.state = json.loads(done.stdout)
+    one.sync()
+    assert one.run().returncode == 0
+
+
+KINDS = ("conferences", "queues", "alerts", "usage_records", "call_feedback", "conference_participants")
+
+
+def test_each_kind_of_stream_is_compared(audited: Callable[..., Audited]) -> None:
+    """Rescanned lists, lists without dates, a log, sums by day, and lists below rows: equal, and then not."""
+    twilio = Twilio.demo(seed=3)
+    one = audited(twilio, "calls", *KINDS)
+    one.tap.settings["base_url"] += "/{product}"
+    run = one.tap.run()
+    one.warehouse.load(b"".join(run.lines), one.schema)
+
+    equal = one.report()
+    assert {name: stream["incomplete"] for name, stream in equal.items()} == {name: [] for name in (*KINDS, "calls")}
+    filled = {name for name, stream in equal.items() if stream["twilio"]}
+    assert filled >= {"calls", "conferences", "alerts", "call_feedback"}
+    for name in filled:
+        query = f"delete from {one.table(name)} where ctid = (select min(ctid) from {one.table(name)})"
+        one.warehouse.query(query)
+    wrong = one.report(exits=6)
+    assert {name for name, stream in wrong.items() if stream["missing"] == 1} == filled
+
+
+def test_run_sync_audits_after_the_sync(audited: Callable[..., Audited], tmp_path: Path) -> None:
+    """By the target's own config; the verdict stands in the summary."""
+    one = audited(history(60), "messages")
+    config = tmp_path / "target.json"
+    config.write_text(
+        json.dumps({"sqlalchemy_url": sqlalchemy_url(one.warehouse.url), "default_target_schema": one.schema})
+    )
+    summary = tmp_path / "summary.json"
+    target = f"{TARGET}/target-postgres --config {config}"
+    command = [
+        *COMMAND,
+        "run-sync",
+        "--target",
+        target,
+        "--state",
+        str(tmp_path / "state"),
+        "--summary-json",
+        str(summary),
+    ]
+    command += ["--audit", "--", *one.tap.command()[len(COMMAND) :]]
+    environment = one.tap.environment()
+
+    def run() -> Json:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        found: Json = json.loads(summary.read_text())
+        assert done.returncode == found["audit"]["exit_code"], done.stderr
+        return found
+
+    assert run()["audit"]["equal"] is True
+    one.warehouse.query(f"delete from {one.table('messages')}")
+    found = run()
+    assert found["tap_exit"] == 0 and found["audit"]["exit_code"] == 6
