@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .canonical import BUCKETS, Texts, hash_of
+from .canonical import BUCKETS, Texts, digits_of
 from .dialects import PARTS
 
 FILES = 4 * PARTS
 MAX_ROWS_IN_MEMORY = 50_000
+LOW_BYTE = {f"{number:02x}": number for number in range(256)}
 MEMBER, END = "\x1d", "\x1c"  # between the members of a row, and after a row
 
 Bucket = tuple[str, str]  # an account; a day, or the number of a bucket
@@ -48,12 +49,12 @@ class Spool:
 
     def add(self, texts: Texts) -> None:
         key, row, account, day, changed = texts
-        key_hash = hash_of(key)
+        key_digits = digits_of(key)
+        low = LOW_BYTE[key_digits[-2:]]
         if not self._by_day:
-            day = str(key_hash % BUCKETS)
-        self._buffers[key_hash % FILES].append(
-            MEMBER.join((key, account, day, changed, str(key_hash), str(hash_of(row)))) + END
-        )
+            day = str(low % BUCKETS)
+        line = f"{key}\x1d{account}\x1d{day}\x1d{changed}\x1d{key_digits}\x1d{digits_of(row)}"
+        self._buffers[low % FILES].append(line)
         self._count += 1
         if self._count >= MAX_ROWS_IN_MEMORY:
             self._flush()
@@ -62,7 +63,7 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         for number, buffer in enumerate(self._buffers):
             with (self._folder / str(number)).open("a", encoding="utf-8", newline="") as file:
-                file.writelines(buffer)
+                file.write(END.join([*buffer, ""]))
             buffer.clear()
         self._count = 0
 
@@ -73,7 +74,7 @@ class Spool:
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:
                 text = file.read()
-        rows = (text + "".join(self._buffers[number])).split(END)[:-1]
+        rows = [*text.split(END)[:-1], *self._buffers[number]]
         yield from {row[0]: row for row in (line.split(MEMBER) for line in rows)}.values()
 
     def sums(self) -> dict[Bucket, Sums]:
@@ -83,8 +84,8 @@ class Spool:
             for _, account, day, _, key, content in self._rows(number):
                 bucket = sums.setdefault((account, day), [0, 0, 0])
                 bucket[0] += 1
-                bucket[1] += int(key)
-                bucket[2] += int(content)
+                bucket[1] += int(key, 16)
+                bucket[2] += int(content, 16)
         return {bucket: Sums(*numbers) for bucket, numbers in sums.items()}
 
     def details(self, buckets: Collection[Bucket], part: int) -> dict[str, Seen]:
@@ -92,7 +93,7 @@ class Spool:
         wanted = set(buckets)
         files = range(FILES) if part < 0 else range(part, FILES, PARTS)
         return {
-            key: Seen(int(content), changed, account, day)
+            key: Seen(int(content, 16), changed, account, day)
             for number in files
             for key, account, day, changed, _, content in self._rows(number)
             if (account, day) in wanted
