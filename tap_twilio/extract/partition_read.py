@@ -70,7 +70,7 @@ class PartitionRead:
     slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
     floor: Timestamp = BEGINNING  # the date before which Twilio refuses filters, as this sync learned
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
-    # Only these dates are requested, if the list has a date filter; () for all. The audit sets it, for a first read.
+    # The dates that a first read requests from a list with a date filter; () for all. An audit of some days sets them.
     ranges: Sequence[tuple[Timestamp, Timestamp]] = ()
 
     @property

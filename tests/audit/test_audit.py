@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from demo.sync import sqlalchemy_url
@@ -348,3 +349,27 @@ def test_run_sync_audits_after_the_sync(audited: Callable[..., Audited], tmp_pat
     one.warehouse.query(f"delete from {one.table('messages')}")
     found = run()
     assert found["tap_exit"] == 0 and found["audit"]["exit_code"] == 6
+
+
+def test_duckdb_is_read_by_its_own_package(audited: Callable[..., Audited]) -> None:
+    """As a target leaves it: exact decimals are compared, floats are left out and named."""
+    one = audited(history(30), "messages")
+    records = one.tap.sync().records("messages")
+    kinds = {"price": "double", "num_segments": "bigint", "num_media": "bigint", "error_code": "bigint"}
+    kinds |= dict.fromkeys(("date_created", "date_updated", "date_sent"), "timestamp")
+    path = one.tap.folder / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        names = ", ".join(f'"{name}" {kinds.get(name, "varchar")}' for name in records[0])
+        connection.execute(f"create schema {one.schema}")
+        connection.execute(f"create table {one.table('messages')} ({names})")
+        marks = ", ".join("?" * len(records[0]))
+        rows = [[str(value) if isinstance(value, dict) else value for value in row.values()] for row in records]
+        connection.executemany(f"insert into {one.table('messages')} values ({marks})", rows)
+
+    equal = one.run(url=f"duckdb:///{path}")
+    assert equal.returncode == 0, equal.stderr
+    assert "price (DOUBLE)" in equal.stdout and "all equal but for price" in equal.stdout
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"update {one.table('messages')} set body = body || '!' where sid = ?", [records[0]["sid"]])
+    assert one.run(url=f"duckdb:///{path}").returncode == 6
+    assert one.differences == {(records[0]["sid"], "changed", "body")}
