@@ -151,6 +151,7 @@ class Audit:
             report = self.reports[name] = StreamReport(name)
             if not self.scope.is_whole and choice.stream.parent:
                 report.notes.append("a list below other rows is compared by an audit of all days")
+                self.comparisons.pop(name, None)
                 continue
             if not self.warehouse:
                 report.not_compared = dict(self.comparisons[name].left_out)

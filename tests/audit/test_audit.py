@@ -307,6 +307,8 @@ def test_each_kind_of_stream_is_compared(audited: Callable[..., Audited]) -> Non
 
     equal = one.report()
     assert {name: stream["incomplete"] for name, stream in equal.items()} == {name: [] for name in (*KINDS, "calls")}
+    some_days = one.report("--days", "20")
+    assert some_days["alerts"]["twilio"] and some_days["calls"]["twilio"] < equal["calls"]["twilio"]
     filled = {name for name, stream in equal.items() if stream["twilio"]}
     assert filled >= {"calls", "conferences", "alerts", "call_feedback"}
     for name in filled:
