@@ -5,7 +5,8 @@ PACKAGE := setup.py pyproject.toml
 TAP := .venv/tap.stamp
 DEV := .venv/dev.stamp
 TARGET := .venv-target/target.stamp
-AUDIT := .venv-audit/audit.stamp
+AUDIT := .venv/audit.stamp
+VULNERABILITIES := .venv-vulnerabilities/vulnerabilities.stamp
 DBT := .venv-dbt/dbt.stamp
 BENCH := .venv-bench/bench.stamp
 AIRFLOW := .venv-airflow/airflow.stamp
@@ -18,7 +19,7 @@ STORES := .venv-stores/stores.stamp
 MADE := .venv .venv.log .venv-* .bench .site .demo build dist *.egg-info \
 	.hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help sync psql test test-long lint format audit build bench soak docs targets clean
+.PHONY: help sync psql test test-long lint format audit vulnerabilities build bench soak docs targets clean
 
 help:
 	@echo "make sync       read Twilio into Postgres, the first time in about a minute:"
@@ -35,7 +36,9 @@ help:
 	@echo "                from the folder DBT_PACKAGES"
 	@echo "make lint       ruff, mypy, bandit, and zizmor on .github"
 	@echo "make format     have ruff fix what it can"
-	@echo "make audit      look for known vulnerabilities of dependencies (network)"
+	@echo "make audit      compare what make sync loaded with Twilio; then break three rows,"
+	@echo "                find and mend them"
+	@echo "make vulnerabilities  look for known vulnerabilities of dependencies (network)"
 	@echo "make build      build sdist and wheel into dist/, and try the wheel (network)"
 	@echo "make bench      compare the cost of a sync with a bare read loop: some 40"
 	@echo "                minutes; PARTS=\"start rows\": only these parts"
@@ -50,6 +53,11 @@ sync:
 	@demo/venv.sh $(PYTHON)
 	@$(MAKE) -s -j2 $(TAP) $(TARGET)
 	@.venv-target/bin/python -m demo.sync
+
+audit:
+	@demo/venv.sh $(PYTHON)
+	@$(MAKE) -s -j2 $(AUDIT) $(TARGET)
+	@.venv-target/bin/python -m demo.audit
 
 psql:
 	@if [ -z "$$TARGET_POSTGRES_URL" ] && [ ! -d .demo/postgres ]; then \
@@ -102,10 +110,11 @@ format: $(DEV)
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-# --strict: a package that cannot be looked up fails the audit. Otherwise pip-audit would skip it.
-audit: $(TAP) $(AUDIT)
-	@.venv/bin/python -m pip freeze --exclude-editable >.venv-audit/packages.txt
-	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .venv-audit/packages.txt
+# --strict: a package that cannot be looked up is a failure. Otherwise pip-audit would skip it.
+vulnerabilities: $(TAP) $(VULNERABILITIES)
+	@.venv/bin/python -m pip freeze --exclude-editable >.venv-vulnerabilities/packages.txt
+	@.venv-vulnerabilities/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		-r .venv-vulnerabilities/packages.txt
 
 build: $(BUILD)
 	@rm -rf build dist
@@ -146,8 +155,12 @@ $(DEV): $(PACKAGE) demo/venv.sh
 	@demo/venv.sh $(PYTHON) .venv -e ".[dev]"
 	@touch $(TAP) $@
 
-$(AUDIT): demo/venv.sh
-	@demo/venv.sh $(PYTHON) .venv-audit "pip-audit>=2.7"
+$(AUDIT): $(TAP)
+	@demo/venv.sh $(PYTHON) .venv -e ".[audit,progress]" "psycopg[binary]>=3.2"
+	@touch $@
+
+$(VULNERABILITIES): demo/venv.sh
+	@demo/venv.sh $(PYTHON) .venv-vulnerabilities "pip-audit>=2.7"
 	@touch $@
 
 $(BUILD): demo/venv.sh

@@ -222,8 +222,8 @@ def _select(start: Start) -> tuple[list[str], frozenset[str]]:
 
 
 @contextmanager
-def _open_source(start: Start) -> Iterator[Source]:
-    """Yield the account in config.json, or else the sandbox, which runs during the block."""
+def _open_source(start: Start, advance: str = SANDBOX_HOURS) -> Iterator[Source]:
+    """Yield the account in config.json, or else the sandbox, which runs during the block, `advance` hours later."""
     if CONFIG.exists():
         try:
             settings = json.loads(CONFIG.read_text("utf-8"))
@@ -236,7 +236,7 @@ def _open_source(start: Start) -> Iterator[Source]:
     print("No config.json, so this reads the sandbox, a simulated Twilio.")
     print("sample_config.json shows how to read yours.")
     with ExitStack() as stack:
-        settings = stack.enter_context(_sandbox(start))
+        settings = stack.enter_context(_sandbox(start, advance))
         # Credentials in the environment belong to a real account.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
         yield Source(
@@ -245,7 +245,7 @@ def _open_source(start: Start) -> Iterator[Source]:
 
 
 @contextmanager
-def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
+def _sandbox(start: Start, advance: str) -> Iterator[dict[str, Any]]:
     """Start a sandbox, and yield the tap's settings for it. All runs share its seed and its clock."""
     clock, port = DEMO / "sandbox.json", os.environ.get("SANDBOX_PORT") or "0"
     command: list[str | Path] = [
@@ -260,7 +260,7 @@ def _sandbox(start: Start) -> Iterator[dict[str, Any]]:
         clock,
     ]
     if clock.exists():
-        command += ["--advance", SANDBOX_HOURS]
+        command += ["--advance", advance]
     with (DEMO / "sandbox.log").open("w") as log:
         process = start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
     try:

@@ -21,13 +21,14 @@ from .errors import AlreadyRunning, TapError, TargetGone
 from .log import LOG_FORMATS, OneLine, begin_log, passed_screen
 
 LOGGER = logging.getLogger("tap_twilio")
-# Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, hide)`.
-COMMANDS = {"run-sync": "run_sync", "state": "state"}
+# Commands with arguments of their own: the first argument -> a module in commands/, with `run(argv, log)`.
+COMMANDS = {"audit": "audit", "run-sync": "run_sync", "state": "state"}
 # Words that are taken for a command -> the command to use.
 MEANT = {"sync": "run-sync, or --config alone", "run": "run-sync", "check": "--check", "discover": "--discover"}
 EPILOG = """\
 other commands, with arguments of their own:
   tap-twilio run-sync --help    run the tap into a target, and save the state
+  tap-twilio audit --help       compare a warehouse with Twilio
   tap-twilio state --help       show a state, split it, or merge its shards
 
 examples:
@@ -44,6 +45,7 @@ exit codes (docs/production.md has what to do):
   3  some streams of some accounts failed; the next sync continues there
   4  run-sync: the target failed
   5  run-sync: another sync is still running
+  6  audit: rows differ
   130, 143  stopped by a signal; the next sync continues
 """
 
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         _open_standard_streams()
         if arguments is None:
-            code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log.hide)
+            code = import_module(f"{__package__}.commands.{command}").run(argv[1:], log)
         else:
             code = _run(arguments, log)
     except AlreadyRunning as error:

@@ -24,7 +24,8 @@ PACKAGE = "tap_twilio"
 LAYERS = {
     "__main__": "cli",
     "cli": "commands log errors",
-    "commands": "run_sync run reporting state singer settings files signals streams timestamps log errors",
+    "commands": "run_sync audit run reporting state singer settings files signals streams timestamps log errors",
+    "audit": "run reporting extract state singer twilio settings files streams timestamps log errors",
     "run": "reporting extract tables changes state singer twilio settings base_url streams timestamps log errors",
     "reporting": "extract tables state singer twilio streams timestamps log errors",
     "extract": "tables changes state singer twilio streams timestamps log errors",
@@ -53,9 +54,16 @@ LIBRARIES = {
     "zlib_ng": {"twilio.response"},
     "rich": {"reporting.display"},
     "jsonschema": {"settings", "singer.catalog"},
-    "msgspec": {"twilio.response"},
+    "msgspec": {"audit.canonical", "twilio.response"},
     "fsspec": {"run_sync.object_store"},
-    "orjson": {"extract.child_streams", "singer.numbers", "singer.output", "singer.records", "state.store"},
+    "orjson": {
+        "audit.twilio_side",
+        "extract.child_streams",
+        "singer.numbers",
+        "singer.output",
+        "singer.records",
+        "state.store",
+    },
 }
 # The dates of a partition, which one module writes.
 BOOKMARKS = {
@@ -85,6 +93,7 @@ SAYS = {
     "commands.state": {"accounts"},
     # A member of the summary's file, with an entry for each account of a stream; and how many there are.
     "reporting.summary": {"accounts"},
+    "audit.report": {"accounts"},
     "commands.summary": {"accounts"},
 }
 

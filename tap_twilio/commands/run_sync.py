@@ -15,17 +15,18 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from tap_twilio import __version__
 from tap_twilio.errors import TapError, TargetFailed
 from tap_twilio.files import open_private, parse_state, prepare_output_file, write_atomically, writing
-from tap_twilio.log import SCREEN, on_terminal, passed_screen
+from tap_twilio.log import SCREEN, OneLine, on_terminal, passed_screen
 from tap_twilio.run_sync.float_warning import FloatWarning
 from tap_twilio.run_sync.folder import Folder
 from tap_twilio.run_sync.pipe import Outcome, Pipe
@@ -35,6 +36,7 @@ from . import ArgumentParser
 
 LOGGER = logging.getLogger("tap_twilio")
 Logs = tuple[IO[bytes] | None, IO[bytes] | None]  # of tap and target
+AUDITED_DAYS = "--days 3 --sample 5"
 EXAMPLE = "tap-twilio run-sync --target 'target-postgres --config target.json' --state . -- --config config.json"
 EPILOG = """\
 TAP_ARGS are passed to the tap, as in this example:
@@ -49,7 +51,7 @@ ERROR_LINE = re.compile(
 )
 
 
-def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
+def run(argv: list[str], log: OneLine) -> int:
     """Run tap and target, and return an exit code (docs/production.md). Raises TapError, AlreadyRunning."""
     if importlib.util.find_spec("fcntl") is None:
         raise TapError("run-sync does not run on Windows: use WSL or a container, or pipe the tap into the target.")
@@ -84,7 +86,32 @@ def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
         _log_end(code, outcome, f"{time.monotonic() - began:.0f} s", str(store), arguments.logs, logs)
         if summary:
             _write_summary(summary, code, outcome, store.load())
+    if arguments.audit is not None and code in (0, 3):
+        code = _audit(arguments.audit, tap_arguments, target, store.load(), code, summary)
     return code
+
+
+def _audit(
+    options: str, tap_arguments: list[str], target: list[str], state: Path | None, code: int, summary: Path | None
+) -> int:
+    """Audit some days after a sync, and return the exit code. The lock was given back: other syncs may run."""
+    if "--config" not in target:
+        raise TapError("--audit: the target's command names no --config. Run tap-twilio audit --url yourself.")
+    target_config = target[target.index("--config") + 1]
+    command = [*_this_tap(), "audit", *tap_arguments, "--target-config", target_config, *shlex.split(options)]
+    command += ["--format", "json", *(["--state", str(state)] if state else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  # our own command
+    verdict = {"exit_code": done.returncode}
+    with suppress(ValueError):
+        verdict |= json.loads(done.stdout)
+    result = {0: ": all that it compared is equal", 6: ": rows differ; tap-twilio audit names them"}
+    level = logging.WARNING if done.returncode else logging.INFO
+    LOGGER.log(level, "the audit ended with %d%s", done.returncode, result.get(done.returncode, ""))
+    if summary:
+        with writing("--summary-json", summary):
+            written = {**json.loads(summary.read_bytes()), "audit": verdict}
+            write_atomically(summary, json.dumps(written).encode() + b"\n")
+    return code or done.returncode
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
         help="append both logs to tap.log and target.log there, and print only problems here",
     )
     parser.add_argument("--summary-json", metavar="FILE", help="write a summary of the run to this file, as JSON")
+    parser.add_argument(
+        "--audit",
+        nargs="?",
+        const=AUDITED_DAYS,
+        metavar="OPTIONS",
+        help=f"after the sync, compare some days with Twilio ({AUDITED_DAYS}), by the target's own config",
+    )
     parser.add_argument("--tap", metavar="COMMAND", help="run another tap instead of this one")
     return parser
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -15,7 +15,7 @@ from typing import Any
 
 from tap_twilio.errors import TapError
 from tap_twilio.files import open_private, parse_json, unwrap_state, write_atomically
-from tap_twilio.log import about
+from tap_twilio.log import OneLine, about
 from tap_twilio.singer.output import Output
 from tap_twilio.state.describe import Line, lines
 from tap_twilio.state.shards import fingerprint_bytes_by_account, forget, grouped, merge, split
@@ -29,7 +29,7 @@ FIX = "Pass the last STATE that a target printed."
 COLUMNS = ("stream", "account", "bookmark", "age", "compared", "complete", "rescan", "open")
 
 
-def run(argv: list[str], hide: Callable[[str, str], None]) -> int:
+def run(argv: list[str], log: OneLine) -> int:
     """Run a subcommand, and return 0. Raises TapError, TargetGone, OutputFailed; SystemExit for wrong arguments."""
     arguments = _parser().parse_args(argv)
     arguments.run(arguments)

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any
 
 from tap_twilio.errors import PageShifted
-from tap_twilio.state.model import Checkpoint, OpenBackfill
+from tap_twilio.state.model import Checkpoint, OpenBackfill, TimeSlice
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
@@ -35,6 +35,8 @@ def backfill(reading: PartitionRead) -> Read:
     first_reads: list[FirstRead] = []
     while open_read.list_index < len(endpoints):
         endpoint = endpoints[open_read.list_index]
+        if reading.ranges and reading.sliceable:
+            open_read.time_slices = [TimeSlice(*dates) for dates in reading.ranges]
         if open_read.time_slices is None:
             first_read = yield from _PagesOrSlices(reading, endpoint, open_read).read()
             if first_read and first_read.orders.may_move_up:

@@ -56,6 +56,8 @@ def read_window(reading: PartitionRead) -> Read:
 
 def _slices_to_read(reading: PartitionRead, window: LogWindow) -> list[TimeSlice]:
     """Return the time slices of the window, or of the whole log; and the days that no earlier sync could read."""
+    if reading.ranges:
+        return [time_slice for dates in reading.ranges for time_slice in _split(*dates, reading)]
     state, oldest = reading.state, reading.slices_since
     is_resend = any(table.state.resend_created_before or not table.state.date_updated for table in reading.tables)
     since = oldest

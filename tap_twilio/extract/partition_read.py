@@ -71,6 +71,8 @@ class PartitionRead:
     slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
     refused_before: Timestamp = BEGINNING  # this sync learned that Twilio refuses filters on earlier dates
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
+    # The dates that a first read requests from a list with a date filter; () for all. An audit of some days sets them.
+    ranges: Sequence[tuple[Timestamp, Timestamp]] = ()
 
     @property
     def key(self) -> Key:
