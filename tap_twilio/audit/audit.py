@@ -24,7 +24,7 @@ from tap_twilio.streams import Stream
 from tap_twilio.timestamps import BEGINNING, Timestamp, duration, earlier, machine_now
 from tap_twilio.twilio.request import PageTimes
 
-from . import plan
+from . import scope as audit_scope
 from .canonical import NULL, SEPARATOR, Comparison, compile_texts, hash_of
 from .compare import (
     ALTERED,
@@ -105,7 +105,7 @@ class Audit:
     settings: Settings
     selected: list[Selected]
     warehouse: Warehouse | None
-    scope: plan.Scope
+    scope: audit_scope.Scope
     hide: Callable[[str, str], None]
     begin: Callable[[Sync], None]  # called with each sync before it reads
     extras: bool = False
@@ -159,7 +159,9 @@ class Audit:
             if name not in tables:
                 report.incomplete.append("the warehouse has no such table")
                 continue
-            comparison = plan.comparison(choice, self.warehouse.names[name], tables[name], self.warehouse.dialect)
+            comparison = audit_scope.comparison(
+                choice, self.warehouse.names[name], tables[name], self.warehouse.dialect
+            )
             report.not_compared = dict(comparison.left_out)
             if unusable := set(comparison.key) & set(comparison.left_out):
                 report.incomplete.append(f"its key {', '.join(sorted(unusable))} cannot be compared")
@@ -185,16 +187,16 @@ class Audit:
         if self.scope.is_whole:
             return 0
         known = [bucket[1] for name, buckets in sums.items() if self.comparisons[name].date for bucket in buckets]
-        oldest = plan.oldest_day(known, self.now)
+        oldest = audit_scope.oldest_day(known, self.now)
         self.days = self.scope.days(oldest, self.now)
-        return len(plan.Scope(self.scope.since, self.scope.until).days(oldest, self.now))
+        return len(audit_scope.Scope(self.scope.since, self.scope.until).days(oldest, self.now))
 
     def _ranges(self, stream: Stream) -> Sequence[tuple[Timestamp, Timestamp]]:
         """Return the dates to request from a list: all, unless its filter compares the date of the buckets."""
         comparison, window = self.comparisons.get(stream.name), stream.log_window
         if not self.days or comparison is None or stream.filter is None or comparison.date != stream.filter.column:
             return ()
-        return () if window and window.period else plan.ranges(self.days)
+        return () if window and window.period else audit_scope.ranges(self.days)
 
     def _in_scope(self, comparison: Comparison) -> Callable[[Bucket], bool]:
         unread = {account for (name, account), _ in self.twilio.unread.items() if name == comparison.stream}
@@ -216,7 +218,7 @@ class Audit:
                 rows[account] = rows.get(account, 0) + one.rows * (not scoped or bucket in days)
             page_size = min(self.settings.page_size, stream.max_page_size)
             pages = [math.ceil(count / page_size) for count in rows.values()] or [0]
-            lists = len(stream.variants) * (len(plan.ranges(self.days)) if scoped else 1)
+            lists = len(stream.variants) * (len(audit_scope.ranges(self.days)) if scoped else 1)
             requests = sum(max(count, lists) for count in pages)
             if stream.parent:
                 parents = sums.get(stream.parent.stream, {})

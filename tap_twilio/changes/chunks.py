@@ -156,7 +156,8 @@ class Chunks:
         if not unsliceable and (self.end_both_soon or self._store.size_limit.full or not key & self._both_mask):
             yield from self._compare_pending(True, key)
         elif unsliceable and self._only_unsliceable:
-            # The row ends a chunk of its own kind under `key ^ 1`, and would end one of the other kind under `key`.
+            # Three key spaces: `key` is of sliceable rows, `key ^ 1` of unsliceable rows, `key ^ 2` of a chunk of sliceable
+            # rows that an unsliceable row ends.
             yield from self._compare_pending(False, key ^ 2)
         self._only_unsliceable = unsliceable
 

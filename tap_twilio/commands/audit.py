@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tap_twilio.audit import plan, repair, report
+from tap_twilio.audit import repair, report
+from tap_twilio.audit import scope as audit_scope
 from tap_twilio.audit.audit import Audit
 from tap_twilio.audit.canonical import Comparison
 from tap_twilio.audit.dialects import DIALECTS, Dialect
@@ -120,11 +121,11 @@ def _select(arguments: argparse.Namespace, options: SchemaOptions) -> list[Selec
     return selected_streams(catalog, options)
 
 
-def _scope(arguments: argparse.Namespace) -> plan.Scope:
+def _scope(arguments: argparse.Namespace) -> audit_scope.Scope:
     until = _date(arguments.until, "--until")
     seed = arguments.seed if arguments.seed is not None else int(time.time())
     since = _date(arguments.since, "--since")
-    return plan.Scope(since, until and later(start_of_day(until), DAY), arguments.days, arguments.sample, seed)
+    return audit_scope.Scope(since, until and later(start_of_day(until), DAY), arguments.days, arguments.sample, seed)
 
 
 def _date(text: str | None, option: str) -> Timestamp | None:
@@ -167,10 +168,10 @@ def _assumed(selected: list[Selected], dialect: Dialect) -> dict[str, Comparison
     """Return what is compared if the warehouse has the columns that a target makes."""
     upper = dialect.name == "snowflake"
     return {
-        choice.stream.name: plan.comparison(
+        choice.stream.name: audit_scope.comparison(
             choice,
             choice.stream.name.upper() if upper else choice.stream.name,
-            plan.assumed_columns(choice, dialect),
+            audit_scope.assumed_columns(choice, dialect),
             dialect,
         )
         for choice in selected

@@ -318,7 +318,8 @@ class ChildStreams:
 
     def _defer(self, row: PendingRow) -> None:
         for table in self._unfailed():
-            table.defer(timestamp_or_none(row.dates[1]))
+            _, list_date, _ = row.dates
+            table.defer(timestamp_or_none(list_date))
 
     # -- visits
 
@@ -405,7 +406,8 @@ class ChildStreams:
         """Return whether to accept an empty list. Twilio may list the children that a row announces late, or never."""
         if not row.record.expects_children:
             return True
-        dates = [date for date in (timestamp_or_none(row.dates[0]), timestamp_or_none(row.dates[2])) if date]
+        changed, _, created = map(timestamp_or_none, row.dates)
+        dates = [date for date in (changed, created) if date]
         accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.confirms(row.key)
         self.given_up += accepts
         return accepts
@@ -507,7 +509,8 @@ def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:
 
 def _may_be_new(date_rule: DateRule, row: PendingRow) -> bool:
     """Return whether a row may never have been visited, by its dates."""
-    return date_rule.must_resend(row.dates) or (timestamp_or_none(row.dates[2]) or END) >= date_rule.since
+    _, _, created = row.dates
+    return date_rule.must_resend(row.dates) or (timestamp_or_none(created) or END) >= date_rule.since
 
 
 def _sorted_json(row: Row) -> bytes:

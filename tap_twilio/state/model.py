@@ -1,7 +1,8 @@
 """
 Define the state as dataclasses. store.py reads and writes them as JSON.
 
-A `Partition` is one stream in one account. Only tables/bookmarks.py assigns its dates.
+A `Partition` is one stream in one account. Only tables/bookmarks.py assigns the dates that decide what is emitted.
+The list date of a row is the date that Twilio's filter compares, such as `date_sent`.
 """
 
 from __future__ import annotations

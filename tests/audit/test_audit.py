@@ -185,6 +185,7 @@ def test_some_days_need_only_the_requests_for_these_days(audited: Callable[..., 
     assert all("DateSent" in request.query for request in pages)
 
 
+@pytest.mark.long
 def test_what_the_state_leaves_to_rescans_is_due(audited: Callable[..., Audited]) -> None:
     """After the first sync of a long list, the messages that were never sent are missing; the next sync brings them."""
     one = audited(history(2_000), "messages", page_size=20)

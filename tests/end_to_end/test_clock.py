@@ -22,6 +22,7 @@ def tap_on(tap_of: TapOf, twilio: Twilio, *names: str) -> Tap:
     return tap.select(*names, opted_in=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("syncs", [3, *long(10)])
 def test_syncs_of_an_account_in_which_nothing_happens_write_nothing(tap_of: TapOf, syncs: int) -> None:
     """Every three hours, over midnight; all streams, of which usage says another `as_of` each time."""

@@ -234,6 +234,7 @@ def test_an_empty_day_is_no_failure(tap_of: TapOf) -> None:
     assert {day for day, _ in days_of(twilio) - found} == {"2025-02-03"}
 
 
+@pytest.mark.long
 def test_an_outage_loses_nothing(tap_of: TapOf) -> None:
     """Twilio answers the first sync with HTTP 500 only, and the next sync has all rows."""
     twilio = usage()

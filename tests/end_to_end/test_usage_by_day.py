@@ -30,6 +30,7 @@ def sim_of(twilio: Twilio, name: str) -> str | None:
     return twilio.add("wireless_sims", created="2023-01-01", status="active")[0] if "sim_usage" in name else None
 
 
+@pytest.mark.long
 def test_hundreds_of_categories_a_day_arrive_and_are_emitted_once(tap_of: Callable[..., Tap]) -> None:
     """Most of them zero, some without count or unit; each answer says its own time, which is no change."""
     twilio = Twilio(start="2025-06-01", usage_categories=517).at("2026-01-20T13:05:00Z")

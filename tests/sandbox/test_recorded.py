@@ -86,6 +86,7 @@ def test_each_list_has_the_order_that_was_recorded(api: Any, name: str) -> None:
             assert dates not in (sorted(dates), sorted(dates, reverse=True))
 
 
+@pytest.mark.long
 def test_usage_lists_hundreds_of_categories_most_of_them_zero(api: Any) -> None:
     """A total has no count, units may be null or empty, and each row says when it was asked for."""
     it = api(Twilio(start="2026-04-01T09:00:00Z", usage_categories=517))
