@@ -156,8 +156,8 @@ class Chunks:
         if not unsliceable and (self.end_both_soon or self._store.size_limit.full or not key & self._both_mask):
             yield from self._compare_pending(True, key)
         elif unsliceable and self._only_unsliceable:
-            # Three key spaces: `key` is of sliceable rows, `key ^ 1` of unsliceable rows, `key ^ 2` of a chunk of sliceable
-            # rows that an unsliceable row ends.
+            # Three key spaces: `key` is of sliceable rows, `key ^ 1` of unsliceable rows, and `key ^ 2` of a chunk of
+            # sliceable rows that an unsliceable row ends.
             yield from self._compare_pending(False, key ^ 2)
         self._only_unsliceable = unsliceable
 

@@ -46,7 +46,7 @@ class Consumer(Protocol):
         """Return the finder of a list's changed rows; None if no fingerprints decide."""
 
     def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
-        """Return the maker of the first fingerprints, from a time slice. `sums`: those of an earlier sync, as text."""
+        """Return what makes the first fingerprints of a time slice; `sums` is what an earlier sync read, as text."""
 
 
 class ChildConsumer(Consumer, Protocol):
@@ -66,9 +66,10 @@ class PageDispatcher:
     """
     Hands the pages of one read to the consumers.
 
-    A later read may resume at `checkpoint` without a loss. The checkpoint stays behind the newest page, because rows
-    are pending until their chunk ends. `detectors` finds the changed rows for each consumer, by the consumer's name; a
-    consumer without a detector decides by dates.
+    A later read may resume at `checkpoint` without a loss. The checkpoint stays behind the page that was read last,
+    because rows are pending until their chunk (changes/chunks.py) ends. A safe point is a number of rows of a page
+    after which no row is pending, so that a later read may resume there. `detectors` finds the changed rows for each
+    consumer, by the consumer's name; a consumer without a detector decides by dates.
     """
 
     def __init__(

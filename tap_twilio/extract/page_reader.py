@@ -94,6 +94,7 @@ class PageReader:
         self.rows += len(ids)
         self._first_ids = self._first_ids or set(ids)
         if page.next_uri is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
+            # The tokens are offsets: rows may have moved up while the last page came, so it is read once more.
             rest = yield from self._reread(self._proof)
             page = replace(page, rows=[*page.rows, *rest.rows], next_uri=rest.next_uri) if rest else page
         self.ended = page.next_uri is None

@@ -3,8 +3,8 @@ Decides which lists a run reads, and notes why it did not read the others: close
 
 run/sync.py asks before each read, and reports the end of each read. A product is unavailable in an account only if
 Twilio says so (HTTP 404, code 20404, from the product's top list) and nothing of the product was ever read there. Any
-other refusal is a failure. Every sync requests unavailable and refused lists again; with `empty_recheck_hours`, unavailable ones only after
-that pause.
+other refusal is a failure. Every sync requests unavailable and refused lists again; with `empty_recheck_hours`,
+unavailable lists only after that pause.
 """
 
 from __future__ import annotations
