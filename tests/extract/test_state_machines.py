@@ -23,7 +23,22 @@ pauses = st.sampled_from([timedelta(seconds=1), HOUR, 3 * HOUR, DAY, 9 * DAY])
 seeds = st.integers(0, 99)  # for the order of answers, and for the changes between them
 
 
-class OneList(RuleBasedStateMachine):
+class ChangingTwilio(RuleBasedStateMachine):
+    """What happens at Twilio between the syncs, whatever the tap reads."""
+
+    twilio: TwilioList
+
+    @rule(seed=seeds)
+    def happen(self, seed: int) -> None:
+        self.twilio.rng.seed(seed)
+        self.twilio.happen()
+
+    @rule(pause=pauses)
+    def wait(self, pause: timedelta) -> None:
+        self.twilio.now += pause
+
+
+class OneList(ChangingTwilio):
     """One list without children."""
 
     @initialize(
@@ -38,15 +53,6 @@ class OneList(RuleBasedStateMachine):
         for number in range(rows):
             self.twilio.add(START - timedelta(days=20 * number + 1))
         self.tap = Tap(self.twilio)
-
-    @rule(seed=seeds)
-    def happen(self, seed: int) -> None:
-        self.twilio.rng.seed(seed)
-        self.twilio.happen()
-
-    @rule(pause=pauses)
-    def wait(self, pause: timedelta) -> None:
-        self.twilio.now += pause
 
     @rule(budget=budgets, lives=lives, seed=seeds, lookback=st.sampled_from([0, 1, 15, 60]))
     def sync(self, budget: int, lives: int | None, seed: int, lookback: int) -> None:
@@ -63,7 +69,7 @@ class OneList(RuleBasedStateMachine):
         assert not self.tap.wrong()
 
 
-class OneFamily(RuleBasedStateMachine):
+class OneFamily(ChangingTwilio):
     """A list, its children and their children."""
 
     @initialize(rows=st.integers(0, 6))
@@ -72,15 +78,6 @@ class OneFamily(RuleBasedStateMachine):
         for number in range(rows):
             self.twilio.add(START - timedelta(days=20 * number + 1))
         self.tap = FamilyTap(self.twilio)
-
-    @rule(seed=seeds)
-    def happen(self, seed: int) -> None:
-        self.twilio.rng.seed(seed)
-        self.twilio.happen()
-
-    @rule(pause=pauses)
-    def wait(self, pause: timedelta) -> None:
-        self.twilio.now += pause
 
     @rule(
         tables=st.lists(st.sampled_from(TABLES), min_size=1, unique=True),
