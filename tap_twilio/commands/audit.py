@@ -29,14 +29,13 @@ from tap_twilio.files import open_private, read_json
 from tap_twilio.log import OneLine
 from tap_twilio.reporting.progress import show_progress
 from tap_twilio.run.sync import Sync
-from tap_twilio.settings import load
 from tap_twilio.signals import on_signals
-from tap_twilio.singer.catalog import Selected, selected_streams
-from tap_twilio.singer.options import SchemaOptions
+from tap_twilio.singer.catalog import Selected
 from tap_twilio.singer.output import Output
-from tap_twilio.singer.selection import build_catalog
 from tap_twilio.state.store import State
 from tap_twilio.timestamps import DAY, Timestamp, later, parse_date, start_of_day
+
+from .sync import read_selection
 
 LOGGER = logging.getLogger("tap_twilio")
 
@@ -44,11 +43,7 @@ LOGGER = logging.getLogger("tap_twilio")
 def run(argv: list[str], log: OneLine) -> int:
     """Run an audit, and return 0 if all is equal, 6 if rows differ, 3 if not all was compared. Raises TapError."""
     arguments = _parser().parse_args(argv)
-    settings, warnings = load(arguments.config or [])
-    log.hide(settings.user, settings.password)
-    for warning in warnings:
-        LOGGER.warning("%s", warning)
-    selected = _select(arguments, SchemaOptions(settings.decimals, settings.unknown_properties))
+    settings, selected = read_selection(arguments, log.hide)
     scope = _scope(arguments)
     if arguments.sql:
         sys.stdout.write(_statements(selected, Dialect(arguments.sql), arguments.schema))
@@ -110,15 +105,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("is not a whole number from 1 on")
     return int(text)
-
-
-def _select(arguments: argparse.Namespace, options: SchemaOptions) -> list[Selected]:
-    if arguments.catalog and arguments.select:
-        raise TapError("--catalog and --select are both given: leave one of them out.")
-    catalog = read_json(arguments.catalog, "--catalog") if arguments.catalog else None
-    if arguments.select is not None:
-        catalog = build_catalog(arguments.select, options)
-    return selected_streams(catalog, options)
 
 
 def _scope(arguments: argparse.Namespace) -> audit_scope.Scope:

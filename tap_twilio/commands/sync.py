@@ -14,9 +14,9 @@ from tap_twilio.files import read_json
 from tap_twilio.log import OneLine
 from tap_twilio.reporting.progress import show_progress
 from tap_twilio.run.sync import Sync
-from tap_twilio.settings import load
+from tap_twilio.settings import Settings, load
 from tap_twilio.signals import on_signals
-from tap_twilio.singer.catalog import selected_streams
+from tap_twilio.singer.catalog import Selected, selected_streams
 from tap_twilio.singer.mask import Mask
 from tap_twilio.singer.options import SchemaOptions
 from tap_twilio.singer.output import Output
@@ -62,6 +62,17 @@ def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFiles) -> 
 
 def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> Sync:
     """Create a sync from the arguments, without sending a request. Raises TapError."""
+    settings, selected = read_selection(arguments, hide)
+    state = State(read_json(arguments.state, "--state") if arguments.state else None)
+    return Sync(settings, selected, state, Output(), hide)
+
+
+def read_selection(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> tuple[Settings, list[Selected]]:
+    """
+    Return the settings of --config, and the streams of --catalog or --select in the form that the settings ask for.
+
+    Hides each secret of the settings from the log. Raises TapError.
+    """
     if not arguments.config:
         raise TapError("No settings: pass --config config.json (sample_config.json is an example).")
     settings, warnings = load(arguments.config)
@@ -71,21 +82,20 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
         LOGGER.warning("%s", warning)
     hide("", settings.mask_key or "")
     mask = Mask(settings.mask or {}, settings.mask_key or "")
-    forms = SchemaOptions(settings.decimals, settings.unknown_properties, mask)
-    selected = selected_streams(_catalog(arguments, forms), forms)
-    state = State(read_json(arguments.state, "--state") if arguments.state else None)
+    options = SchemaOptions(settings.decimals, settings.unknown_properties, mask)
+    selected = selected_streams(_catalog(arguments, options), options)
     if not selected:
         raise TapError(
             'No stream is selected: set "selected": true for a stream in the catalog, or name streams, as in '
             "--select calls,messages. --streams prints all of them."
         )
-    return Sync(settings, selected, state, Output(), hide)
+    return settings, selected
 
 
-def _catalog(arguments: argparse.Namespace, forms: SchemaOptions) -> Any:
+def _catalog(arguments: argparse.Namespace, options: SchemaOptions) -> Any:
     """Return the catalog of --catalog or --select; None without either."""
     if arguments.catalog and arguments.select:
         raise TapError("--catalog and --select are both given: leave one of them out.")
     if arguments.select is not None:
-        return build_catalog(arguments.select, forms)
+        return build_catalog(arguments.select, options)
     return read_json(arguments.catalog, "--catalog") if arguments.catalog else None
