@@ -150,6 +150,7 @@ class State:
         for accounts, at, value in self._entries(bookmark["partitions"], f"{where}.partitions"):
             partition: Partition = convert(Partition, value, at)
             _check(stream, partition, at)
+            partition.unread = partition.unread or None
             for account in accounts:
                 # Each account needs an object of its own, because callers change it.
                 has_objects = partition.is_open or partition.feedback_progress

@@ -56,7 +56,10 @@ def test_a_first_sync_asks_for_each_page_once(tap_of: TapOf, order: str) -> None
         "addresses": 1,
     }
     assert {stream: len(tap.pages(stream)) for stream in LISTED} == pages
-    assert len(tap.requests) == sum(pages.values()) + 2  # the accounts, and what time it is
+    # Rows in ascending order may be in order of date_updated: a change moves the last row of a page away, so each page is
+    # requested only after the last row of the page before it was seen unchanged.
+    last_rows = 8 + 3 + 2 if order == "created_ascending" else 0
+    assert len(tap.requests) == sum(pages.values()) + last_rows + 2  # the accounts, and what time it is
     assert len(tap.tables.rows["messages"]) == 420
 
 

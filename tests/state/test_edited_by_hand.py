@@ -209,6 +209,13 @@ def test_what_would_lose_rows_without_a_word_is_named(
     assert end_well(tap, states[stream not in states[0]["bookmarks"]], path, value) == 1
 
 
+def test_a_log_without_unread_days_is_taken(tap: Tap, states: list[Json]) -> None:
+    """An empty list says the same as null."""
+    for state in states:
+        for stream in state["bookmarks"]:
+            assert end_well(tap, state, ("bookmarks", stream, "partitions", 0, 1, "unread"), []) in (0, 3)
+
+
 @pytest.mark.parametrize("odd", [2**70, "\ud800"], ids=["number", "text"])
 def test_a_state_that_cannot_be_written_again_is_refused_at_once(tap: Tap, states: list[Json], odd: Any) -> None:
     """Not by the first STATE line, when rows may have been read for an hour."""
