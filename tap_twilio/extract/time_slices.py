@@ -103,6 +103,8 @@ class TimeSlices:
         if not self.reading.state.finished_at and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
+        elif self.backfill:
+            yield from self._read_newest_days(self.backfill.began)
         yield from self._find_oldest_answered()
         yield [self._read(time_slice) for time_slice in self._not_requested()]
         if self._refused_slices:
@@ -111,6 +113,22 @@ class TimeSlices:
             LOGGER.warning("%s %s: %s", self.endpoint.stream.name, self.endpoint.account, self._keep_failing())
         elif self._failing_slices:
             raise self._keep_failing()
+
+    def _read_newest_days(self, began: Timestamp) -> Read:
+        """Read the rows of the last two days before all older rows: users look for them first."""
+        since = start_of_day(earlier(began, DAY))
+        newest = [
+            self._take_newest_part(time_slice, _length(TimeSlice(since, time_slice.until)), BEGINNING)[0]
+            for time_slice in [*self.left]
+            if time_slice.until > since
+        ]
+        if not newest or len(newest) == len(self.left):
+            return  # an earlier sync read these days, or there are no others
+        yield [self._read(time_slice) for time_slice in newest]
+        if not self._refused_slices and not self._failing_slices:
+            name, account = self.endpoint.stream.name, self.endpoint.account
+            message = "%s %s: the rows since %s are written, older ones follow"
+            LOGGER.info(message, name, account, since[:10], extra=about(name))
 
     def _not_requested(self) -> list[TimeSlice]:
         """Return the time slices that were not requested yet, newest first."""

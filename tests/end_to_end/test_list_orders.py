@@ -174,3 +174,32 @@ def test_the_refusal_of_a_second_page_is_logged(
 
     assert run.exit_code == exits, run.log
     assert "HTTP 400, code 70002: No such page" in run.log
+
+
+def test_a_first_sync_of_a_long_list_brings_the_newest_days_first(tap_of: TapOf) -> None:
+    """And says so. After a kill that follows, the next sync brings the older rows; until then there is no bookmark."""
+    twilio = Twilio(start="2025-03-01T00:00:00Z").at("2026-04-01T09:00:00Z")
+    twilio.bulk("messages", 3000, twilio.now - 365 * DAY, twilio.now)
+    tap = tap_of(twilio, page_size=20, state_seconds=0).select("messages")
+    line = f"messages {twilio.main}: the rows since 2026-03-31 are written, older ones follow"
+
+    run = tap.run()
+    dates = [record["date_sent"] for record in run.records("messages") if record["date_sent"]]
+    newest = [date for date in dates if date >= "2026-03-31"]
+    assert line in run.said
+    assert len(newest) > 5 and sorted(dates[: len(newest)]) == sorted(newest)
+
+    tap.state = next(state for state in run.states if _has_newest_days(state))
+    assert not tap.state["bookmarks"]["messages"]["date_updated"]
+    later = tap.run()
+    assert line not in later.said
+    read_first = {row["sid"] for row in run.records("messages") if (row["date_sent"] or "") >= "2026-03-31"}
+    assert read_first.isdisjoint(later.sids("messages"))
+    assert {*later.sids("messages")} | read_first == {row["sid"] for row in twilio.present("messages")}
+
+
+def _has_newest_days(state: Any) -> bool:
+    """Return whether the state's backfill has read the newest days, and has older time slices left."""
+    ((_, partition),) = state["bookmarks"]["messages"]["partitions"]
+    time_slices = partition["backfill"]["time_slices"] or ()
+    return bool(time_slices) and all(time_slice["until"] < "2026-03-31T00:00:01" for time_slice in time_slices)
