@@ -57,7 +57,7 @@ def all_as_json(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 @cache
 def rfc2822(at: datetime | None) -> str | None:
-    return at and at.strftime("%a, %d %b %Y %H:%M:%S +0000")
+    return at.strftime("%a, %d %b %Y %H:%M:%S +0000") if at else None
 
 
 class TwilioList:
@@ -95,8 +95,8 @@ class TwilioList:
     def add(self, created: datetime | None = None) -> None:
         self.count += 1
         born = created or self.now
-        row = {"sid": f"R{self.count:05d}", "date_created": born, "date_updated": born, "value": 0, "price": 0}
-        row["shown"] = born
+        row: dict[str, Any] = {"sid": f"R{self.count:05d}", "value": 0, "price": 0}
+        row["date_created"] = row["date_updated"] = row["shown"] = born
         if created is None and self.late:
             row["shown"] = born + self.late * self.rng.random()
         if self.order == "name":

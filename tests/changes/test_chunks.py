@@ -548,11 +548,11 @@ def test_a_row_that_cannot_be_written_costs_the_others_nothing(seed: int) -> Non
         found.own_table.records = refuse
         return found
 
-    tap.reading = reading  # type: ignore[method-assign]
+    tap.reading = reading
     twilio.now += DAY
     with pytest.raises(InvalidRecord):
         tap.sync(chatter=0, page_size=8)
-    tap.reading = read  # type: ignore[method-assign]
+    tap.reading = read
     _settle(tap, page_size=8)
     assert not tap.wrong()
 
@@ -571,7 +571,7 @@ class Numbers(TwilioList):
     def add(self, created: datetime | None = None) -> None:
         self.count += 1
         born = created or self.now
-        row = {"sid": f"R{self.count:05d}", "value": 0, "date_created": born, "shown": born}
+        row: dict[str, Any] = {"sid": f"R{self.count:05d}", "value": 0, "date_created": born, "shown": born}
         if self.stream.filter:
             row[self.column] = (
                 born.replace(hour=0, minute=0, second=0, microsecond=0) if self.stream.filter.unit == DAY else born

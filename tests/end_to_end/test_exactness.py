@@ -528,7 +528,7 @@ def test_a_long_list_that_was_killed_reads_no_finished_slice_again(tap_of: MakeT
     for _ in range(3):
         until = rng.randrange(alone // 5, alone // 3)
         started = tap.start()
-        run = started.wait_for(lambda until=until: len(tap.server.requests) >= until)  # type: ignore[misc]
+        started.wait_for(lambda until=until: len(tap.server.requests) >= until)  # type: ignore[misc]
         started.process.kill()
         run = started.wait()
         assert run.exit_code == -9

@@ -91,7 +91,7 @@ def test_one_first_sync_has_every_row_that_was_there_whatever_changes_meanwhile(
             contents.setdefault(sid, []).append(row)
         return plain(fetch)
 
-    plain, twilio.answer = twilio.answer, answer  # type: ignore[method-assign]
+    plain, twilio.answer = twilio.answer, answer  # type: ignore[assignment,method-assign]
     chatter, page_size = twilio.rng.choice((0.1, 0.3)), twilio.rng.choice((3, 7, 20))
     if not tap.sync(chatter=chatter, page_size=page_size, short_pages=10**6) or tap.state.resend_listed_before:
         return

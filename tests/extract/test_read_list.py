@@ -97,7 +97,8 @@ def test_without_a_rule_for_it_a_shift_is_raised_and_closes_nothing():
 
 
 def test_a_refused_page_gives_the_read_up_or_is_raised():
-    refusal, noted = Refused(400, None, "too far back", ""), []
+    refusal = Refused(400, None, "too far back", "")
+    noted: list[Refused] = []
     noticed, raised = FakeDispatcher(shifts_at=2, error=refusal), FakeDispatcher(shifts_at=2, error=refusal)
     assert run(noticed, on_refusal=noted.append) is None
     with pytest.raises(Refused):

@@ -72,6 +72,8 @@ class OneList(ChangingTwilio):
 class OneFamily(ChangingTwilio):
     """A list, its children and their children."""
 
+    twilio: Family
+
     @initialize(rows=st.integers(0, 6))
     def begin(self, rows: int) -> None:
         self.twilio = Family(random.Random(rows))

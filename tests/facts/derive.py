@@ -28,7 +28,7 @@ RESOURCES = {
 
 def property_facts(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     """A property's type, format, pattern, values if it is an enumeration, and whether it may be null."""
-    facts = {name: schema[name] for name in ("type", "format", "pattern", "nullable") if name in schema}
+    facts: dict[str, Any] = {name: schema[name] for name in ("type", "format", "pattern", "nullable") if name in schema}
     if "$ref" in schema:
         target = schemas[schema["$ref"].rpartition("/")[2]]
         facts |= {"type": target["type"], "enum": target["enum"]}

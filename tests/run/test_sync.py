@@ -250,7 +250,7 @@ def test_settings_that_the_file_leaves_out_come_from_twilios_environment_variabl
 )
 def test_region_and_edge_name_the_host(settings: dict[str, str], host: str) -> None:
     """product.edge.region.twilio.com; without either, Twilio's plain host; base_url goes before both."""
-    one = Settings("AC" + "0" * 32, "AC", "token", **settings)  # type: ignore[arg-type]  # only text here
+    one = Settings("AC" + "0" * 32, "AC", "token", **settings)
     nobody = Credentials("AC", "AC", "x")
     assert Client(one, nobody).origin("api") == f"https://{host}"
     assert Client(one, nobody).origin("insights") == f"https://{host.replace('api.', 'insights.')}"

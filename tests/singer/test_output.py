@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import singer
 
-from tap_twilio.singer.output import Output, OutputFailed, TargetGone
+from tap_twilio.errors import OutputFailed, TargetGone
+from tap_twilio.singer.output import Output
 
 SCHEMA = {"type": "object", "properties": {"sid": {"type": "string"}}}
 LINE = b'{"type":"RECORD","stream":"messages","record":{"sid":"SM1"}}\n'

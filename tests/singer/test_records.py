@@ -18,11 +18,12 @@ from jsonschema import Draft4Validator, FormatChecker
 
 from tap_twilio.errors import InvalidRecord
 from tap_twilio.singer.catalog import Selected, load_schema
-from tap_twilio.singer.compile import Compiled, Drift, Record, Row, compile_record
+from tap_twilio.singer.compile import Compiled, Drift, Record, compile_record
 from tap_twilio.singer.records import Recorder
 from tap_twilio.streams import BY_NAME, STREAMS
 from tap_twilio.timestamps import parse_date_time as iso
 from tap_twilio.timestamps import timestamp_or_none
+from tap_twilio.twilio.request import Row
 from tap_twilio.twilio.response import parse
 
 RECEIVED = "2026-03-03T12:00:00.250000Z"
@@ -268,7 +269,8 @@ def test_what_a_row_that_fails_had_replaced_is_not_counted_for_the_next(wrong: R
     made = recorder()
     (bad,) = parse(b'[{"sid": "SM1", "body": "a\\u0000b"}]')
     if "subresource_uris" in wrong:
-        wrong = {"subresource_uris": functools.reduce(lambda inner, _: {"in": inner}, range(500), {})}
+        deep: Row = functools.reduce(lambda inner, _: {"in": inner}, range(500), {})
+        wrong = {"subresource_uris": deep}
     with pytest.raises(InvalidRecord):
         lines_of([bad | wrong], made)
     lines_of([MESSAGE], made)

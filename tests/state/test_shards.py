@@ -120,7 +120,7 @@ class World:
                 State(state or None),
                 Output(file.fileno()),
             )
-            assert run.run() == 0, run.failures
+            assert run.run() == 0
             file.seek(0)
             messages = [json.loads(line) for line in file]
         if rng:
@@ -136,7 +136,7 @@ class World:
         keys: dict[str, list[str]] = {}
         emitted: Emitted = {}
         for message in messages:
-            name = message.get("stream")
+            name = message.get("stream", "")
             rows, versions = self.rows.setdefault(name, {}), self.versions.setdefault(name, {})
             if message["type"] == "SCHEMA":
                 keys[name] = message["key_properties"]

@@ -242,7 +242,7 @@ def test_the_command_ends_with_1_where_a_declaration_is_contradicted(
 def document_of(one: Fact) -> dict[str, Any]:
     """Return an OpenAPI document that says of a list what its facts do, and no more."""
     row = {"type": "object", "properties": one.properties}
-    more = {"classic": {"next_page_uri": {}}, "meta": {"meta": {}}, "none": {}}
+    more: dict[str, Any] = {"classic": {"next_page_uri": {}}, "meta": {"meta": {}}, "none": {}}
     listed = {"properties": {one.rows: {"type": "array", "items": row}, **more.get(one.envelope, {})}}
     size = {"PageSize": {"maximum": one.page_size}} if one.page_size else {}
     query = [{"name": name, "in": "query", "schema": schema} for name, schema in {**one.query, **size}.items()]

@@ -183,7 +183,7 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date() -> None:
         with wire(answer) as url, pytest.raises(Retry) as error:
             client_of(url).get(ASK)
         assert error.value.throttled
-        assert low is None and error.value.wait_s is None or low <= (error.value.wait_s or 0) <= (high or 0)
+        assert low is None and error.value.wait_s is None or (low or 0) <= (error.value.wait_s or 0) <= (high or 0)
 
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +282,7 @@ class Script:
 
 
 def asked(*outcomes: Answer | Exception, retry_s: float = 60) -> tuple[Answer | PartitionError, Pool]:
-    pool = Pool(Script(*outcomes), Clock(), 2, retry_s, 60)  # type: ignore[arg-type]
+    pool = Pool(Script(*outcomes), Clock(), 2, retry_s, 60)
     pool.submit(ASK, "tag")
     found = pool.next_outcome()
     pool.close()
