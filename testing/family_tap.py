@@ -43,7 +43,7 @@ class FamilyTap:
         read: Callable[[PartitionRead], Read] = strategy.sync,
     ) -> bool:
         """Run a sync of the selected streams. Return whether it succeeded for every table."""
-        self.state, root = State(json.loads(json.dumps(self.written))), self.twilio.stream
+        self.state, stream = State(json.loads(json.dumps(self.written))), self.twilio.stream
         plan = RunPlan(
             Settings(ACCOUNT, ACCOUNT, "secret", **settings),
             self.state,
@@ -54,7 +54,7 @@ class FamilyTap:
         )
         plan.bounds, plan.size_limit.limit = Bounds(lateness=HOUR, **bounds), state_bytes
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
-        self.reading = plan.partition_read(root, account, Budget(budget, [(root.name, ACCOUNT)]))
+        self.reading = plan.partition_read(stream, account, Budget(budget, [(stream.name, ACCOUNT)]))
         self.reading.reconcile()
         try:
             with suppress(Killed, PartitionError):

@@ -174,7 +174,7 @@ class TwilioList:
             rows = self.filtered(rows, query)
         rows.sort(key=self.position)
         size = int(query["PageSize"])
-        if not self.stream.resumable:
+        if not self.stream.tokens_name_rows:
             at = int(query.get("Page", "0"))
             self.named = self.rng.choice([*rows[: (at + 1) * size], {"sid": ""}])["sid"]
             token = {**query, "Page": str(at + 1), "PageToken": f"AP{at + 1}"}

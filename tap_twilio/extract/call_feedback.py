@@ -44,46 +44,46 @@ from .call_scores import CallScores, ScoredCalls
 from .dispatch import BATCH, PageDispatcher
 
 LOGGER = logging.getLogger("tap_twilio")
-MISSES = 2000  # after so many requests in a row without feedback, a sync requests only a sample
-SAMPLE = 100  # of the newest calls
+MAX_MISSES = 2000  # after so many requests in a row without feedback, a sync requests only a sample
+SAMPLE_SIZE = 100  # of the newest calls
 DatedCall = tuple[Timestamp, str]  # `Call.sort_date` and the SID
 
 
 class Due(Flag):
     """Groups of calls that a read is to request. A call may belong to several."""
 
-    COLLECTED = auto()  # calls of the last `feedback_days`: requested after the read, up to the limit
-    RECENT = auto()  # the same calls, but all of them, and at once
-    STARTED_LATE = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
+    RECENT_WITHIN_LIMIT = auto()  # calls of the last `feedback_days`: requested after the read, up to the limit
+    ALL_RECENT = auto()  # the same calls, but all of them, and at once
+    MISSED_BY_LOOKBACK = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
     NOT_IN_BACKFILL = auto()  # calls that the backfill in time slices did not show: undated or too old
     OLDER = auto()  # calls of any age, or those before the last sync's `start_date`; each is requested once
 
 
-_RESCANNED = Due.STARTED_LATE | Due.NOT_IN_BACKFILL
+_RESCANNED = Due.MISSED_BY_LOOKBACK | Due.NOT_IN_BACKFILL
 # By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls. In a first
 # sync, every call counts as older, recent calls too.
 DUE: Mapping[ReadMode, tuple[Due, Due]] = {
-    ReadMode.BACKFILL: (Due.COLLECTED | Due.STARTED_LATE, Due.OLDER),
-    ReadMode.LOOKBACK: (Due.COLLECTED, Due.COLLECTED),
+    ReadMode.BACKFILL: (Due.RECENT_WITHIN_LIMIT | Due.MISSED_BY_LOOKBACK, Due.OLDER),
+    ReadMode.LOOKBACK: (Due.RECENT_WITHIN_LIMIT, Due.RECENT_WITHIN_LIMIT),
     ReadMode.LOOKBACK_OF_RESCAN: (
-        Due.COLLECTED | Due.NOT_IN_BACKFILL,
-        Due.COLLECTED | Due.NOT_IN_BACKFILL | Due.OLDER,
+        Due.RECENT_WITHIN_LIMIT | Due.NOT_IN_BACKFILL,
+        Due.RECENT_WITHIN_LIMIT | Due.NOT_IN_BACKFILL | Due.OLDER,
     ),
     ReadMode.RESCAN: (_RESCANNED, _RESCANNED | Due.OLDER),
-    ReadMode.FULL_TABLE: (Due.COLLECTED | _RESCANNED, _RESCANNED | Due.OLDER),
-    ReadMode.FULL_TABLE_AGAIN: (Due.RECENT, Due.OLDER),
+    ReadMode.FULL_TABLE: (Due.RECENT_WITHIN_LIMIT | _RESCANNED, _RESCANNED | Due.OLDER),
+    ReadMode.READ_AGAIN: (Due.ALL_RECENT, Due.OLDER),
 }
 
 
 @dataclass(frozen=True)
-class Limits:
+class FeedbackSettings:
     """The settings of call feedback."""
 
-    days: timedelta
-    requests: int
-    backfill: bool
-    uses_calls: bool  # the Feedback resource of each call is a source
-    uses_scores: bool  # the list of call summaries is a source
+    days: timedelta  # how old a recent call is at most
+    requests: int  # for recent calls in one sync
+    backfill: bool  # whether older calls are requested
+    uses_feedback_resource: bool  # the Feedback resource of each call is a source
+    uses_scores: bool  # the scores of Voice Insights are a source
 
 
 class Call(NamedTuple):
@@ -140,7 +140,7 @@ class CallFeedbackTable(Table):
     `resend_…` of its state say which calls to request again.
     """
 
-    reads_calls = True  # the Feedback resource is a source
+    needs_calls = True  # as in CallFeedback
     needs_another_rescan = False  # the open rescan skipped calls while this sync sampled
     progress: FeedbackProgress
 
@@ -152,10 +152,10 @@ class CallFeedbackTable(Table):
     @property
     def is_in_rescans(self) -> bool:
         """Return whether a rescan of calls that begins includes this table."""
-        return not self.failed and self.reads_calls
+        return not self.failed and self.needs_calls
 
     @property
-    def only_if_included(self) -> bool:
+    def must_be_included(self) -> bool:
         """Return True: a read that began without this table did not request the calls on its first pages."""
         return True
 
@@ -188,7 +188,7 @@ class CallFeedback:
     """The consumer of calls that requests their feedback, in one account."""
 
     table: CallFeedbackTable
-    limits: Limits
+    settings: FeedbackSettings
     scores: CallScores | None
     began: Timestamp  # the start of the sync
     lateness: timedelta  # how long after a change Twilio may list it (the setting `lateness_hours`)
@@ -196,7 +196,7 @@ class CallFeedback:
     failed: PartitionError | None = None
 
     def __post_init__(self) -> None:
-        self.table.reads_calls = self.limits.uses_calls
+        self.table.needs_calls = self.needs_calls
         self.stream: Stream = self.table.stream
         self.account = self.table.account
         self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
@@ -220,14 +220,14 @@ class CallFeedback:
         return self.stream.parent
 
     @property
-    def reads_list(self) -> bool:
-        """Return whether it needs the list of calls."""
-        return self.limits.uses_calls
+    def needs_calls(self) -> bool:
+        """Return whether the calls must be read: their Feedback resources are a source."""
+        return self.settings.uses_feedback_resource
 
     @property
     def lookback_since(self) -> Timestamp | None:
         """Return the date down to which the lookback must read calls; None if it may stop at its usual date."""
-        return earlier(self._recent_since, DAY) if self.limits.uses_calls and self.table.state.date_updated else None
+        return earlier(self._recent_since, DAY) if self.needs_calls and self.table.state.date_updated else None
 
     def fail(self, error: PartitionError) -> None:
         self.failed = self.failed or error
@@ -252,31 +252,33 @@ class CallFeedback:
     def begin(self) -> None:
         """Prepare a sync: decide which calls it requests."""
         state = self.table.state
-        if self.table.is_older_due and not self.limits.backfill:
+        if self.table.is_older_due and not self.settings.backfill:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
         self._requests_older = self.table.is_older_due  # as the sync began
         self._requests_recent = not self._requests_older
         self.progress.scores_pending |= self._requests_older
         self.update_recent_since()
-        self.forget_collected()
+        self.forget_recent()
         self.table.save_progress()
 
     def update_recent_since(self) -> None:
         """Set the date from which calls are recent: `feedback_days` before the bookmark."""
-        state, root = self.table.state, self.table.root
-        self._recent_since = earlier(state.date_updated or self.began, self.limits.days)
+        state, list_state = self.table.state, self.table.list_state
+        self._recent_since = earlier(state.date_updated or self.began, self.settings.days)
         # Only some reads request the calls that a lookback may miss, so these calls count as recent for longer.
-        known = [date for date in (state.date_updated, root.finished_at, self.progress.late_starts_done_at) if date]
-        self._late_starts_since = earlier(min(known, default=self.began), self.limits.days)
+        known = [
+            date for date in (state.date_updated, list_state.finished_at, self.progress.late_starts_done_at) if date
+        ]
+        self._missed_by_lookback_since = earlier(min(known, default=self.began), self.settings.days)
 
     def begin_lookback(self) -> None:
         """Collect the recent calls from the top of the list; a lookback may begin several times."""
         self._requests_recent = self.table.state.date_updated is not None
-        self.forget_collected()
+        self.forget_recent()
 
-    def forget_collected(self) -> None:
+    def forget_recent(self) -> None:
         """Forget the recent calls that were collected: the read begins again."""
-        self._recent = RecentCalls(self.limits.requests, self.progress.cursor)
+        self._recent = RecentCalls(self.settings.requests, self.progress.cursor)
 
     def cap_dates(self, now: Timestamp) -> None:
         """Correct dates of this sync that are later than Twilio's clock, which was set back."""
@@ -289,11 +291,11 @@ class CallFeedback:
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
         """Request the calls of a page that are due at once, and collect the recent ones for `read_feedback`."""
-        if not self.limits.uses_calls:
+        if not self.needs_calls:
             return
         endpoint, due = dispatcher.page_reader.endpoint, self._due(dispatcher.mode)
         calls = list(self._ended_calls(endpoint, page.rows))
-        if Due.COLLECTED in due:
+        if Due.RECENT_WITHIN_LIMIT in due:
             for call in calls:
                 if call.sort_date >= self._recent_since:
                     self._recent.add((call.sort_date, call.sid))
@@ -304,7 +306,7 @@ class CallFeedback:
     def _due(self, mode: ReadMode) -> Due:
         due = DUE[mode][self._requests_older]
         if not self._requests_recent:
-            due &= ~Due.COLLECTED
+            due &= ~Due.RECENT_WITHIN_LIMIT
         if self.table.date_rule(mode) is None:  # the open read began before this table was selected
             due &= ~Due.OLDER
         return due
@@ -315,8 +317,10 @@ class CallFeedback:
         listed_before = state.resend_listed_before or BEGINNING
         created_before = END if state.date_updated is None else state.resend_created_before or END
         groups: dict[Due, Callable[[Call], bool]] = {
-            Due.RECENT: lambda call: call.sort_date >= self._recent_since,
-            Due.STARTED_LATE: lambda call: call.may_be_missed_by_lookback and call.sort_date >= self._late_starts_since,
+            Due.ALL_RECENT: lambda call: call.sort_date >= self._recent_since,
+            Due.MISSED_BY_LOOKBACK: lambda call: (
+                call.may_be_missed_by_lookback and call.sort_date >= self._missed_by_lookback_since
+            ),
             Due.NOT_IN_BACKFILL: lambda call: (call.start_time or BEGINNING) < listed_before,
             Due.OLDER: lambda call: (call.created or BEGINNING) < created_before,
         }
@@ -351,10 +355,10 @@ class CallFeedback:
     def read_feedback(self, saw_all: bool) -> Read:
         """List the scores, and request the recent calls. `saw_all`: the read showed all of them."""
         try:
-            if self.scores and self.limits.uses_scores:
+            if self.scores and self.settings.uses_scores:
                 since = self.oldest if self.progress.scores_pending else self._recent_since
                 yield from self._read_scores(self.scores, since)
-            if not self.limits.uses_calls:
+            if not self.needs_calls:
                 self._finish_cycle(self.began)
                 bookmarks.skip_resend(self.table.state)
             elif self._requests_recent:
@@ -368,8 +372,8 @@ class CallFeedback:
         if self._is_sampling:
             yield from self._sample(newest)
             return
-        left = self.limits.requests - len(self._requested)
-        left = max(1, left, self.limits.requests // 2)  # many scores do not use up what the recent calls need
+        left = self.settings.requests - len(self._requested)
+        left = max(1, left, self.settings.requests // 2)  # many scores do not use up what the recent calls need
         if progress.began and progress.cursor:
             left = yield from self._continue_cycle(newest, progress.began, left)
             if left <= 0 or self._recent.has_more_before_cursor or not saw_all:
@@ -401,7 +405,7 @@ class CallFeedback:
                 self.account,
                 count,
                 self.parent.stream,
-                -(-count // self.limits.requests),
+                -(-count // self.settings.requests),
                 extra=about(self.stream.name),
             )
         self.table.save_progress()
@@ -415,11 +419,11 @@ class CallFeedback:
 
     @property
     def _is_sampling(self) -> bool:
-        return self.progress.misses >= MISSES
+        return self.progress.misses >= MAX_MISSES
 
     def _sample(self, newest: Sequence[DatedCall]) -> Read:
         """Request a few calls; then all recent calls count as requested."""
-        yield [self._request(sid) for _, sid in newest[:SAMPLE] if sid not in self._requested]
+        yield [self._request(sid) for _, sid in newest[:SAMPLE_SIZE] if sid not in self._requested]
         if self._is_sampling:
             self._finish_cycle(self.began)
 
@@ -465,14 +469,14 @@ class CallFeedback:
         if self._rated:  # there is feedback, so the misses of this sync do not show that the resource is gone
             return
         self.progress.misses += 1
-        if self.progress.misses == MISSES:
+        if self.progress.misses == MAX_MISSES:
             LOGGER.warning(
                 "%s %s: %d requests in a row found nothing (Twilio announced the end of this resource for 2023): each "
                 "sync requests only the newest %d, until one has feedback",
                 self.stream.name,
                 self.account,
-                MISSES,
-                SAMPLE,
+                MAX_MISSES,
+                SAMPLE_SIZE,
                 extra=about(self.stream.name),
             )
         self.table.save_progress()
@@ -502,7 +506,7 @@ class CallFeedback:
 
     def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
         """Emit the score of a call that has no Feedback resource."""
-        if self.limits.uses_calls and sid not in self._requested:
+        if self.needs_calls and sid not in self._requested:
             yield from self._request(sid)
         if sid not in self._rated:
             values = yield from scores.rating_of(page, sid, row)

@@ -65,16 +65,16 @@ class CallScores:
     def rating_of(self, page: Page, sid: str, row: Row) -> Any:
         """Return the rating of a scored call, as a row of call feedback. Request what the list left out."""
         declaration = self.declaration
-        annotation: Any = row.get(declaration.rating_member)
+        rating: Any = row.get(declaration.rating_member)
         names = set(declaration.columns.values())
-        if not isinstance(annotation, dict) or not names - {"quality_issues"} <= set(annotation):
-            annotation = yield from self._request_annotation(sid, {declaration.score_column: row["score"]})
-        values = {name: annotation.get(source) for name, source in declaration.columns.items()}
+        if not isinstance(rating, dict) or not names - {"quality_issues"} <= set(rating):
+            rating = yield from self._request_rating(sid, {declaration.score_column: row["score"]})
+        values = {name: rating.get(source) for name, source in declaration.columns.items()}
         score = next(name for name, source in declaration.columns.items() if source == declaration.score_column)
         values[score] = values[score] or row["score"]
         return {"account_sid": self.account, **values, declaration.source_column: declaration.source_names[1]}
 
-    def _request_annotation(self, sid: str, default: Mapping[str, Any]) -> Any:
+    def _request_rating(self, sid: str, default: Mapping[str, Any]) -> Any:
         stream = self.declaration.stream
         uri = path_of(stream.product, self.declaration.item_path, {stream.key[0]: sid})
         try:

@@ -102,7 +102,7 @@ class ChildLogReader:
                     ranges = [] if gives_up else ranges
                 continue
             has_answered, unanswered_in_a_row = True, 0
-            is_complete = is_complete and not dispatcher.has_unvisited
+            is_complete = is_complete and not dispatcher.has_unread_children
             ranges += halves(endpoint, dispatcher.page_reader.rows, start, end)
         return is_complete and not unanswered
 

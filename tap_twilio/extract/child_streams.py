@@ -1,9 +1,9 @@
 """
 Read the lists below the rows of a parent stream, such as the media of a message.
 
-A `ChildStreams` is a consumer of the parent's list, in one account; run/plan.py creates it. The dispatcher
-(dispatch.py) hands it each page of parents (`take`). It decides which rows to visit, and reads the list below each of
-them. The rows of that list go to its own consumers: the child's table, and the streams below the child.
+A `ChildStream` is a consumer of the parent's list, in one account; run/plan.py creates it. The dispatcher
+(dispatch.py) hands it each page of the parent's rows (`take`). The child stream decides which rows to visit, and reads
+the list below each of them. The rows of that list go to its own consumers: its table, and the streams below it.
 
 A method that returns a `Read` is a generator that does no I/O itself (tables/effects.py): it yields the reads of many
 lists at once, and the scheduler runs them.
@@ -15,6 +15,7 @@ lists at once, and the scheduler runs them.
 - unvisited: not everything below the row was read. Its fingerprint is not stored, so a later sync visits the row again.
 - defer: leave a visit to a later sync, because `max_child_requests` is reached.
 - pending: the row waits for the end of its chunk, and then for the comparison with the chunk's fingerprint.
+- event log: a child's list whose older rows are final, such as the events of a workspace (child_log.py).
 """
 
 from __future__ import annotations
@@ -47,20 +48,22 @@ from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
 from .child_log import ChildLogReader
-from .dispatch import BATCH, RESTARTS, ChildConsumer, PageDispatcher
+from .dispatch import BATCH, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 from .read_list import read_list
 
-PATIENCE = 7 * DAY  # after a row's last change, how long to wait for the children that the row announces
+PATIENCE = 7 * DAY  # after a row's last change, how long to wait for the children that the row counts
 LINKS = frozenset(("links", "subresource_uris"))  # properties that hold addresses of Twilio's, and no data
-MOST_UNCONFIRMED = 1000  # rows in the state whose answer awaits confirmation
+MAX_UNCONFIRMED = 1000  # parent rows of one account in the state whose answer awaits confirmation
+MAX_READS = 3  # of one list in one sync: rows that move between two pages make a read start over
+PACKED_KEY = 2**48  # the state has room for 48 bits of a key (changes/fingerprint_codec.py)
 
 
 class Decision(Enum):
     """The outcome for one row of the parent."""
 
-    SKIP = auto()  # its children are known
-    DEFER = auto()  # no request is left: a later sync visits it
+    SKIP = auto()  # the row was visited before, or is too old
+    DEFER = auto()  # no request is left, so a later sync visits the row
     VISIT = auto()
 
 
@@ -70,28 +73,28 @@ class ParentRow(NamedTuple):
     path_values: dict[str, str]  # for the path of the child's list
     key_values: Row  # for the path of the row itself
     always_visited: bool  # the row is visited in every sync that reads it
-    expects_children: bool  # the row says that it has children
+    expects_children: bool  # the row counts children, such as the media of a message
     is_too_old: bool  # Twilio has deleted the children of a row of this age
 
 
 @dataclass
 class Visits:
-    """The rows to visit, and the keys of the rows whose children are not all read, which shrink with each visit."""
+    """The rows to visit, and the keys of the rows whose children are not all read."""
 
     rows: list[PendingRow]
-    unvisited: set[int]
+    unvisited: set[int]  # a visit that reads everything removes its row
 
 
 @dataclass
 class Unconfirmed:
     """
-    Parent rows whose list is missing or empty. Such an answer counts only after a later sync got it again.
+    The keys of parent rows whose list is missing or empty. Such an answer counts only after a later sync got it again.
 
-    A row is known by its key. The end of a rescan drops the rows that the rescan did not show.
+    The end of a rescan drops the rows that were noted before the rescan began.
     """
 
     older: set[int] = field(default_factory=set)  # noted before the open rescan began
-    newer: set[int] = field(default_factory=set)
+    newer: set[int] = field(default_factory=set)  # noted since then
     is_dirty: bool = False  # differs from the state
     _added_now: set[int] = field(default_factory=set)  # in this sync
 
@@ -104,11 +107,11 @@ class Unconfirmed:
         keys_by_age = {0: frozenset(self.older), 1: frozenset(self.newer)}
         return pack({age: keys for age, keys in keys_by_age.items() if keys})
 
-    def confirms(self, key: int) -> bool:
-        """Note such an answer for a row. Return whether it confirms the answer of an earlier sync."""
-        key %= 2**48
+    def note_and_confirm(self, key: int) -> bool:
+        """Note such an answer for a row. Return whether the answer confirms that of an earlier sync."""
+        key %= PACKED_KEY
         known = key in self.older or key in self.newer
-        if known or len(self.older) + len(self.newer) >= MOST_UNCONFIRMED:
+        if known or len(self.older) + len(self.newer) >= MAX_UNCONFIRMED:
             return known and key not in self._added_now
         self.newer.add(key)
         self._added_now.add(key)
@@ -117,7 +120,7 @@ class Unconfirmed:
 
     def forget(self, key: int) -> None:
         """Forget a row whose list was read."""
-        key %= 2**48
+        key %= PACKED_KEY
         self.is_dirty = self.is_dirty or key in self.older or key in self.newer
         self.older.discard(key)
         self.newer.discard(key)
@@ -129,12 +132,12 @@ class Unconfirmed:
 
 
 @dataclass
-class ChildStreams:
+class ChildStream:
     """
     A child stream of one account, with the consumers of its rows: its own table, and its children in turn.
 
-    Its fingerprints say which rows of the parent were visited as they are now; they are stored after the visits.
-    `state` is the child's own partition, also where the child's table is not selected.
+    Its fingerprints cover rows of the parent, as they were when they were visited. A fingerprint is stored only after
+    the visits. `state` is the child's own partition, also where the child's table is not selected.
     """
 
     stream: Stream
@@ -146,15 +149,16 @@ class ChildStreams:
     state: Partition
     size_limit: SizeLimit
     parent_page_size: int = 1000
-    evicts_oldest: bool = False  # the parent is a child itself
+    evicts_oldest: bool = False  # as of a FingerprintStore: the parent is a child itself, so it is seldom read whole
     failed: PartitionError | None = None
-    given_up: int = 0  # rows that announce children which Twilio has not listed in seven days
-    _visited_by_date: set[int] = field(default_factory=set)  # contents of rows, in this sync
-    _visited_open: set[int] = field(default_factory=set)  # contents of open rows, in this sync
+    given_up: int = 0  # rows that count children which Twilio did not list (`_may_be_empty`)
+    # The contents of rows that this sync visited, so that it visits none of them twice.
+    _visited_by_date: set[int] = field(default_factory=set)  # their dates showed a change
+    _already_visited: set[int] = field(default_factory=set)  # rows that every sync visits
 
     def __post_init__(self) -> None:
         self.size_limit.used += self._packed_size()
-        self.log = ChildLogReader(self.stream, self.account, self.now)
+        self.event_log = ChildLogReader(self.stream, self.account, self.now)
 
     @property
     def name(self) -> str:
@@ -165,9 +169,9 @@ class ChildStreams:
         return [table for consumer in self.consumers for table in consumer.tables]
 
     @property
-    def child_streams(self) -> list[ChildStreams]:
+    def child_streams(self) -> list[ChildStream]:
         """Return this child stream and those below it."""
-        below = [consumer for consumer in self.consumers if isinstance(consumer, ChildStreams)]
+        below = [consumer for consumer in self.consumers if isinstance(consumer, ChildStream)]
         return [self, *(child_stream for consumer in below for child_stream in consumer.child_streams)]
 
     @property
@@ -187,7 +191,7 @@ class ChildStreams:
         return self.parent.visits_all
 
     @property
-    def _is_log(self) -> bool:
+    def _is_event_log(self) -> bool:
         return self.stream.is_log
 
     @property
@@ -201,8 +205,8 @@ class ChildStreams:
         return [date_rule for table in self._unfailed() if (date_rule := table.date_rule(mode))]
 
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return the finder of the rows whose content is new; None if every row is visited, or if dates decide."""
-        if mode is ReadMode.FULL_TABLE_AGAIN or (self._visits_all and not self._is_log) or self.failed:
+        """Return the detector of the rows whose content is new; None if every row is visited, or if dates decide."""
+        if mode is ReadMode.READ_AGAIN or (self._visits_all and not self._is_event_log) or self.failed:
             return None
         lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
         all_done = lookbacks and all(lookbacks)
@@ -211,13 +215,13 @@ class ChildStreams:
         return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
 
     def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
-        """Return the detector for a time slice, which sums up the visited rows."""
+        """Return the detector for a time slice, which sums up the rows that are visited."""
         if self._visits_all or self.failed:
             return None
         return SliceSums(self.store, self._chunk_length, PartialSums.from_text(sums))
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Visit the rows of a page that are due so far, and return the page's safe points."""
+        """Visit rows of the chunks that end in this page, or, without chunks, of the page. Return its safe points."""
         detector, endpoint = dispatcher.detectors.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
         if isinstance(detector, Chunks):
@@ -235,12 +239,12 @@ class ChildStreams:
         return None
 
     def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
-        """Visit the pending rows that are due: the list ended."""
+        """Visit rows of the chunks that end with the list."""
         for chunk in detector.iter_last_chunks():
             yield from self._visit_chunk(dispatcher, detector, chunk)
 
     def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
-        """Visit the pending rows that changed by date, for freshness: a later read compares their contents."""
+        """Visit the pending rows whose date shows a change. A later read compares the contents of the others."""
         yield from self._visit_by_date(dispatcher, [row for row in detector.pending if row.content], pending=True)
 
     # -- the parent's rows
@@ -254,10 +258,11 @@ class ChildStreams:
         too_old = earlier(self.now(), self.parent.max_age) if self.parent.max_age else BEGINNING
         pending = []
         for key, row, dates in zip(keys, page.rows, dates_of_rows):
+            _, _, created = dates
             if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
                 pending.append(PendingRow(key, 0, None, page.times, NO_DATES))
                 continue
-            parent_row = self._parent_row(endpoint, row, (timestamp_or_none(dates[2]) or END) < too_old)
+            parent_row = self._parent_row(endpoint, row, (timestamp_or_none(created) or END) < too_old)
             content = self._content(endpoint, key, row, parent_row)
             assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
             pending.append(PendingRow(key, content, parent_row, page.times, dates, assume_sent))
@@ -272,12 +277,12 @@ class ChildStreams:
 
     def _content(self, endpoint: ListEndpoint, key: int, row: Row, parent_row: ParentRow) -> int:
         """
-        Return a hash of what decides about a visit, never 0: of what the row holds, or of the row's identity.
+        Return a hash of what decides about a visit, never 0: of the row's properties, or of the row's identity.
 
-        The identity is enough if each sync visits the row. It is also enough above a log: after the first visit, the
-        log's bookmark decides; the row is visited once more after it is no longer open.
+        The identity is enough if each sync visits the row. It is also enough above an event log: after the first visit,
+        the bookmark of the log decides; the row is visited once more after it is no longer open.
         """
-        if self._visits_all or (self._is_log and not self.parent.visits_changed):
+        if self._visits_all or (self._is_event_log and not self.parent.visits_changed):
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             identity = [*parent_row.path_values.values()] if is_shared else [key, parent_row.always_visited]
             return hash_contents([repr(identity).encode()])[0]
@@ -292,10 +297,12 @@ class ChildStreams:
             return Decision.SKIP
         if is_new:
             return Decision.VISIT if self.requests.left > 0 or not is_limited else Decision.DEFER
-        return Decision.VISIT if row.record.always_visited and row.content not in self._visited_open else Decision.SKIP
+        return (
+            Decision.VISIT if row.record.always_visited and row.content not in self._already_visited else Decision.SKIP
+        )
 
     def _choose(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], new: Collection[int]) -> Visits:
-        """Decide about each row, take the requests, and defer the rows for which no request is left."""
+        """Decide about each row, count the requests, and defer the rows for which no request is left."""
         is_limited = self._is_limited(dispatcher)
         visits = Visits([], set())
         for row in rows:
@@ -333,7 +340,7 @@ class ChildStreams:
             detector.save(chunk, visits.unvisited)
 
     def _visit_slice(self, dispatcher: PageDispatcher, slice_sums: SliceSums, rows: Sequence[PendingRow]) -> Read:
-        """Visit all rows on a page of a time slice."""
+        """Visit the rows on a page of a time slice. Only a backfill reads in this way, so each row is new."""
         new = {row.key for row in rows}
         visits = self._choose(dispatcher, rows, new)
         yield from self._visit(dispatcher, visits, new)
@@ -342,11 +349,11 @@ class ChildStreams:
         visited = [row for at, row in enumerate(rows) if row.key not in visits.unvisited and at not in unsliceable]
         slice_sums.add([(row.key, row.content) for row in visited])
 
-    def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], pending: bool = False) -> Read:
+    def _visit_by_date(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow], *, pending: bool = False) -> Read:
         """
-        Visit the rows that changed by date, or are open.
+        Visit the rows whose date shows a change, and the rows that every sync visits.
 
-        `pending`: a later read compares the contents of these rows, so only fresh ones are visited.
+        `pending`: a later read compares the contents of these rows, so that rows to resend can wait for it.
         """
         date_rules = self._date_rules(dispatcher.mode)
         changed = {row.key for row in rows if self._is_changed(dispatcher, date_rules, row, pending)}
@@ -364,7 +371,7 @@ class ChildStreams:
     ) -> bool:
         if self._visits_all or row.record.is_too_old or row.content in self._visited_by_date:
             return False
-        if dispatcher.mode is ReadMode.FULL_TABLE_AGAIN:  # hands on only rows that are new or changed
+        if dispatcher.mode is ReadMode.READ_AGAIN:  # such a read hands on only rows that are new or changed
             return True
         return any(_is_due(date_rule, row, pending) for date_rule in date_rules)
 
@@ -379,44 +386,48 @@ class ChildStreams:
                 batch = rows[at : at + BATCH]
                 yield [self._read_children(dispatcher, row, row.key in never_visited, unvisited) for row in batch]
         finally:
-            dispatcher.has_unvisited = dispatcher.has_unvisited or bool(unvisited)
+            dispatcher.has_unread_children = dispatcher.has_unread_children or bool(unvisited)
 
     def _read_children(self, dispatcher: PageDispatcher, row: PendingRow, is_new: bool, unvisited: set[int]) -> Read:
         """Read the list below a row."""
         if row.record.always_visited:
-            self._visited_open.add(row.content)
+            self._already_visited.add(row.content)
         endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.path_values)
         try:
-            if self._is_log:
-                done = yield from self._read_log(dispatcher.mode, endpoint, is_new)
+            if self._is_event_log:
+                done = yield from self._read_event_log(dispatcher.mode, endpoint, is_new)
             else:
-                is_again = dispatcher.mode is ReadMode.FULL_TABLE_AGAIN
+                is_again = dispatcher.mode is ReadMode.READ_AGAIN  # of the parent's list, not of this one
                 mode = ReadMode.FULL_TABLE if is_again else dispatcher.mode
                 children = yield from self._read_list(mode, endpoint)
-                done = not children.has_unvisited and (children.page_reader.rows > 0 or self._may_be_empty(row))
+                done = not children.has_unread_children and (children.page_reader.rows > 0 or self._may_be_empty(row))
         except Refused as refused:
             if refused.status != 404:
                 raise
-            done = yield from self._is_gone(dispatcher.page_reader.endpoint, row)
+            done = yield from self._may_be_missing(dispatcher.page_reader.endpoint, row)
         if done and not any(table.failed for table in self.tables):
             self.unconfirmed.forget(row.key)
             unvisited.discard(row.key)
 
     def _may_be_empty(self, row: PendingRow) -> bool:
-        """Return whether to accept an empty list. Twilio may list the children that a row announces late, or never."""
+        """
+        Return whether to accept an empty list. Twilio may list the children that a row counts late, or never.
+
+        It is accepted seven days after the row's last change or, of a row without dates, once a later sync confirms it.
+        """
         if not row.record.expects_children:
             return True
         changed, _, created = map(timestamp_or_none, row.dates)
         dates = [date for date in (changed, created) if date]
-        accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.confirms(row.key)
+        accepts = later(max(dates), PATIENCE) <= self.now() if dates else self.unconfirmed.note_and_confirm(row.key)
         self.given_up += accepts
         return accepts
 
-    def _is_gone(self, parent: ListEndpoint, row: PendingRow) -> Generator[Effect, Any, bool]:
+    def _may_be_missing(self, parent: ListEndpoint, row: PendingRow) -> Generator[Effect, Any, bool]:
         """Return whether to accept HTTP 404: the row itself is deleted, or an earlier sync got the same answer."""
         if self._visits_all:
-            return not self._is_log  # each sync visits the row again
-        if self.unconfirmed.confirms(row.key):
+            return not self._is_event_log  # each sync visits the row again
+        if self.unconfirmed.note_and_confirm(row.key):
             return True
         if parent.stream.has_item_endpoint and parent.stream.rows is not None:
             try:
@@ -425,13 +436,13 @@ class ChildStreams:
                 return refused.status == 404
         return False
 
-    def _read_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
-        """Read a log from the bookmark of its tables on; of a row that was never visited, from its first day on."""
+    def _read_event_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
+        """Read an event log from its bookmark on or, if the row was never visited, from its first day on."""
         rules = [] if is_new else self._date_rules(mode)
         bookmark = min((date_rule.since for date_rule in rules), default=BEGINNING)
         start_date = min((table.start_date for table in self._unfailed()), default=BEGINNING)
-        since = self.log.since(bookmark, start_date)
-        return (yield from self.log.read(endpoint, since, partial(self._read_list, mode, endpoint)))
+        since = self.event_log.since(bookmark, start_date)
+        return (yield from self.event_log.read(endpoint, since, partial(self._read_list, mode, endpoint)))
 
     def _read_list(
         self,
@@ -441,16 +452,16 @@ class ChildStreams:
         prepare_page: Callable[[Page], Page] | None = None,
     ) -> Generator[Effect, Any, PageDispatcher]:
         """Read a list to its end, and hand its pages to the consumers. If pages shift, read it again from the top."""
-        restarts = 0
+        reads = 1
 
         def open_dispatcher() -> PageDispatcher:
             return PageDispatcher.of(self.consumers, mode, PageReader(endpoint, first))
 
         def restart(shifted: PageShifted) -> PageDispatcher:
-            nonlocal restarts
-            restarts += 1
-            if restarts == RESTARTS:
+            nonlocal reads
+            if reads == MAX_READS:
                 raise Incomplete.of(self.stream.name, self.account, shifted) from None
+            reads += 1
             return open_dispatcher()
 
         dispatcher = open_dispatcher()
@@ -471,9 +482,9 @@ class ChildStreams:
 
     def reconcile(self, changed: Collection[str]) -> bool:
         """
-        Forget the visits if a table below was not selected then, or wants more rows now (`changed`).
+        Forget the visits if one of the tables was not selected then, or needs older rows again (`changed`).
 
-        Return whether they are forgotten.
+        Return whether the visits are forgotten.
         """
         names = {table.name for table in self.tables}
         forgets = bool(names & set(changed)) or not names <= set((self.state.visited_for or "").split())
@@ -492,7 +503,7 @@ class ChildStreams:
             self.state.unconfirmed, self.unconfirmed.is_dirty = self.unconfirmed.text(), False
 
     def finish_rescan(self, included: Collection[str]) -> None:
-        """Forget the parents that a rescan did not show, if the rescan included all tables below."""
+        """Forget the parent rows that a rescan did not show, if the rescan included all tables."""
         if not self.failed and {table.name for table in self.tables} <= set(included):
             self.unconfirmed.rotate()
             if not self.evicts_oldest:
@@ -503,7 +514,7 @@ class ChildStreams:
 
 
 def _is_due(date_rule: DateRule, row: PendingRow, pending: bool) -> bool:
-    """Return whether a row is due by its dates; a pending row only if it is fresh."""
+    """Return whether a row is due by its dates; a pending row only if its date shows a change."""
     return bool(date_rule.since) and date_rule.sees_change(row.dates) if pending else date_rule.is_due(row.dates)
 
 

@@ -3,7 +3,7 @@ Hand the pages of a list to its consumers: the stream's own table, and the strea
 
 A list is read once for all of its consumers. The page loop (read_list.py) calls `PageDispatcher.take` with each page,
 and `end` or `leave` after the last one. `take` hands the page to `Table.take` (tables/table.py), which emits rows, and
-to `ChildStreams.take` and `CallFeedback.take` in this folder, which read the children of rows. Each consumer finds the
+to `ChildStream.take` and `CallFeedback.take` in this folder, which read the children of rows. Each consumer finds the
 rows that changed by its own fingerprints, and each fails alone.
 
 A method that returns a `Read` is a generator that yields its effects to the scheduler (tables/effects.py).
@@ -26,7 +26,7 @@ from tap_twilio.twilio.request import Page, Row
 from .page_reader import PageReader
 
 BATCH = 100  # how many lists of children a consumer reads at the same time
-RESTARTS = 3  # how often a sync reads a list again from its top, after rows moved between two pages
+MAX_RESTARTS = 3  # how often a sync starts the read of a list over, after rows moved between two pages
 
 
 class Consumer(Protocol):
@@ -43,33 +43,33 @@ class Consumer(Protocol):
     def fail(self, error: PartitionError) -> None: ...
 
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
-        """Return the finder of a list's changed rows; None if no fingerprints decide."""
+        """Return the detector of a list's changed rows; None if no fingerprints decide."""
 
     def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
-        """Return what makes the first fingerprints of a time slice; `sums` is what an earlier sync read, as text."""
+        """Return the detector for a time slice of a backfill. `sums`: the partial sums of an earlier sync, as text."""
 
 
 class ChildConsumer(Consumer, Protocol):
-    """A consumer that reads the children of a list's rows: `ChildStreams` or `CallFeedback`."""
+    """A consumer that reads the children of a list's rows: `ChildStream` or `CallFeedback`."""
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Take a page, and return its safe points."""
+        """Read the children of rows on a page. Return the page's safe points (see PageDispatcher)."""
 
     def end(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
-        """Take the pending rows: the list ended."""
+        """Read the children of pending rows: the list ended."""
 
     def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
-        """Leave the pending rows to a later read: this one stops before the end of the list."""
+        """Leave pending rows to a later read: this read stops before the end of the list."""
 
 
 class PageDispatcher:
     """
     Hands the pages of one read to the consumers.
 
-    A later read may resume at `checkpoint` without a loss. The checkpoint stays behind the page that was read last,
-    because rows are pending until their chunk (changes/chunks.py) ends. A safe point is a number of rows of a page
-    after which no row is pending, so that a later read may resume there. `detectors` finds the changed rows for each
-    consumer, by the consumer's name; a consumer without a detector decides by dates.
+    A row is pending until its chunk ends (changes/chunks.py). A safe point is a number of rows of a page after which no
+    row is pending, so that a later read may resume there without a loss. `checkpoint` is the last safe point of all
+    consumers, which may be on an earlier page than the last. `detectors` holds, by the name of each consumer, what
+    finds the changed rows for it; a consumer without a detector decides by dates.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PageDispatcher:
         self.consumers, self.mode, self.page_reader, self.detectors = consumers, mode, page_reader, detectors
         self.checkpoint = page_reader.start
         self.has_advanced = False  # the checkpoint moved, so a read that stops here made progress
-        self.has_unvisited = False  # some rows have children that are not all read
+        self.has_unread_children = False  # some children of the rows are left to later syncs
         self.on_failure: Callable[[], None] = lambda: None
 
     @staticmethod
@@ -127,7 +127,7 @@ class PageDispatcher:
         return self.has_advanced
 
     def end(self) -> Read:
-        """Compare the pending rows: the list ended, or its wanted part did."""
+        """Compare the pending rows: the list ended, or the time slice did."""
         yield from self._stop(ended=True)
 
     def leave(self) -> Read:
@@ -151,13 +151,13 @@ class PageDispatcher:
         return (consumer for consumer in self.consumers if consumer.failed is None)
 
     def _without_resumed_rows(self, page: Page) -> Page:
-        """Return a page without the rows that an earlier read took: on the first page, those down to the checkpoint."""
+        """Return a page without the rows down to the checkpoint, which an earlier sync took."""
         after = self.page_reader.resume_after if self.page_reader.pages == 1 else None
         ids = self.page_reader.endpoint.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
 
     def _move_checkpoint(self, rows: Sequence[Row], done: int) -> None:
-        """Move the checkpoint behind the first `done` rows."""
+        """Move the checkpoint down past the first `done` rows of a page."""
         if done:
             self.has_advanced = True
             self.checkpoint = self.page_reader.checkpoint(rows, rows[done - 1])

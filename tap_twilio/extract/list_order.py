@@ -18,8 +18,8 @@ from tap_twilio.timestamps import timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Row
 
-CHANGED = "date_updated"
-DATES = (CHANGED, "end_time")  # Twilio may set these at each change of a row
+DATE_UPDATED = "date_updated"
+DATES = (DATE_UPDATED, "end_time")  # Twilio may set these at each change of a row
 NAMES = ("friendly_name", "unique_name")  # a user may change these
 
 
@@ -67,7 +67,7 @@ class PossibleOrders:
 
     def _learn_from_changes(self, rows: list[Row]) -> None:
         if self._by_property is None:
-            names = [CHANGED, *(name for name in DATES + NAMES if name in rows[0])]
+            names = [DATE_UPDATED, *(name for name in DATES + NAMES if name in rows[0])]
             self._by_property = {name: PropertyOrder() for name in names}
         for name, order in self._by_property.items():
             sort_value = _casefolded if name in NAMES else timestamp_or_none
@@ -75,21 +75,21 @@ class PossibleOrders:
         self._by_property = {name: order for name, order in self._by_property.items() if not order.is_refuted}
 
     @property
-    def may_move_down(self) -> bool:
+    def rows_may_move_down(self) -> bool:
         """Return whether a change may move a row down: towards the last page."""
         if self._by_property is None:
             return True
         return any(order.may_ascend or name in NAMES for name, order in self._by_property.items())
 
     @property
-    def may_move_up(self) -> bool:
+    def rows_may_move_up(self) -> bool:
         """Return whether a change may move a row up: from an unread page to a page that was read."""
         # A later date moves a row only down if the dates ascend, and no row without the date was seen.
         only_ascends = self._by_property and all(
             not (order.may_descend or order.null_above or order.null_below or name in NAMES)
             for name, order in self._by_property.items()
         )
-        return not self.never_moves_rows and not only_ascends
+        return not self.rows_never_move and not only_ascends
 
     def shows_unmoved(self, row: Row, next_row: Row) -> bool:
         """
@@ -100,12 +100,12 @@ class PossibleOrders:
         for name in DATES:
             if name in (self._by_property or ()):
                 date, next_date = timestamp_or_none(row.get(name)), timestamp_or_none(next_row.get(name))
-                if (date or "") < (next_date or "") or (date is None and name == CHANGED):
+                if (date or "") < (next_date or "") or (date is None and name == DATE_UPDATED):
                     return False
         return True
 
     @property
-    def never_moves_rows(self) -> bool:
+    def rows_never_move(self) -> bool:
         """Return whether no change moves a row."""
         return self._all_refuted and (not self.endpoint.stream.filter_hides_rows or self._list_date_is_refuted)
 

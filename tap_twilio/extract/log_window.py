@@ -28,29 +28,31 @@ def read_window(reading: PartitionRead) -> Read:
     The bookmark becomes the start of that read, less the lateness.
     The state keeps the days that Twilio fails to answer (`unread`), and each sync requests them again.
     """
-    state, window, open_read = reading.state, reading.stream.log_window, reading.state.backfill
+    state, window, open_backfill = reading.state, reading.stream.log_window, reading.state.backfill
     assert window
-    is_resumed = open_read is not None and bool(open_read.time_slices)
-    if open_read is None or not is_resumed:
-        open_read = OpenBackfill(reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window))
-        state.backfill, state.unread = open_read, None
-    assert open_read.time_slices is not None
+    is_resumed = open_backfill is not None and bool(open_backfill.time_slices)
+    if open_backfill is None or not is_resumed:
+        open_backfill = OpenBackfill(
+            reading.began, reading.included_tables(), time_slices=_slices_to_read(reading, window)
+        )
+        state.backfill, state.unread = open_backfill, None
+    assert open_backfill.time_slices is not None
     failure: ServerFailed | None = None
-    group_by_day_from = start_of_period(_window_start(reading, window, open_read.began), window.period)
+    group_by_day_from = start_of_period(_window_start(reading, window, open_backfill.began), window.period)
     slices = TimeSlices(
-        reading, reading.endpoints[0], open_read.time_slices, ReadMode.BACKFILL, open_read, group_by_day_from
+        reading, reading.endpoints[0], open_backfill.time_slices, ReadMode.BACKFILL, open_backfill, group_by_day_from
     )
     try:
         yield from slices.read()
     except ServerFailed as error:
         failure = error
     if is_resumed:
-        reading.finish_backfill(open_read)  # keeps a resend that was scheduled after this read began
+        reading.finish_backfill(open_backfill)  # keeps a resend that was scheduled after this read began
     else:
-        reading.finish_rescan(open_read.streams, open_read.began)
+        reading.finish_rescan(open_backfill.streams, open_backfill.began)
         state.backfill = None
     if failure:
-        state.unread = open_read.time_slices
+        state.unread = open_backfill.time_slices
         raise failure
 
 

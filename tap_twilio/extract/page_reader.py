@@ -4,19 +4,21 @@ Read one list page after page, and prove at each page that no row was skipped.
 The page loop (extract/read_list.py) calls `PageReader.next_page` for each page, and hands the page to a dispatcher.
 `next_page` is a generator: it yields a `Fetch` for each request, and the scheduler sends the answer back.
 
-A page token names the last row of its page. If this row changes between two requests, it may move in its list. The
-next page then follows the row's new position, and the rows in between are skipped. Other tokens count rows: after a
-row above was deleted, such a token skips a row.
+Most page tokens name the last row of their page (`Stream.tokens_name_rows`). If this row changes between two requests,
+it may move in its list. The next page then follows the row's new position, and the rows in between are skipped. Other
+tokens count rows: after a row above was deleted, such a token skips a row.
 
 The reader assumes one thing about the order of a list: a row's position depends on the row's content, so a row whose
-content is unchanged has not moved. The reader accepts a new page if one of three proofs holds:
+content is unchanged has not moved. The reader accepts a new page if one of two proofs holds:
 
-1. The pages so far show that the list has no order in which a change moves a row (extract/list_order.py), or the first
-   row of the new page shows that the last row of the previous page has not moved.
-2. The reader asks Twilio again for the last row of the previous page, alone or with its page. That row is unchanged,
-   so it had not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
-3. The previous page is read again and has an unchanged row. All unchanged rows that were below that row are still
-   below it. So the reader returns the other rows of that page in place of the new page, and continues after it.
+1. The pages so far rule out every order in which a change moves a row (extract/list_order.py). Or the dates of the last
+   row of the previous page and of the first row of the new page show that the former has not moved.
+2. The reader requests the last row of the previous page again, alone or with its page. That row is unchanged, so it had
+   not moved when the new page came. Where tokens count rows, the whole previous page must be unchanged.
+
+If neither holds, but the previous page, read again, still has an unchanged row, then the reader drops the new page. It
+returns the changed rows of the previous page instead, and continues after that page. This skips no row: the unchanged
+rows that were below the unchanged row are still below it.
 
 Otherwise the reader raises PageShifted, and the caller decides whether to start from the top. Rows may also move from
 an unread page to a page that was read: extract/moved_rows.py and rescans find those.
@@ -36,12 +38,15 @@ from tap_twilio.timestamps import SECOND, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
-from .list_order import CHANGED, PossibleOrders
+from .list_order import DATE_UPDATED, PossibleOrders
 
-RETRIES = 10  # of a page whose next page was already read; also the limit of steps back in a row
+MAX_REPEATS = 10  # how often pages may repeat before the list counts as endless
+MAX_REPLACEMENTS = 10  # how often in a row changed rows of the previous page may come in place of the next page
 MAX_EMPTY_PAGES = 1000  # in a row: a filter hid a million rows, or the list has no end
 CHECKPOINT_ROWS = 10
-SETTLED = 2 * SECOND  # a change this long after the last one is sure to have another `date_updated`
+# `date_updated` has whole seconds. If a row's last change was longer ago than this when Twilio answered, then the next
+# change sets another `date_updated`.
+SETTLED = 2 * SECOND
 ENDLESS = "the pages repeat without end"
 SHIFTED = "rows moved between two pages"
 
@@ -52,11 +57,11 @@ class PageProof:
 
     fetch: Fetch
     keys: list[str]
-    contents: dict[str, int]  # by key; only of the last row, if no change moves a row down
+    contents: dict[str, int]  # hashes by key; only the last row's hash, if no change moves a row down
     last_row: Row
     answered_at: Timestamp
-    rows_before: int  # in the list, above this page
-    keys_before: set[str]  # of the pages before it, whose rows this page may show again
+    rows_before: int  # how many rows the read returned before this page
+    keys_before: set[str]  # of rows that came before, which this page may show again
 
 
 class PageReader:
@@ -67,7 +72,7 @@ class PageReader:
         self.orders = PossibleOrders(endpoint)
         self._not_compared = {name.partition(".")[0] for name in endpoint.stream.not_compared}
         self.ended = False
-        self.start, self.resumed = checkpoint, checkpoint is not None
+        self.start, self.is_resumed = checkpoint, checkpoint is not None
         self.resume_after: str | None = None  # the last row of the checkpoint that has not moved
         self.pages = self.rows = 0
         self.empty = 0  # pages without a row, in a row
@@ -77,7 +82,7 @@ class PageReader:
         self._addresses: set[str] = set()  # that were requested
         self._page_ends: set[tuple[str, str]] = set()  # of each page read, its first and its last row
         self._repeated_pages = 0
-        self._steps_back = 0  # how often in a row the previous page was returned again
+        self._replacements = 0  # how often in a row rows of the previous page came in place of the next page
         self._fetch = top or endpoint.first_page()
         if checkpoint:
             self._fetch = endpoint.page_at(checkpoint.page, has_page_token=checkpoint.page != self._fetch.uri)
@@ -93,24 +98,27 @@ class PageReader:
         self.pages += 1
         self.rows += len(ids)
         self._first_ids = self._first_ids or set(ids)
-        if page.next_uri is None and self.pages > 1 and self._proof and not self.endpoint.stream.resumable:
-            # The tokens are offsets: rows may have moved up while the last page came, so it is read once more.
-            rest = yield from self._reread(self._proof)
-            page = replace(page, rows=[*page.rows, *rest.rows], next_uri=rest.next_uri) if rest else page
+        if page.next_uri is None and self.pages > 1 and self._proof and not self.endpoint.stream.tokens_name_rows:
+            # No page follows whose proof would show that rows moved up while the last page came.
+            changed = yield from self._prove_or_return_changed(self._proof)
+            page = replace(page, rows=[*page.rows, *changed.rows], next_uri=changed.next_uri) if changed else page
         self.ended = page.next_uri is None
         if page.next_uri is not None:
             self._fetch = self.endpoint.page_at(page.next_uri)
         return page
 
     def checkpoint(self, rows: Sequence[Row], last: Row) -> Checkpoint | None:
-        """Return where a later sync resumes, after these rows of the last page were taken, down to `last`."""
-        if not self.endpoint.stream.resumable or self._proof is None:
+        """Return where a later sync resumes after the row `last`. `rows` are the rows of the last page."""
+        if not self.endpoint.stream.tokens_name_rows or self._proof is None:
             return None
         ids, last_id = self.endpoint.ids(rows), self.endpoint.id_of(last)
         rows_above = rows[: ids.index(last_id)]
         sample = [*rows_above[:: max(1, len(rows_above) // (CHECKPOINT_ROWS - 1))][: CHECKPOINT_ROWS - 1], last]
         settled = earlier(self._proof.answered_at, SETTLED)
-        marks = [self._mark(row, (timestamp_or_none(row.get(CHANGED)) or settled) >= settled) for row in sample]
+        marks = [
+            self._mark(row, by_content=(timestamp_or_none(row.get(DATE_UPDATED)) or settled) >= settled)
+            for row in sample
+        ]
         return Checkpoint(
             self._proof.fetch.uri, [[self.endpoint.id_of(row), self.endpoint.list_date(row)] for row in sample], marks
         )
@@ -129,21 +137,21 @@ class PageReader:
         else:
             if proof is None or not self._needs_proof(proof, page, self.endpoint.ids(page.rows)):
                 return self._accept(page)
-        refused_address, rest = self._fetch.uri, (yield from self._reread(proof))
-        if refusal and (rest is None or rest.next_uri == refused_address):
+        refused_address, changed = self._fetch.uri, (yield from self._prove_or_return_changed(proof))
+        if refusal and (changed is None or changed.next_uri == refused_address):
             raise refusal
-        if rest is None:
+        if changed is None:
             return self._accept(page)
-        self._steps_back += 1
-        if self._steps_back > RETRIES:
+        self._replacements += 1
+        if self._replacements > MAX_REPLACEMENTS:
             raise PageShifted(SHIFTED)
         self._fetch = proof.fetch
-        return rest
+        return changed
 
     def _request_page(self) -> PageRead:
         """Request a page, and request it again if its next page was read before: a faulty proxy repeats pages."""
         self._addresses.add(self._fetch.uri)
-        for _ in range(RETRIES):
+        for _ in range(MAX_REPEATS):
             page = yield from self._request(self._fetch, self.rows)
             if page.next_uri is None or page.next_uri not in self._addresses:
                 return page
@@ -160,7 +168,7 @@ class PageReader:
         return self.endpoint.check_and_add_derived(page, rows_before)
 
     def _accept(self, page: Page) -> Page:
-        self._steps_back = 0
+        self._replacements = 0
         self._remember(page, self._fetch, self.rows, self._proof.keys if self._proof else ())
         return page
 
@@ -170,7 +178,7 @@ class PageReader:
             return
         self.orders.learn_from(page.rows)
         keys, rows = self._keys(page.rows), page.rows
-        needs_all = self.orders.may_move_down or not self.endpoint.stream.resumable
+        needs_all = self.orders.rows_may_move_down or not self.endpoint.stream.tokens_name_rows
         contents = dict(zip(keys, map(self._content, rows))) if needs_all else {keys[-1]: self._content(rows[-1])}
         self._proof = PageProof(fetch, keys, contents, rows[-1], page.twilio_time, rows_before, set(keys_before))
 
@@ -180,7 +188,7 @@ class PageReader:
         self._repeated_pages += bool(ids) and ends in self._page_ends
         self.empty = 0 if ids else self.empty + 1
         self._page_ends.add(ends)
-        if self._repeated_pages > RETRIES:
+        if self._repeated_pages > MAX_REPEATS:
             raise PageShifted(ENDLESS)
         if self.empty > MAX_EMPTY_PAGES:
             raise Incomplete(f"{self.endpoint.path}: {MAX_EMPTY_PAGES} pages in a row without a row")
@@ -191,12 +199,12 @@ class PageReader:
         """
         Find the last row of the checkpoint that is unchanged, and so has not moved. The read resumes after it.
 
-        A row that was below the unmoved row is still below it, or has changed since the earlier sync. The next read of
-        the list finds such changes. This holds in every order.
+        In every order, a row that was below the unmoved row is still below it, or has changed since the earlier sync.
+        The next read of the list finds such changes.
         """
         marks = {key: mark for (key, _), mark in zip(checkpoint.rows, checkpoint.marks)}
         for row_id, row in zip(ids, page.rows):
-            if row_id in marks and self._mark(row, marks[row_id].startswith("#")) == marks[row_id]:
+            if row_id in marks and self._mark(row, by_content=marks[row_id].startswith("#")) == marks[row_id]:
                 self.resume_after = row_id
         if self._fetch.has_page_token and self.resume_after is None:
             raise PageShifted(SHIFTED)
@@ -210,39 +218,37 @@ class PageReader:
 
     def _moving_values(self, row: Row) -> list[Any]:
         """Return values that change whenever a row moves, if its `date_updated` is reliable."""
-        return [timestamp_or_none(row.get(CHANGED)), timestamp_or_none(self.endpoint.list_date(row)), row.get("status")]
+        updated, listed = row.get(DATE_UPDATED), self.endpoint.list_date(row)
+        return [timestamp_or_none(updated), timestamp_or_none(listed), row.get("status")]
 
     # -- proof between two pages
 
     def _needs_proof(self, proof: PageProof, page: Page, ids: list[str]) -> bool:
         """Return whether rows may have moved between the previous page and this page."""
-        if not self.endpoint.stream.resumable:
+        if not self.endpoint.stream.tokens_name_rows:
             return True
-        if not ids:
-            return (
-                page.next_uri is None
-            )  # an empty last page proves nothing; on an empty page before it, a filter hid rows
-        if self.orders.never_moves_rows:
+        if not ids:  # an empty last page proves nothing; on an empty page before it, a filter hid rows
+            return page.next_uri is None
+        if self.orders.rows_never_move:
             return False
-        if self.orders.may_move_down or not self.orders.shows_unmoved(proof.last_row, page.rows[0]):
+        if self.orders.rows_may_move_down or not self.orders.shows_unmoved(proof.last_row, page.rows[0]):
             return True
         if ids[0] in self._first_ids or ids[0] in proof.keys:
             return True
         return not self.endpoint.list_date(proof.last_row) and bool(self.endpoint.list_date(page.rows[0]))
 
-    def _reread(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
+    def _prove_or_return_changed(self, proof: PageProof) -> Generator[Effect, Any, Page | None]:
         """
-        Request the last row of the previous page again, or that page.
+        Return None if the next page is proven to follow, else the changed rows of the previous page as they are now.
 
-        Returns None if the next page is proven to follow, else the changed rows of the previous page as they are now.
-        Raises PageShifted if no row of that page is unchanged.
+        Requests the last row of the previous page again, or that page. Raises PageShifted if no row of it is unchanged.
         """
-        resumable = self.endpoint.stream.resumable
-        if resumable and self.endpoint.stream.has_item_endpoint and (yield from self._last_row_is_unchanged(proof)):
+        stream = self.endpoint.stream
+        if stream.tokens_name_rows and stream.has_item_endpoint and (yield from self._last_row_is_unchanged(proof)):
             return None
         page = yield from self._request(proof.fetch, proof.rows_before)
         keys = self._keys(page.rows)
-        if self._shows_last_row(proof, keys, page.rows) if resumable else self._is_same_page(proof, keys):
+        if self._shows_last_row(proof, keys, page.rows) if stream.tokens_name_rows else self._is_same_page(proof, keys):
             return None
         unchanged = {key for key, row in zip(keys, page.rows) if proof.contents.get(key) == self._content(row)}
         if not unchanged:
@@ -269,9 +275,9 @@ class PageReader:
 
     def _is_same_page(self, proof: PageProof, keys: Sequence[str]) -> bool:
         """
-        Return whether a page whose token counts rows shows the same rows, or fewer of them below known rows.
+        Return whether a page whose token counts rows shows the same rows as before, or fewer of them.
 
-        Known rows at its top mean that rows were added above the page: the next page repeats rows and skips none.
+        Rows of the page before at its top mean that rows were added above: the next page repeats rows and skips none.
         """
         keys = keys[: len(proof.keys)]
         remaining = [key for key in keys if key in proof.contents]
@@ -282,7 +288,7 @@ class PageReader:
 
     def _is_unchanged(self, proof: PageProof, row: Row) -> bool:
         """Return whether the last row has the same content, or at least the values that change when a row moves."""
-        changed = timestamp_or_none(proof.last_row.get(CHANGED))
+        changed = timestamp_or_none(proof.last_row.get(DATE_UPDATED))
         is_settled = changed is not None and changed < earlier(proof.answered_at, SETTLED)
         return self._stable_part(row) == self._stable_part(proof.last_row) or (
             is_settled and self._moving_values(row) == self._moving_values(proof.last_row)

@@ -26,8 +26,8 @@ from tap_twilio.twilio.request import Page
 
 from .budget import Budget, Key
 from .call_feedback import CallFeedback
-from .child_streams import ChildStreams
-from .dispatch import RESTARTS, ChildConsumer, PageDispatcher
+from .child_streams import ChildStream
+from .dispatch import MAX_RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 
 SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
@@ -87,12 +87,12 @@ class PartitionRead:
         return [consumer for consumer in self.consumers if isinstance(consumer, CallFeedback)]
 
     @property
-    def child_streams(self) -> list[ChildStreams]:
+    def child_streams(self) -> list[ChildStream]:
         """Return the child streams at every depth."""
         return [
             child_stream
             for consumer in self.consumers
-            if isinstance(consumer, ChildStreams)
+            if isinstance(consumer, ChildStream)
             for child_stream in consumer.child_streams
         ]
 
@@ -100,7 +100,7 @@ class PartitionRead:
     def fingerprint_stores(self) -> dict[str, FingerprintStore]:
         """Return the fingerprints of each consumer, by its name."""
         return {
-            consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStreams))
+            consumer.name: consumer.store for consumer in self.consumers if isinstance(consumer, (Table, ChildStream))
         }
 
     def finish_slices(self, endpoint: ListEndpoint, partial_sums: dict[str, str]) -> None:
@@ -236,11 +236,11 @@ class PartitionRead:
         """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
         yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
 
-    def finish_backfill(self, open_read: OpenBackfill) -> None:
+    def finish_backfill(self, open_backfill: OpenBackfill) -> None:
         """Set the bookmark of the tables that a backfill included: its start, less the lateness."""
-        bookmark = self._finish(open_read.began)
-        for table in self._unfailed(open_read.streams):
-            table.finish_backfill(bookmark, open_read.resend_listed_before)
+        bookmark = self._finish(open_backfill.began)
+        for table in self._unfailed(open_backfill.streams):
+            table.finish_backfill(bookmark, open_backfill.resend_listed_before)
         self.state.backfill = None
 
     def finish_rescan(self, included: Sequence[str], began: Timestamp) -> None:
@@ -263,8 +263,8 @@ class PartitionRead:
     def fail_unread(self) -> None:
         """Fail each child whose log (child_log.py) lacks days that Twilio failed to answer, after all else is read."""
         for child_stream in self.child_streams:
-            if child_stream.log.error:
-                child_stream.fail(child_stream.log.error)
+            if child_stream.event_log.error:
+                child_stream.fail(child_stream.event_log.error)
                 self._remove_from_open_reads([table.name for table in child_stream.tables])
 
     def _unfailed(self, included: Sequence[str]) -> list[Table]:
@@ -278,9 +278,14 @@ class PartitionRead:
     # -- for the strategies
 
     @property
+    def needs_list(self) -> bool:
+        """Return whether a consumer needs the rows of the list. Call feedback from scores alone needs no calls."""
+        return any(not isinstance(consumer, CallFeedback) or consumer.needs_calls for consumer in self.consumers)
+
+    @property
     def sliceable(self) -> bool:
         """Return whether time slices may replace a read by pages. Not if call feedback needs the undated rows."""
-        return self.stream.filter is not None and not any(feedback.reads_list for feedback in self.feedback_consumers)
+        return self.stream.filter is not None and not any(feedback.needs_calls for feedback in self.feedback_consumers)
 
     @property
     def slices_since(self) -> Timestamp:
@@ -301,7 +306,7 @@ class PartitionRead:
     def may_restart(self) -> bool:
         """Count a restart, and return whether this sync may start the read again."""
         self.restarts += 1
-        return self.restarts <= RESTARTS
+        return self.restarts <= MAX_RESTARTS
 
     def incomplete(self, shifted: Error | None = None) -> Incomplete:
         return Incomplete.of(self.stream.name, self.account, shifted)

@@ -106,7 +106,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
 
     def may_read_page() -> YesOrNo:
         nonlocal is_counted
-        is_page_of_checkpoint = page_reader.resumed and page_reader.pages == 0  # an earlier sync counted it
+        is_page_of_checkpoint = page_reader.is_resumed and page_reader.pages == 0  # an earlier sync counted it
         is_counted = not is_page_of_checkpoint and not page_reader.empty
         return not is_counted or (yield from _budget_allows_page(reading, dispatcher))
 
@@ -124,7 +124,7 @@ def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> G
     An endpoint without checkpoints is read in one sync. A rescan whose checkpoint did not move in this sync reads some
     pages more than its budget, until it has a checkpoint at which to stop.
     """
-    while reading.stream.resumable and not reading.budget.take(reading.key):
+    while reading.stream.tokens_name_rows and not reading.budget.take(reading.key):
         if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:
             continue  # another read ended, and may have left some of its budget
         if dispatcher.may_stop():

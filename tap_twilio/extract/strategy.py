@@ -23,7 +23,7 @@ def sync(reading: PartitionRead) -> Read:
     """Read from an endpoint what one sync needs."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
-    if any(getattr(consumer, "reads_list", True) for consumer in reading.consumers):
+    if reading.needs_list:
         yield from STRATEGIES[type(reading.stream.read_strategy)](reading)
     else:
         yield from reading.read_feedback(whole=True)

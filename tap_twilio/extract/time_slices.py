@@ -40,7 +40,7 @@ from tap_twilio.timestamps import (
 from tap_twilio.twilio.endpoint import ListEndpoint, halves, list_dates, pages_to
 from tap_twilio.twilio.request import Page, Row
 
-from .dispatch import RESTARTS, PageDispatcher
+from .dispatch import MAX_RESTARTS, PageDispatcher
 from .page_reader import PageReader
 from .partition_read import PartitionRead
 from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, round_up_to_period, start_of_period
@@ -423,7 +423,7 @@ class SliceRead:
     def _restart(self, shifted: PageShifted) -> SliceRead | None:
         self.time_slice.checkpoint, self.time_slice.partial_sums = None, {}
         self._restarts += 1
-        if self._restarts > RESTARTS:
+        if self._restarts > MAX_RESTARTS:
             raise self.reading.incomplete(shifted) from None
         self._dispatchers = {}
         return self if self._open() else None
@@ -453,7 +453,7 @@ class SliceRead:
         four times as many pages are left: some rows are sent twice, but the rest is read side by side.
         """
         time_slice, page_reader = self.time_slice, self.page_reader
-        is_checkpoint_page = page_reader.resumed and page_reader.pages == 1
+        is_checkpoint_page = page_reader.is_resumed and page_reader.pages == 1
         if self.reading.slices_overlap or not page.next_uri or is_checkpoint_page:
             return []
         pages_left = pages_to(dates, time_slice.since)
@@ -461,7 +461,9 @@ class SliceRead:
         window = self.endpoint.stream.log_window
         if window and (pages_again or window.period):
             return []  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
-        if pages_left < max(1.5 * self.reading.slice_pages, 4 * pages_again) or (pages_again and page_reader.resumed):
+        if pages_again and page_reader.is_resumed:
+            return []
+        if pages_left < max(1.5 * self.reading.slice_pages, 4 * pages_again):
             return []
         parts = split_evenly(self.reading, self.endpoint, time_slice.since, time_slice.until, pages_left)
         return parts if len(parts) > 1 else []

@@ -61,12 +61,12 @@ def log_full_state(readings: Iterable[PartitionRead]) -> None:
 
 
 def log_missing_children(readings: Iterable[PartitionRead]) -> None:
-    """Log how many parent rows count children that Twilio did not list within seven days."""
+    """Log how many parent rows count children that Twilio did not list in time."""
     for child_stream in (child_stream for reading in readings for child_stream in reading.child_streams):
         if child_stream.given_up:
             LOGGER.info(
                 "%s %s: %d rows of %s count children that Twilio did not list within seven days after the last change "
-                "of the row; these rows are visited again when they change",
+                "of the row or, of a row without dates, in two syncs; these rows are visited again when they change",
                 child_stream.name,
                 child_stream.account,
                 child_stream.given_up,

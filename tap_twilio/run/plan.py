@@ -13,9 +13,9 @@ from datetime import timedelta
 
 from tap_twilio.changes.fingerprints import SizeLimit
 from tap_twilio.extract.budget import Budget, ChildRequests
-from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Limits
+from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, FeedbackSettings
 from tap_twilio.extract.call_scores import CallScores
-from tap_twilio.extract.child_streams import ChildStreams
+from tap_twilio.extract.child_streams import ChildStream
 from tap_twilio.extract.dispatch import ChildConsumer
 from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.settings import Settings
@@ -53,7 +53,7 @@ class RunPlan:
         # In bytes; a tenth is left free, since the last chunk may exceed the limit.
         self.size_limit = SizeLimit(settings.state_kilobytes * 900)
 
-    def roots(self) -> list[Stream]:
+    def top_streams(self) -> list[Stream]:
         """Return the top streams that are selected, or have a selected descendant."""
         return [stream for stream in STREAMS if stream.parent is None and self.names(stream)]
 
@@ -64,28 +64,28 @@ class RunPlan:
 
     def partition_read(self, stream: Stream, account: Account, budget: Budget) -> PartitionRead:
         """Return the read of a top stream in one account."""
-        root = self.state.partition(stream.name, account.sid)
-        consumers = self._consumers(stream, account, root)
+        list_state = self.state.partition(stream.name, account.sid)
+        consumers = self._consumers(stream, account, list_state)
         return PartitionRead(
-            stream, account.sid, root, consumers, self.began, self.now, budget, self.bounds, account.created
+            stream, account.sid, list_state, consumers, self.began, self.now, budget, self.bounds, account.created
         )
 
-    def _consumers(self, stream: Stream, account: Account, root: Partition) -> list[Table | ChildConsumer]:
+    def _consumers(self, stream: Stream, account: Account, list_state: Partition) -> list[Table | ChildConsumer]:
         consumers: list[Table | ChildConsumer] = []
         if stream.name in self.selected:
-            consumers.append(self._table(Table, stream, account, root))
+            consumers.append(self._table(Table, stream, account, list_state))
         for child in children(stream):
-            if child.parent and child.parent.visits_recent:
+            if child.parent and child.parent.visits_by_age:
                 if child.name in self.selected:
-                    consumers.append(self._call_feedback(child, account, root))
-            elif child_consumers := self._consumers(child, account, root):
+                    consumers.append(self._call_feedback(child, account, list_state))
+            elif child_consumers := self._consumers(child, account, list_state):
                 consumers.append(self._child_streams(child, stream, account, child_consumers))
         return consumers
 
     def _child_streams(
         self, child: Stream, parent: Stream, account: Account, consumers: list[Table | ChildConsumer]
-    ) -> ChildStreams:
-        return ChildStreams(
+    ) -> ChildStream:
+        return ChildStream(
             child,
             account.sid,
             self.settings.page_size,
@@ -101,14 +101,14 @@ class RunPlan:
     def _requests(self, account: Account) -> ChildRequests:
         return self.requests.setdefault(account.sid, ChildRequests(self.settings.max_child_requests))
 
-    def _table(self, kind: type[Table], stream: Stream, account: Account, root: Partition) -> Table:
+    def _table(self, kind: type[Table], stream: Stream, account: Account, list_state: Partition) -> Table:
         state = self.state.partition(stream.name, account.sid)
         bounds = self.bounds
         return kind(
             stream,
             account.sid,
             state,
-            root,
+            list_state,
             self.records[stream.name],
             self.size_limit,
             bounds.start_date,
@@ -116,16 +116,16 @@ class RunPlan:
             min(bounds.page_size, stream.max_page_size),
         )
 
-    def _call_feedback(self, stream: Stream, account: Account, root: Partition) -> CallFeedback:
+    def _call_feedback(self, stream: Stream, account: Account, list_state: Partition) -> CallFeedback:
         settings = self.settings
-        table = self._table(CallFeedbackTable, stream, account, root)
+        table = self._table(CallFeedbackTable, stream, account, list_state)
         assert isinstance(table, CallFeedbackTable)
-        reads_feedback = settings.call_feedback_source in ("auto", "feedback")
-        limits = Limits(
+        uses_feedback_resource = settings.call_feedback_source in ("auto", "feedback")
+        feedback_settings = FeedbackSettings(
             timedelta(days=settings.feedback_days),
             settings.feedback_requests,
             settings.feedback_backfill,
-            reads_feedback,
+            uses_feedback_resource,
             settings.call_feedback_source in ("auto", "insights"),
         )
         scores = CallScores(
@@ -133,10 +133,10 @@ class RunPlan:
             account.sid,
             account.sid if account.sid in settings.credentials else settings.account_sid,
             settings.page_size,
-            not reads_feedback,
+            not uses_feedback_resource,
             self.accounts_without_scores,
         )
         oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
         return CallFeedback(
-            table, limits, scores if stream.score_list else None, self.began, self.bounds.lateness, oldest
+            table, feedback_settings, scores if stream.score_list else None, self.began, self.bounds.lateness, oldest
         )

@@ -227,7 +227,7 @@ def _contradictions(checked: CheckedPage, shape: Json) -> Iterator[str]:
         yield f"the schema does not expect the form {form!r} of {name}"
     if stream.has_rescans and stream.parent is None and not _is_newest_first(endpoint, rows):
         yield "the newest rows are not first"
-    if next_page and stream.resumable and next_page["page_token"].endswith(NUMBERS):
+    if next_page and stream.tokens_name_rows and next_page["page_token"].endswith(NUMBERS):
         yield "the page token counts rows or pages, and names no row"
     if stream.rows is not None and len(rows) > int(dict(_query(checked.fetch.uri)).get("PageSize", len(rows))):
         yield "the page has more rows than requested"

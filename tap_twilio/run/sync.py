@@ -146,7 +146,7 @@ class Sync:
         self.run_plan = run_plan = RunPlan(
             self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
         )
-        pairs = [(stream, account) for stream in run_plan.roots() for account in self._accounts_of(stream)]
+        pairs = [(stream, account) for stream in run_plan.top_streams() for account in self._accounts_of(stream)]
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).rescanned_at or "")
         budget = Budget(self.settings.rescan_pages, [(stream.name, account.sid) for stream, account in pairs])
         self.partition_reads = [run_plan.partition_read(stream, account, budget) for stream, account in pairs]

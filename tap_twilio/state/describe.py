@@ -117,7 +117,7 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             )
         for account, partition in sorted(stream.partitions.items()):
             elsewhere = partition == ELSEWHERE
-            opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _root(state, name, account)))
+            opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _list_state(state, name, account)))
             opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
             bookmark = None if elsewhere else partition.date_updated
             full = partition.full
@@ -142,21 +142,22 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
 def verdict(state: State, name: str, account: str, now: Timestamp) -> Verdict:
     """Return whether a stream is complete in an account, by the state, and how old it is."""
     partition = state.stream(name).partitions.get(account, Partition())
-    opened = [work.says for work in _opened(BY_NAME[name], partition, _root(state, name, account))]
+    opened = [work.says for work in _opened(BY_NAME[name], partition, _list_state(state, name, account))]
     opened += [BLOCKED] * state.stream(name).blocked
     ages = _age(partition.date_updated, now), _compared_age(state, name, account, now)
     return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0, *ages)
 
 
-def _root(state: State, name: str, account: str) -> Partition:
+def _list_state(state: State, name: str, account: str) -> Partition:
     """Return the partition of the stream's top parent, or its own: the list that its rows come from."""
     return state.peek(top_of(BY_NAME[name]).name).partitions.get(account, Partition())
 
 
 def _compared_age(state: State, name: str, account: str, now: Timestamp) -> int | None:
     """Return the time within which each row of the stream's list was compared; None until it was read whole."""
-    root = _root(state, name, account)
-    return _age(root.full.began if root.full and root.full.done and root.full.version else root.finished_at, now)
+    list_state = _list_state(state, name, account)
+    full = list_state.full
+    return _age(full.began if full and full.done and full.version else list_state.finished_at, now)
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:
@@ -171,15 +172,15 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
     return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.list_index + 1, lists), lists)
 
 
-def _opened(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
-    """Yield the work that the last sync left to the next ones. `root`: the top parent's partition."""
+def _opened(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
+    """Yield the work that the last sync left to the next ones. `list_state`: of the list that is read."""
     if partition.not_read == "unavailable":
         return  # there is nothing to read
     if partition.not_read:
         yield OpenWork("not_read", NOT_READ.get(partition.not_read, partition.not_read))
     if partition.not_read in UNREADABLE:
         return
-    yield from _list_work(stream, partition, root)
+    yield from _list_work(stream, partition, list_state)
     if partition.backfill:
         left = _left(stream, partition.backfill)
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
@@ -223,15 +224,15 @@ def _row_work(partition: Partition, parent: str) -> Iterator[OpenWork]:
         )
 
 
-def _list_work(stream: Stream, partition: Partition, root: Partition) -> Iterator[OpenWork]:
+def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
     """Yield the work that is left in the list, and the rows that have no fingerprints."""
-    if partition is not root and root.backfill:
+    if partition is not list_state and list_state.backfill:
         yield OpenWork("backfill", f"the backfill of {top_of(stream).name} is not complete")
-    if root.rescan or root.pages:
+    if list_state.rescan or list_state.pages:
         yield OpenWork(
             "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"
         )
-    if root.unread:
+    if list_state.unread:
         yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
     if partition.by_date_from:
         back = _day(partition.by_date_from)

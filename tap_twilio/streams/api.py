@@ -32,7 +32,7 @@ def _numbers_for_sale(type_: str, path: str) -> Stream:
         derived={"account_sid": "account_sid", "country_code": "country_code"},
         has_next_page=False,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each country that has such numbers; each answer is a sample of 30",
     )
 
@@ -85,7 +85,7 @@ STREAMS = (
         "accounts",
         hidden=frozenset({"auth_token"}),
         scope="main",
-        resumable=False,  # page tokens hold a filter and a position (OpenAPI, examples of ListAccount)
+        tokens_name_rows=False,  # page tokens hold a filter and a position (OpenAPI, examples of ListAccount)
     ),
     Stream(
         "account_balance", API, "Balance", None, key=("account_sid",), read_strategy=FullRead(), has_item_endpoint=False
@@ -113,7 +113,7 @@ STREAMS = (
         query=OWN_USAGE,
         not_compared=AS_OF,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
     ),
     Stream(
         "usage_records_monthly",
@@ -126,7 +126,7 @@ STREAMS = (
         query=OWN_USAGE,
         not_compared=AS_OF,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
     ),
     Stream(
         "usage_records_yearly",
@@ -139,7 +139,7 @@ STREAMS = (
         query=OWN_USAGE,
         not_compared=AS_OF,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
     ),
     Stream(
         "usage_records_all_time",
@@ -151,7 +151,7 @@ STREAMS = (
         query=OWN_USAGE,
         not_compared=AS_OF | {"end_date"},  # the day of the request
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
     ),
     Stream("usage_triggers", API, "Usage/Triggers", "usage_triggers"),
     Stream(
@@ -198,7 +198,7 @@ STREAMS = (
         "authorized_connect_apps",
         key=("account_sid", "connect_app_sid"),
         read_strategy=FullRead(),
-        resumable=False,
+        tokens_name_rows=False,
     ),
     Stream("keys", API, "Keys", "keys", derived={"account_sid": "account_sid"}),
     Stream("short_codes", API, "SMS/ShortCodes", "short_codes"),
@@ -221,7 +221,7 @@ STREAMS = (
         # The list has only calls that wait now.
         parent=Parent("queues", {"queue_sid": "sid"}, AllParents(), where=Condition("current_size", above=0)),
         derived={"account_sid": "account_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         not_compared=frozenset({"wait_time"}),  # grows while the call waits
         cost="one request for each queue in which calls wait",
     ),
@@ -236,7 +236,7 @@ STREAMS = (
         parent=Parent("calls", {"call_sid": "sid"}, where=ENDED_CALL, max_age=30 * DAY),
         derived={"call_sid": "call_sid", "position": "#", "account_sid": "account_sid"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each call of the last 30 days that ended",
     ),
     Stream(
@@ -248,7 +248,7 @@ STREAMS = (
         parent=Parent("addresses", {"address_sid": "sid"}, AllParents()),
         derived={"address_sid": "address_sid"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each address",
     ),
     Stream(
@@ -258,7 +258,7 @@ STREAMS = (
         "assigned_add_ons",
         key=("resource_sid", "sid"),  # several numbers can share an installed add-on
         parent=Parent("incoming_phone_numbers", {"resource_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each phone number",
     ),
     Stream(
@@ -269,7 +269,7 @@ STREAMS = (
         key=("resource_sid", "assigned_add_on_sid", "sid"),
         read_strategy=FullRead(),
         parent=Parent("assigned_add_ons", {"resource_sid": "resource_sid", "assigned_add_on_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each phone number and for each add-on of one",
     ),
     Stream(

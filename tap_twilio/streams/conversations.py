@@ -1,6 +1,6 @@
 """Conversations: conversations.twilio.com. Facts: OpenAPI twilio_conversations_v1, ListService*, ListConfiguration*."""
 
-from .model import AllParents, Condition, FullRead, OpenParents, Parent, Product, Stream
+from .model import AllParents, ChangedParents, Condition, FullRead, OpenParents, Parent, Product, Stream
 
 CONVERSATIONS = Product("conversations", "/v1", page_size=100)
 OPEN_CONVERSATIONS = OpenParents(open_if=Condition("state", one_of=("active", "inactive", "initializing")))
@@ -69,7 +69,7 @@ STREAMS = (
         # A row changes when the user reads a message. The user's row does not.
         parent=Parent("conversation_users", {"chat_service_sid": "chat_service_sid", "user_sid": "sid"}, AllParents()),
         page_size=50,
-        resumable=False,
+        tokens_name_rows=False,  # rows have no sid that a page token could name
         cost="one request for each user of a conversation service",
     ),
     Stream(
@@ -103,7 +103,7 @@ STREAMS = (
         "Services/{chat_service_sid}/Conversations/{conversation_sid}/Messages",
         "messages",
         parent=CONVERSATION,
-        resumable=False,  # page tokens are indexes (OpenAPI, examples)
+        tokens_name_rows=False,  # page tokens are indexes (OpenAPI, examples)
         cost="one request for each open conversation, and for each that ended",
     ),
     Stream(
@@ -116,6 +116,7 @@ STREAMS = (
         parent=Parent(
             "conversation_messages",
             {"chat_service_sid": "chat_service_sid", "conversation_sid": "conversation_sid", "message_sid": "sid"},
+            ChangedParents(),
             where=Condition("delivery", has_member="total"),
         ),
         page_size=50,

@@ -5,7 +5,7 @@ from .model import AllParents, FullRead, Parent, Product, Stream
 EVENTS = Product("events", "/v1")
 
 STREAMS = (
-    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="global", resumable=False),
+    Stream("event_types", EVENTS, "Types", "types", key=("type",), scope="global", tokens_name_rows=False),
     Stream(
         "event_schema_versions",
         EVENTS,
@@ -15,7 +15,7 @@ STREAMS = (
         read_strategy=FullRead(),
         parent=Parent("event_types", {"id": "schema_id"}, AllParents()),
         scope="global",
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each schema of event types",
     ),
     Stream(
@@ -35,7 +35,7 @@ STREAMS = (
         key=("subscription_sid", "type"),
         read_strategy=FullRead(),
         parent=Parent("event_subscriptions", {"subscription_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each subscription",
     ),
 )

@@ -31,7 +31,7 @@ STREAMS = (
         key=("configuration_sid", "plugin_sid"),
         read_strategy=FullRead(),
         parent=Parent("flex_plugin_configurations", {"configuration_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each configuration of Flex plugins",
     ),
 )

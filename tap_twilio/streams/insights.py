@@ -25,7 +25,7 @@ SUMMARIES = Stream(
     # Twilio's default for ProcessingState is not documented.
     query={"ProcessingState": "all", "SortBy": "start_time"},
     has_item_endpoint=False,
-    resumable=False,
+    tokens_name_rows=False,
     cost="needs Voice Insights Advanced Features; the last 30 days are read by every sync",
 )
 
@@ -61,7 +61,7 @@ STREAMS = (
         parent=CALL,
         derived={"position": "#"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_CALL,
     ),
     Stream(
@@ -74,7 +74,7 @@ STREAMS = (
         parent=CALL,
         derived={"position": "#"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_CALL,
     ),
     Stream(
@@ -86,7 +86,7 @@ STREAMS = (
         # A summary is final half an hour after the conference, or 24 hours after a conference without an end (OpenAPI).
         read_strategy=LogWindow(lookback=2 * DAY),
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, max_age=30 * DAY),
-        resumable=False,
+        tokens_name_rows=False,
         cost="needs Voice Insights Advanced Features; the last two days are read by every sync",
     ),
     Stream(
@@ -97,7 +97,7 @@ STREAMS = (
         key=("conference_sid", "participant_sid"),
         read_strategy=FullRead(),
         parent=Parent("conference_summaries", {"conference_sid": "conference_sid"}, where=FINISHED),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each conference that ended or changed; needs Voice Insights Advanced Features",
     ),
     Stream(
@@ -110,7 +110,7 @@ STREAMS = (
         read_strategy=LogWindow(lookback=2 * DAY),
         # Without dates, Twilio lists the last day. It keeps seven days (docs, Video Log Analyzer API).
         filter=Filter("CreatedAfter", "CreatedBefore", "create_time", nullable=False, max_age=7 * DAY),
-        resumable=False,
+        tokens_name_rows=False,
         cost="the last two days are read by every sync; Twilio keeps seven",
     ),
     Stream(
@@ -121,7 +121,7 @@ STREAMS = (
         key=("room_sid", "participant_sid"),
         read_strategy=FullRead(),
         parent=Parent("video_room_summaries", {"room_sid": "room_sid"}, where=FINISHED),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each video room that ended or changed",
     ),
     Stream(

@@ -34,7 +34,7 @@ STREAMS = (
         read_strategy=FullRead(),
         parent=COMPLETED,
         derived={"account_sid": "account_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each transcript that was completed",
     ),
 )

@@ -17,7 +17,7 @@ STREAMS = (
         "alpha_senders",
         key=SENDER_KEY,
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -27,7 +27,7 @@ STREAMS = (
         "senders",
         key=("messaging_service_sid", "sid"),
         parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -37,7 +37,7 @@ STREAMS = (
         "alpha_senders",
         key=SENDER_KEY,
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -47,7 +47,7 @@ STREAMS = (
         "phone_numbers",
         key=SENDER_KEY,
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -57,7 +57,7 @@ STREAMS = (
         "short_codes",
         key=SENDER_KEY,
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream(
@@ -70,7 +70,7 @@ STREAMS = (
         key=("messaging_service_sid", "sid"),
         # Every service is visited, since us_app_to_person_registered may be false after a campaign failed.
         parent=Parent("messaging_services", {"messaging_service_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=EACH_SERVICE,
     ),
     Stream("brand_registrations", MESSAGING, "a2p/BrandRegistrations", "data"),
@@ -85,7 +85,7 @@ STREAMS = (
         deselected_by_default=frozenset(
             {"vetting_id"}
         ),  # Campaign Verify's ID is a token (OpenAPI, example of ListBrandVetting)
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each brand registration",
     ),
     Stream(

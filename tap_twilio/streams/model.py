@@ -156,7 +156,7 @@ class Parent:
         return isinstance(self.visit, AllParents)
 
     @property
-    def visits_recent(self) -> bool:
+    def visits_by_age(self) -> bool:
         """Return whether the age of a parent decides when its children are read."""
         return isinstance(self.visit, RecentParents)
 
@@ -225,7 +225,9 @@ class Stream:
     page_size: int | None = None  # the largest that Twilio accepts, if it is not the product's
     has_next_page: bool = True  # False: the response names no next page
     has_item_endpoint: bool = True  # False: Twilio does not return one row at {path}/{key}
-    resumable: bool = True  # False: page tokens are offsets and shift when rows change; a later sync starts afresh
+    # True: a page token names the last row of its page, so a later sync may resume there. False: it is an offset, which
+    # shifts when rows are added or deleted, or unknown; each sync reads the list from its top.
+    tokens_name_rows: bool = True
     selected_by_default: bool = False
     score_list: ScoreList | None = None
     cost: str = ""  # the requests or the money that the stream costs, for its description in the catalog
@@ -269,9 +271,9 @@ class Stream:
         scopes = ("account", "main", "global")
         yield self.scope not in scopes, f"the scope is {self.scope}: write one of {', '.join(scopes)}"
 
-        visits_recent = self.parent is not None and self.parent.visits_recent
-        yield visits_recent and not is_single, "RecentParents needs rows=None: choose another visit for a list"
-        yield self.score_list and not visits_recent, "a score_list needs a parent with RecentParents()"
+        visits_by_age = self.parent is not None and self.parent.visits_by_age
+        yield visits_by_age and not is_single, "RecentParents needs rows=None: choose another visit for a list"
+        yield self.score_list and not visits_by_age, "a score_list needs a parent with RecentParents()"
 
     @property
     def replication_key(self) -> str | None:

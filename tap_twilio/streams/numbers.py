@@ -18,7 +18,7 @@ STREAMS = (
         parent=BUNDLE,
         derived={"bundle_sid": "bundle_sid"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each regulatory bundle",
     ),
     Stream(

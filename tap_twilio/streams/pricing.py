@@ -17,7 +17,7 @@ def _country_streams(kind: str, product: Product, path: str) -> tuple[Stream, St
         key=("iso_country",),
         read_strategy=FullRead(),
         scope="global",
-        resumable=False,  # a page token is a country
+        tokens_name_rows=False,  # a page token is a country
     )
     prices = Stream(
         f"pricing_{kind}_prices",

@@ -19,7 +19,7 @@ STREAMS = (
         "phone_numbers",
         key=("service_sid", "sid"),  # sid identifies the number, which can move to another service
         parent=Parent("proxy_services", {"service_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each Proxy service; {NO_NEW_CUSTOMERS}",
     ),
     Stream(

@@ -14,7 +14,7 @@ def _domain_lists(name: str, path: str, rows: str, *, has_domain_sid: bool) -> S
         key=("domain_sid", "sid"),
         parent=Parent("sip_domains", {"domain_sid": "sid"}, AllParents()),
         derived={} if has_domain_sid else {"domain_sid": "domain_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each SIP domain",
     )
 

@@ -14,7 +14,7 @@ STREAMS = (
         key=("sid", "revision"),
         # The row of a flow is its latest revision, so each revision changes the row.
         parent=Parent("studio_flows", {"sid": "sid"}),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each flow that changed",
     ),
     Stream(

@@ -34,7 +34,7 @@ STREAMS = (
         parent=EACH_SIM,
         derived={"sim_sid": "sim_sid", "account_sid": "account_sid"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each SIM that is ready or active, and for each that changed; {SOLD_TO_KORE}",
     ),
     Stream("supersim_fleets", SUPERSIM, "Fleets", "fleets", cost=SOLD_TO_KORE),
@@ -54,7 +54,7 @@ STREAMS = (
         read_strategy=FullRead(),
         parent=Parent("supersim_network_access_profiles", {"network_access_profile_sid": "sid"}, AllParents()),
         derived={"account_sid": "account_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each network access profile; {SOLD_TO_KORE}",
     ),
     Stream(
@@ -109,7 +109,7 @@ STREAMS = (
         query={"Granularity": "day", "Group": "sim"},
         derived={"period_start": "period.start_time", "period_end": "period.end_time"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each 28 days of the last 18 months, at first; {SOLD_TO_KORE}",
     ),
 )

@@ -51,7 +51,7 @@ STREAMS = (
         key=("document_sid", "identity"),
         read_strategy=FullRead(),
         parent=Parent("sync_documents", {"service_sid": "service_sid", "document_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each document {IN_EVERY_SYNC}",
     ),
     Stream(
@@ -63,7 +63,7 @@ STREAMS = (
         # A new, changed or removed item changes date_updated and revision of its list; the same holds for maps
         # (Twilio's twilio-sync 4.0.1, synclist.js and syncmap.js).
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each list that changed, and for each 100 items of it",
     ),
     Stream(
@@ -74,7 +74,7 @@ STREAMS = (
         key=("list_sid", "identity"),
         read_strategy=FullRead(),
         parent=Parent("sync_lists", {"service_sid": "service_sid", "list_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each list {IN_EVERY_SYNC}",
     ),
     Stream(
@@ -84,7 +84,7 @@ STREAMS = (
         "items",
         key=("map_sid", "key"),
         parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each map that changed, and for each 100 items of it",
     ),
     Stream(
@@ -95,7 +95,7 @@ STREAMS = (
         key=("map_sid", "identity"),
         read_strategy=FullRead(),
         parent=Parent("sync_maps", {"service_sid": "service_sid", "map_sid": "sid"}, AllParents()),
-        resumable=False,
+        tokens_name_rows=False,
         cost=f"one request for each map {IN_EVERY_SYNC}",
     ),
 )

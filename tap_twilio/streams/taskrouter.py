@@ -69,7 +69,7 @@ STREAMS = (
         query=LAST_24_HOURS,
         parent=BY_WORKSPACE,
         has_item_endpoint=False,
-        resumable=False,  # rows have no sid that a page token could name
+        tokens_name_rows=False,  # rows have no sid that a page token could name
         not_compared=frozenset(
             {
                 *(f"cumulative.{name}" for name in PERIOD_BOUNDS),

@@ -22,7 +22,7 @@ STREAMS = (
         "credential_lists",
         key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each trunk",
     ),
     Stream(
@@ -32,7 +32,7 @@ STREAMS = (
         "ip_access_control_lists",
         key=("trunk_sid", "sid"),  # sid identifies the list, and several trunks can share a list
         parent=TRUNK,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each trunk",
     ),
 )

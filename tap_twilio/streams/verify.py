@@ -28,7 +28,7 @@ STREAMS = (
         "messaging_configurations",
         key=("service_sid", "country"),
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each Verify service",
     ),
     Stream(
@@ -62,7 +62,7 @@ STREAMS = (
         "entities",
         key=("service_sid", "identity"),  # the paths of factors and challenges have the identity
         parent=SERVICE,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each Verify service, and for each 1,000 entities",
     ),
     Stream(

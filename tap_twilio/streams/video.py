@@ -46,7 +46,7 @@ STREAMS = (
         key=("participant_sid", "sid"),
         parent=CONNECTED,
         derived={"account_sid": "account_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each room in progress and that ended, and for each participant who is connected",
     ),
     Stream(
@@ -57,7 +57,7 @@ STREAMS = (
         key=("participant_sid", "sid"),  # several participants receive a track
         parent=CONNECTED,
         derived={"account_sid": "account_sid"},
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each room in progress and that ended, and for each participant who is connected",
     ),
     Stream(
@@ -67,7 +67,7 @@ STREAMS = (
         "transcriptions",
         key=("ttid",),
         parent=Parent("video_rooms", {"room_sid": "sid"}, where=Condition("status", one_of=("completed",))),
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each room that ended",
     ),
     Stream(

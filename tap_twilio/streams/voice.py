@@ -31,7 +31,7 @@ STREAMS = (
         key=("account_sid", "iso_code"),
         read_strategy=FullRead(),
         derived={"account_sid": "account_sid"},
-        resumable=False,  # a page token is a country
+        tokens_name_rows=False,  # a page token is a country
     ),
     Stream(
         "voice_dialing_permission_high_risk_prefixes",
@@ -45,7 +45,7 @@ STREAMS = (
         parent=Parent("voice_dialing_permission_countries", {"iso_code": "iso_code"}, AllParents()),
         derived={"account_sid": "account_sid", "iso_code": "iso_code"},
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost="one request for each country, of which there are more than 200, and account",
     ),
     Stream(

@@ -43,7 +43,7 @@ STREAMS = (
         parent=EACH_SIM,
         derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=SIM_COST,
     ),
     Stream(
@@ -57,7 +57,7 @@ STREAMS = (
         query=BY_DAY,
         derived=PERIOD_COLUMNS,
         has_item_endpoint=False,
-        resumable=False,
+        tokens_name_rows=False,
         cost=SOLD_TO_KORE,
     ),
     Stream("wireless_commands", WIRELESS, "Commands", "commands", cost=SOLD_TO_KORE),

@@ -47,7 +47,7 @@ class ReadMode(Enum):
     LOOKBACK_OF_RESCAN = auto()  # the first pages of a rescan, which are a lookback too
     RESCAN = auto()
     FULL_TABLE = auto()
-    FULL_TABLE_AGAIN = auto()  # the end of a FULL_TABLE read: rows that changed or moved during the read
+    READ_AGAIN = auto()  # a further read of a list, for the rows that moved during the read before it
 
 
 class ChangeDetector(Protocol):
@@ -80,14 +80,14 @@ class Table:
     """
     A stream's table in one account. `state` is its partition of the state.
 
-    `root` is the partition of the list that is read: the same, or that of a parent at the top. `records` converts rows
-    to JSON (`Recorder.records`), or raises InvalidRecord.
+    `list_state` is the partition of the list that is read: the same, or that of a parent at the top. `records`
+    converts rows to JSON (`Recorder.records`), or raises InvalidRecord.
     """
 
     stream: Stream
     account: str
     state: Partition
-    root: Partition
+    list_state: Partition
     records: Callable[[Iterable[Row]], Iterable[bytes]] = field(repr=False)
     size_limit: SizeLimit = field(default_factory=lambda: SizeLimit(10**6))
     start_date: Timestamp = BEGINNING
@@ -116,7 +116,7 @@ class Table:
         return not self.failed
 
     @property
-    def only_if_included(self) -> bool:
+    def must_be_included(self) -> bool:
         """Return whether only reads that began with this table hand it rows. A child gets the rows of each visit."""
         return self.stream.parent is None
 
@@ -143,12 +143,12 @@ class Table:
         rescan, the changes since the bookmark and the rows to resend.
         """
         state, included = self.state, self._tables_included(mode)
-        if self.only_if_included and included is not None and self.name not in included:
+        if self.must_be_included and included is not None and self.name not in included:
             return None
         if mode is ReadMode.BACKFILL or self._in_version(mode):
             return DateRule()
         if mode is ReadMode.LOOKBACK:
-            if self.only_if_included and state.date_updated is None:
+            if self.must_be_included and state.date_updated is None:
                 return None
             return DateRule(state.lookback_done_at or BEGINNING)
         since = state.date_updated or BEGINNING
@@ -158,7 +158,7 @@ class Table:
 
     def _in_version(self, mode: ReadMode) -> bool:
         """Return whether the read fills a FULL_TABLE version of this table, which has all rows."""
-        return mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN) and self.state is self.root
+        return mode in (ReadMode.FULL_TABLE, ReadMode.READ_AGAIN) and self.state is self.list_state
 
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return the finder of a list's changed rows; None if a FULL_TABLE read needs every row, or no row is due."""
@@ -327,9 +327,9 @@ class Table:
         """Return the names of the tables that the open read hands rows to; None if it hands rows to all."""
         if self._in_version(mode):
             return None
-        full = mode in (ReadMode.FULL_TABLE, ReadMode.FULL_TABLE_AGAIN)
-        by_mode = {ReadMode.BACKFILL: self.root.backfill, ReadMode.RESCAN: self.root.rescan}
-        opened = self.root.full if full else by_mode.get(mode)
+        full = mode in (ReadMode.FULL_TABLE, ReadMode.READ_AGAIN)
+        by_mode = {ReadMode.BACKFILL: self.list_state.backfill, ReadMode.RESCAN: self.list_state.rescan}
+        opened = self.list_state.full if full else by_mode.get(mode)
         return opened.streams if opened else None
 
 

@@ -37,7 +37,7 @@ def begun(seed: int, stream: str, order: str, by_row: bool, has_items: bool) -> 
     twilio, tap = histories(seed, stream)
     past = [row["date_created"] for row in twilio.rows.values()]
     twilio.rows.clear()
-    twilio.order, twilio.stream = order, replace(twilio.stream, resumable=by_row, has_item_endpoint=has_items)
+    twilio.order, twilio.stream = order, replace(twilio.stream, tokens_name_rows=by_row, has_item_endpoint=has_items)
     for created in past:
         twilio.add(created)
     return twilio, tap
