@@ -50,13 +50,13 @@ class Budget:
 class ChildRequests:
     """The parent rows that one sync may still visit in one account (`max_child_requests`)."""
 
-    left: int
+    left: int  # negative once more visits were due than allowed
 
     @property
     def exhausted(self) -> bool:
-        """Return whether a parent row was left to a later sync."""
+        """Return whether a visit was left to a later sync."""
         return self.left < 0
 
     def take(self) -> None:
-        """Take a visit. A parent row for which none is left takes one too, and is left to a later sync."""
+        """Count a due visit. If none was left, `left` becomes negative, and a later sync makes this visit."""
         self.left -= 1

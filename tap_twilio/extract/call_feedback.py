@@ -12,9 +12,9 @@ A rating has one of two sources: the Feedback resource of the call, with one req
 list of Voice Insights (call_scores.py). If both have a rating, the Feedback resource counts.
 
 Older calls are requested once, recent calls (`feedback_days`) again and again, in cycles. A cycle requests each recent
-call once, the newest first, over as many syncs as that takes with `feedback_requests`. So a sync first collects the
-recent calls that it reads, and then goes on with the open cycle. The state keeps the start of the cycle and its cursor:
-the call that it requested last. `DUE` says which read requests which calls.
+call once, the newest first. A sync requests at most `feedback_requests` calls, so a cycle may take several syncs. Each
+sync first collects the recent calls that it reads, and then goes on with the open cycle. The state keeps the start of
+the cycle and its cursor: the call that the cycle requested last. `DUE` says which read requests which calls.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ DatedCall = tuple[Timestamp, str]  # `Call.sort_date` and the SID
 class Due(Flag):
     """Groups of calls that a read is to request. A call may belong to several."""
 
-    RECENT_WITHIN_LIMIT = auto()  # calls of the last `feedback_days`: requested after the read, up to the limit
-    ALL_RECENT = auto()  # the same calls, but all of them, and at once
+    RECENT_WITHIN_LIMIT = auto()  # calls of the last `feedback_days`: after the read, at most `feedback_requests`
+    ALL_RECENT = auto()  # the same calls, but all of them, and during the read
     MISSED_BY_LOOKBACK = auto()  # recent calls that a lookback may miss, because Twilio may list them by their creation
     NOT_IN_BACKFILL = auto()  # calls that the backfill in time slices did not show: undated or too old
     OLDER = auto()  # calls of any age, or those before the last sync's `start_date`; each is requested once
 
 
 _RESCANNED = Due.MISSED_BY_LOOKBACK | Due.NOT_IN_BACKFILL
-# By mode of the read: what is due in a usual sync, and in a sync that still has to request older calls. In a first
-# sync, every call counts as older, recent calls too.
+# By mode of the read: the groups in a usual sync, and in a sync that still has to request older calls. In a first sync,
+# every call counts as older, recent calls too.
 DUE: Mapping[ReadMode, tuple[Due, Due]] = {
     ReadMode.BACKFILL: (Due.RECENT_WITHIN_LIMIT | Due.MISSED_BY_LOOKBACK, Due.OLDER),
     ReadMode.LOOKBACK: (Due.RECENT_WITHIN_LIMIT, Due.RECENT_WITHIN_LIMIT),
@@ -100,7 +100,7 @@ class Call(NamedTuple):
 
     @property
     def may_be_missed_by_lookback(self) -> bool:
-        """Return whether the call never started, or over a day after its creation."""
+        """Return whether the call never started, or started over a day after its creation."""
         if not self.start_time or not self.created:
             return True
         return self.start_time[:10] != self.created[:10] and earlier(self.start_time, DAY) > self.created
@@ -113,7 +113,7 @@ class RecentCalls:
     limit: int
     cursor: DatedCall | None = None
     count: int = 0
-    newest: list[DatedCall] = field(default_factory=list)  # a heap
+    newest: list[DatedCall] = field(default_factory=list)  # a heap of the newest calls
     before_cursor: list[DatedCall] = field(default_factory=list)  # a heap of the newest calls before the cursor
     has_more_before_cursor: bool = False
 
@@ -156,7 +156,7 @@ class CallFeedbackTable(Table):
 
     @property
     def must_be_included(self) -> bool:
-        """Return True: a read that began without this table did not request the calls on its first pages."""
+        """Return True: a read that began without this table has not requested the calls of its first pages."""
         return True
 
     def finish_backfill(self, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
@@ -202,7 +202,7 @@ class CallFeedback:
         self.progress = self.table.progress = self.table.state.feedback_progress or FeedbackProgress()
         self._requested: set[str] = set()  # the SIDs of calls, in this sync
         self._rated: set[str] = set()  # those of them that have a Feedback resource
-        self._announced = False
+        self._has_logged_cost = False
 
     # -- as a consumer (dispatch.py)
 
@@ -250,7 +250,7 @@ class CallFeedback:
     # -- before the calls are read
 
     def begin(self) -> None:
-        """Prepare a sync: decide which calls it requests."""
+        """Decide which calls this sync requests."""
         state = self.table.state
         if self.table.is_older_due and not self.settings.backfill:
             bookmarks.skip_older(state, earlier(self.began, self.lateness))
@@ -277,7 +277,7 @@ class CallFeedback:
         self.forget_recent()
 
     def forget_recent(self) -> None:
-        """Forget the recent calls that were collected: the read begins again."""
+        """Forget the recent calls that were collected, because the read begins again."""
         self._recent = RecentCalls(self.settings.requests, self.progress.cursor)
 
     def cap_dates(self, now: Timestamp) -> None:
@@ -290,7 +290,7 @@ class CallFeedback:
     # -- while the calls are read
 
     def take(self, dispatcher: PageDispatcher, page: Page) -> Read:
-        """Request the calls of a page that are due at once, and collect the recent ones for `read_feedback`."""
+        """Collect recent calls of a page for `read_feedback`, and request the calls that are due during the read."""
         if not self.needs_calls:
             return
         endpoint, due = dispatcher.page_reader.endpoint, self._due(dispatcher.mode)
@@ -300,19 +300,20 @@ class CallFeedback:
                 if call.sort_date >= self._recent_since:
                     self._recent.add((call.sort_date, call.sid))
         if Due.OLDER in due:
-            self._announce(endpoint, page)
-        yield from self._request_all(self._due_at_once(due, calls))
+            self._log_cost(endpoint, page)
+        yield from self._request_all(self._due_during_read(due, calls))
 
     def _due(self, mode: ReadMode) -> Due:
-        due = DUE[mode][self._requests_older]
+        usual, with_older = DUE[mode]
+        due = with_older if self._requests_older else usual
         if not self._requests_recent:
             due &= ~Due.RECENT_WITHIN_LIMIT
         if self.table.date_rule(mode) is None:  # the open read began before this table was selected
             due &= ~Due.OLDER
         return due
 
-    def _due_at_once(self, due: Due, calls: Sequence[Call]) -> list[str]:
-        """Return the SIDs of the calls to request now, group by group."""
+    def _due_during_read(self, due: Due, calls: Sequence[Call]) -> list[str]:
+        """Return the SIDs of the calls that are due during the read, group by group."""
         state = self.table.state
         listed_before = state.resend_listed_before or BEGINNING
         created_before = END if state.date_updated is None else state.resend_created_before or END
@@ -337,9 +338,9 @@ class CallFeedback:
             if (created or END) >= self.table.start_date:
                 yield Call(row[key], start_time, created)
 
-    def _announce(self, endpoint: ListEndpoint, page: Page) -> None:
-        if not self._announced and page.rows:
-            self._announced = True
+    def _log_cost(self, endpoint: ListEndpoint, page: Page) -> None:
+        if not self._has_logged_cost and page.rows:
+            self._has_logged_cost = True
             pages = 1 + (pages_between(endpoint, page, self.oldest) if page.next_uri else 0)
             LOGGER.info(
                 "%s %s: backfill: about %d requests, one per row of %s (set feedback_backfill: false to skip)",
@@ -352,8 +353,8 @@ class CallFeedback:
 
     # -- after the lookback, or the backfill
 
-    def read_feedback(self, saw_all: bool) -> Read:
-        """List the scores, and request the recent calls. `saw_all`: the read showed all of them."""
+    def read_feedback(self, *, saw_all: bool) -> Read:
+        """Read the scores, and request the recent calls. `saw_all`: this sync read all recent calls."""
         try:
             if self.scores and self.settings.uses_scores:
                 since = self.oldest if self.progress.scores_pending else self._recent_since
@@ -367,7 +368,7 @@ class CallFeedback:
             self.fail(error)
 
     def _request_recent(self, saw_all: bool) -> Read:
-        """Go on with the open cycle; when it ends, begin another one with what is left of `feedback_requests`."""
+        """Go on with the open cycle. If it ends, begin another one with what is left of `feedback_requests`."""
         newest, progress = sorted(self._recent.newest, reverse=True), self.progress
         if self._is_sampling:
             yield from self._sample(newest)
@@ -382,7 +383,11 @@ class CallFeedback:
         yield from self._begin_cycle(newest, left, saw_all)
 
     def _continue_cycle(self, newest: Sequence[DatedCall], began: Timestamp, left: int) -> Read:
-        """Request the calls since the cycle began, then those before the cursor. Return how many requests are left."""
+        """
+        Request calls since the cycle began, then the calls before the cursor. Return how many requests are left.
+
+        The former take at most half of the requests, so that the cycle ends.
+        """
         fresh = [call for call in newest if call[0] >= began][: left // 2]
         yield from self._request_dated(fresh)
         rest = sorted(self._recent.before_cursor, reverse=True)[: left - len(fresh)]
@@ -390,7 +395,7 @@ class CallFeedback:
         return left - len(fresh) - len(rest)
 
     def _begin_cycle(self, newest: Sequence[DatedCall], left: int, saw_all: bool) -> Read:
-        """Request the newest calls. A cycle that requests all recent calls ends at once."""
+        """Begin a cycle with the newest calls. The cycle ends at once if that is all recent calls."""
         self.progress.began, self.progress.cursor = self.began, None
         due = [call for call in newest if call[1] not in self._requested]
         yield from self._request_dated(due[:left], moves_cursor=True)
@@ -453,7 +458,7 @@ class CallFeedback:
         except Refused as refused:
             if not refused.says_absent:
                 raise
-            self._requested.add(sid)  # only after the answer, since `_emit_score` relies on it
+            self._requested.add(sid)  # not before the answer: `_emit_score` needs to know `_rated`
             self._count_miss()
             return
         self._requested.add(sid)
@@ -482,7 +487,7 @@ class CallFeedback:
         self.table.save_progress()
 
     def _reset_misses(self) -> None:
-        """Count from zero. If this sync sampled, request all calls again, since others may have feedback too."""
+        """Count misses from zero. If this sync sampled, have all calls requested again: more may have feedback."""
         if self._is_sampling:
             self.table.needs_another_rescan = True
             bookmarks.resend_all(self.table.state)
@@ -499,7 +504,7 @@ class CallFeedback:
         finally:
             self.progress.scores_answered = scores.has_answered
         if scores.is_unavailable:
-            return  # `scores_pending` stays, for the day on which the account gets Voice Insights
+            return  # `scores_pending` stays, in case the account gets Voice Insights later
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
         self.progress.scores_pending = False
         self.table.save_progress()

@@ -262,13 +262,13 @@ class ChildStream:
             if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
                 pending.append(PendingRow(key, 0, None, page.times, NO_DATES))
                 continue
-            parent_row = self._parent_row(endpoint, row, (timestamp_or_none(created) or END) < too_old)
+            parent_row = self._parent_row(endpoint, row, is_too_old=(timestamp_or_none(created) or END) < too_old)
             content = self._content(endpoint, key, row, parent_row)
             assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
             pending.append(PendingRow(key, content, parent_row, page.times, dates, assume_sent))
         return pending
 
-    def _parent_row(self, endpoint: ListEndpoint, row: Row, is_too_old: bool) -> ParentRow:
+    def _parent_row(self, endpoint: ListEndpoint, row: Row, *, is_too_old: bool) -> ParentRow:
         where, key = self.parent.where, endpoint.stream.key[-1]
         path_values = {placeholder: str(row[name]) for placeholder, name in self.parent.path_params.items()}
         always_visited = self.parent.always_visits(row)
@@ -283,6 +283,7 @@ class ChildStream:
         the bookmark of the log decides; the row is visited once more after it is no longer open.
         """
         if self._visits_all or (self._is_event_log and not self.parent.visits_changed):
+            # Several rows have the same list if the list's path does not hold their key.
             is_shared = not set(endpoint.stream.key) & set(self.parent.path_params.values())
             identity = [*parent_row.path_values.values()] if is_shared else [key, parent_row.always_visited]
             return hash_contents([repr(identity).encode()])[0]
@@ -291,7 +292,7 @@ class ChildStream:
 
     # -- decisions
 
-    def decide(self, row: PendingRow, is_new: bool, is_limited: bool) -> Decision:
+    def _decide(self, row: PendingRow, *, is_new: bool, is_limited: bool) -> Decision:
         """Decide about a row. `is_new`: its content was never visited. `is_limited`: a new row takes a request."""
         if row.record.is_too_old:
             return Decision.SKIP
@@ -306,7 +307,7 @@ class ChildStream:
         is_limited = self._is_limited(dispatcher)
         visits = Visits([], set())
         for row in rows:
-            decision = self.decide(row, row.key in new, is_limited)
+            decision = self._decide(row, is_new=row.key in new, is_limited=is_limited)
             if decision is Decision.SKIP:
                 continue
             if is_limited and row.key in new:
@@ -384,18 +385,20 @@ class ChildStream:
         try:
             for at in range(0, len(rows), BATCH):
                 batch = rows[at : at + BATCH]
-                yield [self._read_children(dispatcher, row, row.key in never_visited, unvisited) for row in batch]
+                yield [
+                    self._read_children(dispatcher, row, unvisited, is_new=row.key in never_visited) for row in batch
+                ]
         finally:
             dispatcher.has_unread_children = dispatcher.has_unread_children or bool(unvisited)
 
-    def _read_children(self, dispatcher: PageDispatcher, row: PendingRow, is_new: bool, unvisited: set[int]) -> Read:
+    def _read_children(self, dispatcher: PageDispatcher, row: PendingRow, unvisited: set[int], *, is_new: bool) -> Read:
         """Read the list below a row."""
         if row.record.always_visited:
             self._already_visited.add(row.content)
         endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.path_values)
         try:
             if self._is_event_log:
-                done = yield from self._read_event_log(dispatcher.mode, endpoint, is_new)
+                done = yield from self._read_event_log(dispatcher.mode, endpoint, is_new=is_new)
             else:
                 is_again = dispatcher.mode is ReadMode.READ_AGAIN  # of the parent's list, not of this one
                 mode = ReadMode.FULL_TABLE if is_again else dispatcher.mode
@@ -436,7 +439,7 @@ class ChildStream:
                 return refused.status == 404
         return False
 
-    def _read_event_log(self, mode: ReadMode, endpoint: ListEndpoint, is_new: bool) -> Generator[Effect, Any, bool]:
+    def _read_event_log(self, mode: ReadMode, endpoint: ListEndpoint, *, is_new: bool) -> Generator[Effect, Any, bool]:
         """Read an event log from its bookmark on or, if the row was never visited, from its first day on."""
         rules = [] if is_new else self._date_rules(mode)
         bookmark = min((date_rule.since for date_rule in rules), default=BEGINNING)

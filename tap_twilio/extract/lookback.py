@@ -24,27 +24,28 @@ from .partition_read import PartitionRead
 from .read_list import close, read_list
 from .time_slices import TimeSlices, split_evenly
 
-MAX_EMPTY_PAGES = 10  # in a row, after which a lookback leaves the rest to the rescan
+ENOUGH_EMPTY_PAGES = 10  # in a row: the lookback leaves the rest to the rescan
 Dispatchers = Sequence["PageDispatcher | None"]
 
 
 def look_back(
-    reading: PartitionRead, begins_rescan: bool, feedback_since: Timestamp | None
+    reading: PartitionRead, *, begins_rescan: bool, feedback_since: Timestamp | None
 ) -> Generator[Effect, Any, tuple[Dispatchers, bool]]:
     """
     Read the newest pages of each endpoint, and emit what changed since the last lookback.
 
-    Return a dispatcher for each endpoint with which a rescan can go on, or None if the rescan must read the endpoint
-    from the top. Also return whether the lookback reached its edge in every endpoint.
+    Return, for each endpoint, the dispatcher with which a rescan can go on; None if the rescan must read the endpoint
+    from its top. Also return whether the lookback read every endpoint down to its date.
     """
     tables = [table for table in reading.tables if table.state.date_updated]
-    edge = _edge(reading, feedback_since)
+    since = _lookback_since(reading, feedback_since)
+    mode = ReadMode.LOOKBACK_OF_RESCAN if begins_rescan else ReadMode.LOOKBACK
     dispatchers: list[PageDispatcher | None] = []
     is_complete = True
     for endpoint in reading.endpoints:
-        dispatcher, reached_edge = yield from _read_newest(reading, endpoint, edge, begins_rescan)
+        dispatcher, reached_date = yield from _read_newest(reading, endpoint, since, mode)
         dispatchers.append(dispatcher)
-        is_complete = is_complete and reached_edge
+        is_complete = is_complete and reached_date
     bookmark = earlier(reading.began, reading.bounds.lateness)
     for table in tables:
         if not table.failed:
@@ -52,30 +53,30 @@ def look_back(
     return dispatchers, is_complete
 
 
-def _edge(reading: PartitionRead, feedback_since: Timestamp | None) -> Timestamp:
-    """Return the list date down to which the lookback reads: call feedback may need older rows (`feedback_since`)."""
+def _lookback_since(reading: PartitionRead, feedback_since: Timestamp | None) -> Timestamp:
+    """Return the list date down to which the lookback reads. Call feedback may need older rows (`feedback_since`)."""
     states = [table.state for table in reading.tables if table.state.date_updated]
     lookbacks = [state.lookback_done_at for state in states if state.lookback_done_at]
-    edge = earlier(min([date for date in (*lookbacks, reading.state.finished_at) if date]), reading.bounds.lookback)
-    return min(edge, feedback_since or edge)
+    since = earlier(min([date for date in (*lookbacks, reading.state.finished_at) if date]), reading.bounds.lookback)
+    return min(since, feedback_since or since)
 
 
 def _read_newest(
-    reading: PartitionRead, endpoint: ListEndpoint, edge: Timestamp, begins_rescan: bool
+    reading: PartitionRead, endpoint: ListEndpoint, since: Timestamp, mode: ReadMode
 ) -> Generator[Effect, Any, tuple[PageDispatcher | None, bool]]:
-    """Read one endpoint down to the edge: page by page or, when the lookback is long, in time slices."""
-    mode = ReadMode.LOOKBACK_OF_RESCAN if begins_rescan else ReadMode.LOOKBACK
+    """Read one endpoint down to a list date: page by page or, if the lookback is long, in time slices."""
     pages_to_slice = 0.0
 
     def restart(shifted: PageShifted) -> PageDispatcher | None:
-        return _from_the_top(reading, endpoint, mode) if reading.may_restart() else None  # the rescan reads it
+        # None: the rescan reads the endpoint.
+        return _from_the_top(reading, endpoint, mode) if reading.may_restart() else None
 
     def is_enough(dispatcher: PageDispatcher, page: Page) -> bool:
         nonlocal pages_to_slice
-        if endpoint.all_before(page, edge) or dispatcher.page_reader.empty == MAX_EMPTY_PAGES:
+        if endpoint.all_before(page, since) or dispatcher.page_reader.empty_in_a_row == ENOUGH_EMPTY_PAGES:
             return True
         if dispatcher.page_reader.pages == 1 and page.next_uri and reading.sliceable:
-            pages = pages_between(endpoint, page, edge)
+            pages = pages_between(endpoint, page, since)
             if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
                 pages_to_slice = pages
         return pages_to_slice > 0
@@ -88,10 +89,10 @@ def _read_newest(
         closes=False,
     )
     if pages_to_slice:
-        slices = split_evenly(reading, endpoint, edge, later(reading.began, SECOND), pages_to_slice)
+        slices = split_evenly(reading, endpoint, since, later(reading.began, SECOND), pages_to_slice)
         yield from TimeSlices(reading, endpoint, slices, ReadMode.LOOKBACK).read()
         return None, True
-    if dispatcher and not begins_rescan:
+    if dispatcher and mode is ReadMode.LOOKBACK:  # else the rescan goes on with it
         yield from close(dispatcher)
     return dispatcher, dispatcher is not None
 

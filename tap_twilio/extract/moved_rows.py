@@ -52,14 +52,15 @@ class SeenRows:
 
     def check_and_add(self, row_id: str, row: Row) -> tuple[bool, bool]:
         """Return whether a row of a later pass has a new key, and whether it has a new content. Add the row."""
-        is_new = self._is_new(hash(row_id))
-        return is_new, self._is_new(self._content(row_id, row)) if self.by_content else is_new
+        is_new = self._add_if_new(hash(row_id))
+        return is_new, self._add_if_new(self._content(row_id, row)) if self.by_content else is_new
 
     def _content(self, row_id: str, row: Row) -> int:
         ignored = self._not_compared
         return hash((row_id, repr({name: row[name] for name in row if name not in ignored} if ignored else row)))
 
-    def _is_new(self, hashed: int) -> bool:
+    def _add_if_new(self, hashed: int) -> bool:
+        """Add a hash of a later pass. Return whether no pass showed it before."""
         index = bisect_left(self._first_hashes, hashed)
         was_read = index < len(self._first_hashes) and self._first_hashes[index] == hashed
         if was_read or hashed in self._later_hashes:
@@ -90,7 +91,7 @@ def find_moved_rows(reading: PartitionRead, first_pass: FirstPass, began: Timest
         pass_began = earlier(reading.now(), SKEW)
         while True:
             try:
-                found_missed, pages = yield from _read_again(reading, first_pass, moved_since, began)
+                found_missed, pages = yield from _make_pass(reading, first_pass, moved_since, began)
                 break
             except PageShifted as shifted:
                 if not reading.may_restart():
@@ -104,7 +105,7 @@ def find_moved_rows(reading: PartitionRead, first_pass: FirstPass, began: Timest
         raise reading.incomplete()
 
 
-def _read_again(
+def _make_pass(
     reading: PartitionRead, first_pass: FirstPass, moved_since: Timestamp, began: Timestamp
 ) -> Generator[Effect, Any, tuple[bool, int]]:
     """Make one pass. Return whether it showed a row that the passes before missed, and the number of its pages."""

@@ -75,7 +75,7 @@ class PageReader:
         self.start, self.is_resumed = checkpoint, checkpoint is not None
         self.resume_after: str | None = None  # the last row of the checkpoint that has not moved
         self.pages = self.rows = 0
-        self.empty = 0  # pages without a row, in a row
+        self.empty_in_a_row = 0  # how many of the last pages had no row
         self._checkpoint = checkpoint  # until the first page is read
         self._proof: PageProof | None = None  # of the last page that had a row
         self._first_ids: set[str] = set()  # of the first page
@@ -186,11 +186,11 @@ class PageReader:
         """Raise an error for a list without an end: one whose pages repeat under new tokens, or hold no rows."""
         ends = (ids[0], ids[-1]) if ids else ("", "")
         self._repeated_pages += bool(ids) and ends in self._page_ends
-        self.empty = 0 if ids else self.empty + 1
+        self.empty_in_a_row = 0 if ids else self.empty_in_a_row + 1
         self._page_ends.add(ends)
         if self._repeated_pages > MAX_REPEATS:
             raise PageShifted(ENDLESS)
-        if self.empty > MAX_EMPTY_PAGES:
+        if self.empty_in_a_row > MAX_EMPTY_PAGES:
             raise Incomplete(f"{self.endpoint.path}: {MAX_EMPTY_PAGES} pages in a row without a row")
 
     # -- proof between two syncs

@@ -1,8 +1,8 @@
 """
 Hold what one sync knows of one stream in one account: its settings, its state and its consumers.
 
-run/plan.py makes a `PartitionRead` for each partition. extract/strategy.py reads it, and every strategy keeps its
-progress here and in the state.
+run/plan.py makes a `PartitionRead` for each stream without a parent, in each account. extract/strategy.py reads its
+list, and every strategy keeps its progress here and in the state.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .dispatch import MAX_RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
 
 SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
+TEN_YEARS = 3650 * DAY  # how far back to read if nothing says since when an account exists
 FROM_THE_FUTURE = "its state is dated in the future and ignored: everything is read again"
 
 
@@ -63,12 +64,12 @@ class PartitionRead:
     budget: Budget
     bounds: Bounds = field(default_factory=Bounds)
     created: Timestamp | None = None  # of the account
-    restarts: int = 0
+    restarts: int = 0  # of reads whose pages shifted, in this sync
     bookmarks_at_start: list[BookmarksAtStart] = field(default_factory=list)
     rescan_pages_read: int = 0  # from the budget of this sync
     rescanned_whole: bool = False  # this sync read every row again
     rows: int = 0  # read by this sync
-    slice_pages: float = SLICE_PAGES  # the planned length of a time slice; a slice that is 1.5 times as long is split
+    slice_pages: float = SLICE_PAGES  # the planned length of a time slice (time_slices.py)
     refused_before: Timestamp = BEGINNING  # this sync learned that Twilio refuses filters on earlier dates
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
     # The dates that a first read requests from a list with a date filter; () for all. An audit of some days sets them.
@@ -144,9 +145,9 @@ class PartitionRead:
             for state in self._states():
                 bookmarks.reset(state)
             messages.append((self.stream.name, FROM_THE_FUTURE))
-        with_resend = [table.name for table in self.tables if self._resend_before(table, table.name in added)]
+        with_resend = [table.name for table in self.tables if self._resend_before(table, added)]
         for table in self.tables:
-            messages += self._schedule_resend(table, table.name in added)
+            messages += self._schedule_resend(table, added)
         for child_stream in self.child_streams:
             if child_stream.reconcile(with_resend) and self.state.backfill:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
@@ -177,13 +178,14 @@ class PartitionRead:
         opened = [opened.began for opened in (self.state.backfill, self.state.rescan) if opened]
         return bookmarks.is_from_the_future(self._states(), opened, self.began)
 
-    def _resend_before(self, table: Table, added: bool) -> Timestamp:
+    def _resend_before(self, table: Table, added: Sequence[str]) -> Timestamp:
         """Return the creation date before which a table needs every row again, or BEGINNING."""
+        if table.name in added:
+            return END
         start_date, last_start_date = self.bounds.start_date, table.state.start_date
-        covered = start_date if last_start_date is None else last_start_date
-        return max(END if added else BEGINNING, covered if start_date < covered else BEGINNING)
+        return last_start_date if last_start_date is not None and start_date < last_start_date else BEGINNING
 
-    def _schedule_resend(self, table: Table, added: bool) -> list[tuple[str, str]]:
+    def _schedule_resend(self, table: Table, added: Sequence[str]) -> list[tuple[str, str]]:
         state, resend_before = table.state, self._resend_before(table, added)
         bookmarks.note_start_date(state, self.bounds.start_date)
         backfilled = self.state.backfill is not None and table.name in self.state.backfill.streams
@@ -194,7 +196,7 @@ class PartitionRead:
             self.state.rescan.streams.remove(table.name)
         if table.state is self.state:
             self.state.full = None
-        reason = "properties were added" if added else "start_date is earlier than before"
+        reason = "properties were added" if table.name in added else "start_date is earlier than before"
         return [(table.name, f"{reason}, so older rows are read again")]
 
     def _close_unused_reads(self) -> None:
@@ -232,9 +234,9 @@ class PartitionRead:
         self.rows += len(page.rows)
         yield from dispatcher.take(page)
 
-    def read_feedback(self, whole: bool) -> Read:
-        """Read call feedback. `whole`: whether the lookback read all rows that feedback needs."""
-        yield [feedback.read_feedback(whole) for feedback in self.feedback_consumers if not feedback.failed]
+    def read_feedback(self, *, saw_all: bool) -> Read:
+        """Read call feedback. `saw_all`: this sync read all recent calls."""
+        yield [feedback.read_feedback(saw_all=saw_all) for feedback in self.feedback_consumers if not feedback.failed]
 
     def finish_backfill(self, open_backfill: OpenBackfill) -> None:
         """Set the bookmark of the tables that a backfill included: its start, less the lateness."""
@@ -251,7 +253,7 @@ class PartitionRead:
         self.finish_visits(included)
 
     def finish_visits(self, included: Sequence[str]) -> None:
-        """Let the children drop the parents that a complete read for these tables did not show."""
+        """Let child streams forget the parent rows that a complete read for the included tables did not show."""
         for child_stream in self.child_streams:
             child_stream.finish_rescan(included)
 
@@ -284,7 +286,7 @@ class PartitionRead:
 
     @property
     def sliceable(self) -> bool:
-        """Return whether time slices may replace a read by pages. Not if call feedback needs the undated rows."""
+        """Return whether the list may be read in time slices: not if call feedback needs the undated rows."""
         return self.stream.filter is not None and not any(feedback.needs_calls for feedback in self.feedback_consumers)
 
     @property
@@ -293,7 +295,7 @@ class PartitionRead:
         since, filter_ = self.bounds.start_date, self.stream.filter
         if self.created and filter_ and filter_.inclusive:
             since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
-        since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, 3650 * DAY)
+        since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, TEN_YEARS)
         return max(since, self.max_age_limit)
 
     @property

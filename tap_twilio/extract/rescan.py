@@ -26,7 +26,7 @@ from .read_list import YesOrNo, read_list
 
 
 def read_changes(reading: PartitionRead) -> Read:
-    """Read the newest pages, then go on with the rescan. A rescan that begins now starts with the lookback's pages."""
+    """Read the newest pages, the lookback. Then go on with the open rescan, or begin one with the lookback's pages."""
     state = reading.state
     if state.rescan and not state.rescan.list_index and not state.rescan.checkpoint:
         state.rescan = None  # it has read nothing yet
@@ -36,10 +36,10 @@ def read_changes(reading: PartitionRead) -> Read:
     feedback_since = min(
         (feedback.lookback_since for feedback in reading.feedback_consumers if feedback.lookback_since), default=None
     )
-    dispatchers, is_complete = yield from look_back(reading, begins_rescan, feedback_since)
+    dispatchers, is_complete = yield from look_back(reading, begins_rescan=begins_rescan, feedback_since=feedback_since)
     if begins_rescan:
         _begin(reading)
-    yield [_rescan(reading, dispatchers if begins_rescan else None), reading.read_feedback(is_complete)]
+    yield [_rescan(reading, dispatchers if begins_rescan else None), reading.read_feedback(saw_all=is_complete)]
 
 
 def _begin(reading: PartitionRead) -> None:
@@ -47,23 +47,27 @@ def _begin(reading: PartitionRead) -> None:
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
-    """Finish the rescan that an earlier sync left open. Then, if budget is left, run one from top to bottom."""
-    is_whole = dispatchers is not None
+    """
+    Go on with the open rescan. If an earlier sync began it, and it ends, run another one from top to bottom.
+
+    `dispatchers` are those of the lookback, if the rescan begins with its pages; None if an earlier sync began it.
+    """
+    began_now = dispatchers is not None
     while (yield from _read_rest(reading, dispatchers)):
-        _finish(reading, is_whole)
-        if is_whole:
+        _finish(reading, in_one_sync=began_now)
+        if began_now:
             return
-        is_whole, dispatchers = True, None
+        began_now, dispatchers = True, None
         _begin(reading)
 
 
-def _finish(reading: PartitionRead, is_whole: bool) -> None:
+def _finish(reading: PartitionRead, *, in_one_sync: bool) -> None:
     ended = reading.state.rescan
     assert ended
     reading.finish_rescan(ended.streams, ended.began)
-    reading.state.pages = None if is_whole else ended.pages  # one that fits into a sync needs no forecast of its end
+    reading.state.pages = None if in_one_sync else ended.pages  # only a rescan of several syncs needs a forecast
     reading.state.rescan = None
-    reading.rescanned_whole |= is_whole
+    reading.rescanned_whole |= in_one_sync
 
 
 def _read_rest(reading: PartitionRead, dispatchers: Dispatchers | None) -> YesOrNo:
@@ -107,7 +111,7 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
     def may_read_page() -> YesOrNo:
         nonlocal is_counted
         is_page_of_checkpoint = page_reader.is_resumed and page_reader.pages == 0  # an earlier sync counted it
-        is_counted = not is_page_of_checkpoint and not page_reader.empty
+        is_counted = not is_page_of_checkpoint and not page_reader.empty_in_a_row
         return not is_counted or (yield from _budget_allows_page(reading, dispatcher))
 
     def keep_checkpoint(dispatcher: PageDispatcher, page: Page) -> None:
@@ -121,8 +125,8 @@ def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> G
     """
     Return whether the rescan may read one more page. If the budget has one, take it.
 
-    An endpoint without checkpoints is read in one sync. A rescan whose checkpoint did not move in this sync reads some
-    pages more than its budget, until it has a checkpoint at which to stop.
+    An endpoint whose page tokens name no rows has no checkpoints, so one sync reads it whole. A rescan whose checkpoint
+    did not move in this sync reads some pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.tokens_name_rows and not reading.budget.take(reading.key):
         if reading.budget.may_grow(reading.key) and (yield Wait()) is not None:

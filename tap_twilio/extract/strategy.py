@@ -1,5 +1,5 @@
 """
-Choose how an endpoint is read: by the declaration of its stream, and by what was read before.
+Choose how a list is read: by the declaration of its stream, and by what was read before.
 
 run/sync.py calls `sync` or `full` for each `PartitionRead`. Each read is a generator that yields effects, such as a
 `Fetch`, to the scheduler (run/scheduler.py), and does no I/O itself.
@@ -20,13 +20,13 @@ from .rescan import read_changes
 
 
 def sync(reading: PartitionRead) -> Read:
-    """Read from an endpoint what one sync needs."""
+    """Read from a list what one sync needs."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
     if reading.needs_list:
         yield from STRATEGIES[type(reading.stream.read_strategy)](reading)
     else:
-        yield from reading.read_feedback(whole=True)
+        yield from reading.read_feedback(saw_all=True)
     reading.fail_unread()
 
 
@@ -35,12 +35,12 @@ def _read_incrementally(reading: PartitionRead) -> Read:
     if reading.state.finished_at is not None:
         yield from read_changes(reading)
         return
-    resumed = reading.state.backfill is not None
+    is_resumed = reading.state.backfill is not None
     yield from backfill(reading)
-    if resumed:
+    if is_resumed:
         yield from read_changes(reading)  # rows changed since the backfill began in an earlier sync
     else:
-        yield from reading.read_feedback(whole=True)
+        yield from reading.read_feedback(saw_all=True)
 
 
 STRATEGIES: Mapping[type, Callable[[PartitionRead], Read]] = {
@@ -51,10 +51,10 @@ STRATEGIES: Mapping[type, Callable[[PartitionRead], Read]] = {
 
 
 def full(reading: PartitionRead, version: int) -> Read:
-    """Read every row of an endpoint into one version of its table."""
+    """Read every row of a list into one version of its table."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
-    open_read = reading.state.full
-    resumed = open_read is not None and open_read.version == version
+    last_read = reading.state.full
+    is_resumed = last_read is not None and last_read.version == version
     yield from read_version(reading, version)
-    yield from reading.read_feedback(whole=not resumed)
+    yield from reading.read_feedback(saw_all=not is_resumed)

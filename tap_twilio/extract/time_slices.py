@@ -4,9 +4,9 @@ Read one list in time slices: ranges of dates, each requested with Twilio's date
 extract/backfill.py, lookback.py and log_window.py read a long list in this way. A date filter hides undated rows, so
 rescans read without time slices.
 
-`TimeSlices.read` yields one `SliceRead` for each time slice. These are generators that yield effects; the scheduler
-runs them side by side. `SliceRead` hands the rows to the consumers. It returns the shorter time slices (parts) that are
-to be read instead, if the time slice has too many rows.
+`TimeSlices.read` yields the reads of all time slices, and the scheduler runs them side by side. `SliceRead` reads one
+time slice, and hands its rows to the consumers. If the time slice has too many rows, `SliceRead` returns the shorter
+time slices (parts) to be read instead.
 """
 
 from __future__ import annotations
@@ -47,22 +47,24 @@ from .periods import ATTEMPTS, MAX_DAYS_IN_A_ROW, name_days, round_up_to_period,
 from .read_list import Refusal, read_list
 
 LOGGER = logging.getLogger("tap_twilio")
-MAX_PARTS = 32  # in which a time slice is split at once; each part may be split again
+MAX_PARTS = 32  # of one split; each part may be split again
+SPLIT_FACTOR = 1.5  # a time slice of so many times its planned pages is split
+WORTH_REREADING = 4  # how many pages must be left for each page that a split reads again
 NO_TIME = timedelta(0)
 Outcome = Refusal | list[TimeSlice]  # why Twilio does not answer; or the parts to read instead, none when all was read
 
 
 @dataclass
 class PartLength:
-    """The length of the next part of a refused time slice, and how the last days were answered."""
+    """The length of the next part of a refused time slice, and how Twilio answered the last days."""
 
     length: timedelta
-    limit: timedelta  # Twilio refused a part of this length
-    empty_days: int = 0  # in a row, which Twilio answered with HTTP 404
-    failed_days: int = 0  # in a row
+    limit: timedelta  # Twilio refused a part of this length, so the next parts are shorter
+    empty_days: int = 0  # in a row: HTTP 404
+    failed_days: int = 0  # in a row: HTTP 500, 502 or 504
 
-    def shorten(self, refused: timedelta, filter_refused: bool) -> None:
-        """Halve the length. If Twilio refused the filter, go down to a day: it may refuse all older dates too."""
+    def shorten(self, refused: timedelta, *, filter_refused: bool) -> None:
+        """Halve the length. If Twilio refused the filter, try a day at most: it may refuse all older dates too."""
         self.length, self.limit = min(DAY, refused / 2) if filter_refused else refused / 2, refused
 
     def lengthen(self) -> None:
@@ -180,7 +182,9 @@ class TimeSlices:
                 continue
             elif not is_one_period and not self._is_empty(part, outcome, part_length):
                 self._put_back(part, time_slice)
-                part_length.shorten(_length(part), isinstance(outcome, Refused) and outcome.status == 400)
+                part_length.shorten(
+                    _length(part), filter_refused=isinstance(outcome, Refused) and outcome.status == 400
+                )
                 continue
             else:
                 self._decide_about_period(part, outcome, part_length)
@@ -449,8 +453,8 @@ class SliceRead:
         """
         Return the parts of a long time slice, to be read side by side; none to read on.
 
-        The parts start over, so they request again what was read. That is worth it after the first page, or if at least
-        four times as many pages are left: some rows are sent twice, but the rest is read side by side.
+        The parts start over: they read again, and send twice, what was read before this page. That is worth it on the
+        first page, or if many more pages are left (WORTH_REREADING), since parts are read side by side.
         """
         time_slice, page_reader = self.time_slice, self.page_reader
         is_checkpoint_page = page_reader.is_resumed and page_reader.pages == 1
@@ -463,7 +467,7 @@ class SliceRead:
             return []  # a row that is read in two groups has two fingerprints, and each sync would find one outdated
         if pages_again and page_reader.is_resumed:
             return []
-        if pages_left < max(1.5 * self.reading.slice_pages, 4 * pages_again):
+        if pages_left < max(SPLIT_FACTOR * self.reading.slice_pages, WORTH_REREADING * pages_again):
             return []
         parts = split_evenly(self.reading, self.endpoint, time_slice.since, time_slice.until, pages_left)
         return parts if len(parts) > 1 else []
@@ -476,22 +480,22 @@ class SliceRead:
             if name not in self._dispatchers:
                 self._dispatchers[name] = self._dispatcher(name)
             yield from self.reading.take(self._dispatchers[name], group)
-            if self.slices.is_rescanned:  # the rows of a log are pending in several groups
+            if self.slices.is_rescanned:  # a log has no checkpoint, since its rows are pending in several groups
                 self.time_slice.checkpoint = self._dispatchers[name].checkpoint
                 detectors = self._dispatchers[name].detectors.items()
                 sums = {
-                    name: detector.partial_sums.text()
-                    for name, detector in detectors
+                    consumer: detector.partial_sums.text()
+                    for consumer, detector in detectors
                     if isinstance(detector, SliceSums)
                 }
-                self.time_slice.partial_sums = {name: text for name, text in sums.items() if text}
+                self.time_slice.partial_sums = {consumer: text for consumer, text in sums.items() if text}
 
     def end(self) -> Read:
         """Compare the pending rows."""
         for dispatcher in self._dispatchers.values():
             yield from dispatcher.end()
 
-    leave = end  # the page loop requires it. A time slice is read to its end or given up, and never left
+    leave = end  # the page loop requires this method, but never calls it: a time slice is read to its end or given up
 
     def _groups(self, page: Page) -> list[tuple[str, Page]]:
         """Return the rows of a page that are compared together, each group with the name it has in every sync."""
@@ -517,9 +521,9 @@ class SliceRead:
 def split_evenly(
     reading: PartitionRead, endpoint: ListEndpoint, since: Timestamp, until: Timestamp, pages: float
 ) -> list[TimeSlice]:
-    """Return even time slices from `since` to `until`, newest first, of some `slice_pages` of the `pages` each."""
+    """Return time slices of even length from `since` to `until`, newest first, for a range of so many `pages`."""
     assert endpoint.stream.filter
-    # A very long list gets longer time slices: otherwise each part would be split again.
+    # MAX_PARTS bounds their number, so a very long list gets longer time slices. Otherwise each would be split again.
     reading.slice_pages = max(reading.slice_pages, pages / MAX_PARTS)
     start, end = to_datetime(since), to_datetime(until)
     most_units = (end - start) / endpoint.stream.filter.unit

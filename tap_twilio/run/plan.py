@@ -1,8 +1,8 @@
 """
-The plan of a run: creates a PartitionRead for each list and account, with the consumers of its rows.
+The plan of a run: create a PartitionRead for each list and account, with the consumers of its rows.
 
-run/sync.py calls it before the reads. A consumer is the table of the list's own stream, or a child stream that has
-consumers itself. extract/strategy.py reads the lists.
+run/sync.py calls `RunPlan.partition_read` for each stream without a parent, and extract/strategy.py reads the list. A
+consumer is the table of the list's own stream, or a child stream that has consumers itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tap_twilio.extract.call_feedback import CallFeedback, CallFeedbackTable, Fe
 from tap_twilio.extract.call_scores import CallScores
 from tap_twilio.extract.child_streams import ChildStream
 from tap_twilio.extract.dispatch import ChildConsumer
-from tap_twilio.extract.partition_read import Bounds, PartitionRead
+from tap_twilio.extract.partition_read import TEN_YEARS, Bounds, PartitionRead
 from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
@@ -50,7 +50,7 @@ class RunPlan:
             timedelta(hours=settings.lateness_hours),
             settings.page_size,
         )
-        # In bytes; a tenth is left free, since the last chunk may exceed the limit.
+        # 900 bytes of each kilobyte: a tenth is left free, since the last chunk may exceed the limit.
         self.size_limit = SizeLimit(settings.state_kilobytes * 900)
 
     def top_streams(self) -> list[Stream]:
@@ -124,19 +124,19 @@ class RunPlan:
         feedback_settings = FeedbackSettings(
             timedelta(days=settings.feedback_days),
             settings.feedback_requests,
-            settings.feedback_backfill,
-            uses_feedback_resource,
-            settings.call_feedback_source in ("auto", "insights"),
+            backfill=settings.feedback_backfill,
+            uses_feedback_resource=uses_feedback_resource,
+            uses_scores=settings.call_feedback_source in ("auto", "insights"),
         )
         scores = CallScores(
             stream,
             account.sid,
             account.sid if account.sid in settings.credentials else settings.account_sid,
             settings.page_size,
-            not uses_feedback_resource,
-            self.accounts_without_scores,
+            is_only_source=not uses_feedback_resource,
+            unavailable_in=self.accounts_without_scores,
         )
-        oldest = self.bounds.start_date or account.created or earlier(self.began, timedelta(days=3650))
+        oldest = self.bounds.start_date or account.created or earlier(self.began, TEN_YEARS)
         return CallFeedback(
             table, feedback_settings, scores if stream.score_list else None, self.began, self.bounds.lateness, oldest
         )
