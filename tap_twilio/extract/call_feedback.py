@@ -272,7 +272,7 @@ class CallFeedback:
         self._missed_by_lookback_since = earlier(min(known, default=self.began), self.settings.days)
 
     def begin_lookback(self) -> None:
-        """Collect the recent calls from the top of the list; a lookback may begin several times."""
+        """Prepare for a lookback, which reads calls from the top of the list. It may begin several times."""
         self._requests_recent = self.table.state.date_updated is not None
         self.forget_recent()
 

@@ -149,7 +149,7 @@ class ChildStream:
     state: Partition
     size_limit: SizeLimit
     parent_page_size: int = 1000
-    evicts_oldest: bool = False  # as of a FingerprintStore: the parent is a child itself, so it is seldom read whole
+    evicts_oldest: bool = False  # see FingerprintStore: the parent is a child itself, so it is seldom read whole
     failed: PartitionError | None = None
     given_up: int = 0  # rows that count children which Twilio did not list (`_may_be_empty`)
     # The contents of rows that this sync visited, so that it visits none of them twice.
