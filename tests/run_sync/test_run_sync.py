@@ -454,7 +454,7 @@ def test_what_is_no_state_replaces_none(job: Job) -> None:
         assert job.state["bookmarks"].keys() == set(STREAMS)
 
 
-@pytest.mark.parametrize("text", [NO_STATES[-1], *long(*NO_STATES[:-1], "[" * 300_000)])
+@pytest.mark.parametrize("text", [NO_STATES[-1], *long(*NO_STATES[:-1], "[" * 300_000)], ids=lambda text: text[:30])
 def test_a_kept_file_that_is_no_state_is_set_aside(job: Job, text: str) -> None:
     """So a sync never ends with 1 for ever, and never with a traceback."""
     job.state_folder.mkdir()
