@@ -126,8 +126,9 @@ class TimeSlices:
         ]
         if not newest or len(newest) == len(self.left):
             return  # an earlier sync read these days, or there are no others
+        rows_before = self.reading.rows
         yield [self._read(time_slice) for time_slice in newest]
-        if not self._refused_slices and not self._failing_slices:
+        if self.reading.rows > rows_before and not self._refused_slices and not self._failing_slices:
             name, account = self.endpoint.stream.name, self.endpoint.account
             message = "%s %s: the rows since %s are written, older ones follow"
             LOGGER.info(message, name, account, since[:10], extra=about(name))
