@@ -191,6 +191,13 @@ def whole_lines(printed: bytes) -> list[bytes]:
 # The tap --------------------------------------------------------------------------------------------------------------
 
 
+@cache
+def _catalog_entries() -> dict[str, str]:
+    """Return the JSON of each entry of catalog.json, by stream."""
+    catalog = json.loads((ROOT / "catalog.json").read_text("utf-8"))
+    return {entry["tap_stream_id"]: json.dumps(entry) for entry in catalog["streams"]}
+
+
 class Tap:
     """A tap set up to read one simulated Twilio: its config, catalog and state, and the warehouse that it fills."""
 
@@ -224,7 +231,9 @@ class Tap:
 
         `opted_in`: select their properties that are left out else, too.
         """
-        self.catalog = json.loads((ROOT / "catalog.json").read_text("utf-8"))
+        kept = {*streams, "messages", "calls"}  # with the others, a catalog is long to write and to read
+        entries = _catalog_entries()
+        self.catalog = {"streams": [json.loads(entries[name]) for name in entries if name in kept]}
         for entry in self.catalog["streams"]:
             about = {tuple(item["breadcrumb"]): item["metadata"] for item in entry["metadata"]}
             about[()]["selected"] = entry["tap_stream_id"] in streams
@@ -235,8 +244,6 @@ class Tap:
             for where, item in about.items():
                 if opted_in and where and item.get("selected-by-default") is False:
                     item["selected"] = True
-        kept = {*streams, "messages", "calls"}  # with the others, a catalog is long to write and to read
-        self.catalog["streams"] = [entry for entry in self.catalog["streams"] if entry["tap_stream_id"] in kept]
         return self
 
     def command(self, *arguments: str, **settings: Any) -> list[str]:
