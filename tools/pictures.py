@@ -16,10 +16,15 @@ NAMES = "(select distinct account_id, account_name from analytics.account_overvi
 
 
 class Picture(NamedTuple):
-    """One picture: its title, and the SQL of its parts: label of the bar, name of the part, value, note of the bar."""
+    """
+    One picture. The SQL returns a row for each part of a bar: the bar's label, the part's name, its value, the bar's note.
+
+    `parts` has the order of the parts in the legend, if it is not that of the rows.
+    """
 
     title: str
     sql: str
+    parts: tuple[str, ...] = ()
 
 
 PICTURES = {
@@ -100,6 +105,7 @@ PICTURES = {
         from analytics.call_quality as quality
         group by 1, quality_score order by region = 'unknown', 1, quality_score
         """,
+        tuple(f"score {score}" for score in range(1, 6)),
     ),
     "time-to-delivery": Picture(
         "Of 100 delivered messages of Owl Dental, how many arrived within a minute",
@@ -121,7 +127,8 @@ PICTURES = {
                     over (partition by date_trunc('week', date_day)) as conferences
             from analytics.conference_minutes
         )
-        select cast(week as text), account_name, sum(minutes), conferences || ' conferences'
+        select cast(week as text), account_name, sum(minutes),
+            round(sum(sum(minutes)) over (partition by week)) || ' in ' || conferences || ' conferences'
         from weeks
         join {NAMES} on account_id = account_sid
         where conferences > 0
@@ -140,7 +147,7 @@ def draw(picture: Picture, query: Callable[[str], list[dict[str, Any]]]) -> str:
     ):
         bars.setdefault(str(label), []).append((str(part), float(value)))
         notes[str(label)] = str(note)
-    parts = list(dict.fromkeys(part for bar in bars.values() for part, _ in bar))
+    parts = list(dict.fromkeys([*picture.parts, *(part for bar in bars.values() for part, _ in bar)]))
     colours = {part: COLOURS[at % len(COLOURS)] for at, part in enumerate(parts)}
     scale = WIDTH / max(sum(value for _, value in bar) for bar in bars.values())
     height = 76 + ROW * len(bars)

@@ -214,6 +214,14 @@ def test_the_simulated_account_has_something_to_find_for_each_question(alone: Pr
     assert query(joined)[0]["n"] > 100
 
 
+@pytest.mark.parametrize("sql", re.findall(r"(?s)```sql\n(.+?)```", (ROOT / "docs/questions.md").read_text("utf-8")))
+def test_the_queries_of_the_page_have_answers(alone: Project, sql: str) -> None:
+    """Each returns rows, and none is empty."""
+    rows = alone.warehouse.query(sql)
+
+    assert rows and all(any(value is not None for value in row.values()) for row in rows)
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_each_picture_shows_what_its_model_says(alone: Project, name: str) -> None:
     """With PICTURES=write, as `make pictures` does, it is drawn anew."""
