@@ -17,7 +17,7 @@ NAMES = "(select distinct account_id, account_name from analytics.account_overvi
 
 class Picture(NamedTuple):
     """
-    One picture. The SQL returns a row for each part of a bar: the bar's label, the part's name, its value, the bar's note.
+    One picture. Its SQL returns a row a part: label of the bar, name of the part, its value, note of the bar.
 
     `parts` has the order of the parts in the legend, if it is not that of the rows.
     """
