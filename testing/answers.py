@@ -52,8 +52,9 @@ def delivery_failures(twilio: Twilio) -> list[Json]:
             place = row["account_sid"], country_of(row["to"])
             sent[place] += 1
             if row["status"] in FAILED:
-                failures[(*place, row["error_code"])] += 1
-                spent[(*place, row["error_code"])] += price_of(row)
+                failure = (*place, row["error_code"])
+                failures[failure] += 1
+                spent[failure] += price_of(row)
     return [
         {
             "account_sid": account,
