@@ -34,6 +34,7 @@ help:
 	@echo "make test-examples  lint the other examples"
 	@echo "make test-dbt   test the dbt example; its packages come from the network, or"
 	@echo "                from the folder DBT_PACKAGES"
+	@echo "make pictures   draw the pictures of docs/questions.md with the dbt example"
 	@echo "make lint       ruff, mypy, bandit, and zizmor on .github"
 	@echo "make format     have ruff fix what it can"
 	@echo "make audit      compare what make sync loaded with Twilio, break three rows,"
@@ -76,9 +77,13 @@ test: environments
 test-long: environments pythons
 	@.venv/bin/python -m pytest $(WORKERS) --timeout=0 -m "long or hypothesis" --hypothesis-profile=long
 
-.PHONY: test-dbt
+.PHONY: test-dbt pictures
 test-dbt: environments $(DBT)
 	@.venv/bin/python -m pytest --timeout=0 tests/docs/test_dbt.py
+
+# The pictures of docs/questions.md, from the models on the sandbox's account.
+pictures: environments $(DBT)
+	@PICTURES=write .venv/bin/python -m pytest --timeout=0 tests/docs/test_dbt.py -k picture
 
 # All tests on the oldest supported Python and on newer ones, if they are installed.
 PYTHONS ?= 3.10 3.13 3.14

@@ -11,6 +11,7 @@ from .access import Reader, may_read
 from .lists import Refused, by_dated, by_ended
 from .messages import Answer, Question
 from .paging import list_page, meta_envelope, validated
+from .people import REGIONS, country_of
 from .rows import Json, Row, to_json
 from .timestamps import DAY, HOUR, MINUTE, iso8601, timestamp
 
@@ -49,6 +50,8 @@ def summary(twilio: "Twilio", call: Row) -> Json:
     """Return the summary of a call: `partial` until half an hour after its end."""
     data, state = call.data, processing_state(twilio, call)
     duration = int(data["duration"] or 0) if data["duration"] is not None else None
+    countries = {end: country_of(data[end]) for end in ("from", "to")}
+    region = REGIONS[countries["from" if data["direction"] == "inbound" else "to"]]
     return {
         "account_sid": call.account,
         "call_sid": call.sid,
@@ -61,9 +64,9 @@ def summary(twilio: "Twilio", call: Row) -> Json:
         "end_time": iso8601(call.ended),
         "duration": duration,
         "connect_duration": duration if data["status"] == "completed" else None,
-        "from": {"caller": data["from"], "country_code": "US", "number_prefix": data["from"][:5]},
-        "to": {"callee": data["to"], "country_code": "US", "number_prefix": data["to"][:5]},
-        "carrier_edge": {"properties": {"media_region": "us1"}} if state == "complete" else None,
+        "from": {"caller": data["from"], "country_code": countries["from"], "number_prefix": data["from"][:5]},
+        "to": {"callee": data["to"], "country_code": countries["to"], "number_prefix": data["to"][:5]},
+        "carrier_edge": {"properties": {"media_region": region}} if state == "complete" else None,
         "client_edge": None,
         "sdk_edge": None,
         "sip_edge": None,

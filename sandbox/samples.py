@@ -4,13 +4,16 @@ A little of everything, for the demo: what its rows say is made up here, and the
 It draws from a randomness of its own, so that the six lists made by hand stay as they are.
 """
 
+from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING
 
 from .catalog import facts
 from .filters import CATEGORIES, MORE_CATEGORIES
 from .generic import is_generic
+from .people import NUMBERS, SERVICES
 from .rows import Json
-from .timestamps import DAY, HOUR, MINUTE, iso8601
+from .timestamps import DAY, HOUR, MINUTE, iso8601, timestamp
 
 if TYPE_CHECKING:
     from .twilio import Twilio
@@ -27,12 +30,20 @@ SAID = (
 
 
 def fill(twilio: "Twilio") -> None:
-    """Add rows to the generated lists: for the main account and its first active subaccount."""
+    """Add rows to the generated lists: most for the main account and its first active subaccount. Ends the history."""
     accounts = [row["sid"] for row in twilio.present("accounts") if row["status"] == "active"]
     for account in accounts[:2]:
-        _numbers(twilio, account)
-        add_usage(twilio, account)
         _recordings(twilio, account)
+    for account in accounts:
+        add_usage(twilio, account)  # while it knows the deleted rows, which Twilio bills too
+    twilio.begin()
+    for row in twilio.present("accounts"):
+        if row["status"] != "closed":
+            _senders(twilio, row)
+    for account in accounts:
+        _conference_summaries(twilio, account)
+    for account in accounts[:2]:
+        _numbers(twilio, account)
         _alerts(twilio, account)
         _conversations(twilio, account)
         _studio(twilio, account)
@@ -77,9 +88,60 @@ def _others(twilio: "Twilio", account: str) -> None:
 def _numbers(twilio: "Twilio", account: str) -> None:
     long_ago = twilio.clock - 80 * DAY
     twilio.add("account_balance", account, balance="241.07")
-    twilio.add("incoming_phone_numbers", account, n=3, since=long_ago, status="in-use")
     twilio.add("outgoing_caller_ids", account, n=2, created=long_ago, friendly_name=lambda i: f"Front desk {i + 1}")
-    twilio.add("messaging_services", account, created=long_ago, friendly_name="Reminders")
+
+
+def _senders(twilio: "Twilio", account: Json) -> None:
+    """Add an account's numbers, messaging services, and the A2P campaigns of these, of which one is verified."""
+    sid, begun = account["sid"], account["date_created"]
+    party = twilio.simulation.people.party(sid, twilio.clock)
+    for number, (purpose, _) in zip(party.numbers, NUMBERS):
+        about: Json = {"phone_number": number, "friendly_name": purpose, "status": "in-use"}
+        twilio.add("incoming_phone_numbers", sid, created=begun, **about)
+    (brand,) = twilio.add("brand_registrations", sid, created=begun, status="APPROVED", failure_reason=None)
+    is_main = sid == twilio.main
+    for service, name, status in zip(party.services, SERVICES, ("VERIFIED", "FAILED" if is_main else None)):
+        about = {"friendly_name": name, "us_app_to_person_registered": status == "VERIFIED"}
+        twilio.add("messaging_services", sid, created=begun, sid=service, **about)
+        if status:
+            campaign: Json = {"campaign_status": status, "brand_registration_sid": brand}
+            twilio.add("us_app_to_person", sid, service, created=begun, **campaign)
+
+
+def _conference_summaries(twilio: "Twilio", account: str) -> None:
+    """Add the summaries of conferences that ended in the last 30 days, and of the two to four calls of each."""
+    rng = Random(f"conferences {twilio.seed} {account}")
+    calls = [row["sid"] for row in twilio.present("calls", account)]
+    for room in twilio.present("conferences", account):
+        begun, ended = timestamp(room["date_created"]), timestamp(room["date_updated"])
+        if room["status"] != "completed" or begun < twilio.clock - 30 * DAY or ended > twilio.clock - HOUR // 2:
+            continue
+        last, many = room["call_sid_ending_conference"], rng.randrange(2, 5)
+        about: Json = {
+            "conference_sid": room["sid"],
+            "friendly_name": room["friendly_name"],
+            "create_time": iso8601(begun),
+            "start_time": iso8601(begun),
+            "end_time": iso8601(ended),
+            "duration_seconds": ended - begun,
+            "connect_duration_seconds": ended - begun,
+            "mixer_region": room["region"],
+            "unique_participants": many,
+            "max_concurrent_participants": many,
+            "ended_by": last,
+        }
+        twilio.add("conference_summaries", account, **about)
+        for call in [last, *rng.sample(calls, many - 1)]:
+            joined = begun + rng.randrange(1 + (ended - begun) // 2)
+            left = ended if call == last else rng.randrange(joined, ended + 1)
+            about = {
+                "call_sid": call,
+                "join_time": iso8601(joined),
+                "leave_time": iso8601(left),
+                "duration_seconds": left - joined,
+                "conference_region": room["region"],
+            }
+            twilio.add("conference_participant_summaries", account, {"conference_sid": room["sid"]}, **about)
 
 
 # Units of usage, and the count of a total, as recorded (live account, 2026); `units` without a line here.
@@ -93,21 +155,38 @@ UNITS: dict[str, Json] = {
 }
 
 
+# Of each product: its usage category, its stream, and the property by whose day Twilio bills a row.
+BILLED = (
+    ("sms", "messages", "date_sent"),
+    ("calls", "calls", "end_time"),
+    ("recordings", "recordings", "date_created"),
+    ("transcriptions", "transcriptions", "date_created"),
+)
+NUMBER_PRICE = Decimal("1.15")  # of a number, each month
+
+
 def add_usage(twilio: "Twilio", account: str) -> None:
-    """Add categories for each day that the tap reads again: three that are used, and others, whose count is zero."""
-    used = ("calls", "sms", "totalprice")
+    """Add categories for each day that the tap reads again: those that are used, and others, whose count is zero."""
+    days = {str(iso8601(twilio.clock - back * DAY))[:10]: dict[str, list[Decimal]]() for back in range(21)}
+    for category, stream, dated in BILLED:
+        for row in twilio.truth(stream, account):
+            if row[dated] and row["price"] and (day := str(iso8601(timestamp(row[dated])))[:10]) in days:
+                days[day].setdefault(category, []).append(abs(Decimal(row["price"])))
+    used = (*(category for category, _, _ in BILLED), "phonenumbers", "totalprice")
     known = (*UNITS, *CATEGORIES, *MORE_CATEGORIES, *(f"add-on-{i}" for i in range(twilio.usage_categories)))
     unused = [name for name in dict.fromkeys(known) if name not in used][: max(0, twilio.usage_categories - len(used))]
-    for back in range(21):
-        day, asked = twilio.clock - back * DAY, str(iso8601(twilio.clock)).replace("Z", "+00:00")
-        for category, count in (("calls", 31 - back), ("sms", 60 + 3 * back), ("totalprice", 0)):
-            price = f"{0.0075 * count:.5f}" if count else "1.21500"
+    asked = str(iso8601(twilio.clock)).replace("Z", "+00:00")
+    for day, prices in days.items():
+        prices["phonenumbers"] = [NUMBER_PRICE] * len(NUMBERS) if day.endswith("-01") else []
+        prices["totalprice"] = [sum((price for each in prices.values() for price in each), Decimal(0))]
+        for category in used:
+            spent = prices.get(category, [])
             about: Json = {
                 "category": category,
-                "count": str(count),
+                "count": str(len(spent)),
                 **UNITS.get(category, {}),
-                "usage": str(count),
-                "price": price,
+                "usage": str(len(spent)),
+                "price": f"{sum(spent, Decimal(0)):.5f}",
                 "as_of": asked,
             }
             (last,) = twilio.add("usage_records", account, start_date=day, end_date=day, **about)
@@ -121,6 +200,8 @@ def _recordings(twilio: "Twilio", account: str) -> None:
     calls = [row for row in twilio.present("calls", account) if row["status"] == "completed"][-8:]
     for i, call in enumerate(calls):
         about = {"call_sid": call["sid"], "duration": call["duration"], "start_time": call["start_time"]}
+        if i == 5:
+            about["conference_sid"] = twilio.present("conferences", account)[-1]["sid"]
         status, price = ("processing", None) if i == 7 else ("completed", "-0.0025")
         (made,) = twilio.add("recordings", account, created=call["start_time"], status=status, price=price, **about)
         if i == 2:
@@ -171,6 +252,7 @@ def _below_handmade(twilio: "Twilio", account: str) -> None:
             twilio.add("message_media", account, message["sid"], n=many, created=message["date_created"])
     for conference in twilio.present("conferences", account):
         if conference["status"] in ("init", "in-progress"):
-            for label in ("caller", "agent"):
-                began = twilio.clock - HOUR // 4
-                twilio.add("conference_participants", account, conference["sid"], created=began, label=label)
+            calls = [row["sid"] for row in twilio.present("calls", account)[-2:]]
+            for label, call in zip(("caller", "agent"), calls):
+                about: Json = {"created": twilio.clock - HOUR // 4, "label": label, "call_sid": call}
+                twilio.add("conference_participants", account, conference["sid"], **about)

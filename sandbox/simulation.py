@@ -10,7 +10,8 @@ import heapq
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from .rows import ERRORS, FAILED_PRICE, ODD_TEXTS, TEXTS, Json, some_text
+from .people import OPTED_OUT, UNREGISTERED, UNVERIFIED, People, country_of
+from .rows import ERRORS, FAILED_PRICE, ODD_TEXTS, TEXTS, Json, formatted, some_text
 from .timestamps import DAY, HOUR, MINUTE, timestamp
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Simulation:
         self._planned: list[tuple[int, int, str, str, Json]] = []  # (timestamp, number, what, sid, properties)
         self._count = 0
         self._recent: dict[str, list[str]] = {}  # rows made by life, to choose from
+        self.people = People(twilio.seed)
+        self._last_calls: dict[tuple[str, str], str] = {}  # the newest call of an account and direction
 
     def plan(self, at: int, what: str, sid: str = "", **properties: Any) -> None:
         """Plan something for a time."""
@@ -117,11 +120,17 @@ class Simulation:
 
     def _message(self, rng: Random, account: str, now: int) -> None:
         text, draw = some_text(rng, self.odd), rng.random()
-        new = {"body": text, "num_media": "1" if rng.random() < 0.03 else "0"}
+        new: Json = {"body": text, "num_media": "1" if rng.random() < 0.03 else "0"}
         if draw < 0.30:
-            self.twilio.messages(1, account, "received", **new)
+            person, number, new["body"] = self.people.write(account, now, text)
+            service = self.people.party(account, now).service_of(number)
+            self.twilio.messages(1, account, "received", from_=person, to=number, messaging_service_sid=service, **new)
             return
-        if draw < 0.40:
+        is_scheduled = draw < 0.40  # only a messaging service sends later
+        person, number, is_blocked = self.people.recipient(account, now, with_service=is_scheduled)
+        service = self.people.party(account, now).service_of(number)
+        new |= {"from": number, "to": person, "messaging_service_sid": service}
+        if is_scheduled:
             (sid,) = self.twilio.messages(1, account, "scheduled", **new)
             when = now + rng.randrange(15 * MINUTE, 35 * DAY)
             if rng.random() < 0.25:
@@ -133,6 +142,9 @@ class Simulation:
             when = now
         error = rng.choice(list(ERRORS))
         failure = {"error_code": error, "error_message": ERRORS[error]}
+        if is_blocked:
+            self.plan(when + 1, "change", sid, status="failed", error_code=OPTED_OUT)
+            return
         if rng.random() < 0.03:
             price = FAILED_PRICE if when % 10 else None
             self.plan(when + rng.randrange(1, 60), "change", sid, status="failed", error_code=error, price=price)
@@ -141,7 +153,10 @@ class Simulation:
         self.plan(sent, "change", sid, status="sent")
         self.plan(sent + rng.randrange(1, 6 * HOUR), "change", sid, price="-0.00750")
         draw = rng.random()
-        if draw < 0.06:
+        if draw < 0.30 and self._is_unregistered(account, number, person):
+            failure = {"error_code": UNREGISTERED[0], "error_message": UNREGISTERED[1]}
+            self.plan(sent + rng.randrange(5, 60), "change", sid, status="undelivered", **failure)
+        elif draw < 0.06:
             self.plan(sent + rng.randrange(30, 2 * DAY), "change", sid, status="undelivered", **failure)
         elif draw < 0.95:
             delivered = sent + rng.choice((rng.randrange(1, 15), rng.randrange(15, 8 * HOUR)))
@@ -153,8 +168,25 @@ class Simulation:
             if draw < 0.20:
                 self.plan(delivered + rng.randrange(MINUTE, 5 * DAY), "change", sid, status="read")
 
+    def _is_unregistered(self, account: str, number: str, person: str) -> bool:
+        """Return whether carriers of the US may refuse a message: its service has no verified campaign."""
+        party = self.people.party(account, self.twilio.clock)
+        return party.purpose_of(number) == UNVERIFIED and country_of(person) == "US"
+
+    def _connect(self, sid: str, account: str, now: int) -> None:
+        """Give a new call its two numbers, and an outbound leg of a dial the inbound call that it belongs to."""
+        row = self.twilio.rows[sid]
+        person, number = self.people.pair(account, now)
+        direction = row.data["direction"]
+        from_, to = (person, number) if direction == "inbound" else (number, person)
+        numbers = {"from": from_, "from_formatted": formatted(from_), "to": to, "to_formatted": formatted(to)}
+        parent = self._last_calls.get((account, "inbound")) if direction == "outbound-dial" else None
+        row.update(numbers | {"parent_call_sid": parent})
+        self._last_calls[account, direction] = self._last_calls[account, ""] = sid
+
     def _call(self, rng: Random, account: str, now: int) -> None:
         (sid,) = self.twilio.calls(1, account, "queued", caller_name=rng.choice((None, "", "OWL DENTAL", ODD_TEXTS[0])))
+        self._connect(sid, account, now)
         draw, ringing = rng.random(), now + rng.randrange(1, 240)
         if draw < 0.04:
             self.plan(ringing, "change", sid, status="canceled")
@@ -200,7 +232,7 @@ class Simulation:
             "change",
             sid,
             status="completed",
-            call_sid_ending_conference=f"CA{rng.getrandbits(128):032x}",
+            call_sid_ending_conference=self._last_calls.get((account, ""), f"CA{rng.getrandbits(128):032x}"),
             reason_conference_ended=rng.choice(
                 ("last-participant-left", "conference-ended-via-api", "participant-with-end-conference-on-exit-left")
             ),
@@ -220,7 +252,7 @@ class Simulation:
         self.twilio.addresses(1, account, friendly_name=name)
 
     def three_months(self) -> None:
-        """Create the demo's history: it ends on 2026-04-01 at nine, with something of everything under way."""
+        """Create the demo's history up to 2026-04-01 at nine, with something of everything under way."""
         twilio = self.twilio
         twilio.change(twilio.main, friendly_name="Owl Dental")
         names = ("Blue Door Books", "Nord & Söhne", "Old campaign", "Trial run")
@@ -241,4 +273,3 @@ class Simulation:
         twilio.conferences(1, shop, "init", friendly_name="NUL \u0000 and half \udc00 an emoji")
         twilio.conferences(1, twilio.main, "in-progress")
         twilio.at(end)
-        twilio.begin()

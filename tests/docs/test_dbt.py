@@ -18,8 +18,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from sandbox import Twilio, serve
+from testing import answers
 from testing.taps import ROOT, Json, Tap
 from testing.warehouse import Warehouse
+from tools.pictures import PICTURES, draw
 
 EXAMPLE = ROOT / "examples/dbt"
 DBT = ROOT / ".venv-dbt/bin/dbt"
@@ -75,10 +77,15 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def synced(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+def twilio() -> Twilio:
+    return Twilio.demo(1)
+
+
+@pytest.fixture(scope="module")
+def synced(warehouse: Warehouse, twilio: Twilio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """A warehouse that holds the sandbox's account in the tables that the example reads."""
-    with serve(Twilio.demo(1)) as server:
-        tap = Tap(server, tmp_path_factory.mktemp("tap"), call_feedback_source="insights").select(*STREAMS)
+    with serve(twilio) as server:
+        tap = Tap(server, tmp_path_factory.mktemp("tap")).select(*STREAMS)
         tap.settings["base_url"] += "/{product}"
         done = warehouse.pipe(tap.command(), None, SCHEMA, batch_size_rows=5_000, validate_records=False)
         assert (done.tap_exit, done.target_exit) == (0, 0), done.tap_log[-1_000:] + done.target_log[-1_000:]
@@ -171,6 +178,59 @@ def test_each_view_has_a_row_for_each_row_of_the_tap(alone: Project, view: str) 
 
     assert len(rows) == len(alone.warehouse.rows(table[0], SCHEMA)) > 0
     assert all(row.get("id", row.get("account_id")) for row in rows)
+
+
+@pytest.mark.parametrize("model", answers.ANSWERS)
+def test_each_model_answers_its_question(alone: Project, twilio: Twilio, model: str) -> None:
+    """Each row of it is what plain Python counts in the simulated account, and no row is missing."""
+    should = answers.ANSWERS[model](twilio)
+    rows = alone.warehouse.rows(model, "analytics")
+
+    assert len(rows) == len(should) > 5
+    assert {answers.row_of(row, should) for row in rows} == {tuple(row.values()) for row in should}
+
+
+def test_the_simulated_account_has_something_to_find_for_each_question(alone: Project) -> None:
+    """Each question has an answer that a wrong model would miss."""
+    query = alone.warehouse.query
+
+    assert {21610, 30003, 30005, 30007, 30034} <= {
+        row["error_code"] for row in alone.warehouse.rows("delivery_failures", "analytics")
+    }
+    assert query("select 1 as found from analytics.spend_by_product where difference > 0")
+    assert {row["campaign_status"] for row in alone.warehouse.rows("a2p_campaigns", "analytics")} == {
+        "VERIFIED",
+        "FAILED",
+        "NONE",
+    }
+    assert query("select 1 as found from analytics.number_usage where is_unused and last_used_at is not null")
+    assert {"blocked", "failed", "sent by another sender"} <= {
+        row["outcome"] for row in alone.warehouse.rows("messages_after_stop", "analytics")
+    }
+    assert {row["region"] for row in alone.warehouse.rows("call_quality", "analytics")} >= {"us1", "ie1", "unknown"}
+    joined = (
+        f"select count(*) as n from {SCHEMA}.conference_participant_summaries join {SCHEMA}.calls on sid = call_sid"
+    )
+    assert query(joined)[0]["n"] > 100
+
+
+@pytest.mark.parametrize("sql", re.findall(r"(?s)```sql\n(.+?)```", (ROOT / "docs/questions.md").read_text("utf-8")))
+def test_the_queries_of_the_page_have_answers(alone: Project, sql: str) -> None:
+    """Each returns rows, and none is empty."""
+    rows = alone.warehouse.query(sql)
+
+    assert rows and all(any(value is not None for value in row.values()) for row in rows)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_each_picture_shows_what_its_model_says(alone: Project, name: str) -> None:
+    """With PICTURES=write, as `make pictures` does, it is drawn anew."""
+    file = ROOT / f"docs/questions/{name}.svg"
+    drawn = draw(PICTURES[name], alone.warehouse.query)
+    if os.environ.get("PICTURES") == "write":
+        file.write_text(drawn, "utf-8")
+
+    assert file.read_text("utf-8") == drawn, "make pictures"
 
 
 def test_fivetrans_models_are_built_from_the_views(with_fivetran: Project) -> None:
