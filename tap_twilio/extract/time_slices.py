@@ -105,7 +105,7 @@ class TimeSlices:
         if not self.reading.state.finished_at and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        elif self.backfill:
+        elif self.backfill and self.is_rescanned:
             yield from self._read_newest_days(self.backfill.began)
         yield from self._find_oldest_answered()
         yield [self._read(time_slice) for time_slice in self._not_requested()]
