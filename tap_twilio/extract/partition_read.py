@@ -127,9 +127,9 @@ class PartitionRead:
 
     @property
     def has_pending_resend(self) -> bool:
-        """Return whether a table still needs older rows sent, or a read of several syncs is open."""
+        """Return whether a table still needs older rows sent, or an INCREMENTAL read of several syncs is open."""
         needs_older = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
-        return needs_older or bool(self.state.opened)
+        return needs_older or bool(self.state.backfill or self.state.rescan)
 
     # -- before anything is read
 

@@ -43,7 +43,7 @@ from .accounts import Account, AccountFinder, account_request
 from .availability import INACTIVE, UNAVAILABLE, Availability
 from .plan import RunPlan
 from .scheduler import Done, Scheduler
-from .versions import Versions, interrupted_version
+from .versions import Versions, interrupted_version, leave_full_table
 
 LOGGER = logging.getLogger("tap_twilio")
 QUIET_STATE_S = 300  # between two STATEs without a record between them; a killed rescan repeats this much at most
@@ -194,7 +194,7 @@ class Sync:
                 self._masking_sql[table.name] = sql
             table.state.selection, stream.selections[key] = key, names
             if not self.selected[table.name].full_table:
-                stream.content_hash = None  # the rows of an incremental sync belong to no version
+                leave_full_table(stream, table.state)
             dated = self.selected[table.name].stream.replication_key  # a bookmark says nothing about rows without dates
             if stream.imported and dated and not table.state.was_read:
                 self._import_bookmark(partition_read, stream.imported, table.name)
@@ -269,9 +269,9 @@ class Sync:
         """Note that the read of a list ended, with an error or without."""
         partition_read.budget.end(partition_read.key)
         full = partition_read.state.full
-        if full and error and not isinstance(error, (Unreachable, Incomplete)):
-            full.checkpoint = None  # the next sync cannot resume this read
-            full.version, full.done = 0, True  # the warehouse may have rows of the account, of no complete version
+        is_resumable = error is None or isinstance(error, (Unreachable, Incomplete))
+        if full and not is_resumable and self._is_full(partition_read):
+            full.invalidate()
         self.availability.note_end(partition_read, error)
 
     # -- rows and state

@@ -78,6 +78,20 @@ def interrupted_version(stream: StreamState, accounts: Collection[str]) -> int |
     return stream.version if any(read.list_index or read.checkpoint for read in unfinished) else None
 
 
+def leave_full_table(stream: StreamState, partition: Partition) -> None:
+    """
+    Note that a stream is read INCREMENTAL: the rows that it writes have no version.
+
+    The version of an earlier FULL_TABLE sync must not be resumed: its activation would drop these rows. Until the
+    partition has a bookmark, the invalid read is what tells that the warehouse may have rows.
+    """
+    stream.content_hash, stream.blocked = None, False
+    if partition.date_updated is not None:
+        partition.full = None
+    elif partition.full:
+        partition.full.invalidate()
+
+
 class Versions:
     """The open versions of one run. `write` writes records of a stream, `activate` writes ACTIVATE_VERSION."""
 

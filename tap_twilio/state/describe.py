@@ -13,7 +13,7 @@ from typing import Any
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 
-from .model import ELSEWHERE, FeedbackProgress, OpenBackfill, OpenRescan, Partition
+from .model import ELSEWHERE, NO_VERSION, FeedbackProgress, OpenBackfill, OpenRescan, Partition
 from .store import State
 
 ALL_OF_TIME = "9000"  # a date from here on means every date
@@ -80,17 +80,21 @@ class Line:
     """
     A line of `state show`, for one partition.
 
-    `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. Each row of the
-    list (of a child: each row of its parents) was compared with Twilio within `compared_age_seconds`. `account` is
-    None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
-    the state. `account_status` is "closed" or "suspended" if that is why the last sync did not read the partition: its
-    age then grows without end, or stays None. `elsewhere`: another shard of the state holds the partition.
+    - `account`: None for the bookmark of another tap, which names no account.
+    - `full_table_began`: the start of its last complete FULL_TABLE read.
+    - `age_seconds`: the age of the bookmark or of that start, whichever is later.
+    - `compared_age_seconds`: each row of the list (of a child: each row of its parents) was compared with Twilio within
+      this time.
+    - `fingerprint_bytes`: the size of its fingerprints in the state.
+    - `account_status`: "closed" or "suspended" if that is why the last sync did not read the partition. Its age then
+      grows without end, or stays None.
+    - `elsewhere`: the state was split, and another shard of it holds the partition (shards.py).
     """
 
     stream: str
     account: str | None
     bookmark: Timestamp | None
-    read_whole: Timestamp | None
+    full_table_began: Timestamp | None
     age_seconds: int | None
     compared_age_seconds: int | None
     open: list[OpenWork]
@@ -120,14 +124,12 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _list_state(state, name, account)))
             opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
             bookmark = None if elsewhere else partition.date_updated
-            full = partition.full
-            read_whole = full.began if full and full.done and full.version else None
             yield Line(
                 name,
                 account,
                 bookmark,
-                read_whole,
-                _age(read_whole or bookmark, now),
+                _full_table_began(partition),
+                _age(_latest(_full_table_began(partition), bookmark), now),
                 None if elsewhere else _compared_age(state, name, account, now),
                 opened,
                 _rescan_progress(BY_NAME[name], partition),
@@ -156,8 +158,15 @@ def _list_state(state: State, name: str, account: str) -> Partition:
 def _compared_age(state: State, name: str, account: str, now: Timestamp) -> int | None:
     """Return the time within which each row of the stream's list was compared; None until it was read whole."""
     list_state = _list_state(state, name, account)
-    full = list_state.full
-    return _age(full.began if full and full.done and full.version else list_state.finished_at, now)
+    return _age(_latest(_full_table_began(list_state), list_state.finished_at), now)
+
+
+def _full_table_began(partition: Partition) -> Timestamp | None:
+    return partition.full.began if partition.full and partition.full.is_complete else None
+
+
+def _latest(*dates: Timestamp | None) -> Timestamp | None:
+    return max(filter(None, dates), default=None)
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:
@@ -186,12 +195,11 @@ def _opened(stream: Stream, partition: Partition, list_state: Partition) -> Iter
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
     elif not (partition.was_read or partition.finished_at or partition.full or partition.not_read):
         yield OpenWork("backfill", "no read of it is complete yet")
-    if partition.full and not partition.full.version:
-        yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
-    elif partition.full and not partition.full.done:
-        yield OpenWork(
-            "full", f"FULL_TABLE version {partition.full.version}, begun {_day(partition.full.began)}, is not complete"
-        )
+    full = partition.full
+    if full and not full.done:
+        yield OpenWork("full", f"FULL_TABLE version {full.version}, begun {_day(full.began)}, is not complete")
+    elif full and full.version == NO_VERSION and not (partition.backfill or partition.not_read):
+        yield OpenWork("full", "its last read is not complete")
     yield from _row_work(partition, stream.parent.stream if stream.parent else "")
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from .codec import Address, Count, Date, DateAndKey, DateOrEnd, FingerprintText, KeyAndDate
 
+NO_VERSION = 0  # versions are milliseconds since 1970
+
 
 @dataclass
 class Checkpoint:
@@ -75,12 +77,20 @@ class OpenRescan:
 class FullTableRead:
     """The last FULL_TABLE read, finished or not."""
 
-    version: Count
+    version: Count  # NO_VERSION: no complete version has the rows that this read wrote
     began: Date
     streams: list[str] = field(default_factory=list)  # the child streams that it also reads
     list_index: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done and self.version != NO_VERSION
+
+    def invalidate(self) -> None:
+        """Take the rows out of their version, so that no sync resumes or activates it. The warehouse may have them."""
+        self.version, self.checkpoint, self.done = NO_VERSION, None, True
 
 
 @dataclass

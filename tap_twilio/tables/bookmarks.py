@@ -36,6 +36,7 @@ def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:
 def advance(state: Partition, bookmark: Timestamp) -> None:
     """Note that every change before `bookmark` was written."""
     state.date_updated = _latest(state.date_updated, bookmark)
+    state.full = None  # left by a FULL_TABLE sync before the stream became INCREMENTAL (run/versions.py)
     finish_lookback(state, bookmark)
 
 
@@ -70,6 +71,12 @@ def finish_backfill(state: Partition, bookmark: Timestamp, resend_listed_before:
     advance(state, bookmark)
     resend_listed(state, max(resend_listed_before or BEGINNING, state.deferred_before or BEGINNING) or None)
     state.deferred_before = None
+
+
+def finish_version(state: Partition) -> None:
+    """Note that a FULL_TABLE read took every row: the work that INCREMENTAL syncs left to later ones is done."""
+    finish_resend(state)
+    state.backfill = state.rescan = state.pages = state.deferred_before = state.imported_bookmark = None
 
 
 def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
