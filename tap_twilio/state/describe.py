@@ -16,7 +16,7 @@ from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 from .model import ELSEWHERE, NO_VERSION, FeedbackProgress, OpenBackfill, OpenRescan, Partition
 from .store import State
 
-ALL_OF_TIME = "9000"  # a date from here on means every date
+ALL_OF_TIME = "9000"  # a later date means every date: END, or VISIT_ALL (tables/bookmarks.py)
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
 UNREADABLE = ("closed", "suspended")  # statuses of accounts, which are reasons of availability.py too
 NOT_READ = {  # by the reasons of availability.py
@@ -42,8 +42,8 @@ class Verdict:
     """
     A stream in an account is complete if the warehouse has every row that Twilio lists.
 
-    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown. The
-    ages are those of `Line`.
+    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown.
+    `age_seconds`: the bookmark's. `compared_age_seconds`: as in `Line`.
     """
 
     complete: bool
@@ -121,8 +121,9 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             )
         for account, partition in sorted(stream.partitions.items()):
             elsewhere = partition == ELSEWHERE
-            opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _list_state(state, name, account)))
-            opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
+            open_work = [] if elsewhere else list(_open_work(BY_NAME[name], partition, _list_state(state, name, account)))
+            if stream.blocked and not elsewhere:
+                open_work.append(OpenWork("blocked", BLOCKED))
             bookmark = None if elsewhere else partition.date_updated
             yield Line(
                 name,
@@ -131,11 +132,11 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
                 _full_table_began(partition),
                 _age(_latest(_full_table_began(partition), bookmark), now),
                 None if elsewhere else _compared_age(state, name, account, now),
-                opened,
+                open_work,
                 _rescan_progress(BY_NAME[name], partition),
                 len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
-                not opened,
-                partition.syncs_left if opened else 0,
+                not open_work,
+                partition.syncs_left if open_work else 0,
                 partition.not_read if partition.not_read in UNREADABLE else None,
                 elsewhere,
             )
@@ -144,10 +145,16 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
 def verdict(state: State, name: str, account: str, now: Timestamp) -> Verdict:
     """Return whether a stream is complete in an account, by the state, and how old it is."""
     partition = state.stream(name).partitions.get(account, Partition())
-    opened = [work.says for work in _opened(BY_NAME[name], partition, _list_state(state, name, account))]
-    opened += [BLOCKED] * state.stream(name).blocked
-    ages = _age(partition.date_updated, now), _compared_age(state, name, account, now)
-    return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0, *ages)
+    why = [work.says for work in _open_work(BY_NAME[name], partition, _list_state(state, name, account))]
+    if state.stream(name).blocked:
+        why.append(BLOCKED)
+    return Verdict(
+        complete=not why,
+        why=tuple(why),
+        syncs_left=partition.syncs_left if why else 0,
+        age_seconds=_age(partition.date_updated, now),
+        compared_age_seconds=_compared_age(state, name, account, now),
+    )
 
 
 def _list_state(state: State, name: str, account: str) -> Partition:
@@ -181,7 +188,7 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
     return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.list_index + 1, lists), lists)
 
 
-def _opened(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
+def _open_work(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
     """Yield the work that the last sync left to the next ones. `list_state`: of the list that is read."""
     if partition.not_read == "unavailable":
         return  # there is nothing to read
@@ -243,19 +250,19 @@ def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> I
     if list_state.unread:
         yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
     if partition.by_date_from:
-        back = _day(partition.by_date_from)
+        newest = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
-        yield OpenWork("by_date", f"{reason}: rows from {back} and before are compared by their dates")
+        yield OpenWork("by_date", f"{reason}: rows from {newest} and before are compared by their dates")
 
 
-def _left(stream: Stream, opened: OpenBackfill) -> str:
+def _left(stream: Stream, backfill: OpenBackfill) -> str:
     total = len(stream.variants)
-    lists = f"list {min(opened.list_index + 1, total)} of {total}, " if total > 1 else ""
-    if opened.time_slices is None:
-        return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"
-    oldest = min(time_slice.since for time_slice in opened.time_slices)
-    newest = max(time_slice.until for time_slice in opened.time_slices)
-    return f"{lists}{len(opened.time_slices)} time slices left, between {_day(oldest)} and {_day(newest)}"
+    lists = f"list {min(backfill.list_index + 1, total)} of {total}, " if total > 1 else ""
+    if backfill.time_slices is None:
+        return f"{lists}{'read in part' if backfill.checkpoint else 'from its first page'}"
+    oldest = min(time_slice.since for time_slice in backfill.time_slices)
+    newest = max(time_slice.until for time_slice in backfill.time_slices)
+    return f"{lists}{len(backfill.time_slices)} time slices left, between {_day(oldest)} and {_day(newest)}"
 
 
 def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork]:
