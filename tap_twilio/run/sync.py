@@ -35,7 +35,7 @@ from tap_twilio.state.store import State, selection
 from tap_twilio.streams import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, to_datetime
+from tap_twilio.timestamps import HOUR, earlier, machine_now, to_datetime
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.request import PageTimes
@@ -54,7 +54,11 @@ MAX_CLOCK_REQUESTS = 4  # until two answers agree on the time
 
 
 class Sync:
-    """One run of the tap. `stop` may be called from a signal handler."""
+    """
+    One run of the tap. `stop` may be called from a signal handler.
+
+    `hide` is called with each user name and password, so that the log does not show them.
+    """
 
     def __init__(
         self,
@@ -190,22 +194,24 @@ class Sync:
         added, imported = [], []
         for table in partition_read.tables:
             stream = self.state.stream(table.name)
-            key, names = selection(self.selected[table.name].written)
-            before = stream.selections.get(table.state.selection or "")
-            if table.state.selection is not None and (before is None or not set(names) <= set(before)):
+            selection_name, properties = selection(self.selected[table.name].written)
+            last_properties = stream.selections.get(table.state.selection or "")
+            has_selection = table.state.selection is not None
+            if has_selection and (last_properties is None or not set(properties) <= set(last_properties)):
                 added.append(table.name)
             if (
-                before
+                last_properties
                 and table.state.was_read
-                and (sql := self.selected[table.name].masking_sql(before, machine_now()))
+                and (sql := self.selected[table.name].masking_sql(last_properties, machine_now()))
             ):
                 self._masking_sql[table.name] = sql
-            table.state.selection, stream.selections[key] = key, names
+            table.state.selection, stream.selections[selection_name] = selection_name, properties
             if not self.selected[table.name].full_table:
                 leave_full_table(stream, table.state)
             has_dates = self.selected[table.name].stream.replication_key  # else a bookmark says nothing about the rows
             if stream.imported and has_dates and not table.state.was_read:
-                self._import_bookmark(partition_read, stream.imported, table.name)
+                bookmark = earlier(stream.imported, timedelta(hours=self.settings.lateness_hours))
+                bookmarks.import_bookmark(table.state, bookmark, has_own_list=table.state is partition_read.state)
                 imported.append(table.name)
         for name, message in partition_read.reconcile(added):
             if message == FROM_THE_FUTURE:
@@ -213,12 +219,6 @@ class Sync:
             else:
                 resends.setdefault(message, []).append(name)
         return imported
-
-    def _import_bookmark(self, partition_read: PartitionRead, imported: Timestamp, name: str) -> None:
-        """Emit the changes after a bookmark that another tap, or a person, wrote."""
-        bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
-        table = next(table for table in partition_read.tables if table.name == name)
-        bookmarks.import_bookmark(table.state, bookmark, has_own_list=table.state is partition_read.state)
 
     # -- reading
 

@@ -49,6 +49,7 @@ class State:
         self._check_format()
         self._value.pop("currently_syncing", None)
         self._bookmarks: Json = dict(object_at(self._value.get("bookmarks", {}), "bookmarks"))
+        # Lists of accounts by name, which `partitions` names instead of the accounts.
         self._sets: dict[str, list[str]] = convert(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
         self._streams: dict[str, StreamState] = {}
 
