@@ -121,7 +121,9 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             )
         for account, partition in sorted(stream.partitions.items()):
             elsewhere = partition == ELSEWHERE
-            open_work = [] if elsewhere else list(_open_work(BY_NAME[name], partition, _list_state(state, name, account)))
+            open_work: list[OpenWork] = []
+            if not elsewhere:
+                open_work += _open_work(BY_NAME[name], partition, _list_state(state, name, account))
             if stream.blocked and not elsewhere:
                 open_work.append(OpenWork("blocked", BLOCKED))
             bookmark = None if elsewhere else partition.date_updated
@@ -243,6 +245,7 @@ def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> I
     """Yield the work that is left in the list, and the rows that have no fingerprints."""
     if partition is not list_state and list_state.backfill:
         yield OpenWork("backfill", f"the backfill of {top_of(stream).name} is not complete")
+    # `pages` is set if the last rescan took several syncs, so the next one will too.
     if list_state.rescan or list_state.pages:
         yield OpenWork(
             "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"

@@ -100,7 +100,7 @@ class FeedbackProgress:
     began: Date | None = None  # the start of the open cycle, which requests each recent parent once
     cursor: DateAndKey | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
-    scores_pending: bool = False  # whether the scores must still be read from their beginning
+    scores_pending: bool = False  # whether the scores of Voice Insights must still be read from their beginning
     scores_answered: bool = False  # whether Voice Insights ever answered
     # The start of the last read for calls that began long after their creation, less lateness_hours.
     late_starts_done_at: Date | None = None

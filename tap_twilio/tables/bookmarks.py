@@ -26,8 +26,8 @@ from tap_twilio.state.model import OpenBackfill, Partition
 from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, earlier, later
 
 # Two special values of `resend_listed_before`.
-VISIT_ALL: Timestamp = "9000-01-01T00:00:00.000000Z"  # the children of every row, in spite of max_child_requests
-UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # resend no row but those without a list date
+VISIT_ALL: Timestamp = "9000-01-01T00:00:00.000000Z"  # read the children of every row, in spite of max_child_requests
+UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # resend only rows without a list date
 
 
 def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:
@@ -89,7 +89,8 @@ def finish_backfill(state: Partition, bookmark: Timestamp, resend_listed_before:
 def finish_version(state: Partition) -> None:
     """Note that a FULL_TABLE read took every row: the work that INCREMENTAL syncs left to later ones is done."""
     finish_resend(state)
-    state.backfill = state.rescan = state.pages = state.deferred_before = state.imported_bookmark = None
+    state.backfill = state.rescan = state.pages = state.unread = None
+    state.deferred_before = state.imported_bookmark = None
 
 
 def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
