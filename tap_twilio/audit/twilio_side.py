@@ -73,7 +73,7 @@ class AuditSync(Sync):
 
     def _write(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
         self.take_records(name, account, times, records)
-        self.counts.emitted[name, account] += len(records)
+        self.stats.emitted[name, account] += len(records)
 
     def _report(self) -> None:
         self.availability.log_failures()
@@ -148,7 +148,7 @@ class TwilioSide:
         sync = self.sync = AuditSync(self.settings, selected, state, take, self.ranges, self.hide)
         self.begin(sync)
         sync.run()
-        self.unread.update(sync.unread)
+        self.unread.update(sync.incomplete)
         self.failed.update(sync.failed)
         self.accounts = [account.sid for account in sync.accounts]
         self.requests += sync.pool.requests

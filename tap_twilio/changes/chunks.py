@@ -8,11 +8,12 @@ Find the rows that changed in a list that is read page by page, by fingerprints 
 The list is cut into chunks, as rsync cuts files: a chunk ends after each row whose hashed key ends in enough zero bits.
 So a row that is added, moved or deleted affects only its own chunk. Rows are pending until their chunk ends. Then
 comparison.py finds the rows that changed, and makes the fingerprint that is stored (fingerprints.py): five sums, which
-identify up to two changed rows (power_sums.py), or, for a part of the list in which more rows change, one hash a row.
+identify up to two changed rows (power_sums.py), or, where more rows change, one hash a row.
 
-Unsliceable rows are those that no time slice of a backfill returns: they are undated, or listed more than a day after
-their creation. They have chunks of their own, so that a backfill in time slices can make the fingerprints of all other
-chunks (slice_sums.py). So a list has two chunks open at a time, one for each kind of row.
+Unsliceable rows are those that no time slice of a backfill returns, or not at their place in the list: they lack a list
+date or a creation date, or these dates are more than a day apart. They have chunks of their own, so that a backfill in
+time slices can make the fingerprints of all other chunks (slice_sums.py). So a list has two chunks open at a time, one
+for each kind of row.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from tap_twilio.changes.hashes import last_chunk_key
 from tap_twilio.timestamps import Timestamp
 
 MAX_MEAN_LENGTH = 1024  # rows of a chunk
-SUBCHUNKS = 16  # of a chunk, on average
+SUBCHUNKS = 16  # the subchunks of a chunk, on average
 MAX_TIMES_MEAN = 8  # a chunk of this many times the mean length ends after any row
-END_BOTH_EVERY = 8  # unsliceable rows are few: their chunk ends with each eighth chunk of other rows, on average
+END_BOTH_EVERY = 8  # the open chunk of unsliceable rows, which are few, ends with every eighth other chunk, on average
 
 _key = itemgetter(0)
 
@@ -48,12 +49,13 @@ class Chunks:
     `take` saves the fingerprint of each chunk that ends. `iter_chunks` yields each chunk instead, and its caller calls
     `save` after it has written the rows.
 
-    - `list_name` distinguishes lists whose rows go to one table. With `moves`, a row may move from one to another.
+    - `list_name` distinguishes lists whose rows go to one table.
     - `since`: when the last sync began. Rows created later are probably new, which helps to identify the changed ones.
-    - Rows whose contents are in `sent` are not sent again.
+    - `sent`: hashes of records that this sync already wrote. Rows with such a content are not collected.
+    - `rows_may_move`: a row may move from one of these lists to another.
     - `all_new`: the store was empty, and the caller writes every row as it comes.
-    - `gaps`: a row with the content 0, such as a parent without children, has nothing to compare. It may end a chunk,
-      so that chunks stay the same when it gets a content, but no fingerprint includes it.
+    - `skips_empty`: a row with the content 0, such as a parent without children, has nothing to compare. No fingerprint
+      includes it. It may still end a chunk, so that the chunks stay the same when it gets a content.
     """
 
     def __init__(
@@ -63,25 +65,25 @@ class Chunks:
         list_name: str = "",
         since: Timestamp = "",
         sent: frozenset[int] | set[int] = frozenset(),
-        moves: bool = False,
+        rows_may_move: bool = False,
         all_new: bool = False,
-        gaps: bool = False,
+        skips_empty: bool = False,
     ) -> None:
-        self._store, self._since, self._sent, self.all_new, self._gaps = store, since, sent, all_new, gaps
-        # The bits of a key that are zero where a chunk ends, where a subchunk ends, and where both open chunks end.
+        self._store, self._since, self._sent, self.all_new, self._skips_empty = store, since, sent, all_new, skips_empty
+        # A chunk ends after a row whose key has a zero in each of these bits; so do subchunks, and both open chunks.
         self._mask, self._subchunk_mask = length - 1, max(length // SUBCHUNKS, 1) - 1
         self._both_mask, self._max_length = length * END_BOTH_EVERY - 1, length * MAX_TIMES_MEAN
         self._last_keys = [last_chunk_key(unsliceable, list_name) for unsliceable in (0, 1)]
         self._pending: PendingByKind = ({}, {})
-        if moves:
+        if rows_may_move:
             store.pending[list_name] = self._pending
-        self._has_saved = [False, False]  # whether a chunk was saved, by unsliceable
+        self._has_saved = [False, False]  # whether a chunk of sliceable rows was saved, and one of unsliceable rows
         self._only_unsliceable = False  # whether only unsliceable rows came since a chunk of such rows ended
         self.taken = 0  # how many of the rows given last were taken
         self.safe_points: set[int] = set()  # after how many of these rows no row was pending
-        self.end_both_soon = False  # whether the next end of a chunk also ends that of the unsliceable rows
+        self.end_both_next = False  # whether the next chunk that ends also ends the open chunk of unsliceable rows
         self.changed: list[PendingRow] = []
-        self.fingerprinted: set[int] = set()  # the keys of changed rows that had a fingerprint before
+        self.fingerprinted: set[int] = set()  # the hashed keys of changed rows that had a fingerprint before
 
     @property
     def pending(self) -> list[PendingRow]:
@@ -98,7 +100,8 @@ class Chunks:
         """
         Take rows until the store is full. `unsliceable` are the indices of such rows.
 
-        Set `taken` to the number of rows that it took, and `safe_points` to where a read can resume among them.
+        Set `taken` to the number of rows that were taken, and `safe_points` to the numbers of rows after which a later
+        read can resume.
         """
         for chunk in self.iter_chunks(rows, unsliceable):
             self._collect_and_save(chunk)
@@ -133,7 +136,7 @@ class Chunks:
         return [at for at, row in enumerate(rows) if not row[0] & mask or at in unsliceable]
 
     def _add(self, rows: Sequence[PendingRow], unsliceable: bool, elsewhere: list[dict[int, PendingRow]]) -> None:
-        """Add pending rows. Drop their older copies, which must not be written after them."""
+        """Add pending rows. Drop their older copies, in other lists too: these must not be written after them."""
         for pending in (self._pending[not unsliceable], *elsewhere):
             if pending:
                 for row in rows:
@@ -153,11 +156,11 @@ class Chunks:
     def _end_chunks(self, unsliceable: bool, key: int) -> Iterator[Chunk]:
         """Yield the chunk that ends, and at times the other: a read can resume only where no row is pending."""
         yield from self._compare_pending(unsliceable, key)
-        if not unsliceable and (self.end_both_soon or self._store.size_limit.full or not key & self._both_mask):
+        if not unsliceable and (self.end_both_next or self._store.size_limit.full or not key & self._both_mask):
             yield from self._compare_pending(True, key)
         elif unsliceable and self._only_unsliceable:
-            # Three key spaces: `key` is of sliceable rows, `key ^ 1` of unsliceable rows, and `key ^ 2` of a chunk of
-            # sliceable rows that an unsliceable row ends.
+            # Fingerprints of different kinds must not share a key. `key` is for chunks of sliceable rows, `key ^ 1` for
+            # those of unsliceable rows, and `key ^ 2` for a chunk of sliceable rows that an unsliceable row ends.
             yield from self._compare_pending(False, key ^ 2)
         self._only_unsliceable = unsliceable
 
@@ -179,7 +182,7 @@ class Chunks:
         self._pending[unsliceable].clear()
         key ^= unsliceable
         keys = [key, *(row.key ^ unsliceable for row in rows if not row.key & self._subchunk_mask)]
-        if self._gaps:
+        if self._skips_empty:
             rows = [row for row in rows if row.content]
         chunk = Chunk(rows, key, unsliceable, keys, self._store.find(keys), self._subchunk_mask, self._since)
         self.fingerprinted |= chunk.fingerprinted
@@ -192,10 +195,10 @@ class Chunks:
         self.save(chunk)
 
     def save(self, chunk: Chunk, without: Collection[int] = ()) -> None:
-        """Replace a chunk's fingerprints. The new ones leave out the rows `without`, by their keys."""
+        """Replace a chunk's fingerprints. The new ones leave out the rows whose keys are in `without`."""
         store = self._store
         if not chunk.is_new and not chunk.changed and not without and chunk.key in store.made:
-            store.confirm(chunk.keys)  # a second read in one sync does not show whether the rows are volatile
+            store.confirm(chunk.keys)  # a second read in the same sync does not show whether the rows change often
         else:
             used = store.size_limit.used
             for key in () if chunk.is_new else chunk.keys:

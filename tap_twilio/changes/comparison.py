@@ -1,12 +1,14 @@
 """
 Compare a chunk of rows with its stored fingerprints, and choose the fingerprints that replace them.
 
-`Chunks` (chunks.py) makes a `Chunk` of each run of rows that ends, emits `Chunk.changed`, and then stores
-`Chunk.fingerprints`. This module reads and writes no store.
+`Chunks` (chunks.py) makes a `Chunk` of the pending rows when they end, hands on `Chunk.changed`, and then stores
+`Chunk.fingerprints`. This module reads and writes no store. In a `PendingRow`, `key` and `content` are hashes: of the
+row's key, and of its record.
 
-A chunk was stored in one of two ways: as five sums under the key of its last row; or in subchunks, each under the key
-of its own last row, as five sums or as one hash a row. So up to three comparisons follow one another, until one of them
-identifies the changed rows: the sums of the chunk (power_sums.py), the sums of a subchunk, the hashes of a subchunk.
+The fingerprint of a chunk is stored under the key of its last row: five sums (power_sums.py), or one hash a row if the
+chunk has few rows. If many of its rows changed, or if it is the first of its list, its subchunks have fingerprints
+instead, each under the key of its own last row. So up to three comparisons follow one another, until one of them
+identifies the changed rows: the sums of the chunk, the sums of a subchunk, the hashes of a subchunk.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from functools import cached_property
 
 from tap_twilio.changes.fingerprint_codec import Fingerprint, Sums
 from tap_twilio.changes.fingerprints import PendingRow
-from tap_twilio.changes.power_sums import MAX_DECODABLE, ZERO, is_located, locate, minus, power_sums
+from tap_twilio.changes.power_sums import MAX_IDENTIFIED, ZERO, is_located, locate, minus, power_sums
 from tap_twilio.timestamps import END, Timestamp, timestamp_or_none
 
 FEW_ROWS = 5  # whose hashes take no more bytes than sums
@@ -25,10 +27,10 @@ Rows = Sequence[PendingRow]
 
 class Chunk:
     """
-    A run of rows that ended. `stored` are the fingerprints under its `keys`: its own key and those of its subchunks.
+    The rows of a chunk that ended. `stored` are the fingerprints under its `keys`: its own and those of its subchunks.
 
     `changed` are the rows to be written, `fingerprinted` the keys of those that had a fingerprint before. Rows created
-    from `since` on, when the last sync began, are probably new.
+    from `since` on, when the last sync began, are probably new. A key with zeros in `subchunk_mask` ends a subchunk.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class Chunk:
         self.rows, self.key, self.unsliceable, self.keys = rows, key, unsliceable, keys
         self.is_new = not stored
         self._stored, self._subchunk_mask, self._since = stored, subchunk_mask, since
-        self._decoded: set[tuple[int, int]] = set()  # runs of rows, by key and length, whose sums identified changes
+        # A key and a number of rows tell chunk and subchunks apart: the last subchunk has the chunk's key.
+        self._identified: set[tuple[int, int]] = set()  # those whose sums identified the changed rows
         self._sums: dict[tuple[int, int], Sums] = {}
         self.fingerprinted: set[int] = set()
         self.changed: Rows = [row for row in rows if not row.assume_sent] if self.is_new else self._compare()
@@ -53,9 +56,9 @@ class Chunk:
 
     def _compare(self) -> Rows:
         """Return the changed rows: those that neither the chunk's fingerprint nor a subchunk's shows as unchanged."""
-        decoded = self._decode(self.rows, self.key)
-        if decoded is not None:
-            return decoded
+        identified = self._identify_changed(self.rows, self.key)
+        if identified is not None:
+            return identified
         rows = _not_in(self.rows, self._stored.get(self.key))
         if not rows:
             return rows
@@ -66,35 +69,38 @@ class Chunk:
         fingerprint = self._stored.get(key)
         if fingerprint is None:
             return [row for row in rows if not row.assume_sent]
-        decoded = self._decode(rows, key)
-        return self._note_fingerprinted(_not_in(rows, fingerprint)) if decoded is None else decoded
+        identified = self._identify_changed(rows, key)
+        return self._note_fingerprinted(_not_in(rows, fingerprint)) if identified is None else identified
 
-    def _decode(self, rows: Rows, key: int) -> Rows | None:
-        """Return the changed rows of a run, if the sums under its key identify them; None if not."""
+    def _identify_changed(self, rows: Rows, key: int) -> Rows | None:
+        """Return the changed rows of a chunk or subchunk, if the sums under its key identify them; None if not."""
         stored = self._stored.get(key)
         if not isinstance(stored, tuple):
             return None
-        changed = self._identify(rows, minus(self._sum(rows, key), stored))
+        changed = self._keys_of_changed(rows, minus(self._sum(rows, key), stored))
         if changed is None or (changed and self._is_of_last_subchunk(rows, key)):
             return None
-        self._decoded.add((key, len(rows)))
+        self._identified.add((key, len(rows)))
         return self._note_fingerprinted([row for row in rows if row.key in changed])
 
-    def _identify(self, rows: Rows, difference: Sums) -> set[int] | None:
+    def _keys_of_changed(self, rows: Rows, difference: Sums) -> set[int] | None:
         """Return the keys of the rows that changed or are new; None if they are too many for the sums."""
         if difference == ZERO:
             return set()
-        created = (
-            [row for row in rows if (timestamp_or_none(row.dates[2]) or END) >= self._since] if self._since else []
-        )
-        for new in ([], created) if created else ([],):
+        for new in ([], self._probably_new(rows)):
             locator = locate(minus(difference, power_sums(new)))
             if locator is not None:
                 return {row.key for row in rows if is_located(locator, row.key)}.union(row.key for row in new)
         return None
 
+    def _probably_new(self, rows: Rows) -> Rows:
+        """Return the rows that were created since the last sync began, or have no date of creation."""
+        if not self._since:
+            return []
+        return [row for row in rows if _created(row) >= self._since]
+
     def _is_of_last_subchunk(self, rows: Rows, key: int) -> bool:
-        """Return whether the chunk was stored in subchunks: the fingerprint under `key` is that of the last one."""
+        """Return whether the fingerprint under a chunk's key is that of its last subchunk: others are stored too."""
         ends = (row.key ^ self.unsliceable for row in rows if not row.key & self._subchunk_mask)
         return any(end != key and end in self._stored for end in ends)
 
@@ -106,10 +112,11 @@ class Chunk:
 
     def fingerprints(self, is_first: bool, without: Collection[int]) -> Iterator[tuple[int, Fingerprint]]:
         """
-        Yield sums of a stable chunk, else of each stable subchunk, and one hash a row of a volatile subchunk.
+        Yield the sums of a stable chunk; else the sums of each stable subchunk, and one hash a row of the others.
 
-        Only the size depends on this choice. The first chunk of a list is stored in subchunks, because most rows come
-        and go there. A chunk `without` some of its rows is stored in subchunks too: later syncs add these rows.
+        A chunk is stable if so few rows changed that sums identified them. Only the size of the state depends on this
+        choice. `is_first`: the first chunk of a list has subchunks, because most rows come and go there. A chunk
+        `without` some of its rows has subchunks too: later syncs add these rows.
         """
         rows, key, changed = self.rows, self.key, set() if self.is_new else {row.key for row in self.changed}
         if len(rows) <= FEW_ROWS:
@@ -130,9 +137,9 @@ class Chunk:
             yield key, hashes
 
     def _is_stable(self, rows: Rows, key: int, changed: set[int]) -> bool:
-        """Return whether so few rows changed that sums identified them."""
+        """Return whether no row changed, or so few that sums identified them."""
         changes = sum(row.key in changed for row in rows) if changed else 0
-        return not changes or ((key, len(rows)) in self._decoded and changes <= MAX_DECODABLE)
+        return not changes or ((key, len(rows)) in self._identified and changes <= MAX_IDENTIFIED)
 
     @cached_property
     def _subchunks(self) -> list[tuple[Rows, int]]:
@@ -150,6 +157,11 @@ class Chunk:
         if at not in self._sums:
             self._sums[at] = power_sums(rows)
         return self._sums[at]
+
+
+def _created(row: PendingRow) -> Timestamp:
+    _, _, created = row.dates
+    return timestamp_or_none(created) or END
 
 
 def _not_in(rows: Rows, fingerprint: Fingerprint | None) -> Rows:

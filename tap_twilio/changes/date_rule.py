@@ -1,8 +1,8 @@
 """
 Decide by the dates of a row whether it is written.
 
-`Table` (tables/table.py) does so where the state has no room for fingerprints, in lookbacks, and after a bookmark of
-another tap was imported.
+`Table.date_rule` (tables/table.py) makes a rule for each kind of read. It decides where the state has no room for
+fingerprints, where a read stops in a chunk, and after a bookmark of another tap was imported.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ NO_DATES: DateTriple = (None, None, None)
 
 @dataclass(frozen=True)
 class DateRule:
-    """Select the rows that changed since a date, and the rows that a table must resend."""
+    """Selects the rows that changed since a date, and the rows that a table must resend (tables/bookmarks.py)."""
 
-    since: Timestamp = BEGINNING
-    resend_listed_before: Timestamp = BEGINNING  # if it is set, undated rows are resent too
-    resend_created_before: Timestamp = BEGINNING
+    since: Timestamp = BEGINNING  # BEGINNING: every row
+    resend_listed_before: Timestamp = BEGINNING  # BEGINNING: none; else rows without a list date are resent too
+    resend_created_before: Timestamp = BEGINNING  # BEGINNING: none
 
     def is_due(self, dates: DateTriple) -> bool:
         return self.sees_change(dates) or self.must_resend(dates)
 
     def sees_change(self, dates: DateTriple) -> bool:
         """Return whether a row's date says that it changed. A row without a date counts as changed."""
-        return not self.since or (timestamp_or_none(dates[0]) or END) >= self.since
+        changed, _, _ = dates
+        return not self.since or (timestamp_or_none(changed) or END) >= self.since
 
     def must_resend(self, dates: DateTriple) -> bool:
         """Return whether a row is due even if it did not change."""

@@ -1,4 +1,8 @@
-"""Convert fingerprints to text for the state, and back (fingerprints.py). Their order stays: the oldest come first."""
+"""
+Convert fingerprints to text for the state, and back. Their order stays: the oldest come first (fingerprints.py).
+
+A fingerprint takes its key, a count of numbers, and these numbers, all big-endian; the whole is base64.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ Hashes = frozenset[int]  # one for each row of a subchunk
 Fingerprint = Sums | Hashes
 
 KEY, COUNT, NUMBER = 8, 2, 6  # bytes
-MAX_HASHES = 2 ** (8 * COUNT) - 2  # of one fingerprint
-_SUMS = MAX_HASHES + 1  # in place of a count: sums follow
-_WIDTH = 5
+_SUMS_FOLLOW = 2 ** (8 * COUNT) - 1  # in place of a count
+MAX_HASHES = _SUMS_FOLLOW - 1  # of one fingerprint
+_SUMS = 5  # of one fingerprint
 
 
 def size_in_state(fingerprint: Fingerprint) -> int:
@@ -29,7 +33,7 @@ def pack(fingerprints: Mapping[int, Fingerprint]) -> str | None:
     """
     parts = []
     for key, fingerprint in fingerprints.items():
-        count = _SUMS if isinstance(fingerprint, tuple) else len(fingerprint)
+        count = _SUMS_FOLLOW if isinstance(fingerprint, tuple) else len(fingerprint)
         parts += [key.to_bytes(KEY, "big"), count.to_bytes(COUNT, "big")]
         parts += [number.to_bytes(NUMBER, "big") for number in fingerprint]
     return b64encode(b"".join(parts)).decode() or None
@@ -40,15 +44,16 @@ def unpack(text: str) -> dict[int, Fingerprint]:
     data, at = b64decode(text, validate=True), 0
     fingerprints: dict[int, Fingerprint] = {}
     while at < len(data):
-        key, count = (int.from_bytes(data[at : at + KEY], "big"), data[at + KEY : at + KEY + COUNT])
+        key = int.from_bytes(data[at : at + KEY], "big")
+        count = int.from_bytes(data[at + KEY : at + KEY + COUNT], "big")
         at += KEY + COUNT
-        summed = int.from_bytes(count, "big") == _SUMS
-        end = at + NUMBER * (_WIDTH if summed else int.from_bytes(count, "big"))
+        has_sums = count == _SUMS_FOLLOW
+        end = at + NUMBER * (_SUMS if has_sums else count)
         if end > len(data):
             raise ValueError("cut short")
         numbers = [int.from_bytes(data[start : start + NUMBER], "big") for start in range(at, end, NUMBER)]
         fingerprints[key] = (
-            (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]) if summed else frozenset(numbers)
+            (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]) if has_sums else frozenset(numbers)
         )
         at = end
     return fingerprints

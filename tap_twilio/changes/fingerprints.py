@@ -21,15 +21,15 @@ from tap_twilio.twilio.request import PageTimes
 class PendingRow(NamedTuple):
     """A row that is read, and waits for the end of its chunk."""
 
-    key: int  # 64 bits of its key's hash
-    content: int  # the hash of its record
-    record: Any  # the JSON to write, or what a visit of the row needs
+    key: int  # a hash of its key, 64 bits
+    content: int  # a hash of its record
+    record: Any  # the JSON to write; of a parent row, what is needed to read its children
     times: PageTimes
     dates: tuple[Any, Any, Any]  # twilio.endpoint.DateTriple
     assume_sent: bool = False  # whether it counts as written if no fingerprint is stored
 
 
-# Pending rows of one list by key, in the order of the list: the rows that time slices see, and the unsliceable rows.
+# Pending rows of one list by key, in the order of the list: the sliceable rows, and the unsliceable ones (chunks.py).
 PendingByKind = tuple[dict[int, PendingRow], dict[int, PendingRow]]
 
 
@@ -64,7 +64,7 @@ class FingerprintStore:
     evicts_oldest: bool = False
     is_dirty: bool = False  # whether it differs from the state
     made: set[int] = field(default_factory=set)  # the keys of the fingerprints that this sync made
-    pending: dict[str, PendingByKind] = field(default_factory=dict)  # by list, where a row may move between lists
+    pending: dict[str, PendingByKind] = field(default_factory=dict)  # by list; only if a row may move between lists
 
     def __bool__(self) -> bool:
         return bool(self.old or self.new)
@@ -115,6 +115,7 @@ class FingerprintStore:
         return self.old or self.new if self.evicts_oldest else self.old
 
     def drop(self, key: int) -> None:
+        """Drop the fingerprint under a key, if there is one."""
         for fingerprints in (self.old, self.new):
             fingerprint = fingerprints.pop(key, None)
             if fingerprint is not None:
@@ -131,12 +132,17 @@ class FingerprintStore:
         self.old, self.new, self.is_dirty = self.new, {}, True
 
     def clear(self) -> None:
-        self.rotate()
-        self.rotate()
+        """Drop all fingerprints."""
+        self.rotate()  # drops `old`
+        self.rotate()  # drops what was `new`
 
 
 def load_store(size_limit: SizeLimit, old: str | None, new: str | None, evicts_oldest: bool) -> FingerprintStore:
-    """Unpack the two texts of a state. `size_limit` counts their length already."""
+    """
+    Return the store of the fingerprints in two texts of a state.
+
+    `size_limit` counts the length of these texts already. From now on it counts the fingerprints.
+    """
     old_fingerprints, new_fingerprints = unpack(old or ""), unpack(new or "")
     size_limit.used += sum(map(size_in_state, [*old_fingerprints.values(), *new_fingerprints.values()]))
     size_limit.used -= len(old or "") + len(new or "")

@@ -21,7 +21,7 @@ The rows that did not change cancel out. Each difference is the one before it ti
 Call the five differences d0 to d4. If two rows changed, each of them follows from the two before it, such as
 d2 = a * d1 + b * d0. Four differences give a and b, and both x solve x * x = a * x + b. The fifth difference is a
 check. Changes of three rows never pass it; changes of more rows pass it once in 2^48 chunks. If the check fails,
-comparison.py compares smaller runs of rows.
+comparison.py compares the subchunks, and then row by row.
 
 All sums are modulo a prime, so that they can be divided exactly. (Literature calls the five differences the syndromes
 of a Reed-Solomon code, and the polynomial with both x as its roots the error locator.)
@@ -38,7 +38,7 @@ from tap_twilio.changes.fingerprint_codec import Sums
 
 PRIME = 2**48 - 59
 ZERO: Sums = (0, 0, 0, 0, 0)
-MAX_DECODABLE = 2  # changed rows that five sums identify
+MAX_IDENTIFIED = 2  # changed rows that five sums identify
 
 Locator = tuple[int, int]  # a and b, where x * x = a * x + b for each changed row
 
@@ -54,12 +54,12 @@ def power_sums(rows: Sequence[Sequence[Any]]) -> Sums:
 
 
 def plus(first: Sums, second: Sums) -> Sums:
-    """Add sums: those of two runs of rows are those of all their rows."""
+    """Return the sums of two groups of rows together."""
     return tuple((x + y) % PRIME for x, y in zip(first, second))  # type: ignore[return-value]
 
 
 def minus(new: Sums, old: Sums) -> Sums:
-    """Subtract sums: rows that are in both cancel out."""
+    """Return the difference of sums. Rows that are in both cancel out."""
     return tuple((x - y) % PRIME for x, y in zip(new, old))  # type: ignore[return-value]
 
 

@@ -33,7 +33,11 @@ class PartialSums:
     tail: Sums = ZERO
 
     def join(self, older: PartialSums, store: FingerprintStore) -> PartialSums:
-        """Return the sums of this range and the older one after it. Stores the chunk that they complete."""
+        """
+        Return the sums of this range and the older range that follows it in the list.
+
+        Store the fingerprint of the chunk that begins in this range and ends in the older one.
+        """
         if self.key is None:
             if older.key is None:
                 return PartialSums(None, ZERO, plus(self.tail, older.tail))
@@ -76,19 +80,20 @@ class SliceSums:
         self.taken = len(rows)
 
     def add(self, rows: Iterable[Sequence[int]]) -> None:
-        """Add rows by the hashes of their keys and contents."""
+        """Add rows, each as the hashes of its key and of its record."""
         for row in rows:
             self._open.append(row)
-            if not row[0] & self._mask:
-                here = PartialSums(row[0], power_sums(self._open), ZERO)
-                self._sums, self._open = self._sums.join(here, self._store), []
+            key = row[0]
+            if not key & self._mask:  # the row ends a chunk
+                added = PartialSums(key, power_sums(self._open), ZERO)
+                self._sums, self._open = self._sums.join(added, self._store), []
 
     def forget(self, keys: Iterable[int]) -> None:
         """Do nothing: no row is pending."""
 
     @property
     def partial_sums(self) -> PartialSums:
-        """Return the sums of all rows so far, to be kept in the state."""
+        """Return the partial sums of the slice so far, to be kept in the state."""
         return self._sums.join(PartialSums(None, ZERO, power_sums(self._open)), self._store)
 
 

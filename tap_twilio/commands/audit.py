@@ -142,7 +142,7 @@ def _shows_progress(stack: ExitStack, log: OneLine) -> Callable[[Sync], None]:
         current.append(sync)
         progress = ExitStack()
         stack.push(progress)
-        sync.end_progress = progress.enter_context(show_progress(sync.counts, log))
+        sync.end_progress = progress.enter_context(show_progress(sync.stats, log))
 
     return begin
 

@@ -106,7 +106,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return (
         line.stream,
         line.account or "all",
-        f"read whole {_second(line.read_whole)}" if line.read_whole else bookmark,
+        f"read whole {_second(line.full_table_began)}" if line.full_table_began else bookmark,
         _age(line.age_seconds),
         _age(line.compared_age_seconds),
         _complete(line),

@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace, log: OneLine, summary: SummaryFiles) -> 
     sync = summary.sync = create_sync(arguments, log.hide)
     gc.freeze()  # modules and settings live as long as the process
     signals = on_signals(sync.stop, summary.write)
-    with show_progress(sync.counts, log) as end_progress:
+    with show_progress(sync.stats, log) as end_progress:
         sync.end_progress = end_progress
         try:
             code = sync.run()

@@ -39,7 +39,7 @@ from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import Incomplete, PageShifted, PartitionError, Refused
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Parent, Stream
-from tap_twilio.tables.bookmarks import NO_LIMIT
+from tap_twilio.tables.bookmarks import VISIT_ALL
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_or_none
@@ -212,7 +212,9 @@ class ChildStream:
         all_done = lookbacks and all(lookbacks)
         since = later(min(filter(None, lookbacks)), self._unfailed()[0].lateness) if all_done else BEGINNING
         several = len(endpoint.stream.variants) > 1
-        return Chunks(self.store, self._chunk_length, endpoint.name + name, since, moves=several, gaps=True)
+        return Chunks(
+            self.store, self._chunk_length, endpoint.name + name, since, rows_may_move=several, skips_empty=True
+        )
 
     def slice_sums(self, mode: ReadMode, sums: str | None) -> SliceSums | None:
         """Return the detector for a time slice, which sums up the rows that are visited."""
@@ -322,7 +324,7 @@ class ChildStream:
     def _is_limited(self, dispatcher: PageDispatcher) -> bool:
         """Return whether a sync may visit only some of the new rows: a parent such as calls grows without end."""
         grows = not self._visits_all and dispatcher.page_reader.endpoint.stream.has_rescans
-        return grows and not any(table.state.resend_listed_before == NO_LIMIT for table in self._unfailed())
+        return grows and not any(table.state.resend_listed_before == VISIT_ALL for table in self._unfailed())
 
     def _defer(self, row: PendingRow) -> None:
         for table in self._unfailed():

@@ -123,7 +123,7 @@ class PageDispatcher:
         """Return whether the checkpoint moved, so that the read may stop. If not, let the open chunks end soon."""
         for detector in self.detectors.values():
             if isinstance(detector, Chunks):
-                detector.end_both_soon = True
+                detector.end_both_next = True
         return self.has_advanced
 
     def end(self) -> Read:

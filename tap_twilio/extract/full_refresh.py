@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tap_twilio.errors import PageShifted, Refused
 from tap_twilio.state.model import FullTableRead
+from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.timestamps import earlier
@@ -75,6 +76,7 @@ def read_version(reading: PartitionRead, version: int) -> Read:
             full = _begin(reading, version)
             if not reading.may_restart():
                 raise reading.incomplete(shifted) from None
+    bookmarks.finish_version(reading.state)
     reading.fail_unread()
     for table in reading.tables:
         if table is not reading.own_table and table.name in full.streams and not table.failed:

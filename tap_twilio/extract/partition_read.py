@@ -127,9 +127,9 @@ class PartitionRead:
 
     @property
     def has_pending_resend(self) -> bool:
-        """Return whether a table still needs older rows sent, or a read of several syncs is open."""
+        """Return whether a table still needs older rows sent, or an INCREMENTAL read of several syncs is open."""
         needs_older = any(table.state.resend_created_before or not table.state.date_updated for table in self.tables)
-        return needs_older or bool(self.state.opened)
+        return needs_older or bool(self.state.backfill or self.state.rescan)
 
     # -- before anything is read
 
@@ -159,7 +159,7 @@ class PartitionRead:
     def cap_dates(self, now: Timestamp) -> None:
         """Lower every date that this sync took to `now`, after Twilio's clock was set back."""
         self.began = min(self.began, now)
-        for opened in self.state.opened:
+        for opened in self.state.reads:
             opened.began = min(opened.began, now)
         for feedback in self.feedback_consumers:
             feedback.cap_dates(now)
@@ -203,7 +203,7 @@ class PartitionRead:
         """Close the open backfill or rescan if it includes no table any more."""
         names = {table.name for table in self.tables}
         state = self.state
-        self._remove_from_open_reads([name for opened in state.opened for name in opened.streams if name not in names])
+        self._remove_from_open_reads([name for opened in state.reads for name in opened.streams if name not in names])
         if state.rescan and not state.rescan.streams:
             state.rescan = None
         if state.backfill and not state.backfill.streams:
@@ -211,7 +211,7 @@ class PartitionRead:
 
     def _remove_from_open_reads(self, names: Sequence[str]) -> None:
         """Remove streams from the open reads. The next rescan sends what they miss."""
-        for opened in self.state.opened if names else ():
+        for opened in self.state.reads if names else ():
             opened.streams = [name for name in opened.streams if name not in names]
 
     # -- reading

@@ -19,7 +19,7 @@ from tap_twilio.extract.page_reader import PageReader
 from tap_twilio.extract.read_list import read_pages
 from tap_twilio.log import first_few
 from tap_twilio.settings import Settings
-from tap_twilio.streams import ACCOUNTS, Stream
+from tap_twilio.streams import ACCOUNTS, PROBE
 from tap_twilio.timestamps import Timestamp, timestamp_or_none
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.endpoint import ListEndpoint
@@ -29,9 +29,9 @@ from .scheduler import Scheduler
 
 LOGGER = logging.getLogger("tap_twilio")
 ACCOUNT_SID = "AC[0-9a-fA-F]{32}"
-DENIED = (401, 403)  # HTTP statuses
+DENIED = (401, 403)  # the HTTP statuses with which Twilio refuses credentials
 AUTHENTICATION_ERROR, TEST_CREDENTIALS_ERROR = 20003, 20008  # Twilio's codes
-TWO_WAYS = (
+WAYS_OUT = (
     "either set subaccounts to false (or to the SIDs that this key may read), or use the main account's auth_token, "
     "or give each account's own key in credentials."
 )
@@ -62,14 +62,12 @@ class AccountFinder:
     """
     Asks Twilio for accounts.
 
-    `probe` is a stream of every account: its first page shows whether the credentials may read an account. The methods
-    raise TapError if Twilio refuses the credentials, and PartitionError if it does not answer.
+    Its methods raise TapError if Twilio refuses the credentials, and PartitionError if it does not answer.
     """
 
     settings: Settings
     scheduler: Scheduler
     credentials: Credentials
-    probe: Stream
 
     def find_accounts(self) -> list[Account]:
         """Return the accounts that a run reads."""
@@ -86,9 +84,10 @@ class AccountFinder:
         settings, main = self.settings, self.settings.account_sid
         if settings.subaccounts is not True:
             accounts = [self._request_account(sid) for sid in settings.subaccounts or (main,)]
-            # Twilio refused each of them. What an account's own key may read, its streams show.
+            # An account has no status if Twilio refused to show it. If all were refused, the credentials may be wrong.
+            # An account with a key of its own (`credentials`) is not checked here: the reads of its streams show it.
             if all(account.status is None and account.sid not in settings.credentials for account in accounts):
-                self._check_right(accounts[0].sid)
+                self._check_credentials(accounts[0].sid)
             return accounts
         if settings.credentials and settings.user != main:  # no auth token, which could list the accounts
             return [self._request_account(sid) for sid in dict.fromkeys((main, *settings.credentials))]
@@ -130,8 +129,8 @@ class AccountFinder:
                 raise
             if is_api_key and refused.code == AUTHENTICATION_ERROR:
                 # Twilio refuses a Standard key here with the same words as a wrong secret.
-                self._check_right(settings.account_sid)
-                raise TapError(f"Twilio does not let this API key list accounts: {TWO_WAYS}") from None
+                self._check_credentials(settings.account_sid)
+                raise TapError(f"Twilio does not let this API key list accounts: {WAYS_OUT}") from None
             raise self._wrong_credentials(refused) from None
         active = [account.sid for account in accounts if account.status == "active"]
         subaccounts = [sid for sid in active if sid != settings.account_sid]
@@ -141,7 +140,7 @@ class AccountFinder:
             except Refused as refused:
                 if refused.status in DENIED:
                     raise TapError(
-                        f"Twilio does not let this API key read subaccounts ({subaccounts[0]}): {TWO_WAYS}"
+                        f"Twilio does not let this API key read subaccounts ({subaccounts[0]}): {WAYS_OUT}"
                     ) from None
                 raise
         return accounts
@@ -184,8 +183,8 @@ class AccountFinder:
             row.get("owner_account_sid"),
         )
 
-    def _check_right(self, sid: str) -> None:
-        """Request the probe's first page in an account. Raises TapError if Twilio refuses the credentials."""
+    def _check_credentials(self, sid: str) -> None:
+        """Request a page of an account's messages. Raises TapError if Twilio refuses the credentials."""
         try:
             self.scheduler.fetch(self._probe_request(sid))
         except Refused as refused:
@@ -194,7 +193,7 @@ class AccountFinder:
             raise
 
     def _probe_request(self, sid: str) -> Fetch:
-        return ListEndpoint(self.probe, sid, 1, self.probe.variants[-1]).first_page()
+        return ListEndpoint(PROBE, sid, 1, PROBE.variants[-1]).first_page()
 
     def _wrong_credentials(self, refused: Refused, sid: str | None = None) -> TapError:
         if refused.code == TEST_CREDENTIALS_ERROR:

@@ -3,8 +3,8 @@ Decides which lists a run reads, and notes why it did not read the others: close
 
 run/sync.py asks before each read, and reports the end of each read. A product is unavailable in an account only if
 Twilio says so (HTTP 404, code 20404, from the product's top list) and nothing of the product was ever read there. Any
-other refusal is a failure. Every sync requests unavailable and refused lists again; with `empty_recheck_hours`,
-unavailable lists only after that pause.
+other refusal is a failure. Every sync requests refused and unavailable lists again. With `empty_recheck_hours`, a
+subaccount's unavailable lists wait for that many hours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tap_twilio.settings import Settings
 from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
 from tap_twilio.streams import BY_NAME, STREAMS, Stream, top_of
-from tap_twilio.timestamps import DAY, earlier, later
+from tap_twilio.tables.bookmarks import read_start
+from tap_twilio.timestamps import DAY, earlier
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.server_clock import Clock
 
@@ -56,7 +57,7 @@ class Availability:
     clock: Clock
     answered: Callable[[Key], bool]
     accounts: list[Account] = field(default_factory=list)
-    unread: dict[Key, str] = field(default_factory=dict)  # the reason, for each stream and account not read whole
+    incomplete: dict[Key, str] = field(default_factory=dict)  # the reason, for each stream and account not read whole
     failed: dict[Key, PartitionError] = field(default_factory=dict)
     _undecided: list[tuple[PartitionRead, Refused]] = field(default_factory=list)  # unavailable or refused: `settle`
     _logged: Counter[object] = field(default_factory=Counter)
@@ -64,39 +65,39 @@ class Availability:
     # -- before a read
 
     def accounts_of(self, stream: Stream, names: Sequence[str]) -> list[Account]:
-        """Return the accounts in which a list is read; note why `names`, its streams, are unavailable in the others."""
+        """Return the accounts in which a list is read; note why `names`, its streams, are not read in the others."""
         main, accounts = self.settings.account_sid, self.accounts
         if stream.scope != "account":
             accounts = [account for account in accounts if account.sid == main] or [Account(main)]
         readable = []
         for account in accounts:
             if account.closed:
-                self.note_unread(names, account.sid, CLOSED)
+                self.note_incomplete(names, account.sid, CLOSED)
             elif self.credentials.can_read(account.sid, stream.product.own_credentials):
                 readable.append(account)
             else:
-                self.note_unread(names, account.sid, TOKENLESS)
+                self.note_incomplete(names, account.sid, TOKENLESS)
         return readable
 
     @property
-    def hosts_without_token(self) -> list[str]:
+    def products_without_token(self) -> list[str]:
         """Return the products that are not read in a subaccount because its auth_token is missing."""
-        return sorted({_host(name) for (name, _), reason in self.unread.items() if reason == TOKENLESS})
+        return sorted({_host(name) for (name, _), reason in self.incomplete.items() if reason == TOKENLESS})
 
     def is_skipped(self, partition_read: PartitionRead, names: Sequence[str]) -> bool:
         """Return whether a list was read, or was empty, so lately that this sync skips it."""
         state, now = partition_read.state, self.clock.now
         if partition_read.stream.scope == "global" and state.finished_at and not partition_read.has_pending_resend:
-            return earlier(now, DAY) < later(state.finished_at, timedelta(hours=self.settings.lateness_hours))
+            return earlier(now, DAY) < read_start(state.finished_at, timedelta(hours=self.settings.lateness_hours))
         recheck = timedelta(hours=self.settings.empty_recheck_hours)
         if recheck and state.empty_at and earlier(now, recheck) < state.empty_at <= now:
-            self.note_unread(names, partition_read.account, RECENTLY_EMPTY)
+            self.note_incomplete(names, partition_read.account, RECENTLY_EMPTY)
             return True
         return False
 
-    def note_unread(self, streams: Collection[str], account: str, reason: str) -> None:
-        """Note why these streams are not read in an account."""
-        self.unread.update(((name, account), reason) for name in streams)
+    def note_incomplete(self, streams: Collection[str], account: str, reason: str) -> None:
+        """Note why these streams are not read whole in an account."""
+        self.incomplete.update(((name, account), reason) for name in streams)
 
     # -- after a read
 
@@ -128,7 +129,7 @@ class Availability:
             if not is_single_resource and self._was_read(partition_read.stream.product.host, partition_read.account):
                 self._fail(_names(partition_read), partition_read.account, refused)
             else:
-                self.note_unread(_names(partition_read), partition_read.account, UNAVAILABLE)
+                self.note_incomplete(_names(partition_read), partition_read.account, UNAVAILABLE)
                 partition_read.state.backfill = None
 
     def _was_read(self, host: str, account: str) -> bool:
@@ -138,12 +139,12 @@ class Availability:
         )
 
     def _fail(self, names: Sequence[str], sid: str, error: PartitionError) -> None:
-        """Note that these streams were not read, and log the failure of the first, which the others depend on."""
+        """Note that these streams were not read whole, and log the failure of the first, which the others depend on."""
         name = names[0]
         if isinstance(error, Refused) and error.says_inactive and self._is_suspended(sid):
-            self.note_unread(names, sid, SUSPENDED)
+            self.note_incomplete(names, sid, SUSPENDED)
             return
-        self.note_unread(names, sid, REFUSED if isinstance(error, Refused) else FAILED)
+        self.note_incomplete(names, sid, REFUSED if isinstance(error, Refused) else FAILED)
         self.failed[name, sid] = error
         line, max_lines = _line_of(name, error), 1 if isinstance(error, Refused) else FEW
         self._logged[line] += 1
@@ -164,14 +165,14 @@ class Availability:
 
     # -- at the end of the run
 
-    def log_unread(self) -> None:
-        """Log what was not read, in one line for each reason."""
-        if closed := self._accounts_unread(CLOSED):
+    def log_incomplete(self) -> None:
+        """Log what was not read whole, in one line for each reason."""
+        if closed := self._accounts_with(CLOSED):
             LOGGER.info("closed accounts are not read, and their bookmarks are kept: %s", first_few(closed))
-        if suspended := self._accounts_unread(SUSPENDED):
+        if suspended := self._accounts_with(SUSPENDED):
             LOGGER.info("suspended accounts cannot be read, and their bookmarks are kept: %s", first_few(suspended))
         unavailable: dict[str, set[str]] = {}
-        for name, account in (key for key, reason in self.unread.items() if reason == UNAVAILABLE):
+        for name, account in (key for key, reason in self.incomplete.items() if reason == UNAVAILABLE):
             unavailable.setdefault(_host(top_of(BY_NAME[name]).name), set()).add(account)
         for host, accounts in sorted(unavailable.items()):
             count, plural = len(accounts), "s" * (len(accounts) > 1)
@@ -180,14 +181,14 @@ class Availability:
                     "%s: not found in %d account%s (HTTP 404, code 20404): %s", host, count, plural, wrong_address
                 )
             else:
-                message = "%s: not available in %d account%s (HTTP 404, code 20404); each sync tries again"
+                message = "%s: not available in %d account%s (HTTP 404, code 20404); later syncs try again"
                 LOGGER.info(message, host, count, plural)
-        if skipped := [key for key, reason in self.unread.items() if reason == RECENTLY_EMPTY]:
+        if skipped := [key for key, reason in self.incomplete.items() if reason == RECENTLY_EMPTY]:
             message = "%d lists of %d accounts were empty and are not read by this sync (empty_recheck_hours)"
             LOGGER.info(message, len(skipped), len({account for _, account in skipped}))
 
-    def _accounts_unread(self, reason: str) -> list[str]:
-        return list(dict.fromkeys(account for (_, account), why in self.unread.items() if why == reason))
+    def _accounts_with(self, reason: str) -> list[str]:
+        return list(dict.fromkeys(account for (_, account), why in self.incomplete.items() if why == reason))
 
     def log_failures(self) -> None:
         """Log what failed: one line for each product and code of refusals, else a few lines for each stream."""

@@ -43,7 +43,7 @@ class Task:
     done: Done | None = None
     children: int = 0  # reads that this one yielded and that still run
     child_error: PartitionError | None = None  # the first error of such a read
-    has_page: bool = False
+    has_page: bool = False  # whether the read got a page already
 
 
 class Scheduler:

@@ -49,12 +49,12 @@ KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((float, Decimal), "number"),
     (dict, "object"),
 )
-ABSENT = "absent"  # the row does not have the property
+ABSENT = "absent"  # the form of a property that a row does not have
 SHOWN_NAME = re.compile("[a-z_]{1,40}")  # names of other forms may be people's data
-PAGING = {"Page", "PageSize", "PageToken"}
-TOKEN_PREFIXES = ("PA", "PB", "PT", "AP", "DN")
-NUMBERS = ("a number", "a number in base64")
-TWILIO_CODES = range(10_000, 100_000)
+PAGING = {"Page", "PageSize", "PageToken"}  # parameters that Twilio adds to the address of a next page
+TOKEN_PREFIXES = ("PA", "PB", "PT", "AP", "DN")  # with which Twilio's page tokens begin
+NUMBERS = ("a number", "a number in base64")  # the forms of page tokens that name no row
+TWILIO_CODES = range(10_000, 100_000)  # of errors; another number might be data of the account
 
 Json = dict[str, Any]
 

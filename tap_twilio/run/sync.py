@@ -4,6 +4,9 @@ One run of the tap: finds the accounts, plans the reads, runs them, and writes r
 commands/sync.py creates a `Sync` and calls `run`. plan.py creates the reads, scheduler.py runs them, and `Sync` gets
 their records and errors. This module alone writes STATE lines. One thread writes records and STATE, so a STATE follows
 all records that it covers.
+
+A version is a FULL_TABLE read of a stream in all accounts: a number that its RECORD and ACTIVATE_VERSION lines carry
+(versions.py).
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from tap_twilio.singer.output import Output
 from tap_twilio.singer.records import Recorder
 from tap_twilio.state.outcome import note_not_read, note_read
 from tap_twilio.state.store import State, selection
-from tap_twilio.streams import PROBE, Stream
+from tap_twilio.streams import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import HOUR, Timestamp, earlier, machine_now, to_datetime
+from tap_twilio.timestamps import HOUR, earlier, machine_now, to_datetime
 from tap_twilio.twilio.client import Client
 from tap_twilio.twilio.credentials import Credentials
 from tap_twilio.twilio.request import PageTimes
@@ -43,7 +46,7 @@ from .accounts import Account, AccountFinder, account_request
 from .availability import INACTIVE, UNAVAILABLE, Availability
 from .plan import RunPlan
 from .scheduler import Done, Scheduler
-from .versions import Versions, interrupted_version
+from .versions import Versions, interrupted_version, leave_full_table
 
 LOGGER = logging.getLogger("tap_twilio")
 QUIET_STATE_S = 300  # between two STATEs without a record between them; a killed rescan repeats this much at most
@@ -51,7 +54,11 @@ MAX_CLOCK_REQUESTS = 4  # until two answers agree on the time
 
 
 class Sync:
-    """One run of the tap. `stop` may be called from a signal handler."""
+    """
+    One run of the tap. `stop` may be called from a signal handler.
+
+    `hide` is called with each user name and password, so that the log does not show them.
+    """
 
     def __init__(
         self,
@@ -76,14 +83,14 @@ class Sync:
         self.recorders = {name: Recorder(choice, settings.on_invalid) for name, choice in self.selected.items()}
         self.versions = Versions(state, self._write, output.activate_version)
         self.partition_reads: list[PartitionRead] = []
-        self.account_finder = AccountFinder(settings, self.scheduler, self.credentials, PROBE)
+        self.account_finder = AccountFinder(settings, self.scheduler, self.credentials)
         self.accounts: list[Account] = []  # those that the run reads
-        self.counts = RunStats(self.pool.traffic, lambda: output.write_s)
+        self.stats = RunStats(self.pool.traffic, lambda: output.write_s)
         self.availability = Availability(settings, state, self.credentials, self.clock, self._answered)
         self.end_progress: Callable[[], None] = lambda: None  # called between the last page and the closing lines
         self._wrote_state = time.monotonic()
         self._masking_sql: dict[str, str] = {}  # by stream, if the last sync masked fewer columns
-        self._accounts: dict[str, list[str]] = {}  # by stream: the accounts that the run reads it in
+        self._sids_by_stream: dict[str, list[str]] = {}  # the accounts in which the run reads a stream
 
     def stop(self) -> None:
         self.scheduler.stopping = True
@@ -97,8 +104,8 @@ class Sync:
         warnings = self.settle_clock()
         self._plan()
         log_lines.log_start(len(self.accounts), list(self.selected), warnings)
-        for host in self.availability.hosts_without_token:
-            LOGGER.info("%s: read in the main account only, since subaccounts need their own auth_token", host)
+        for product in self.availability.products_without_token:
+            LOGGER.info("%s: read in the main account only, since subaccounts need their own auth_token", product)
         self._reconcile_states()
         for name, choice in self.selected.items():
             self.output.schema(name, choice.schema, choice.stream.key, choice.bookmark_properties)
@@ -114,7 +121,7 @@ class Sync:
 
     def _answered(self, key: tuple[str, str]) -> bool:
         """Return whether Twilio answered with a page of a stream in an account."""
-        return key in self.counts.traffic and self.counts.of_partition(key).pages > 0
+        return key in self.stats.traffic and self.stats.of_partition(key).pages > 0
 
     @property
     def failed(self) -> dict[tuple[str, str], str]:
@@ -122,9 +129,9 @@ class Sync:
         return {key: str(error) for key, error in self.availability.failed.items()}
 
     @property
-    def unread(self) -> dict[tuple[str, str], str]:
+    def incomplete(self) -> dict[tuple[str, str], str]:
         """Return the reason for each stream and account that was not read whole: a constant of availability.py."""
-        return self.availability.unread
+        return self.availability.incomplete
 
     def find_accounts(self) -> None:
         """Ask Twilio for the accounts to read. Raises TapError if it refuses the credentials or does not answer."""
@@ -136,8 +143,8 @@ class Sync:
 
     def summarize(self) -> list[StreamSummary]:
         """Return what was read so far, by stream."""
-        counts, now = self.counts, self.clock.now or machine_now()
-        return summarize(self.selected, self.partition_reads, counts, self.failed, self.unread, self.state, now)
+        stats, now = self.stats, self.clock.now or machine_now()
+        return summarize(self.selected, self.partition_reads, stats, self.failed, self.incomplete, self.state, now)
 
     # -- planning
 
@@ -147,6 +154,7 @@ class Sync:
             self.settings, self.state, frozenset(self.selected), self.clock.now, lambda: self.clock.now, records
         )
         pairs = [(stream, account) for stream in run_plan.top_streams() for account in self._accounts_of(stream)]
+        # The budget for rescans goes first to the list that waits longest.
         pairs.sort(key=lambda pair: self.state.partition(pair[0].name, pair[1].sid).rescanned_at or "")
         budget = Budget(self.settings.rescan_pages, [(stream.name, account.sid) for stream, account in pairs])
         self.partition_reads = [run_plan.partition_read(stream, account, budget) for stream, account in pairs]
@@ -172,32 +180,38 @@ class Sync:
                 "out, or take these streams out of the state, so that everything is read once",
                 ", ".join(dict.fromkeys(imported)),
             )
-        self.counts.begin(self.partition_reads)
+        self.stats.begin(self.partition_reads)
         for partition_read in self.partition_reads:
             for table in partition_read.tables:
-                self._accounts.setdefault(table.name, []).append(table.account)
+                self._sids_by_stream.setdefault(table.name, []).append(table.account)
 
     def _reconcile(self, partition_read: PartitionRead, resends: dict[str, list[str]]) -> list[str]:
-        """Reconcile the states of a read with settings and catalog. Return the tables with imported bookmarks."""
+        """
+        Reconcile the states of a read with settings and catalog. Return the tables with imported bookmarks.
+
+        Add to `resends` the streams whose older rows are read again, by reason.
+        """
         added, imported = [], []
         for table in partition_read.tables:
             stream = self.state.stream(table.name)
-            key, names = selection(self.selected[table.name].written)
-            before = stream.selections.get(table.state.selection or "")
-            if table.state.selection is not None and (before is None or not set(names) <= set(before)):
+            selection_name, properties = selection(self.selected[table.name].written)
+            last_properties = stream.selections.get(table.state.selection or "")
+            has_selection = table.state.selection is not None
+            if has_selection and (last_properties is None or not set(properties) <= set(last_properties)):
                 added.append(table.name)
             if (
-                before
+                last_properties
                 and table.state.was_read
-                and (sql := self.selected[table.name].masking_sql(before, machine_now()))
+                and (sql := self.selected[table.name].masking_sql(last_properties, machine_now()))
             ):
                 self._masking_sql[table.name] = sql
-            table.state.selection, stream.selections[key] = key, names
+            table.state.selection, stream.selections[selection_name] = selection_name, properties
             if not self.selected[table.name].full_table:
-                stream.content_hash = None  # the rows of an incremental sync belong to no version
-            dated = self.selected[table.name].stream.replication_key  # a bookmark says nothing about rows without dates
-            if stream.imported and dated and not table.state.was_read:
-                self._import_bookmark(partition_read, stream.imported, table.name)
+                leave_full_table(stream, table.state)
+            has_dates = self.selected[table.name].stream.replication_key  # else a bookmark says nothing about the rows
+            if stream.imported and has_dates and not table.state.was_read:
+                bookmark = earlier(stream.imported, timedelta(hours=self.settings.lateness_hours))
+                bookmarks.import_bookmark(table.state, bookmark, has_own_list=table.state is partition_read.state)
                 imported.append(table.name)
         for name, message in partition_read.reconcile(added):
             if message == FROM_THE_FUTURE:
@@ -206,62 +220,56 @@ class Sync:
                 resends.setdefault(message, []).append(name)
         return imported
 
-    def _import_bookmark(self, partition_read: PartitionRead, imported: Timestamp, name: str) -> None:
-        """Emit the changes after a bookmark that another tap, or a person, wrote."""
-        bookmark = earlier(imported, timedelta(hours=self.settings.lateness_hours))
-        table = next(table for table in partition_read.tables if table.name == name)
-        own = table.state is partition_read.state
-        bookmarks.import_bookmark(table.state, partition_read.state if own else None, bookmark)
-
     # -- reading
 
     def _read(self) -> None:
         """Resume interrupted versions; then begin the next ones, and read all lists side by side."""
-        full = [name for name, choice in self.selected.items() if choice.full_table]
-        resumed = {name: version for name in full if (version := self._interrupted(name))}
-        self._read_versions(resumed)
+        full_table_names = [name for name, choice in self.selected.items() if choice.full_table]
+        self._resume_versions(
+            {name: version for name in full_table_names if (version := self._interrupted_version(name))}
+        )
         if self.scheduler.stopping:
             return
-        for name in full:
-            if self._interrupted(name):
+        for name in full_table_names:
+            if self._interrupted_version(name):
                 self.versions.set_aside(name)
             else:
                 self.versions.begin(name, self.clock.now)
         self.scheduler.run(self._reads())
-        self._end_versions(full)
+        self._end_versions(full_table_names)
 
-    def _read_versions(self, resumed: dict[str, int]) -> None:
-        self.versions.resume(resumed)
+    def _resume_versions(self, versions: dict[str, int]) -> None:
+        self.versions.resume(versions)
         self.scheduler.run(
-            (strategy.full(partition_read, resumed[partition_read.stream.name]), partial(self._done, partition_read))
+            (strategy.full(partition_read, versions[partition_read.stream.name]), partial(self._done, partition_read))
             for partition_read in self.partition_reads
-            if partition_read.stream.name in resumed
+            if partition_read.stream.name in versions
         )
-        self._end_versions(list(resumed))
+        self._end_versions(list(versions))
 
-    def _interrupted(self, name: str) -> int | None:
-        return interrupted_version(self.state.stream(name), self._accounts.get(name, ()))
+    def _interrupted_version(self, name: str) -> int | None:
+        return interrupted_version(self.state.stream(name), self._sids_by_stream.get(name, ()))
 
     def _end_versions(self, names: Sequence[str]) -> None:
         self.availability.settle()
         if self.scheduler.stopping:
             self.versions.flush(names)
         else:
-            self.versions.end(names, self.availability.failed, self.unread, self.clock.now)
+            self.versions.end(names, self.availability.failed, self.incomplete, self.clock.now)
 
     def _reads(self) -> Iterator[tuple[Read, Done]]:
         for partition_read in self.partition_reads:
-            if self._is_full(partition_read):
-                number = self.versions.number(partition_read.stream.name)
+            if self._is_full_table(partition_read):
+                version = self.versions.number(partition_read.stream.name)
                 partition_read.budget.end(partition_read.key)
-                if number is not None:
-                    yield strategy.full(partition_read, number), partial(self._done, partition_read)
+                if version is not None:
+                    yield strategy.full(partition_read, version), partial(self._done, partition_read)
             elif self.availability.is_skipped(partition_read, self.run_plan.names(partition_read.stream)):
                 partition_read.budget.end(partition_read.key)
             else:
                 yield strategy.sync(partition_read), partial(self._done, partition_read)
 
-    def _is_full(self, partition_read: PartitionRead) -> bool:
+    def _is_full_table(self, partition_read: PartitionRead) -> bool:
         choice = self.selected.get(partition_read.stream.name)
         return choice is not None and choice.full_table
 
@@ -269,9 +277,9 @@ class Sync:
         """Note that the read of a list ended, with an error or without."""
         partition_read.budget.end(partition_read.key)
         full = partition_read.state.full
-        if full and error and not isinstance(error, (Unreachable, Incomplete)):
-            full.checkpoint = None  # the next sync cannot resume this read
-            full.version, full.done = 0, True  # the warehouse may have rows of the account, of no complete version
+        is_resumable = error is None or isinstance(error, (Unreachable, Incomplete))
+        if full and not is_resumable and self._is_full_table(partition_read):
+            full.invalidate()
         self.availability.note_end(partition_read, error)
 
     # -- rows and state
@@ -281,7 +289,7 @@ class Sync:
 
     def _write(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
         self.output.records(self.recorders[name].lines(records, times, self.versions.number(name)))
-        self.counts.emitted[name, account] += len(records)
+        self.stats.emitted[name, account] += len(records)
 
     def _after_page(self) -> None:
         """
@@ -301,7 +309,7 @@ class Sync:
         for partition_read in self.partition_reads:
             for table in partition_read.tables:
                 note_read(table.state, syncs_left(partition_read, pages_per_list), table.by_date_from)
-        note_not_read(self.state, self.unread)
+        note_not_read(self.state, self.incomplete)
 
     def _write_state(self) -> None:
         if self.clock.put_back:
@@ -309,9 +317,11 @@ class Sync:
                 partition_read.cap_dates(self.clock.now)
         for partition_read in self.partition_reads:
             partition_read.save_fingerprints()
-        unreadable = {key for key, reason in self.unread.items() if reason in (*INACTIVE, UNAVAILABLE)}
-        dated = {name: [sid for sid in sids if (name, sid) not in unreadable] for name, sids in self._accounts.items()}
-        self.output.state(self.state.dump(dated, self.versions.buffering))
+        unreadable = {key for key, reason in self.incomplete.items() if reason in (*INACTIVE, UNAVAILABLE)}
+        readable = {
+            name: [sid for sid in sids if (name, sid) not in unreadable] for name, sids in self._sids_by_stream.items()
+        }
+        self.output.state(self.state.dump(readable, self.versions.buffering))
         self._wrote_state = time.monotonic()
 
     # -- clock and log
@@ -358,13 +368,13 @@ class Sync:
         log_lines.log_metrics(counted, self.pool.spent_s, self.pool.requests, self.pool.retries)
         log_lines.log_full_state(self.partition_reads)
         log_lines.log_missing_children(self.partition_reads)
-        self.availability.log_unread()
+        self.availability.log_incomplete()
         for sid, requests in self.run_plan.requests.items():
             if requests.exhausted:
                 LOGGER.info("%s: max_child_requests is used up; the next syncs visit the remaining parent rows", sid)
-        log_lines.log_forecasts(self.partition_reads, self.unread)
+        log_lines.log_forecasts(self.partition_reads, self.incomplete)
         log_table(streams)
-        log_lines.log_totals(self.pool.pages, self.pool.requests, self.counts.elapsed_s, sum(emitted.values()))
+        log_lines.log_totals(self.pool.pages, self.pool.requests, self.stats.elapsed_s, sum(emitted.values()))
         if self.scheduler.stopping:
             LOGGER.warning("stopped before the end; the last STATE line covers every record that was written")
         self.availability.log_failures()

@@ -40,8 +40,8 @@ class Version:
     number: int
     last_content_hash: str | None = None  # of the table's rows; None: they are unknown, so records are not buffered
     resumed: bool = False  # an earlier sync read the first part
-    rows: int = 0
-    sum_of_hashes: int = 0
+    rows: int = 0  # read so far
+    sum_of_hashes: int = 0  # of these rows
     buffer: list[Batch] = field(default_factory=list)
 
     def add(self, account: str, times: PageTimes, records: list[bytes]) -> list[Batch]:
@@ -76,6 +76,20 @@ def interrupted_version(stream: StreamState, accounts: Collection[str]) -> int |
     reads = [stream.partitions[account].full for account in accounts if account in stream.partitions]
     unfinished = [read for read in reads if read and read.version == stream.version and not read.done]
     return stream.version if any(read.list_index or read.checkpoint for read in unfinished) else None
+
+
+def leave_full_table(stream: StreamState, partition: Partition) -> None:
+    """
+    Note that a stream is read INCREMENTAL: the rows that it writes have no version.
+
+    The version of an earlier FULL_TABLE sync must not be resumed: its activation would drop these rows. Until the
+    partition has a bookmark, the invalid read is what tells that the warehouse may have rows.
+    """
+    stream.content_hash, stream.blocked = None, False
+    if partition.date_updated is not None:
+        partition.full = None
+    elif partition.full:
+        partition.full.invalidate()
 
 
 class Versions:
@@ -119,7 +133,7 @@ class Versions:
         self._write_all(name, version.add(*batch) if version else [batch])
 
     def set_aside(self, name: str) -> None:
-        """Close a version whose read failed again. The state keeps its progress, and the next sync resumes it."""
+        """Close a resumed version whose read failed again. The state keeps its progress for the next sync."""
         self._open.pop(name, None)
 
     def flush(self, names: Sequence[str]) -> None:
@@ -128,11 +142,15 @@ class Versions:
             if name in self._open:
                 self._write_all(name, self._open[name].flush())
 
-    def end(self, names: Sequence[str], failed: Collection[Key], unread: Mapping[Key, str], now: Timestamp) -> None:
-        """Write the buffered records of changed streams, and activate each version that was read whole."""
+    def end(self, names: Sequence[str], failed: Collection[Key], incomplete: Mapping[Key, str], now: Timestamp) -> None:
+        """
+        Write the buffered records of changed streams, and activate each version that was read whole.
+
+        `incomplete` has the reason for each stream and account that was not read whole.
+        """
         for name in names:
             if name in self._open:
-                reasons = {account: reason for (stream, account), reason in unread.items() if stream == name}
+                reasons = {account: reason for (stream, account), reason in incomplete.items() if stream == name}
                 self._end(name, [account for stream, account in failed if stream == name], reasons, now)
 
     def _end(self, name: str, failed: Collection[str], reasons: Mapping[str, str], now: Timestamp) -> None:
@@ -181,20 +199,20 @@ def _log_why_rows_stay(name: str, stream: StreamState, accounts: list[str], reas
 
     An account that another shard of the state holds (ELSEWHERE) needs no action: the merged state has it.
     """
-    unread = [account for account in accounts if stream.partitions.get(account) != ELSEWHERE]
-    if len(unread) < len(accounts):
+    own_accounts = [account for account in accounts if stream.partitions.get(account) != ELSEWHERE]
+    if len(own_accounts) < len(accounts):
         LOGGER.info("%s: deleted rows stay in the warehouse until the state shards are merged", name, extra=about(name))
-    if not unread:
+    if not own_accounts:
         return
     LOGGER.warning(
         "%s: deleted rows stay in the warehouse, since %d accounts that may have rows there were not read whole: %s. "
         "Make them readable; or drop their rows: take them out of subaccounts, and out of the state with "
         "tap-twilio state forget FILE %s",
         name,
-        len(unread),
+        len(own_accounts),
         first_few(
-            [f"{account} ({reasons.get(account, 'not among the accounts that are read')})" for account in unread]
+            [f"{account} ({reasons.get(account, 'not among the accounts that are read')})" for account in own_accounts]
         ),
-        " ".join(unread[:FEW]),
+        " ".join(own_accounts[:FEW]),
         extra=about(name),
     )

@@ -14,7 +14,7 @@ from tap_twilio.changes.fingerprint_codec import unpack
 from tap_twilio.errors import TapError
 from tap_twilio.timestamps import BEGINNING, END, parse_date
 
-MALFORMED = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
+WHAT_TO_DO = "Give the last STATE line's value that the target wrote, or leave --state out to read everything again."
 LARGEST = 2**63 - 1  # the largest integer that all databases and JSON readers hold
 
 Json = dict[str, Any]
@@ -28,8 +28,8 @@ KeyAndDate = Annotated[list[Any], "a key and a date"]
 
 
 def malformed(where: str, problem: str) -> TapError:
-    """Return the error for the value at a path. `problem` is a verb and its object."""
-    return TapError(f"The state is malformed at {where}: it {problem}. {MALFORMED}")
+    """Return the error for the value at a path. `problem` completes the sentence "it …"."""
+    return TapError(f"The state is malformed at {where}: it {problem}. {WHAT_TO_DO}")
 
 
 def object_at(value: Any, where: str) -> Json:
@@ -41,7 +41,7 @@ def object_at(value: Any, where: str) -> Json:
 
 @cache
 def hints(cls: type) -> Json:
-    """Return the type of each field."""
+    """Return the type of each field of a dataclass."""
     return get_type_hints(cls, include_extras=True)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from tap_twilio.streams import BY_NAME, Stream, top_of
 from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
 
-from .model import ELSEWHERE, FeedbackProgress, OpenBackfill, OpenRescan, Partition
+from .model import ELSEWHERE, NO_VERSION, FeedbackProgress, OpenBackfill, OpenRescan, Partition
 from .store import State
 
-ALL_OF_TIME = "9000"  # a date from here on means every date
+ALL_OF_TIME = "9000"  # a later date means every date: END, or VISIT_ALL (tables/bookmarks.py)
 BLOCKED = "FULL_TABLE: an account was not read whole, so deleted rows stay"
 UNREADABLE = ("closed", "suspended")  # statuses of accounts, which are reasons of availability.py too
 NOT_READ = {  # by the reasons of availability.py
@@ -42,8 +42,8 @@ class Verdict:
     """
     A stream in an account is complete if the warehouse has every row that Twilio lists.
 
-    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown. The
-    ages are those of `Line`.
+    `why`: the reasons if it is not, a sentence each. `syncs_left`: syncs until it is complete; None if unknown.
+    `age_seconds`: the bookmark's. `compared_age_seconds`: as in `Line`.
     """
 
     complete: bool
@@ -80,17 +80,21 @@ class Line:
     """
     A line of `state show`, for one partition.
 
-    `age_seconds` is that of its bookmark, or of its last FULL_TABLE read, which began at `read_whole`. Each row of the
-    list (of a child: each row of its parents) was compared with Twilio within `compared_age_seconds`. `account` is
-    None for the bookmark of another tap, which names no account. `fingerprint_bytes` is the size of its fingerprints in
-    the state. `account_status` is "closed" or "suspended" if that is why the last sync did not read the partition: its
-    age then grows without end, or stays None. `elsewhere`: another shard of the state holds the partition.
+    - `account`: None for the bookmark of another tap, which names no account.
+    - `full_table_began`: the start of its last complete FULL_TABLE read.
+    - `age_seconds`: the age of the bookmark or of that start, whichever is later.
+    - `compared_age_seconds`: each row of the list (of a child: each row of its parents) was compared with Twilio within
+      this time.
+    - `fingerprint_bytes`: the size of its fingerprints in the state.
+    - `account_status`: "closed" or "suspended" if that is why the last sync did not read the partition. Its age then
+      grows without end, or stays None.
+    - `elsewhere`: the state was split, and another shard of it holds the partition (shards.py).
     """
 
     stream: str
     account: str | None
     bookmark: Timestamp | None
-    read_whole: Timestamp | None
+    full_table_began: Timestamp | None
     age_seconds: int | None
     compared_age_seconds: int | None
     open: list[OpenWork]
@@ -117,23 +121,24 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
             )
         for account, partition in sorted(stream.partitions.items()):
             elsewhere = partition == ELSEWHERE
-            opened = [] if elsewhere else list(_opened(BY_NAME[name], partition, _list_state(state, name, account)))
-            opened += [OpenWork("blocked", BLOCKED)] * (stream.blocked and not elsewhere)
+            open_work: list[OpenWork] = []
+            if not elsewhere:
+                open_work += _open_work(BY_NAME[name], partition, _list_state(state, name, account))
+            if stream.blocked and not elsewhere:
+                open_work.append(OpenWork("blocked", BLOCKED))
             bookmark = None if elsewhere else partition.date_updated
-            full = partition.full
-            read_whole = full.began if full and full.done and full.version else None
             yield Line(
                 name,
                 account,
                 bookmark,
-                read_whole,
-                _age(read_whole or bookmark, now),
+                _full_table_began(partition),
+                _age(_latest(_full_table_began(partition), bookmark), now),
                 None if elsewhere else _compared_age(state, name, account, now),
-                opened,
+                open_work,
                 _rescan_progress(BY_NAME[name], partition),
                 len(partition.fingerprints or "") + len(partition.rescan_fingerprints or ""),
-                not opened,
-                partition.syncs_left if opened else 0,
+                not open_work,
+                partition.syncs_left if open_work else 0,
                 partition.not_read if partition.not_read in UNREADABLE else None,
                 elsewhere,
             )
@@ -142,10 +147,16 @@ def lines(state: State, now: Timestamp) -> Iterator[Line]:
 def verdict(state: State, name: str, account: str, now: Timestamp) -> Verdict:
     """Return whether a stream is complete in an account, by the state, and how old it is."""
     partition = state.stream(name).partitions.get(account, Partition())
-    opened = [work.says for work in _opened(BY_NAME[name], partition, _list_state(state, name, account))]
-    opened += [BLOCKED] * state.stream(name).blocked
-    ages = _age(partition.date_updated, now), _compared_age(state, name, account, now)
-    return Verdict(not opened, tuple(opened), partition.syncs_left if opened else 0, *ages)
+    why = [work.says for work in _open_work(BY_NAME[name], partition, _list_state(state, name, account))]
+    if state.stream(name).blocked:
+        why.append(BLOCKED)
+    return Verdict(
+        complete=not why,
+        why=tuple(why),
+        syncs_left=partition.syncs_left if why else 0,
+        age_seconds=_age(partition.date_updated, now),
+        compared_age_seconds=_compared_age(state, name, account, now),
+    )
 
 
 def _list_state(state: State, name: str, account: str) -> Partition:
@@ -156,8 +167,15 @@ def _list_state(state: State, name: str, account: str) -> Partition:
 def _compared_age(state: State, name: str, account: str, now: Timestamp) -> int | None:
     """Return the time within which each row of the stream's list was compared; None until it was read whole."""
     list_state = _list_state(state, name, account)
-    full = list_state.full
-    return _age(full.began if full and full.done and full.version else list_state.finished_at, now)
+    return _age(_latest(_full_table_began(list_state), list_state.finished_at), now)
+
+
+def _full_table_began(partition: Partition) -> Timestamp | None:
+    return partition.full.began if partition.full and partition.full.is_complete else None
+
+
+def _latest(*dates: Timestamp | None) -> Timestamp | None:
+    return max(filter(None, dates), default=None)
 
 
 def _age(at: Timestamp | None, now: Timestamp) -> int | None:
@@ -172,7 +190,7 @@ def _rescan_progress(stream: Stream, partition: Partition) -> RescanProgress | N
     return RescanProgress(rescan.began, rescan.pages, partition.pages, min(rescan.list_index + 1, lists), lists)
 
 
-def _opened(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
+def _open_work(stream: Stream, partition: Partition, list_state: Partition) -> Iterator[OpenWork]:
     """Yield the work that the last sync left to the next ones. `list_state`: of the list that is read."""
     if partition.not_read == "unavailable":
         return  # there is nothing to read
@@ -186,12 +204,11 @@ def _opened(stream: Stream, partition: Partition, list_state: Partition) -> Iter
         yield OpenWork("backfill", f"the backfill of {_day(partition.backfill.began)} is not complete: {left}")
     elif not (partition.was_read or partition.finished_at or partition.full or partition.not_read):
         yield OpenWork("backfill", "no read of it is complete yet")
-    if partition.full and not partition.full.version:
-        yield OpenWork("full", "FULL_TABLE: it could not be read, so deleted rows of the stream stay")
-    elif partition.full and not partition.full.done:
-        yield OpenWork(
-            "full", f"FULL_TABLE version {partition.full.version}, begun {_day(partition.full.began)}, is not complete"
-        )
+    full = partition.full
+    if full and not full.done:
+        yield OpenWork("full", f"FULL_TABLE version {full.version}, begun {_day(full.began)}, is not complete")
+    elif full and full.version == NO_VERSION and not (partition.backfill or partition.not_read):
+        yield OpenWork("full", "its last read is not complete")
     yield from _row_work(partition, stream.parent.stream if stream.parent else "")
 
 
@@ -228,6 +245,7 @@ def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> I
     """Yield the work that is left in the list, and the rows that have no fingerprints."""
     if partition is not list_state and list_state.backfill:
         yield OpenWork("backfill", f"the backfill of {top_of(stream).name} is not complete")
+    # `pages` is set if the last rescan took several syncs, so the next one will too.
     if list_state.rescan or list_state.pages:
         yield OpenWork(
             "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"
@@ -235,19 +253,19 @@ def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> I
     if list_state.unread:
         yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
     if partition.by_date_from:
-        back = _day(partition.by_date_from)
+        newest = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
-        yield OpenWork("by_date", f"{reason}: rows from {back} and before are compared by their dates")
+        yield OpenWork("by_date", f"{reason}: rows from {newest} and before are compared by their dates")
 
 
-def _left(stream: Stream, opened: OpenBackfill) -> str:
+def _left(stream: Stream, backfill: OpenBackfill) -> str:
     total = len(stream.variants)
-    lists = f"list {min(opened.list_index + 1, total)} of {total}, " if total > 1 else ""
-    if opened.time_slices is None:
-        return f"{lists}{'read in part' if opened.checkpoint else 'from its first page'}"
-    oldest = min(time_slice.since for time_slice in opened.time_slices)
-    newest = max(time_slice.until for time_slice in opened.time_slices)
-    return f"{lists}{len(opened.time_slices)} time slices left, between {_day(oldest)} and {_day(newest)}"
+    lists = f"list {min(backfill.list_index + 1, total)} of {total}, " if total > 1 else ""
+    if backfill.time_slices is None:
+        return f"{lists}{'read in part' if backfill.checkpoint else 'from its first page'}"
+    oldest = min(time_slice.since for time_slice in backfill.time_slices)
+    newest = max(time_slice.until for time_slice in backfill.time_slices)
+    return f"{lists}{len(backfill.time_slices)} time slices left, between {_day(oldest)} and {_day(newest)}"
 
 
 def _feedback_work(progress: FeedbackProgress, parent: str) -> Iterator[OpenWork]:

@@ -11,19 +11,21 @@ from dataclasses import dataclass, field
 
 from .codec import Address, Count, Date, DateAndKey, DateOrEnd, FingerprintText, KeyAndDate
 
+NO_VERSION = 0  # versions are milliseconds since 1970
+
 
 @dataclass
 class Checkpoint:
     """
     The page at which the next read resumes, and some of its rows as [key, list date].
 
-    The read resumes after the last of these rows. The mark of a row is a hash of its content, or its dates: if the mark
-    differs in the next read, the row may have moved (extract/page_reader.py).
+    The read resumes after the last of these rows. `marks` has a hash of each row's content, or its dates. If a mark
+    differs in the next read, the row changed, and may have moved in the list (extract/page_reader.py).
     """
 
     page: Address
     rows: list[KeyAndDate]
-    marks: list[str] = field(default_factory=list)  # one for each row
+    marks: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -52,7 +54,7 @@ class OpenBackfill:
     """An unfinished backfill."""
 
     began: Date  # the start of the first sync that read it
-    streams: list[str] = field(default_factory=list)  # whose rows it reads: the stream itself, and child streams
+    streams: list[str] = field(default_factory=list)  # those that it reads: the stream itself, and child streams
     list_index: Count = 0  # of the list that is being read, in PartitionRead.endpoints
     checkpoint: Checkpoint | None = None
     time_slices: list[TimeSlice] | None = None  # those still to be read; None: the list is read page by page
@@ -64,10 +66,10 @@ class OpenBackfill:
 class OpenRescan:
     """An unfinished rescan."""
 
-    began: Date
+    began: Date  # began, streams, list_index and checkpoint as in OpenBackfill
     streams: list[str] = field(default_factory=list)
     list_index: Count = 0
-    pages: Count = 0
+    pages: Count = 0  # those read so far
     checkpoint: Checkpoint | None = None
 
 
@@ -75,12 +77,20 @@ class OpenRescan:
 class FullTableRead:
     """The last FULL_TABLE read, finished or not."""
 
-    version: Count
+    version: Count  # NO_VERSION: no complete version has the rows that this read wrote
     began: Date
     streams: list[str] = field(default_factory=list)  # the child streams that it also reads
     list_index: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done and self.version != NO_VERSION
+
+    def invalidate(self) -> None:
+        """Take the rows out of their version, so that no sync resumes or activates it. The warehouse may have them."""
+        self.version, self.checkpoint, self.done = NO_VERSION, None, True
 
 
 @dataclass
@@ -90,7 +100,7 @@ class FeedbackProgress:
     began: Date | None = None  # the start of the open cycle, which requests each recent parent once
     cursor: DateAndKey | None = None  # the recent parent that the cycle requested last
     misses: Count = 0  # consecutive requests without a result
-    scores_pending: bool = False  # whether the scores must still be read from their beginning
+    scores_pending: bool = False  # whether the scores of Voice Insights must still be read from their beginning
     scores_answered: bool = False  # whether Voice Insights ever answered
     # The start of the last read for calls that began long after their creation, less lateness_hours.
     late_starts_done_at: Date | None = None
@@ -106,7 +116,7 @@ class Partition:
     start_date: DateOrEnd | None = None  # the last sync's setting; "": everything
     selection: str | None = None  # the name, in StreamState.selections, of the last sync's properties
     resend_listed_before: Date | None = None  # rescans emit rows without a list date, or dated before this
-    deferred_before: Date | None = None  # resend_listed_before after the open read: it leaves parents to later syncs
+    deferred_before: Date | None = None  # becomes resend_listed_before: the open read leaves parents to later syncs
     resend_created_before: DateOrEnd | None = None  # rescans emit rows created before this
     feedback_progress: FeedbackProgress | None = None
     imported_bookmark: Date | None = None  # another tap's: older rows without a fingerprint count as sent
@@ -118,30 +128,30 @@ class Partition:
     visited_for: str | None = None  # the streams that these visits read
     unconfirmed: FingerprintText | None = None  # of parents whose last response counts only once it is repeated
     # the list
-    # The start of the last finished rescan, less lateness_hours; null during the backfill.
+    # The start of the last read of the whole list, less lateness_hours; null during the backfill.
     finished_at: Date | None = None
     rescanned_at: Date | None = None  # when a rescan last read pages
     pages: Count | None = None  # the last rescan's pages, if it took several syncs
     empty_at: Date | None = None  # when a subaccount's list was last empty or unavailable (empty_recheck_hours)
-    unread: list[TimeSlice] | None = None  # parts of a log that Twilio failed to answer; each sync requests them
+    unread: list[TimeSlice] | None = None  # days of a log for which Twilio failed to answer; each sync requests them
     backfill: OpenBackfill | None = None
     rescan: OpenRescan | None = None
     full: FullTableRead | None = None
     # what the last sync left to do
-    not_read: str | None = None  # a reason of availability.py
-    # These rows and older ones have no fingerprints, for lack of room: their dates are compared.
+    not_read: str | None = None  # why it did not read the partition whole: a reason of run/availability.py
+    # The list date from which on, back into the past, the state has no room for fingerprints: dates decide.
     by_date_from: Date | None = None
-    syncs_left: Count | None = None  # an estimate for the open work
+    syncs_left: Count | None = None  # an estimate: the syncs until nothing is left to do
 
     @property
-    def opened(self) -> list[OpenBackfill | OpenRescan | FullTableRead]:
-        """Return the unfinished reads."""
+    def reads(self) -> list[OpenBackfill | OpenRescan | FullTableRead]:
+        """Return the unfinished reads, and the last FULL_TABLE read, even if it is finished."""
         return [read for read in (self.backfill, self.rescan, self.full) if read]
 
     @property
-    def is_open(self) -> bool:
-        """Return whether a read is unfinished. Each such read has a progress of its own, so accounts share no entry."""
-        return bool(self.opened or self.unread)
+    def has_reads(self) -> bool:
+        """Return whether the partition holds the progress of a read, or time slices to read again."""
+        return bool(self.reads or self.unread)
 
     @property
     def was_read(self) -> bool:
@@ -157,7 +167,8 @@ class Partition:
         )
 
 
-# A placeholder: another shard of the state holds the partition, so the warehouse may have its rows (shards.py).
+# A placeholder. The state was split by accounts into shards (shards.py), and another shard holds this partition. The
+# warehouse may have its rows, which the date says (`was_read`).
 ELSEWHERE = Partition(date_updated="0001-01-01T00:00:00.000000Z")
 
 
@@ -166,9 +177,9 @@ class StreamState:
     """The state of one stream."""
 
     version: Count | None = None  # of the last FULL_TABLE read
-    content_hash: str | None = None  # of all rows, if one sync read them all (run/versions.py)
+    content_hash: str | None = None  # of all rows of the version, if one sync read them all (run/versions.py)
     written_at: Date | None = None  # when these rows were last written
     blocked: bool = False  # whether rows of older versions stay, since an account was not read whole
-    selections: dict[str, list[str]] = field(default_factory=dict)
+    selections: dict[str, list[str]] = field(default_factory=dict)  # lists of properties, by Partition.selection
     partitions: dict[str, Partition] = field(default_factory=dict)  # by account
     imported: str | None = None  # another tap's bookmark, if the state has nothing else of the stream

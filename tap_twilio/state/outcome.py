@@ -1,7 +1,8 @@
 """
-Write into the state what one sync left undone; describe.py derives its verdicts from it.
+Write into the state what one sync left undone. describe.py shows it.
 
-run/sync.py calls both functions before the last STATE: first `note_read` for each table, then `note_not_read`.
+run/sync.py calls both functions before the last STATE: first `note_read` for every table, then `note_not_read`, which
+overwrites what `note_read` wrote of the partitions that were not read whole.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from .store import State
 
 def note_read(partition: Partition, syncs_left: int | None, by_date_from: Timestamp | None) -> None:
     """
-    Note the outcome of a read.
+    Note that a partition was read whole.
 
-    `syncs_left`: the syncs until the whole list is reread. `by_date_from`: rows before this have no fingerprint.
+    `syncs_left`: the syncs until the whole list is reread. `by_date_from`: rows of this date and before have no
+    fingerprint.
     """
     partition.not_read, partition.syncs_left, partition.by_date_from = None, syncs_left, by_date_from
 

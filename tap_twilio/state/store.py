@@ -49,6 +49,7 @@ class State:
         self._check_format()
         self._value.pop("currently_syncing", None)
         self._bookmarks: Json = dict(object_at(self._value.get("bookmarks", {}), "bookmarks"))
+        # Lists of accounts by name, which `partitions` names instead of the accounts.
         self._sets: dict[str, list[str]] = convert(dict[str, list[str]], self._value.get("accounts", {}), "accounts")
         self._streams: dict[str, StreamState] = {}
 
@@ -98,12 +99,13 @@ class State:
 
     # -- writing
 
-    def dump(self, dated: Mapping[str, Iterable[str]], unchanged: Collection[str] = ()) -> Json:
+    def dump(self, readable: Mapping[str, Iterable[str]], unchanged: Collection[str] = ()) -> Json:
         """
-        Return the value of a STATE. `dated`: for each stream, the accounts whose oldest bookmark is its `date_updated`.
+        Return the value of a STATE.
 
-        The streams `unchanged` are copied from the last STATE: their rows are not written yet. So are the streams that
-        this run does not read.
+        `readable`: for each stream, the accounts that can be read. The oldest of their bookmarks becomes the stream's
+        `date_updated`. The streams `unchanged` are copied from the last STATE, since their rows are not written yet. So
+        are the streams that this run does not read.
         """
         sets: dict[str, list[str]] = {}
         bookmarks = dict(self._bookmarks)
@@ -114,7 +116,7 @@ class State:
         for name, stream in self._streams.items():
             if name in unchanged:
                 continue
-            accounts = [account for account in dated.get(name, ()) if account in stream.partitions]
+            accounts = [account for account in readable.get(name, ()) if account in stream.partitions]
             dates = [stream.partitions[account].date_updated or "" for account in accounts]
             used = {partition.selection for partition in stream.partitions.values()}
             bookmarks[name] = {
@@ -152,8 +154,8 @@ class State:
             _check(stream, partition, at)
             partition.unread = partition.unread or None
             for account in accounts:
-                # Each account needs an object of its own, because callers change it.
-                has_objects = partition.is_open or partition.feedback_progress
+                # Each account needs objects of its own, because callers change them.
+                has_objects = partition.has_reads or partition.feedback_progress
                 stored.partitions[account] = deepcopy(partition) if has_objects else replace(partition)
         used = {partition.selection for partition in stored.partitions.values()}
         stored.selections = {name: names for name, names in stored.selections.items() if name in used}
@@ -181,7 +183,8 @@ def _grouped(partitions: dict[str, Partition], sets: dict[str, list[str]]) -> li
             **vars(partition),
             "feedback_progress": partition.feedback_progress and astuple(partition.feedback_progress),
         }
-        group = account if partition.is_open else tuple(values.values())
+        # The progress of a read differs from account to account, and dataclasses cannot be keys of a dict.
+        group = account if partition.has_reads else tuple(values.values())
         groups.setdefault(group, []).append(account)
     entries: list[Any] = []
     for accounts in groups.values():
@@ -215,10 +218,10 @@ def _check(stream: Stream, partition: Partition, where: str) -> None:
     last = len(stream.variants) - 1
     reads = {"backfill": partition.backfill, "rescan": partition.rescan, "full": partition.full}
     for name, read in reads.items():
-        # After the last list, a backfill and a full refresh read the first pages of each list again.
-        second_look = read is not None and name != "rescan" and not read.checkpoint
-        second_look = second_look and not (isinstance(read, OpenBackfill) and read.time_slices is not None)
-        if read and read.list_index > last + second_look:
+        # After the last list, a backfill and a FULL_TABLE read look for moved rows in the first pages of each list.
+        finds_moved_rows = read is not None and name != "rescan" and not read.checkpoint
+        finds_moved_rows = finds_moved_rows and not (isinstance(read, OpenBackfill) and read.time_slices is not None)
+        if read and read.list_index > last + finds_moved_rows:
             raise malformed(f"{where}.{name}.list_index", "is the number of a list that the stream does not have")
     _check_ranges(partition.unread or (), f"{where}.unread")
     if not partition.backfill or partition.backfill.time_slices is None:

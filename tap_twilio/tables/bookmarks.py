@@ -1,15 +1,19 @@
 """
-Write the dates of a partition (state/model.py). No other module assigns them; reads and tables call these functions.
+Write the dates of a partition (state/model.py): no other module assigns them. Reads and tables call these functions.
+
+The list date of a row is the date that Twilio's filter compares, such as `date_sent`. To resend rows is to emit them
+although they did not change: a backfill missed them, properties were added, or `start_date` moved back.
 
     date_updated            the bookmark: every change before it was written
-    lookback_done_at        the last lookback emitted every dated change before it
+    lookback_done_at        the last lookback emitted every change before it that `date_updated` shows
     finished_at             the whole list was read as it was then
-    resend_listed_before    rescans resend undated rows, and rows whose list date is earlier
+    resend_listed_before    rescans resend rows without a list date, and rows whose list date is earlier
     resend_created_before   rescans resend rows that were created earlier
-    deferred_before         the next resend_listed_before, while a read is open
+    deferred_before         the value of resend_listed_before after the open read, which skips some parents
 
-The first three never go back, with one exception: `reset` drops a state from the future. (`cap_dates` corrects what the
-running sync itself wrote, and never to a date before the one that the sync found.)
+The first three are bookmarks: the start of a read, less `lateness_hours`. They never go back, with one exception:
+`reset` drops a state from the future. (`cap_dates` corrects what the running sync itself wrote, and never to a date
+before the one that the sync found.)
 """
 
 from __future__ import annotations
@@ -21,9 +25,9 @@ from datetime import timedelta
 from tap_twilio.state.model import OpenBackfill, Partition
 from tap_twilio.timestamps import BEGINNING, END, HOUR, SECOND, Timestamp, earlier, later
 
-# Values of `resend_listed_before`: visit all rows, without a request limit; and resend undated rows only.
-NO_LIMIT: Timestamp = "9000-01-01T00:00:00.000000Z"
-UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"
+# Two special values of `resend_listed_before`.
+VISIT_ALL: Timestamp = "9000-01-01T00:00:00.000000Z"  # read the children of every row, in spite of max_child_requests
+UNDATED_ONLY: Timestamp = "1970-01-01T00:00:00.000000Z"  # resend only rows without a list date
 
 
 def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:
@@ -33,9 +37,15 @@ def _latest(old: Timestamp | None, new: Timestamp) -> Timestamp:
 # -- bookmarks
 
 
+def read_start(bookmark: Timestamp, lateness: timedelta) -> Timestamp:
+    """Return when the read began that set a bookmark."""
+    return later(bookmark, lateness)
+
+
 def advance(state: Partition, bookmark: Timestamp) -> None:
     """Note that every change before `bookmark` was written."""
     state.date_updated = _latest(state.date_updated, bookmark)
+    state.full = None  # left by a FULL_TABLE sync before the stream became INCREMENTAL (run/versions.py)
     finish_lookback(state, bookmark)
 
 
@@ -54,22 +64,33 @@ def note_rescan(state: Partition, now: Timestamp) -> None:
     state.rescanned_at = now
 
 
-def import_bookmark(state: Partition, endpoint: Partition | None, bookmark: Timestamp) -> None:
-    """Start from another tap's bookmark: older rows count as sent. `endpoint`: the partition of its own list."""
+def import_bookmark(state: Partition, bookmark: Timestamp, has_own_list: bool) -> None:
+    """
+    Start from another tap's bookmark: rows that changed before it count as sent.
+
+    A partition that has its own list starts without a backfill. A child's rows come with the lists of its parents.
+    """
     advance(state, bookmark)
     state.imported_bookmark = bookmark
-    if endpoint is not None and endpoint.finished_at is None:
-        endpoint.finished_at = bookmark
+    if has_own_list:
+        finish_list(state, bookmark)
 
 
 # -- the end of a read
 
 
 def finish_backfill(state: Partition, bookmark: Timestamp, resend_listed_before: Timestamp | None) -> None:
-    """Advance after a backfill, which missed undated rows and rows listed before `resend_listed_before`."""
+    """Advance after a backfill. It missed rows without a list date, and rows dated before `resend_listed_before`."""
     advance(state, bookmark)
-    resend_listed(state, max(resend_listed_before or BEGINNING, state.deferred_before or BEGINNING) or None)
+    resend_listed(state, _latest(resend_listed_before, state.deferred_before or BEGINNING) or None)
     state.deferred_before = None
+
+
+def finish_version(state: Partition) -> None:
+    """Note that a FULL_TABLE read took every row: the work that INCREMENTAL syncs left to later ones is done."""
+    finish_resend(state)
+    state.backfill = state.rescan = state.pages = state.unread = None
+    state.deferred_before = state.imported_bookmark = None
 
 
 def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
@@ -77,7 +98,7 @@ def finish_rescan(state: Partition, bookmark: Timestamp) -> None:
     advance(state, bookmark)
     deferred, resent = state.deferred_before, state.resend_listed_before
     if deferred and resent and deferred >= resent:
-        deferred = NO_LIMIT  # each rescan would reach the limit at the same row, and never visit the rows after it
+        deferred = VISIT_ALL  # each rescan would reach the limit at the same row, and never visit the rows after it
     finish_resend(state)
     state.resend_listed_before = deferred
     state.deferred_before = state.imported_bookmark = None
@@ -97,7 +118,7 @@ def resend_all(state: Partition) -> None:
 
 
 def resend_listed(state: Partition, listed_before: Timestamp | None) -> None:
-    """Make the next rescans resend every row that is undated or listed before a date; none without a date."""
+    """Make the next rescans resend rows without a list date, and rows listed before a date. None: resend no row."""
     state.resend_listed_before = listed_before
 
 
@@ -107,12 +128,12 @@ def finish_resend(state: Partition) -> None:
 
 
 def skip_resend(state: Partition) -> None:
-    """Resend no row because of its creation."""
+    """Cancel what `resend_created` scheduled."""
     state.resend_created_before = None
 
 
 def skip_older(state: Partition, bookmark: Timestamp) -> None:
-    """Start a table without a bookmark at `bookmark`, and skip all older rows."""
+    """Start a table at `bookmark` if it has none, and do not send older rows."""
     state.date_updated = state.date_updated or bookmark
     state.lookback_done_at = state.lookback_done_at or state.date_updated
     skip_resend(state)
@@ -120,15 +141,15 @@ def skip_older(state: Partition, bookmark: Timestamp) -> None:
 
 def defer(state: Partition, listed: Timestamp | None) -> None:
     """
-    Note that the request limit was reached at a parent row with this list date.
+    Note that `max_child_requests` was reached at a parent row with this list date.
 
-    Later syncs visit that row, every undated one and every older one.
+    Later syncs visit that row, every older one, and every one without a list date.
     """
     state.deferred_before = _latest(state.deferred_before, later(listed, SECOND) if listed else UNDATED_ONLY)
 
 
 def leave_to_rescans(opened: OpenBackfill, until: Timestamp) -> None:
-    """Note that a backfill leaves undated rows and rows listed before `until` to rescans."""
+    """Note that a backfill leaves rows without a list date, and rows listed before `until`, to rescans."""
     opened.resend_listed_before = _latest(opened.resend_listed_before, until)
 
 
@@ -165,7 +186,7 @@ class BookmarksAtStart:
         return BookmarksAtStart(state, state.date_updated, state.lookback_done_at, state.finished_at)
 
     def cap_dates(self, now: Timestamp, lateness: timedelta) -> None:
-        """Lower the bookmarks that this sync wrote with a clock that was ahead: by Twilio's, it is `now`."""
+        """Lower the bookmarks that this sync wrote by a clock that was ahead. `now` is the corrected time."""
         state, cap = self.state, earlier(now, lateness)
         if state.date_updated:
             state.date_updated = min(state.date_updated, _latest(self.date_updated, cap))

@@ -3,8 +3,9 @@ Choose the rows of a page that are written to a stream's table in one account.
 
 `PageDispatcher` (extract/dispatch.py) hands each page of a list to `Table.take`. The table converts the rows to records
 (singer/records.py). A `ChangeDetector` finds the changed rows by their fingerprints (changes/chunks.py), and the table
-yields an `Emit` with their records, which run/sync.py writes. Dates choose the rows instead (`DateRule`) if the state
-has no room for more fingerprints, and in lookbacks in time slices.
+yields an `Emit` with their records, which run/sync.py writes. Where there is no detector, the dates of a row decide
+(`DateRule`): in a lookback in time slices, in a FULL_TABLE read, and for rows for whose fingerprints the state has no
+room. A row is due if its dates say that it must be written.
 
 Methods that return `Read` are generators of effects (effects.py).
 """
@@ -30,12 +31,13 @@ from tap_twilio.errors import InvalidRecord, PartitionError
 from tap_twilio.state.model import Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
+from tap_twilio.tables.bookmarks import read_start
 from tap_twilio.tables.effects import Emit, Read
-from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, later, timestamp_or_none
+from tap_twilio.timestamps import BEGINNING, END, HOUR, Timestamp, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, PageTimes, Row
 
-# After how many rows of a page no row is pending, so that a later read can resume there. None: after any number.
+# The numbers of a page's rows after which no row is pending, so that a later read can resume there. None: any number.
 SafePoints = set[int] | None
 
 
@@ -55,11 +57,11 @@ class ChangeDetector(Protocol):
 
     taken: int  # how many of the rows given last it took; the store has no room for the others
     changed: list[PendingRow]
-    fingerprinted: set[int]  # the keys of changed rows that had a fingerprint before
+    fingerprinted: set[int]  # the hashed keys of changed rows that had a fingerprint before
 
     @property
     def all_new(self) -> bool:
-        """Return whether the table writes every row as it comes."""
+        """Return whether the table writes every row as it comes, so that `changed` stays empty."""
 
     @property
     def safe_points(self) -> SafePoints:
@@ -71,8 +73,8 @@ class ChangeDetector(Protocol):
 
 
 _times = attrgetter("times")
-# Quicker than PendingRow._make, for each row that is read.
-_pending: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = tuple.__new__
+# Makes a PendingRow. This runs for each row that is read, and PendingRow._make is slower.
+_make_pending: Callable[[type[PendingRow], tuple[Any, ...]], PendingRow] = tuple.__new__
 
 
 @dataclass
@@ -80,8 +82,8 @@ class Table:
     """
     A stream's table in one account. `state` is its partition of the state.
 
-    `list_state` is the partition of the list that is read: the same, or that of a parent at the top. `records`
-    converts rows to JSON (`Recorder.records`), or raises InvalidRecord.
+    `list_state` is the partition of the list that is read: the same, or that of the topmost parent. `records` converts
+    rows to JSON (`Recorder.records`), or raises InvalidRecord.
     """
 
     stream: Stream
@@ -95,10 +97,10 @@ class Table:
     page_size: int = 1000
     failed: PartitionError | None = None
     undated: int = 0  # rows written in this sync whose content changed, but not their date
-    by_date_from: Timestamp | None = None  # the date of the newest row for which the state had no room
+    by_date_from: Timestamp | None = None  # the date of the newest row for whose fingerprint the state had no room
 
     def __post_init__(self) -> None:
-        self._sent: set[int] = set()  # the content of rows that this sync wrote because of their dates
+        self._sent: set[int] = set()  # hashes of the records that this sync wrote because of their dates
         packed = (self.state.fingerprints, self.state.rescan_fingerprints)
         self.size_limit.used += sum(map(len, filter(None, packed)))
 
@@ -165,14 +167,13 @@ class Table:
         if self.date_rule(mode) is None or self._in_version(mode):
             return None
         done_at = self.state.lookback_done_at
-        since = later(done_at, self.lateness) if done_at else BEGINNING  # when the last sync began
         return Chunks(
             self.store,
             chunk_length(self.page_size),
             endpoint.name + name,
-            since,
-            self._sent,
-            len(self.stream.variants) > 1,
+            since=read_start(done_at, self.lateness) if done_at else BEGINNING,
+            sent=self._sent,
+            rows_may_move=len(self.stream.variants) > 1,
             all_new=mode is ReadMode.BACKFILL and not self.store and self.state.imported_bookmark is None,
         )
 
@@ -217,8 +218,9 @@ class Table:
         assume_sent: Iterable[bool] = repeat(False)
         if self.state.imported_bookmark is not None:  # another tap wrote the rows that no date shows as changed since
             assume_sent = [not date_rule.is_due(row_dates) for row_dates in dates]
+        # Rows that are written already need no record and no dates, which cost memory.
         kept = (repeat(b""), repeat(times), repeat(NO_DATES)) if detector.all_new else (records, repeat(times), dates)
-        pending = list(map(_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
+        pending = list(map(_make_pending, repeat(PendingRow), zip(keys, contents, *kept, assume_sent)))
         return pending, endpoint.unsliceable_indices(dates)
 
     def _emit_beyond_limit(
@@ -230,7 +232,7 @@ class Table:
         detector: ChangeDetector,
         date_rule: DateRule,
     ) -> Read:
-        """Emit rows by their dates: the state has no room for their fingerprints."""
+        """Emit the rows that are due by their dates: the state has no room for their fingerprints."""
         _, listed, created = endpoint.dates_of(rows[0])
         self.by_date_from = self.by_date_from or timestamp_or_none(listed) or timestamp_or_none(created)
         detector.forget(hash_keys(endpoint.ids(rows)))

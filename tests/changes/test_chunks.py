@@ -192,7 +192,7 @@ def test_a_new_fingerprint_replaces_the_old_one(steps: list[Any]) -> None:
 
 @given(SEEDS)
 def test_rows_that_are_read_again_in_a_sync_stay_known_one_by_one(seed: int) -> None:
-    """A volatile subchunk keeps a hash for each row, even after a second read in one sync finds no change."""
+    """A subchunk that changes often keeps a hash for each row, even after a second read in one sync finds no change."""
     rng = random.Random(seed)
     truth = {rng.getrandbits(64): 0 for _ in range(400)}
     old: dict[int, Any] = {}

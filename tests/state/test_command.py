@@ -113,7 +113,7 @@ def test_show_says_what_children_and_full_tables_have_open(tap_of: MakeTap) -> N
     assert [one["what"] for one in found["message_media", twilio.main]["open"]] == ["resend_listed_before"]
     assert "children of messages" in found["message_media", twilio.main]["open"][0]["says"]
     assert [one["what"] for one in found["call_feedback", twilio.main]["open"]] == ["feedback_progress"]
-    assert found["addresses", twilio.main]["read_whole"] == "2026-01-01T00:00:00.000000Z"
+    assert found["addresses", twilio.main]["full_table_began"] == "2026-01-01T00:00:00.000000Z"
     assert found["addresses", twilio.main]["open"] == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tap_twilio.state.model import Partition
 from tap_twilio.tables import bookmarks
-from tap_twilio.tables.bookmarks import NO_LIMIT, BookmarksAtStart
+from tap_twilio.tables.bookmarks import VISIT_ALL, BookmarksAtStart
 from tap_twilio.timestamps import END, HOUR, earlier, from_datetime, later
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -22,7 +22,7 @@ STEPS = st.one_of(
     st.tuples(st.just(bookmarks.finish_list), DATES),
     st.tuples(st.just(bookmarks.finish_rescan), DATES),
     st.tuples(st.just(bookmarks.finish_backfill), DATES, st.none() | DATES),
-    st.tuples(st.just(bookmarks.import_bookmark), st.none(), DATES),
+    st.tuples(st.just(bookmarks.import_bookmark), DATES, st.booleans()),
     st.tuples(st.just(bookmarks.skip_older), DATES),
     st.tuples(st.just(bookmarks.defer), st.none() | DATES),
     st.tuples(st.just(bookmarks.resend_created), DATES),
@@ -74,10 +74,10 @@ def test_rows_that_the_limit_deferred_are_resent_and_the_limit_ends_where_that_d
     bookmarks.defer(state, None)
     bookmarks.finish_rescan(state, bookmark)
     resent = state.resend_listed_before
-    assert resent and bookmark < resent < NO_LIMIT and state.deferred_before is None
+    assert resent and bookmark < resent < VISIT_ALL and state.deferred_before is None
     bookmarks.defer(state, bookmark)
     bookmarks.finish_rescan(state, bookmark)
-    assert state.resend_listed_before == NO_LIMIT
+    assert state.resend_listed_before == VISIT_ALL
     bookmarks.finish_rescan(state, bookmark)
     assert state.resend_listed_before is None
 
