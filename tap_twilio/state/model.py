@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tap_twilio.timestamps import BEGINNING, END
+
 from .codec import Address, Count, Date, DateAndKey, DateOrEnd, FingerprintText, KeyAndDate
 
 
@@ -58,6 +60,19 @@ class OpenBackfill:
     time_slices: list[TimeSlice] | None = None  # those still to be read; None: the list is read page by page
     resend_listed_before: Date | None = None  # the time slices miss rows without a date, and rows dated before this
     read_ranges: list[ReadRange] = field(default_factory=list)
+
+
+@dataclass
+class OpenRefresh(OpenBackfill):
+    """
+    Rows that --refresh names and that are not written again yet: those of `streams`, whatever the state knows of them.
+
+    The dates select rows of the stream `dated_by`, and with them all rows below; without this stream, they select all.
+    """
+
+    since: DateOrEnd = BEGINNING
+    until: DateOrEnd = END  # not included
+    dated_by: str | None = None
 
 
 @dataclass
@@ -127,6 +142,8 @@ class Partition:
     backfill: OpenBackfill | None = None
     rescan: OpenRescan | None = None
     full: FullTableRead | None = None
+    refreshes: list[OpenRefresh] | None = None
+    end_date: DateOrEnd | None = None  # the last sync's setting; None or END: everything
     # what the last sync left to do
     not_read: str | None = None  # a reason of availability.py
     # These rows and older ones have no fingerprints, for lack of room: their dates are compared.
@@ -141,7 +158,7 @@ class Partition:
     @property
     def is_open(self) -> bool:
         """Return whether a read is unfinished. Each such read has a progress of its own, so accounts share no entry."""
-        return bool(self.opened or self.unread)
+        return bool(self.opened or self.unread or self.refreshes)
 
     @property
     def was_read(self) -> bool:
