@@ -72,7 +72,6 @@ BOOKMARKS = {
     "finished_at",
     "rescanned_at",
     "start_date",
-    "end_date",
     "imported_bookmark",
     "resend_listed_before",
     "resend_created_before",

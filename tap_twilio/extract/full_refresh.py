@@ -86,7 +86,7 @@ def _begin(reading: PartitionRead, version: int) -> FullTableRead:
     for feedback in reading.feedback_consumers:
         feedback.forget_recent()
     children = [table.name for table in reading.tables if table is not reading.own_table and table.is_in_rescans]
-    return FullTableRead(version, reading.as_of, children)
+    return FullTableRead(version, reading.as_of, children, end_date=reading.bounds.end_date)
 
 
 def _read_endpoints(reading: PartitionRead, full: FullTableRead) -> Read:

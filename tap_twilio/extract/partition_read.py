@@ -167,7 +167,7 @@ class PartitionRead:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.partial_sums.pop(child_stream.name, None)
         self._close_unused_reads()
-        self._note_end_date()
+        self._bound_open_reads()
         self.bookmarks_at_start = [BookmarksAtStart.from_state(state) for state in self._states()]
         return messages
 
@@ -214,19 +214,20 @@ class PartitionRead:
         reason = "properties were added" if table.name in added else "start_date is earlier than before"
         return [(table.name, f"{reason}, so older rows are read again")]
 
-    def _note_end_date(self) -> None:
+    def _bound_open_reads(self) -> None:
         """
-        Bound the open reads by `end_date`: their pages may lack the rows created since.
+        Bound the open reads by `end_date`: this sync leaves out the rows created since.
 
-        If it moved to a later date, an unfinished FULL_TABLE read begins again: the target would drop the rows that
-        this read lacks.
+        After an earlier `end_date`, an unfinished FULL_TABLE read begins again: the target would drop the rows that it
+        lacks.
         """
-        full = self.state.full
-        if full and not full.done and self.bounds.end_date > (self.state.end_date or END):
+        full, end_date = self.state.full, self.bounds.end_date
+        if full and not full.done and full.end_date < end_date:
             full.checkpoint, full.version, full.done = None, 0, True
+        elif full and not full.done:
+            full.end_date = end_date
         for opened in self.state.opened:
-            opened.began = min(opened.began, self.bounds.end_date)
-        bookmarks.note_end_date(self.state, self.bounds.end_date)
+            opened.began = min(opened.began, end_date)
 
     def _close_unused_reads(self) -> None:
         """Close the open backfill or rescan if it includes no table any more."""

@@ -96,6 +96,7 @@ class FullTableRead:
     list_index: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
+    end_date: DateOrEnd = END  # rows created from then on were left out
 
 
 @dataclass
@@ -143,7 +144,6 @@ class Partition:
     rescan: OpenRescan | None = None
     full: FullTableRead | None = None
     refreshes: list[OpenRefresh] | None = None
-    end_date: DateOrEnd | None = None  # the last sync's setting; None or END: everything
     # what the last sync left to do
     not_read: str | None = None  # a reason of availability.py
     # These rows and older ones have no fingerprints, for lack of room: their dates are compared.

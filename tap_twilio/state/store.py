@@ -239,6 +239,8 @@ def _check_refresh(stream: Stream, refresh: OpenRefresh, where: str) -> None:
         raise malformed(f"{where}.list_index", "is the number of a list that the stream does not have")
     if refresh.since >= refresh.until:
         raise malformed(f"{where}.until", "is not after since")
+    if refresh.dated_by is not None and refresh.dated_by not in BY_NAME:
+        raise malformed(f"{where}.dated_by", "is not a stream")
     if refresh.time_slices and not stream.filter:
         raise malformed(f"{where}.time_slices", "belongs to a list that is not read in time slices")
     _check_ranges(refresh.time_slices or (), f"{where}.time_slices")

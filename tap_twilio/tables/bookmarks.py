@@ -137,11 +137,6 @@ def note_start_date(state: Partition, start_date: Timestamp) -> None:
     state.start_date = start_date
 
 
-def note_end_date(state: Partition, end_date: Timestamp) -> None:
-    """Note the `end_date` of this sync, so that a later sync can see that it moved to a later date."""
-    state.end_date = end_date
-
-
 # -- clocks that go back
 
 

@@ -73,6 +73,8 @@ def refused(run: Run, *says: str) -> None:
         ({"auth_token": None, "api_key_sid": "SK" + "0" * 32}, "Setting api_key_secret is missing"),
         ({"auth_token": None, "api_key_secret": SECRET}, "Setting api_key_sid is missing"),
         ({"start_date": "yesterday"}, "Setting start_date is not a date"),
+        ({"end_date": "2026-02-30"}, "Setting end_date is not a date"),
+        ({"start_date": "2026-02-01", "end_date": "2026-01-31"}, "Setting end_date is not after start_date"),
         ({"subaccounts": []}, "Setting subaccounts is an empty list"),
         ({"subaccounts": ["AC1"]}, "Setting subaccounts is malformed"),
         ({"subaccounts": "AC1"}, "Setting subaccounts is malformed"),
