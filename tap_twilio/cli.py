@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--about", action="store_true", help="print capabilities and settings as JSON and exit")
     parser.add_argument("--state", metavar="FILE", help="state file from the previous run")
     parser.add_argument(
+        "--refresh",
+        metavar="ROWS",
+        action="append",
+        help="write these rows again: calls, messages:2026-03-01..2026-03-07 or an account; may be repeated",
+    )
+    parser.add_argument(
         "--log-format",
         choices=LOG_FORMATS,
         help="format of the log on stderr (or TAP_TWILIO_LOG_FORMAT); default: text",
@@ -127,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     if arguments.shapes and not arguments.check:
         raise TapError("--shapes needs --check: it describes the pages that --check reads.")
+    if arguments.refresh and (not_a_sync := _not_a_sync(arguments)):
+        raise TapError(f"--refresh needs a sync, and --{not_a_sync} is none: leave one of them out.")
     if arguments.discover:
         from .commands import discover
 
@@ -146,6 +154,12 @@ def _run(arguments: argparse.Namespace, log: OneLine) -> int:
     from .commands import sync
 
     return sync.run(arguments, log)
+
+
+def _not_a_sync(arguments: argparse.Namespace) -> str | None:
+    """Return the option by which the tap does something else than a sync."""
+    options = ("discover", "about", "streams", "check", "accounts_json")
+    return next((name.replace("_", "-") for name in options if getattr(arguments, name)), None)
 
 
 def _open_standard_streams() -> None:

@@ -6,7 +6,7 @@ Error
 ├── TargetGone          ends the run without a message
 ├── TargetFailed        is an exit code of run-sync; nothing raises it
 ├── PartitionError      fails one partition; the others continue, and the run ends with exit code 3
-│   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Incomplete
+│   ├── Refused, BadAnswer, InvalidRecord, NotAvailable, Incomplete, LimitReached
 │   └── Unreachable
 │       └── ServerFailed
 ├── Retry, PageShifted  never leave the tap: it repeats a request, or rereads a list
@@ -118,6 +118,10 @@ class Incomplete(PartitionError):
         """Return the error of a list. `last` is why the last attempt failed."""
         why = f" ({last})" if last and last.args else ""
         return Incomplete(f"{stream} {account}: the list shifted in every attempt{why}; the next sync continues.")
+
+
+class LimitReached(PartitionError):
+    """The next sync continues: a refresh made all requests that the settings allow one sync."""
 
 
 class Retry(Error):

@@ -23,7 +23,7 @@ from . import __version__
 from .base_url import parse_base_url
 from .errors import TapError
 from .files import parse_json, read_json
-from .timestamps import parse_date
+from .timestamps import BEGINNING, DAY, END, Timestamp, is_day, later, parse_date
 
 LOGGER = logging.getLogger("tap_twilio")
 
@@ -112,6 +112,14 @@ class Settings:
         default=None,
         metadata=setting(
             "rows created before this date (ISO 8601) are skipped. Unset: everything Twilio still has",
+            format="date-time",
+        ),
+    )
+    end_date: str | None = field(  # a Timestamp, not included
+        default=None,
+        metadata=setting(
+            "rows created after this day, or from this time on (ISO 8601), are skipped, until a later sync has no such "
+            "end or a later one. Unset: everything up to now",
             format="date-time",
         ),
     )
@@ -363,8 +371,10 @@ def settings_from(raw: Any, environ: dict[str, str]) -> tuple[Settings, list[str
         for warning in warnings:  # a misspelt setting may be the missing one
             LOGGER.warning("%s", warning)
         raise
-    if "start_date" in values:
-        values["start_date"] = _parse_start_date(values["start_date"])
+    for name in {"start_date", "end_date"} & set(values):
+        values[name] = _parse_date(name, values[name])
+    if values.get("start_date", BEGINNING) >= values.get("end_date", END):
+        raise TapError("Setting end_date is not after start_date, so that no row would be read: change one of them.")
     if "base_url" in values:
         values["base_url"] = parse_base_url(values["base_url"])
     if isinstance(values.get("subaccounts"), list):
@@ -509,8 +519,9 @@ def _choose_own_key(keys: dict[str, tuple[str, str]], values: dict[str, Any]) ->
     return keys[account]
 
 
-def _parse_start_date(text: str) -> str:
+def _parse_date(name: str, text: str) -> Timestamp:
+    """Return a date; of a day as `end_date`, its end. Raises TapError."""
     try:
-        return parse_date(text)
+        return later(parse_date(text), DAY) if name == "end_date" and is_day(text) else parse_date(text)
     except ValueError:
-        raise TapError("Setting start_date is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None
+        raise TapError(f"Setting {name} is not a date: write 2026-01-31 or 2026-01-31T00:00:00Z.") from None

@@ -14,6 +14,7 @@ from tap_twilio.extract.partition_read import Bounds, PartitionRead
 from tap_twilio.run.accounts import Account
 from tap_twilio.run.plan import RunPlan
 from tap_twilio.settings import Settings
+from tap_twilio.state.model import OpenRefresh
 from tap_twilio.state.store import State
 from tap_twilio.tables.effects import Emit, Read
 from tap_twilio.timestamps import from_datetime as text
@@ -28,6 +29,7 @@ class FamilyTap:
         self.written: Any = None  # the state, as the last STATE held it
         self.state: State
         self.reading: PartitionRead
+        self.refresh: OpenRefresh | None = None  # what the next sync gets as `--refresh`
 
     def take(self, emit: Emit) -> None:
         raise NotImplementedError
@@ -56,6 +58,8 @@ class FamilyTap:
         account = Account(ACCOUNT, "active", text(START - 400 * DAY))
         self.reading = plan.partition_read(stream, account, Budget(budget, [(stream.name, ACCOUNT)]))
         self.reading.reconcile()
+        if self.refresh:
+            self.reading.state.refreshes, self.refresh = [self.refresh], None
         try:
             with suppress(Killed, PartitionError):
                 drive([read(self.reading)], pages, self.take)

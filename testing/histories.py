@@ -302,6 +302,7 @@ class Tap:
             given.start_date,
             given.lateness,
             given.page_size,
+            end_date=given.end_date,
         )
         return PartitionRead(
             self.twilio.stream,

@@ -39,3 +39,22 @@ class DateRule:
         return (
             bool(self.resend_created_before) and (timestamp_or_none(created) or BEGINNING) < self.resend_created_before
         )
+
+
+@dataclass(frozen=True)
+class DateRange(DateRule):
+    """
+    Select the rows of a range of dates. A row counts by its list date; a row without one counts by its creation.
+
+    `missed_before`: time slices returned the rows with a list date from then on, so these are not selected.
+    """
+
+    range_since: Timestamp = BEGINNING
+    range_until: Timestamp = END  # not included
+    missed_before: Timestamp = END
+
+    def is_due(self, dates: DateTriple) -> bool:
+        _, listed, created = map(timestamp_or_none, dates)
+        if listed and listed >= self.missed_before:
+            return False
+        return self.range_since <= (listed or created or BEGINNING) < self.range_until

@@ -98,7 +98,14 @@ def _audit(
     if "--config" not in target:
         raise TapError("--audit: the target's command names no --config. Run tap-twilio audit --url yourself.")
     target_config = target[target.index("--config") + 1]
-    command = [*_this_tap(), "audit", *tap_arguments, "--target-config", target_config, *shlex.split(options)]
+    command = [
+        *_this_tap(),
+        "audit",
+        *_without_refresh(tap_arguments),
+        "--target-config",
+        target_config,
+        *shlex.split(options),
+    ]
     command += ["--format", "json", *(["--state", str(state)] if state else [])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  # our own command
     verdict = {"exit_code": done.returncode}
@@ -112,6 +119,17 @@ def _audit(
             written = {**json.loads(summary.read_bytes()), "audit": verdict}
             write_atomically(summary, json.dumps(written).encode() + b"\n")
     return code or done.returncode
+
+
+def _without_refresh(tap_arguments: list[str]) -> list[str]:
+    """Return the tap's arguments without `--refresh`, which an audit does not take."""
+    kept, words = [], iter(tap_arguments)
+    for word in words:
+        if word == "--refresh":
+            next(words, None)
+        elif not word.startswith("--refresh="):
+            kept.append(word)
+    return kept
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from tap_twilio.errors import Error, TapError
 from tap_twilio.files import read_json
 from tap_twilio.log import OneLine
 from tap_twilio.reporting.progress import show_progress
+from tap_twilio.run.refresh import parse
 from tap_twilio.run.sync import Sync
 from tap_twilio.settings import Settings, load
 from tap_twilio.signals import on_signals
@@ -64,7 +65,7 @@ def create_sync(arguments: argparse.Namespace, hide: Callable[[str, str], None])
     """Create a sync from the arguments, without sending a request. Raises TapError."""
     settings, selected = read_selection(arguments, hide)
     state = State(read_json(arguments.state, "--state") if arguments.state else None)
-    return Sync(settings, selected, state, Output(), hide)
+    return Sync(settings, selected, state, Output(), hide, parse(arguments.refresh or (), selected))
 
 
 def read_selection(arguments: argparse.Namespace, hide: Callable[[str, str], None]) -> tuple[Settings, list[Selected]]:

@@ -15,7 +15,6 @@ from tap_twilio.state.model import Checkpoint, OpenBackfill, TimeSlice
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import SECOND, later
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
@@ -36,7 +35,7 @@ def backfill(reading: PartitionRead) -> Read:
     The bookmark becomes the start of the first of these syncs, less the lateness.
     """
     state, begins_now = reading.state, reading.state.backfill is None
-    open_backfill = state.backfill = state.backfill or OpenBackfill(reading.began, reading.included_tables())
+    open_backfill = state.backfill = state.backfill or OpenBackfill(reading.as_of, reading.included_tables())
     endpoints = reading.endpoints
     first_passes: list[FirstPass] = []
     while open_backfill.list_index < len(endpoints):
@@ -110,6 +109,6 @@ class _PagesOrSlices:
         """Plan time slices for the whole endpoint. Rescans send the undated rows, which no time slice shows."""
         since, open_backfill = self.reading.slices_since, self.open_backfill
         open_backfill.time_slices = split_evenly(
-            self.reading, self.endpoint, since, later(open_backfill.began, SECOND), pages
+            self.reading, self.endpoint, since, self.reading.slices_until(open_backfill.began), pages
         )
         bookmarks.leave_to_rescans(open_backfill, since)

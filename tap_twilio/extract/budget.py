@@ -60,3 +60,19 @@ class ChildRequests:
     def take(self) -> None:
         """Count a due visit. If none was left, `left` becomes negative, and a later sync makes this visit."""
         self.left -= 1
+
+
+@dataclass
+class VisitLimit:
+    """The visits of parent rows that a sync may still make for the refreshes of one list (`max_child_requests`)."""
+
+    left: int
+    _has_begun: bool = False
+
+    def allows(self, visits: int) -> bool:
+        """Take the visits of a row, and return whether enough are left. The first row gets as many as it needs."""
+        if visits > self.left and self._has_begun:
+            self.left = 0
+            return False
+        self.left, self._has_begun = max(0, self.left - visits), self._has_begun or visits > 0
+        return True

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Flag, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tap_twilio.changes.chunks import Chunks
 from tap_twilio.changes.slice_sums import SliceSums
@@ -34,7 +34,7 @@ from tap_twilio.log import about
 from tap_twilio.state.model import FeedbackProgress
 from tap_twilio.streams.model import Parent, Stream
 from tap_twilio.tables import bookmarks
-from tap_twilio.tables.effects import Read
+from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, timestamp_or_none
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
@@ -293,6 +293,9 @@ class CallFeedback:
         """Collect recent calls of a page for `read_feedback`, and request the calls that are due during the read."""
         if not self.needs_calls:
             return
+        if dispatcher.mode is ReadMode.REFRESH:
+            yield from self._request_again(dispatcher.page_reader.endpoint, page)
+            return
         endpoint, due = dispatcher.page_reader.endpoint, self._due(dispatcher.mode)
         calls = list(self._ended_calls(endpoint, page.rows))
         if Due.RECENT_WITHIN_LIMIT in due:
@@ -335,8 +338,36 @@ class CallFeedback:
             if where and not where.matches(row):
                 continue
             start_time, created = timestamp_or_none(endpoint.list_date(row)), timestamp_or_none(row.get("date_created"))
-            if (created or END) >= self.table.start_date:
+            if created is None or self.table.start_date <= created < self.table.end_date:
                 yield Call(row[key], start_time, created)
+
+    # -- a refresh
+
+    def counts_visit(self, endpoint: ListEndpoint, row: Row) -> bool:
+        """Return False: as in a backfill, no limit applies to the calls of a refresh."""
+        return False
+
+    def _request_again(self, endpoint: ListEndpoint, page: Page) -> Read:
+        """Request the calls that the open refresh selects, and emit their ratings, changed or not."""
+        rule = self.table.refresh_rule(endpoint.stream)
+        calls = self._ended_calls(endpoint, page.rows) if rule else ()
+        sids = [call.sid for call in calls if rule and rule.is_due((None, call.start_time, call.created))]
+        for at in range(0, len(sids), BATCH):
+            for sid in sids[at : at + BATCH]:
+                self.table.forget(sid)
+            yield [self._request(sid) for sid in sids[at : at + BATCH]]
+
+    def read_scores_again(self) -> Read:
+        """Emit the scores of the calls that the open refresh selects, after these calls were requested."""
+        refresh = self.table.refresh
+        if refresh and self.scores and self.settings.uses_scores:
+            scored = yield from self._list_scores(self.scores, max(refresh.since, self.oldest), refresh.until)
+            for sid in scored:
+                if sid not in self._rated:
+                    self.table.forget(sid)
+            yield [self._emit_score(self.scores, page, sid, row) for sid, (page, row) in scored.items()]
+
+    # -- the cost of a backfill
 
     def _log_cost(self, endpoint: ListEndpoint, page: Page) -> None:
         if not self._has_logged_cost and page.rows:
@@ -497,17 +528,25 @@ class CallFeedback:
     # -- the scores of Voice Insights
 
     def _read_scores(self, scores: CallScores, since: Timestamp) -> Read:
-        scored: ScoredCalls = {}
-        scores.has_answered = self.progress.scores_answered
-        try:
-            yield from scores.read(max(since, self.table.start_date), earlier(self.began, -DAY), scored)
-        finally:
-            self.progress.scores_answered = scores.has_answered
+        scored = yield from self._list_scores(scores, since, END)
         if scores.is_unavailable:
             return  # `scores_pending` stays, in case the account gets Voice Insights later
         yield [self._emit_score(scores, page, sid, row) for sid, (page, row) in scored.items()]
         self.progress.scores_pending = False
         self.table.save_progress()
+
+    def _list_scores(
+        self, scores: CallScores, since: Timestamp, until: Timestamp
+    ) -> Generator[Effect, Any, ScoredCalls]:
+        """Return the scored calls that started between two dates."""
+        scored: ScoredCalls = {}
+        scores.has_answered = self.progress.scores_answered
+        until = min(until, earlier(self.began, -DAY), self.table.end_date)
+        try:
+            yield from scores.read(max(since, self.table.start_date), until, scored)
+        finally:
+            self.progress.scores_answered = scores.has_answered
+        return scored
 
     def _emit_score(self, scores: CallScores, page: Page, sid: str, row: Row) -> Read:
         """Emit the score of a call that has no Feedback resource."""

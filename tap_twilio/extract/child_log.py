@@ -19,6 +19,7 @@ from tap_twilio.tables.effects import Effect
 from tap_twilio.timestamps import (
     BEGINNING,
     DAY,
+    END,
     SECOND,
     Timestamp,
     earlier,
@@ -48,6 +49,7 @@ class ChildLogReader:
     stream: Stream
     account: str
     now: Callable[[], Timestamp]
+    end_date: Timestamp = END
     refused_before: Timestamp = BEGINNING  # Twilio refuses filters on earlier dates
     error: ServerFailed | None = None  # names the days that Twilio did not answer
     _unanswered: dict[str, str] = field(default_factory=dict)  # the same days, by the path of the log
@@ -73,7 +75,7 @@ class ChildLogReader:
         answer is split down to single days, and the newest is read first. A refused day is the end of the log, if
         Twilio answered a newer range. A day without an answer is left to the next sync, and the older days are read.
         """
-        ranges: list[DateRange] = [(since, later(self.now(), SECOND))]
+        ranges: list[DateRange] = [(since, min(later(self.now(), SECOND), self.end_date))]
         is_complete, has_answered, unanswered_in_a_row = True, False, 0
         unanswered: list[DateRange] = []
         while ranges:

@@ -43,7 +43,7 @@ from tap_twilio.tables.bookmarks import VISIT_ALL
 from tap_twilio.tables.effects import Effect, Read
 from tap_twilio.tables.table import ReadMode, Table
 from tap_twilio.timestamps import BEGINNING, DAY, END, Timestamp, earlier, later, timestamp_or_none
-from tap_twilio.twilio.endpoint import ListEndpoint
+from tap_twilio.twilio.endpoint import DateTriple, ListEndpoint
 from tap_twilio.twilio.request import Fetch, Page, Row
 
 from .budget import ChildRequests
@@ -151,6 +151,7 @@ class ChildStream:
     parent_page_size: int = 1000
     evicts_oldest: bool = False  # see FingerprintStore: the parent is a child itself, so it is seldom read whole
     failed: PartitionError | None = None
+    end_date: Timestamp = END
     given_up: int = 0  # rows that count children which Twilio did not list (`_may_be_empty`)
     # The contents of rows that this sync visited, so that it visits none of them twice.
     _visited_by_date: set[int] = field(default_factory=set)  # their dates showed a change
@@ -158,7 +159,7 @@ class ChildStream:
 
     def __post_init__(self) -> None:
         self.size_limit.used += self._packed_size()
-        self.event_log = ChildLogReader(self.stream, self.account, self.now)
+        self.event_log = ChildLogReader(self.stream, self.account, self.now, self.end_date)
 
     @property
     def name(self) -> str:
@@ -206,7 +207,8 @@ class ChildStream:
 
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return the detector of the rows whose content is new; None if every row is visited, or if dates decide."""
-        if mode is ReadMode.READ_AGAIN or (self._visits_all and not self._is_event_log) or self.failed:
+        is_always_visited = self._visits_all and not self._is_event_log
+        if mode in (ReadMode.READ_AGAIN, ReadMode.REFRESH) or is_always_visited or self.failed:
             return None
         lookbacks = [table.state.lookback_done_at for table in self._unfailed()]
         all_done = lookbacks and all(lookbacks)
@@ -226,6 +228,9 @@ class ChildStream:
         """Visit rows of the chunks that end in this page, or, without chunks, of the page. Return its safe points."""
         detector, endpoint = dispatcher.detectors.get(self.name), dispatcher.page_reader.endpoint
         rows = self._pending_rows(dispatcher, page)
+        if dispatcher.mode is ReadMode.REFRESH:
+            yield from self._visit_again(dispatcher, rows)
+            return None
         if isinstance(detector, Chunks):
             unsliceable = endpoint.unsliceable_indices(endpoint.date_triples(page.rows))
             for chunk in detector.iter_chunks(rows, unsliceable):
@@ -253,7 +258,7 @@ class ChildStream:
 
     def _pending_rows(self, dispatcher: PageDispatcher, page: Page) -> list[PendingRow]:
         """Return the rows of a page, each with what its visit needs. A row without children has the content 0."""
-        endpoint, where = dispatcher.page_reader.endpoint, self.parent.where
+        endpoint = dispatcher.page_reader.endpoint
         keys, dates_of_rows = hash_keys(endpoint.ids(page.rows)), endpoint.date_triples(page.rows)
         imported = all(table.state.imported_bookmark for table in self._unfailed())
         date_rules = self._date_rules(dispatcher.mode) if imported else []
@@ -261,7 +266,7 @@ class ChildStream:
         pending = []
         for key, row, dates in zip(keys, page.rows, dates_of_rows):
             _, _, created = dates
-            if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
+            if not self._has_list(row):
                 pending.append(PendingRow(key, 0, None, page.times, NO_DATES))
                 continue
             parent_row = self._parent_row(endpoint, row, is_too_old=(timestamp_or_none(created) or END) < too_old)
@@ -269,6 +274,16 @@ class ChildStream:
             assume_sent = bool(date_rules) and not any(date_rule.is_due(dates) for date_rule in date_rules)
             pending.append(PendingRow(key, content, parent_row, page.times, dates, assume_sent))
         return pending
+
+    def _has_list(self, row: Row) -> bool:
+        """Return whether a row has a list of children. Below a row created after `end_date`, there is none yet."""
+        where = self.parent.where
+        if (where and not where.matches(row)) or None in (row[name] for name in self.parent.path_params.values()):
+            return False
+        return not self._is_after_end(row)
+
+    def _is_after_end(self, row: Row) -> bool:
+        return self.end_date != END and (timestamp_or_none(row.get("date_created")) or BEGINNING) >= self.end_date
 
     def _parent_row(self, endpoint: ListEndpoint, row: Row, *, is_too_old: bool) -> ParentRow:
         where, key = self.parent.where, endpoint.stream.key[-1]
@@ -404,8 +419,10 @@ class ChildStream:
             else:
                 is_again = dispatcher.mode is ReadMode.READ_AGAIN  # of the parent's list, not of this one
                 mode = ReadMode.FULL_TABLE if is_again else dispatcher.mode
-                children = yield from self._read_list(mode, endpoint)
-                done = not children.has_unread_children and (children.page_reader.rows > 0 or self._may_be_empty(row))
+                after_end: list[Row] = []  # a sync with a later `end_date` visits the row again for their sake
+                children = yield from self._read_list(mode, endpoint, prepare_page=self._note_after_end(after_end))
+                done = not (children.has_unread_children or after_end)
+                done = done and (children.page_reader.rows > 0 or self._may_be_empty(row))
         except Refused as refused:
             if refused.status != 404:
                 raise
@@ -413,6 +430,49 @@ class ChildStream:
         if done and not any(table.failed for table in self.tables):
             self.unconfirmed.forget(row.key)
             unvisited.discard(row.key)
+
+    def _note_after_end(self, after_end: list[Row]) -> Callable[[Page], Page]:
+        """Return a function that adds the rows of a page that were created after `end_date` to a list."""
+
+        def note(page: Page) -> Page:
+            after_end.extend(row for row in page.rows if self._is_after_end(row))
+            return page
+
+        return note
+
+    # -- a refresh
+
+    def counts_visit(self, endpoint: ListEndpoint, row: Row) -> bool:
+        """Return whether a refresh visits a row, and `max_child_requests` limits such visits."""
+        grows = not self._visits_all and endpoint.stream.has_rescans and endpoint.stream.tokens_name_rows
+        return grows and self._has_list(row) and self._is_refreshed(endpoint, endpoint.dates_of(row))
+
+    def _is_refreshed(self, endpoint: ListEndpoint, dates: DateTriple) -> bool:
+        rules = (table.refresh_rule(endpoint.stream) for table in self._unfailed())
+        return any(rule.is_due(dates) for rule in rules if rule)
+
+    def _visit_again(self, dispatcher: PageDispatcher, rows: Sequence[PendingRow]) -> Read:
+        """Read the lists below the rows that the open refresh selects, whatever was visited before."""
+        endpoint = dispatcher.page_reader.endpoint
+        due = [row for row in rows if row.content and not row.record.is_too_old]
+        due = [row for row in due if self._is_refreshed(endpoint, row.dates)]
+        if self._visits_all:
+            due = list({row.content: row for row in due}.values())  # several rows may share one list
+        for at in range(0, len(due), BATCH):
+            yield [self._read_children_again(row) for row in due[at : at + BATCH]]
+
+    def _read_children_again(self, row: PendingRow) -> Read:
+        endpoint = ListEndpoint(self.stream, self.account, self.page_size, values=row.record.path_values)
+        try:
+            if self._is_event_log:
+                since = max([table.refresh.since for table in self._unfailed() if table.refresh], default=BEGINNING)
+                since = self.event_log.since(BEGINNING, max([since, *(table.start_date for table in self._unfailed())]))
+                yield from self.event_log.read(endpoint, since, partial(self._read_list, ReadMode.REFRESH, endpoint))
+            else:
+                yield from self._read_list(ReadMode.REFRESH, endpoint)
+        except Refused as refused:
+            if refused.status != 404:  # the reads that follow decide what it means
+                raise
 
     def _may_be_empty(self, row: PendingRow) -> bool:
         """

@@ -23,6 +23,7 @@ from tap_twilio.tables.table import ChangeDetector, ReadMode, SafePoints, Table
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page, Row
 
+from .budget import VisitLimit
 from .page_reader import PageReader
 
 BATCH = 100  # how many lists of children a consumer reads at the same time
@@ -61,6 +62,9 @@ class ChildConsumer(Consumer, Protocol):
     def leave(self, dispatcher: PageDispatcher, detector: Chunks) -> Read:
         """Leave pending rows to a later read: this read stops before the end of the list."""
 
+    def counts_visit(self, endpoint: ListEndpoint, row: Row) -> bool:
+        """Return whether a refresh visits a row, and `max_child_requests` limits such visits."""
+
 
 class PageDispatcher:
     """
@@ -84,6 +88,7 @@ class PageDispatcher:
         self.has_advanced = False  # the checkpoint moved, so a read that stops here made progress
         self.has_unread_children = False  # some children of the rows are left to later syncs
         self.on_failure: Callable[[], None] = lambda: None
+        self.visit_limit: VisitLimit | None = None  # of a refresh
 
     @staticmethod
     def of(consumers: Sequence[Table | ChildConsumer], mode: ReadMode, page_reader: PageReader) -> PageDispatcher:
@@ -97,7 +102,7 @@ class PageDispatcher:
 
     def take(self, page: Page) -> Read:
         """Hand a page to each consumer that has not failed. Once all have failed, raise the first one's error."""
-        page = self._without_resumed_rows(page)
+        page = self._within_limit(self._without_resumed_rows(page))
         safe_points = set(range(len(page.rows) + 1))
         for consumer in self._unfailed():
             try:
@@ -155,6 +160,18 @@ class PageDispatcher:
         after = self.page_reader.resume_after if self.page_reader.pages == 1 else None
         ids = self.page_reader.endpoint.ids(page.rows) if after else []
         return replace(page, rows=page.rows[ids.index(after) + 1 :]) if after in ids else page
+
+    def _within_limit(self, page: Page) -> Page:
+        """Return the first rows of a page: those for which the limit of a refresh has visits left."""
+        if self.visit_limit is None:
+            return page
+        children = [consumer for consumer in self._unfailed() if not isinstance(consumer, Table)]
+        for index, row in enumerate(page.rows if children else ()):
+            visits = sum(child.counts_visit(self.page_reader.endpoint, row) for child in children)
+            if not self.visit_limit.allows(visits):
+                self.has_unread_children = True
+                return replace(page, rows=page.rows[:index])
+        return page
 
     def _move_checkpoint(self, rows: Sequence[Row], done: int) -> None:
         """Move the checkpoint down past the first `done` rows of a page."""

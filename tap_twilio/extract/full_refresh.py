@@ -40,7 +40,7 @@ def read_all_rows(reading: PartitionRead) -> Read:
             if not is_single or not refused.says_absent or may_lack_product:
                 raise
             break  # the resource is one row, which this account does not have
-    reading.finish_rescan([table.name for table in reading.tables], reading.began)
+    reading.finish_rescan([table.name for table in reading.tables], reading.as_of)
 
 
 def _read_pages(reading: PartitionRead, endpoint: ListEndpoint) -> Read:
@@ -88,7 +88,7 @@ def _begin(reading: PartitionRead, version: int) -> FullTableRead:
     for feedback in reading.feedback_consumers:
         feedback.forget_recent()
     children = [table.name for table in reading.tables if table is not reading.own_table and table.is_in_rescans]
-    return FullTableRead(version, reading.began, children)
+    return FullTableRead(version, reading.as_of, children, end_date=reading.bounds.end_date)
 
 
 def _read_endpoints(reading: PartitionRead, full: FullTableRead) -> Read:

@@ -14,7 +14,7 @@ from tap_twilio.errors import PageShifted
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.effects import Effect
 from tap_twilio.tables.table import ReadMode
-from tap_twilio.timestamps import SECOND, Timestamp, earlier, later
+from tap_twilio.timestamps import Timestamp, earlier
 from tap_twilio.twilio.endpoint import ListEndpoint, pages_between
 from tap_twilio.twilio.request import Page
 
@@ -46,7 +46,7 @@ def look_back(
         dispatcher, reached_date = yield from _read_newest(reading, endpoint, since, mode)
         dispatchers.append(dispatcher)
         is_complete = is_complete and reached_date
-    bookmark = earlier(reading.began, reading.bounds.lateness)
+    bookmark = earlier(reading.as_of, reading.bounds.lateness)
     for table in tables:
         if not table.failed:
             bookmarks.finish_lookback(table.state, bookmark)
@@ -77,7 +77,8 @@ def _read_newest(
             return True
         if dispatcher.page_reader.pages == 1 and page.next_uri and reading.sliceable:
             pages = pages_between(endpoint, page, since)
-            if pages > max(reading.bounds.short_pages, reading.bounds.lookback_pages):
+            longest = reading.bounds.lookback_pages if reading.as_of == reading.began else 0
+            if pages > max(reading.bounds.short_pages, longest):
                 pages_to_slice = pages
         return pages_to_slice > 0
 
@@ -89,7 +90,7 @@ def _read_newest(
         closes=False,
     )
     if pages_to_slice:
-        slices = split_evenly(reading, endpoint, since, later(reading.began, SECOND), pages_to_slice)
+        slices = split_evenly(reading, endpoint, since, reading.slices_until(reading.as_of), pages_to_slice)
         yield from TimeSlices(reading, endpoint, slices, ReadMode.LOOKBACK).read()
         return None, True
     if dispatcher and mode is ReadMode.LOOKBACK:  # else the rescan goes on with it

@@ -10,25 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 from tap_twilio.changes.fingerprints import FingerprintStore
 from tap_twilio.changes.slice_sums import close
 from tap_twilio.errors import Error, Incomplete
-from tap_twilio.state.model import OpenBackfill, Partition
+from tap_twilio.state.model import OpenBackfill, OpenRefresh, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import BookmarksAtStart
 from tap_twilio.tables.effects import Read
 from tap_twilio.tables.table import ChangeDetector, ReadMode, Table
-from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, Timestamp, earlier, start_of_day
+from tap_twilio.timestamps import BEGINNING, DAY, END, HOUR, SECOND, Timestamp, earlier, later, start_of_day
 from tap_twilio.twilio.endpoint import ListEndpoint
 from tap_twilio.twilio.request import Page
 
-from .budget import Budget, Key
+from .budget import Budget, Key, VisitLimit
 from .call_feedback import CallFeedback
 from .child_streams import ChildStream
 from .dispatch import MAX_RESTARTS, ChildConsumer, PageDispatcher
 from .page_reader import PageReader
+from .periods import round_up_to_period
 
 SLICE_PAGES = 4  # per time slice: longer ones leave workers idle at the end, shorter ones cost extra requests
 TEN_YEARS = 3650 * DAY  # how far back to read if nothing says since when an account exists
@@ -45,6 +47,8 @@ class Bounds:
     page_size: int = 1000
     lookback_pages: int = 500  # the longest lookback that is read page by page, where undated rows show too
     short_pages: int = 30  # the longest list that is read page by page, not in time slices
+    end_date: Timestamp = END
+    max_child_requests: int = 5000
 
 
 @dataclass
@@ -74,6 +78,16 @@ class PartitionRead:
     slices_overlap: bool = False  # the filter lists undated rows too, so every time slice repeats them
     # The dates that a first read requests from a list with a date filter; () for all. An audit of some days sets them.
     ranges: Sequence[tuple[Timestamp, Timestamp]] = ()
+    refresh_syncs_left: int | None = 0  # after this sync; None: unknown
+
+    @property
+    def as_of(self) -> Timestamp:
+        """Return the time up to which this sync reads: its start, or an earlier `end_date`."""
+        return min(self.began, self.bounds.end_date)
+
+    @cached_property
+    def visit_limit(self) -> VisitLimit:
+        return VisitLimit(self.bounds.max_child_requests)
 
     @property
     def key(self) -> Key:
@@ -153,6 +167,7 @@ class PartitionRead:
                 for time_range in (*self.state.backfill.read_ranges, *(self.state.backfill.time_slices or ())):
                     time_range.partial_sums.pop(child_stream.name, None)
         self._close_unused_reads()
+        self._bound_open_reads()
         self.bookmarks_at_start = [BookmarksAtStart.from_state(state) for state in self._states()]
         return messages
 
@@ -199,6 +214,21 @@ class PartitionRead:
         reason = "properties were added" if table.name in added else "start_date is earlier than before"
         return [(table.name, f"{reason}, so older rows are read again")]
 
+    def _bound_open_reads(self) -> None:
+        """
+        Bound the open reads by `end_date`: this sync leaves out the rows created since.
+
+        After an earlier `end_date`, an unfinished FULL_TABLE read begins again: the target would drop the rows that it
+        lacks.
+        """
+        full, end_date = self.state.full, self.bounds.end_date
+        if full and not full.done and full.end_date < end_date:
+            full.invalidate()
+        elif full and not full.done:
+            full.end_date = end_date
+        for opened in self.state.reads:
+            opened.began = min(opened.began, end_date)
+
     def _close_unused_reads(self) -> None:
         """Close the open backfill or rescan if it includes no table any more."""
         names = {table.name for table in self.tables}
@@ -224,6 +254,7 @@ class PartitionRead:
             dispatcher = PageDispatcher.of(self.consumers, mode, page_reader)
         else:
             dispatcher = PageDispatcher(self.consumers, mode, page_reader, detectors)
+        dispatcher.visit_limit = self.visit_limit if mode is ReadMode.REFRESH else None
         dispatcher.on_failure = lambda: self._remove_from_open_reads(
             [table.name for table in self.tables if table.failed]
         )
@@ -233,6 +264,24 @@ class PartitionRead:
         """Hand a page to the consumers."""
         self.rows += len(page.rows)
         yield from dispatcher.take(page)
+        if dispatcher.mode is ReadMode.REFRESH:
+            for opened in list(self.state.refreshes or ()):
+                self.restart_failed_refresh(opened)
+
+    def restart_failed_refresh(self, opened: OpenRefresh) -> None:
+        """Have the refresh that is being read begin again for the tables that failed: they get no more pages."""
+        if any(table.refresh is opened and table.failed for table in self.tables):
+            failed = [table.name for table in self.tables if table.failed]
+            self.split_refresh(opened, [name for name in opened.streams if name not in failed])
+
+    def split_refresh(self, opened: OpenRefresh, streams: Sequence[str]) -> None:
+        """Go on with a refresh for these of its streams; the others get one that begins again."""
+        others = [name for name in opened.streams if name not in streams]
+        if others and self.state.refreshes is not None:
+            opened.streams = list(streams)
+            again = OpenRefresh(self.began, others, since=opened.since, until=opened.until, dated_by=opened.dated_by)
+            unchanged = [other for other in self.state.refreshes if streams or other is not opened]
+            self.state.refreshes = [*unchanged, again]
 
     def read_feedback(self, *, saw_all: bool) -> Read:
         """Read call feedback. `saw_all`: this sync read all recent calls."""
@@ -297,6 +346,15 @@ class PartitionRead:
             since = max(since, start_of_day(self.created))  # Twilio may refuse days before the creation
         since = since or (self.created and earlier(self.created, DAY)) or earlier(self.began, TEN_YEARS)
         return max(since, self.max_age_limit)
+
+    def slices_until(self, began: Timestamp) -> Timestamp:
+        """Return the date up to which time slices read, in a read that `began`. A row may be listed a day late."""
+        end_date, window = self.bounds.end_date, self.stream.log_window
+        if began < end_date:
+            return later(began, SECOND)
+        return min(
+            later(self.began, SECOND), round_up_to_period(end_date, window.period) if window else later(end_date, DAY)
+        )
 
     @property
     def max_age_limit(self) -> Timestamp:

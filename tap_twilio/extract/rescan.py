@@ -8,13 +8,10 @@ backfill has ended, extract/strategy.py calls `read_changes` in each sync. `read
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
 from tap_twilio.errors import PageShifted
 from tap_twilio.state.model import OpenRescan
 from tap_twilio.tables import bookmarks
-from tap_twilio.tables.effects import Effect, Read, Wait
+from tap_twilio.tables.effects import Read, Wait
 from tap_twilio.tables.table import ReadMode
 from tap_twilio.twilio.request import Page
 
@@ -43,7 +40,7 @@ def read_changes(reading: PartitionRead) -> Read:
 
 
 def _begin(reading: PartitionRead) -> None:
-    reading.state.rescan = OpenRescan(reading.began, reading.included_tables())
+    reading.state.rescan = OpenRescan(reading.as_of, reading.included_tables())
 
 
 def _rescan(reading: PartitionRead, dispatchers: Dispatchers | None) -> Read:
@@ -121,11 +118,20 @@ def _read_within_budget(reading: PartitionRead, rescan: OpenRescan, dispatcher: 
     yield from read_list(reading.take, dispatcher, may_read_page=may_read_page, after_page=keep_checkpoint)
 
 
-def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> Generator[Effect, Any, bool]:
+def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> YesOrNo:
+    """Take a page from the budget, and count it as a page of a rescan. Return whether there was one."""
+    if not (yield from budget_allows_page(reading, dispatcher)):
+        return False
+    reading.rescan_pages_read += 1
+    bookmarks.note_rescan(reading.state, reading.began)
+    return True
+
+
+def budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> YesOrNo:
     """
     Return whether the rescan may read one more page. If the budget has one, take it.
 
-    An endpoint whose page tokens name no rows has no checkpoints, so one sync reads it whole. A rescan whose checkpoint
+    An endpoint whose page tokens name no rows has no checkpoints, so one sync reads it whole. A read whose checkpoint
     did not move in this sync reads some pages more than its budget, until it has a checkpoint at which to stop.
     """
     while reading.stream.tokens_name_rows and not reading.budget.take(reading.key):
@@ -134,6 +140,4 @@ def _budget_allows_page(reading: PartitionRead, dispatcher: PageDispatcher) -> G
         if dispatcher.may_stop():
             return False
         break
-    reading.rescan_pages_read += 1
-    bookmarks.note_rescan(reading.state, reading.began)
     return True

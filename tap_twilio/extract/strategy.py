@@ -16,6 +16,7 @@ from .backfill import backfill
 from .full_refresh import read_all_rows, read_version
 from .log_window import read_window
 from .partition_read import PartitionRead
+from .refresh import refresh
 from .rescan import read_changes
 
 
@@ -23,6 +24,7 @@ def sync(reading: PartitionRead) -> Read:
     """Read from a list what one sync needs."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
+    yield from refresh(reading)
     if reading.needs_list:
         yield from STRATEGIES[type(reading.stream.read_strategy)](reading)
     else:
@@ -54,6 +56,7 @@ def full(reading: PartitionRead, version: int) -> Read:
     """Read every row of a list into one version of its table."""
     for feedback in reading.feedback_consumers:
         feedback.begin()
+    yield from refresh(reading, full_table=True)
     last_read = reading.state.full
     is_resumed = last_read is not None and last_read.version == version
     yield from read_version(reading, version)

@@ -19,7 +19,7 @@ from math import ceil
 from typing import Any
 
 from tap_twilio.changes.slice_sums import SliceSums, join
-from tap_twilio.errors import PageShifted, Refused, ServerFailed
+from tap_twilio.errors import LimitReached, PageShifted, Refused, ServerFailed
 from tap_twilio.log import about
 from tap_twilio.state.model import OpenBackfill, ReadRange, TimeSlice
 from tap_twilio.tables import bookmarks
@@ -102,10 +102,10 @@ class TimeSlices:
 
     def read(self) -> Read:
         """Read all time slices in `left`."""
-        if not self.reading.state.finished_at and self.endpoint.stream.is_log:
+        if self.left and not self.reading.state.finished_at and self.endpoint.stream.is_log:
             # Nothing of the list was requested yet: Twilio may answer that the account does not have the product.
             yield from self._read(self.left[0])
-        elif self.backfill and self.is_rescanned:
+        elif self.backfill and self.is_rescanned and self.mode is ReadMode.BACKFILL:
             yield from self._read_newest_days(self.backfill.began)
         yield from self._find_oldest_answered()
         yield [self._read(time_slice) for time_slice in self._not_requested()]
@@ -345,7 +345,7 @@ class TimeSlices:
     def _finish(self, time_slice: TimeSlice) -> None:
         """Remove a time slice that was read from `left`, and join its range with those of its neighbors."""
         self._replace(time_slice, [])
-        if not self.backfill or not self.is_rescanned:
+        if not self.backfill or not self.is_rescanned or self.mode is ReadMode.REFRESH:
             return
         joined, others = ReadRange(time_slice.since, time_slice.until, time_slice.partial_sums), []
         for other in self.backfill.read_ranges:
@@ -490,6 +490,8 @@ class SliceRead:
                     if isinstance(detector, SliceSums)
                 }
                 self.time_slice.partial_sums = {consumer: text for consumer, text in sums.items() if text}
+            if self.slices.mode is ReadMode.REFRESH and self._dispatchers[name].has_unread_children:
+                raise LimitReached
 
     def end(self) -> Read:
         """Compare the pending rows."""

@@ -60,7 +60,12 @@ def describe_next_sync(reading: PartitionRead, table: Table, pages_per_list: flo
 
 
 def syncs_left(reading: PartitionRead, pages_per_list: float) -> int | None:
-    """Return how many syncs it takes until the whole list is reread; None if unknown."""
+    """Return how many syncs it takes until the whole list is reread, and the refreshes end; None if unknown."""
+    rescan, refresh = _syncs_of_rescan(reading, pages_per_list), reading.refresh_syncs_left
+    return None if rescan is None or refresh is None else max(rescan, refresh)
+
+
+def _syncs_of_rescan(reading: PartitionRead, pages_per_list: float) -> int | None:
     state = reading.state
     if state.backfill or (state.rescan and not (state.pages and pages_per_list)):
         return None

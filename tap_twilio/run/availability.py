@@ -87,6 +87,8 @@ class Availability:
     def is_skipped(self, partition_read: PartitionRead, names: Sequence[str]) -> bool:
         """Return whether a list was read, or was empty, so lately that this sync skips it."""
         state, now = partition_read.state, self.clock.now
+        if state.refreshes:
+            return False
         if partition_read.stream.scope == "global" and state.finished_at and not partition_read.has_pending_resend:
             return earlier(now, DAY) < read_start(state.finished_at, timedelta(hours=self.settings.lateness_hours))
         recheck = timedelta(hours=self.settings.empty_recheck_hours)

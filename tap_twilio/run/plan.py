@@ -23,7 +23,7 @@ from tap_twilio.state.model import Partition
 from tap_twilio.state.store import State
 from tap_twilio.streams import STREAMS, Stream, children
 from tap_twilio.tables.table import Table
-from tap_twilio.timestamps import BEGINNING, Timestamp, earlier
+from tap_twilio.timestamps import BEGINNING, END, Timestamp, earlier
 from tap_twilio.twilio.request import Row
 
 from .accounts import Account
@@ -49,6 +49,8 @@ class RunPlan:
             timedelta(days=settings.lookback_days),
             timedelta(hours=settings.lateness_hours),
             settings.page_size,
+            end_date=settings.end_date or END,
+            max_child_requests=settings.max_child_requests,
         )
         # 900 bytes of each kilobyte: a tenth is left free, since the last chunk may exceed the limit.
         self.size_limit = SizeLimit(settings.state_kilobytes * 900)
@@ -96,6 +98,7 @@ class RunPlan:
             self.size_limit,
             min(self.bounds.page_size, parent.max_page_size),
             evicts_oldest=parent.parent is not None,
+            end_date=self.bounds.end_date,
         )
 
     def _requests(self, account: Account) -> ChildRequests:
@@ -114,6 +117,7 @@ class RunPlan:
             bounds.start_date,
             bounds.lateness,
             min(bounds.page_size, stream.max_page_size),
+            end_date=bounds.end_date,
         )
 
     def _call_feedback(self, stream: Stream, account: Account, list_state: Partition) -> CallFeedback:
@@ -138,5 +142,10 @@ class RunPlan:
         )
         oldest = self.bounds.start_date or account.created or earlier(self.began, TEN_YEARS)
         return CallFeedback(
-            table, feedback_settings, scores if stream.score_list else None, self.began, self.bounds.lateness, oldest
+            table,
+            feedback_settings,
+            scores if stream.score_list else None,
+            min(self.began, self.bounds.end_date),
+            self.bounds.lateness,
+            oldest,
         )

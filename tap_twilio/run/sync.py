@@ -45,6 +45,7 @@ from tap_twilio.twilio.server_clock import Clock
 from .accounts import Account, AccountFinder, account_request
 from .availability import INACTIVE, UNAVAILABLE, Availability
 from .plan import RunPlan
+from .refresh import Refresh, check_accounts, note
 from .scheduler import Done, Scheduler
 from .versions import Versions, interrupted_version, leave_full_table
 
@@ -67,8 +68,9 @@ class Sync:
         state: State,
         output: Output,
         hide: Callable[[str, str], None] = lambda user, password: None,
+        refreshes: Sequence[Refresh] = (),
     ) -> None:
-        self.settings, self.state, self.output = settings, state, output
+        self.settings, self.state, self.output, self.refreshes = settings, state, output, refreshes
         self.selected = {choice.stream.name: choice for choice in selected}
         self.credentials = Credentials(
             settings.account_sid, settings.user, settings.password, hide, settings.credentials
@@ -101,14 +103,18 @@ class Sync:
         for name in self.selected:
             self.state.stream(name)  # refuses a malformed state before any request
         self.find_accounts()
+        check_accounts(self.refreshes, [account.sid for account in self.accounts if not account.closed])
         warnings = self.settle_clock()
         self._plan()
         log_lines.log_start(len(self.accounts), list(self.selected), warnings)
         for product in self.availability.products_without_token:
             LOGGER.info("%s: read in the main account only, since subaccounts need their own auth_token", product)
         self._reconcile_states()
+        note(self.refreshes, self.partition_reads)
         for name, choice in self.selected.items():
             self.output.schema(name, choice.schema, choice.stream.key, choice.bookmark_properties)
+        if self.refreshes:
+            self._write_state()  # if the run is killed, the next sync goes on with them
         self.scheduler.after_page = self._after_page
         self._read()
         self.availability.settle()
@@ -285,11 +291,17 @@ class Sync:
     # -- rows and state
 
     def _emit(self, emit: Emit) -> None:
-        self.versions.emit(emit.table.name, emit.table.account, emit.times, emit.records)
+        write = self._write if emit.again else self.versions.emit
+        write(emit.table.name, emit.table.account, emit.times, emit.records)
 
     def _write(self, name: str, account: str, times: PageTimes, records: list[bytes]) -> None:
-        self.output.records(self.recorders[name].lines(records, times, self.versions.number(name)))
+        version = self.versions.number(name) or self._last_version(name)
+        self.output.records(self.recorders[name].lines(records, times, version))
         self.stats.emitted[name, account] += len(records)
+
+    def _last_version(self, name: str) -> int | None:
+        """Return the version of rows that a refresh writes while no version of their FULL_TABLE stream is open."""
+        return self.state.stream(name).version if self.selected[name].full_table else None
 
     def _after_page(self) -> None:
         """

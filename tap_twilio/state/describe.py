@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tap_twilio.streams import BY_NAME, Stream, top_of
-from tap_twilio.timestamps import BEGINNING, END, Timestamp, to_datetime
+from tap_twilio.timestamps import BEGINNING, END, SECOND, Timestamp, earlier, to_datetime
 
-from .model import ELSEWHERE, NO_VERSION, FeedbackProgress, OpenBackfill, OpenRescan, Partition
+from .model import ELSEWHERE, NO_VERSION, FeedbackProgress, OpenBackfill, OpenRefresh, OpenRescan, Partition
 from .store import State
 
 ALL_OF_TIME = "9000"  # a later date means every date: END, or VISIT_ALL (tables/bookmarks.py)
@@ -250,12 +250,22 @@ def _list_work(stream: Stream, partition: Partition, list_state: Partition) -> I
         yield OpenWork(
             "rescan", "the list is longer than one sync rescans (rescan_pages), so changes of old rows come later"
         )
+    for refresh in list_state.refreshes or ():
+        if stream.name in refresh.streams:
+            yield OpenWork("refreshes", f"{selected_by(refresh)} are still to be written again (--refresh)")
     if list_state.unread:
         yield OpenWork("unread", "Twilio failed to answer for some days; each sync requests them again")
     if partition.by_date_from:
         newest = _day(partition.by_date_from)
         reason = "the state has no room for fingerprints (state_kilobytes)"
         yield OpenWork("by_date", f"{reason}: rows from {newest} and before are compared by their dates")
+
+
+def selected_by(refresh: OpenRefresh) -> str:
+    """Name the rows of a refresh."""
+    if refresh.dated_by is None:
+        return "all rows"
+    return f"rows of {_day(refresh.since)} to {_day(earlier(refresh.until, SECOND))}"
 
 
 def _left(stream: Stream, backfill: OpenBackfill) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tap_twilio.timestamps import BEGINNING, END
+
 from .codec import Address, Count, Date, DateAndKey, DateOrEnd, FingerprintText, KeyAndDate
 
 NO_VERSION = 0  # versions are milliseconds since 1970
@@ -63,6 +65,19 @@ class OpenBackfill:
 
 
 @dataclass
+class OpenRefresh(OpenBackfill):
+    """
+    Rows that --refresh names and that are not written again yet: those of `streams`, whatever the state knows of them.
+
+    The dates select rows of the stream `dated_by`, and with them all rows below; without this stream, they select all.
+    """
+
+    since: DateOrEnd = BEGINNING
+    until: DateOrEnd = END  # not included
+    dated_by: str | None = None
+
+
+@dataclass
 class OpenRescan:
     """An unfinished rescan."""
 
@@ -83,6 +98,7 @@ class FullTableRead:
     list_index: Count = 0
     checkpoint: Checkpoint | None = None
     done: bool = False
+    end_date: DateOrEnd = END  # rows created from then on were left out
 
     @property
     def is_complete(self) -> bool:
@@ -137,6 +153,7 @@ class Partition:
     backfill: OpenBackfill | None = None
     rescan: OpenRescan | None = None
     full: FullTableRead | None = None
+    refreshes: list[OpenRefresh] | None = None
     # what the last sync left to do
     not_read: str | None = None  # why it did not read the partition whole: a reason of run/availability.py
     # The list date from which on, back into the past, the state has no room for fingerprints: dates decide.
@@ -151,7 +168,7 @@ class Partition:
     @property
     def has_reads(self) -> bool:
         """Return whether the partition holds the progress of a read, or time slices to read again."""
-        return bool(self.reads or self.unread)
+        return bool(self.reads or self.unread or self.refreshes)
 
     @property
     def was_read(self) -> bool:

@@ -28,7 +28,7 @@ from tap_twilio.files import unwrap_state
 from tap_twilio.streams import BY_NAME, Stream
 
 from .codec import Count, Date, Json, convert, malformed, object_at
-from .model import OpenBackfill, Partition, StreamState, TimeSlice
+from .model import OpenBackfill, OpenRefresh, Partition, StreamState, TimeSlice
 
 FORMAT = "exact-tap-twilio 1"  # of a state that this tap wrote; a state of bookmarks alone has no format
 MAX_LISTED = 2  # accounts that an entry of `partitions` lists itself
@@ -152,7 +152,7 @@ class State:
         for accounts, at, value in self._entries(bookmark["partitions"], f"{where}.partitions"):
             partition: Partition = convert(Partition, value, at)
             _check(stream, partition, at)
-            partition.unread = partition.unread or None
+            partition.unread, partition.refreshes = partition.unread or None, partition.refreshes or None
             for account in accounts:
                 # Each account needs objects of its own, because callers change them.
                 has_objects = partition.has_reads or partition.feedback_progress
@@ -224,6 +224,8 @@ def _check(stream: Stream, partition: Partition, where: str) -> None:
         if read and read.list_index > last + finds_moved_rows:
             raise malformed(f"{where}.{name}.list_index", "is the number of a list that the stream does not have")
     _check_ranges(partition.unread or (), f"{where}.unread")
+    for number, refresh in enumerate(partition.refreshes or ()):
+        _check_refresh(stream, refresh, f"{where}.refreshes[{number}]")
     if not partition.backfill or partition.backfill.time_slices is None:
         return
     if not stream.filter:
@@ -233,6 +235,18 @@ def _check(stream: Stream, partition: Partition, where: str) -> None:
     if stream.filter_hides_rows and partition.backfill.resend_listed_before is None:
         raise malformed(f"{where}.backfill.resend_listed_before", "is missing")
     _check_ranges(partition.backfill.time_slices, f"{where}.backfill.time_slices")
+
+
+def _check_refresh(stream: Stream, refresh: OpenRefresh, where: str) -> None:
+    if refresh.list_index >= len(stream.variants):
+        raise malformed(f"{where}.list_index", "is the number of a list that the stream does not have")
+    if refresh.since >= refresh.until:
+        raise malformed(f"{where}.until", "is not after since")
+    if refresh.dated_by is not None and refresh.dated_by not in BY_NAME:
+        raise malformed(f"{where}.dated_by", "is not a stream")
+    if refresh.time_slices and not stream.filter:
+        raise malformed(f"{where}.time_slices", "belongs to a list that is not read in time slices")
+    _check_ranges(refresh.time_slices or (), f"{where}.time_slices")
 
 
 def _check_ranges(time_slices: Iterable[TimeSlice], where: str) -> None:

@@ -27,11 +27,12 @@ class Destination(Protocol):
 
 @dataclass(frozen=True)
 class Emit:
-    """Write records of a table: JSON, all from one page."""
+    """Write records of a table: JSON, all from one page. `again`: a refresh, so they belong to no FULL_TABLE read."""
 
     table: Destination
     times: PageTimes
     records: list[bytes]
+    again: bool = False
 
 
 @dataclass(frozen=True)

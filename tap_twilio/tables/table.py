@@ -22,13 +22,13 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from tap_twilio.changes.chunks import Chunks, chunk_length
-from tap_twilio.changes.date_rule import NO_DATES, DateRule
+from tap_twilio.changes.date_rule import NO_DATES, DateRange, DateRule
 from tap_twilio.changes.fingerprint_codec import pack
 from tap_twilio.changes.fingerprints import FingerprintStore, PendingRow, SizeLimit, load_store
 from tap_twilio.changes.hashes import hash_bytes, hash_contents, hash_keys
 from tap_twilio.changes.slice_sums import PartialSums, SliceSums
 from tap_twilio.errors import InvalidRecord, PartitionError
-from tap_twilio.state.model import Partition
+from tap_twilio.state.model import OpenRefresh, Partition
 from tap_twilio.streams.model import Stream
 from tap_twilio.tables import bookmarks
 from tap_twilio.tables.bookmarks import read_start
@@ -50,6 +50,7 @@ class ReadMode(Enum):
     RESCAN = auto()
     FULL_TABLE = auto()
     READ_AGAIN = auto()  # a further read of a list, for the rows that moved during the read before it
+    REFRESH = auto()  # writes rows again, whatever the state knows of them (extract/refresh.py)
 
 
 class ChangeDetector(Protocol):
@@ -98,6 +99,8 @@ class Table:
     failed: PartitionError | None = None
     undated: int = 0  # rows written in this sync whose content changed, but not their date
     by_date_from: Timestamp | None = None  # the date of the newest row for whose fingerprint the state had no room
+    end_date: Timestamp = END  # rows created from then on are not written
+    refresh: OpenRefresh | None = None  # the one that is being read, if it writes rows of this table again
 
     def __post_init__(self) -> None:
         self._sent: set[int] = set()  # hashes of the records that this sync wrote because of their dates
@@ -144,6 +147,8 @@ class Table:
         In a backfill and a FULL_TABLE read, every row is due; in a lookback, the changes since the last lookback; in a
         rescan, the changes since the bookmark and the rows to resend.
         """
+        if mode is ReadMode.REFRESH:
+            return self.refresh_rule(self.stream)
         state, included = self.state, self._tables_included(mode)
         if self.must_be_included and included is not None and self.name not in included:
             return None
@@ -158,13 +163,24 @@ class Table:
             since = min(since, state.lookback_done_at or since)
         return DateRule(since, state.resend_listed_before or BEGINNING, state.resend_created_before or BEGINNING)
 
+    def refresh_rule(self, listed: Stream) -> DateRule | None:
+        """Return which rows of a list the open refresh selects: of this table's list, or of a list above it."""
+        refresh = self.refresh
+        if refresh is None:
+            return None
+        if refresh.dated_by != listed.name:
+            return DateRule()
+        has_slices = refresh.time_slices == []  # they were read
+        missed_before = (refresh.resend_listed_before or BEGINNING) if has_slices else END
+        return DateRange(range_since=refresh.since, range_until=refresh.until, missed_before=missed_before)
+
     def _in_version(self, mode: ReadMode) -> bool:
         """Return whether the read fills a FULL_TABLE version of this table, which has all rows."""
         return mode in (ReadMode.FULL_TABLE, ReadMode.READ_AGAIN) and self.state is self.list_state
 
     def change_detector(self, mode: ReadMode, endpoint: ListEndpoint, name: str = "") -> Chunks | None:
         """Return the finder of a list's changed rows; None if a FULL_TABLE read needs every row, or no row is due."""
-        if self.date_rule(mode) is None or self._in_version(mode):
+        if mode is ReadMode.REFRESH or self.date_rule(mode) is None or self._in_version(mode):
             return None
         done_at = self.state.lookback_done_at
         return Chunks(
@@ -188,8 +204,8 @@ class Table:
         date_rule, rows, times = self.date_rule(mode), page.rows, page.times
         if date_rule is None:
             return None
-        if self.start_date:
-            rows = [row for row in rows if (timestamp_or_none(row.get("date_created")) or END) >= self.start_date]
+        if self.start_date or self.end_date != END:
+            rows = [row for row in rows if self._is_between_dates(row)]
         if detector is None:
             yield from self._emit_by_date(mode, endpoint, rows, times, date_rule)
             return None
@@ -203,6 +219,11 @@ class Table:
         if detector.taken < len(rows):
             yield from self._emit_beyond_limit(mode, endpoint, rows[detector.taken :], times, detector, date_rule)
         return None if detector.safe_points is None else _among(detector.safe_points, page.rows, rows)
+
+    def _is_between_dates(self, row: Row) -> bool:
+        """Return whether a row was created between `start_date` and `end_date`, or has no date of creation."""
+        created = timestamp_or_none(row.get("date_created"))
+        return created is None or self.start_date <= created < self.end_date
 
     def _pending(
         self,
@@ -282,7 +303,7 @@ class Table:
         if mode is ReadMode.LOOKBACK:
             yield from self._emit_once(list(zip(hash_contents(records), records, repeat(times))))
         elif records:
-            yield Emit(self, times, records)
+            yield Emit(self, times, records, again=mode is ReadMode.REFRESH)
 
     def _emit_once(self, rows: Iterable[tuple[int, bytes, PageTimes]]) -> Read:
         """Emit rows, except rows that this sync already emitted with the same content."""
@@ -300,6 +321,10 @@ class Table:
             used = self.size_limit.used
             self.store.set(key, content)
             self.store.evict(used)
+
+    def forget(self, name: str) -> None:
+        """Drop the fingerprint of a single row, so that it counts as changed."""
+        self.store.drop(hash_bytes(name.encode()))
 
     # -- the bookmark
 

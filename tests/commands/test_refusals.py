@@ -73,6 +73,8 @@ def refused(run: Run, *says: str) -> None:
         ({"auth_token": None, "api_key_sid": "SK" + "0" * 32}, "Setting api_key_secret is missing"),
         ({"auth_token": None, "api_key_secret": SECRET}, "Setting api_key_sid is missing"),
         ({"start_date": "yesterday"}, "Setting start_date is not a date"),
+        ({"end_date": "2026-02-30"}, "Setting end_date is not a date"),
+        ({"start_date": "2026-02-01", "end_date": "2026-01-31"}, "Setting end_date is not after start_date"),
         ({"subaccounts": []}, "Setting subaccounts is an empty list"),
         ({"subaccounts": ["AC1"]}, "Setting subaccounts is malformed"),
         ({"subaccounts": "AC1"}, "Setting subaccounts is malformed"),
@@ -408,3 +410,30 @@ def test_products_that_an_account_lacks_cost_a_request_each(tap_of: Callable[...
         assert len([line for line in run.said if "(HTTP 404, code 20404)" in line]) == len(
             {one.product.host for one in tops}
         )
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("mesages", "--refresh mesages: there is no such stream"),
+        ("", "--refresh : there is no such stream"),
+        ("calls", "--refresh calls: calls is not selected"),
+        (OTHER, f"--refresh {OTHER}: is not an account that this sync reads"),
+        (f"{AC}:2026-03-01", "an account takes no days"),
+        ("messages:", "'' is not a day"),
+        ("messages:2026-02-30..2026-03-01", "'2026-02-30' is not a day"),
+        ("messages:2026-03-01..", "has no last day"),
+        ("messages:..2026-03-01", "has no first day"),
+        ("messages:..", "has no first day"),
+        ("messages:2026-03-02..2026-03-01", "the last day is before the first"),
+        ("messages:2026-03-01T00:00:00Z..2026-03-02", "is not a day"),
+        ("account_balance:2026-03-01", "the rows of account_balance have no date"),
+    ],
+)
+def test_refresh_names_what_it_does_not_take(tap: Tap, rows: str, says: str) -> None:
+    tap.select("messages", "account_balance")
+    refused(tap.run("--refresh", rows), says)
+
+
+def test_refresh_needs_a_sync(tap: Tap) -> None:
+    refused(tap.run("--refresh", "messages", "--check"), "--refresh needs a sync, and --check is none")

@@ -13,10 +13,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from testing.histories import DAY, FEW, HOUR, ORDERS, START, Tap, TwilioList
+from tap_twilio.state.model import OpenRefresh
+from tap_twilio.timestamps import from_datetime as text
+from testing.histories import DAY, FEW, HOUR, ORDERS, START, TwilioList
 
 from .test_child_streams import TABLES, Family
 from .test_child_streams import Tap as FamilyTap
+from .test_refresh import RefreshTap
 
 budgets, lives = st.integers(1, 6), st.none() | st.integers(0, 20)
 pauses = st.sampled_from([timedelta(seconds=1), HOUR, 3 * HOUR, DAY, 9 * DAY])
@@ -52,12 +55,22 @@ class OneList(ChangingTwilio):
         self.twilio = TwilioList(random.Random(rows), stream, order, token, late * HOUR)
         for number in range(rows):
             self.twilio.add(START - timedelta(days=20 * number + 1))
-        self.tap = Tap(self.twilio)
+        self.tap = RefreshTap(self.twilio)
 
     @rule(budget=budgets, lives=lives, seed=seeds, lookback=st.sampled_from([0, 1, 15, 60]))
     def sync(self, budget: int, lives: int | None, seed: int, lookback: int) -> None:
         self.twilio.rng.seed(seed)
         self.tap.sync(budget=budget, lives=lives, lookback=lookback * DAY)
+
+    @rule(lives=lives, days=st.sampled_from([0, 3, 60]))
+    def sync_with_end_date(self, lives: int | None, days: int) -> None:
+        self.tap.sync(lives=lives, end_date=text(self.twilio.now - days * DAY))
+
+    @rule(days=st.sampled_from([None, (0, 2), (15, 90), (0, 700)]))
+    def refresh(self, days: tuple[int, int] | None) -> None:
+        """Have the next sync write some rows again."""
+        now = self.twilio.now
+        self.tap.request(days and (now - days[1] * DAY, now - days[0] * DAY))
 
     def teardown(self) -> None:
         if not hasattr(self, "tap"):
@@ -67,6 +80,7 @@ class OneList(ChangingTwilio):
             self.tap.sync(budget=5, chatter=0)
             self.twilio.now += 3 * HOUR
         assert not self.tap.wrong()
+        assert not self.tap.state.refreshes
 
 
 class OneFamily(ChangingTwilio):
@@ -92,6 +106,10 @@ class OneFamily(ChangingTwilio):
         self.twilio.rng.seed(seed)
         self.twilio.trouble = trouble
         self.tap.sync(tuple(tables), budget, lives)
+
+    @rule(tables=st.lists(st.sampled_from(TABLES), min_size=1, unique=True))
+    def refresh(self, tables: list[str]) -> None:
+        self.tap.refresh = OpenRefresh(text(self.twilio.now), tables)
 
     def teardown(self) -> None:
         if not hasattr(self, "tap"):

@@ -21,6 +21,7 @@ from tap_twilio.state.model import (
     FeedbackProgress,
     FullTableRead,
     OpenBackfill,
+    OpenRefresh,
     OpenRescan,
     Partition,
     TimeSlice,
@@ -100,6 +101,20 @@ def states(tap: Tap) -> list[Json]:
             "failed": True,
         }
     ]
+    part["refreshes"] = [
+        {
+            "began": timestamp,
+            "streams": ["transcriptions"],
+            "list_index": 0,
+            "checkpoint": None,
+            "time_slices": None,
+            "resend_listed_before": None,
+            "read_ranges": [],
+            "since": "2026-01-01T00:00:00.000000Z",
+            "until": timestamp,
+            "dated_by": "transcriptions",
+        }
+    ]
     ((_, part),) = later["call_feedback"]["partitions"]
     part["feedback_progress"]["late_starts_done_at"] = part["imported_bookmark"] = timestamp
     part["fingerprints"] = part["visited"] = part["rescan_visited"] = part["unconfirmed"] = "E2xJ4BNsSeAAAX/3xfxNSA=="
@@ -175,7 +190,7 @@ def test_the_states_hold_all_that_a_state_can(states: list[Json]) -> None:
             value = reduce(lambda inner, key: inner[key], path, state)
             held[path[-1]] = held.get(path[-1]) if value is None else value
 
-    kinds = (Partition, OpenBackfill, TimeSlice, OpenRescan, FullTableRead, Checkpoint, FeedbackProgress)
+    kinds = (Partition, OpenBackfill, OpenRefresh, TimeSlice, OpenRescan, FullTableRead, Checkpoint, FeedbackProgress)
     assert names >= {part.name for kind in kinds for part in fields(kind)}
     assert names >= {"bookmarks", "accounts", "version", "selections", "partitions"}
     assert {name for name, value in held.items() if value is None} == set()
